@@ -1,0 +1,96 @@
+"""Every error Penstock raises on purpose, grouped by the reaction it asks for.
+
+    PenstockError
+    ├── UsageError            mend the call or the project file; nothing was done     (exit 2)
+    │   └── ProjectError      the project file: names file, line and field
+    ├── ContractError         the data broke what the stream promised; nothing landed (exit 3)
+    ├── SourceError           a source cannot be read now; try again later            (exit 4)
+    ├── LockedError           another process holds what is needed; wait or stop it   (exit 5)
+    └── DestinationError      the warehouse refused or is away                        (exit 1)
+        ├── RejectedRows      it refused these rows, not the connection: bisect
+        └── TransformError    dbt failed
+
+Each error says *what* went wrong, *where*, and *the fix*, and keeps the three as attributes. Text that may
+hold a secret goes through :func:`redact` when the error is built, so no handler can forget it.
+"""
+
+from __future__ import annotations
+
+import re
+
+_URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*:)[^\s@]+(?=@)")
+_KEYWORD_PASSWORD = re.compile(
+    r"(?P<head>\b(?:password|passwd|pwd|secret|token|api_?key)\b\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;&}]+)",
+    re.IGNORECASE,
+)
+MASK = "*****"
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with passwords in URLs and ``password=…`` pairs replaced by ``*****``."""
+    text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+    return _KEYWORD_PASSWORD.sub(rf"\g<head>{MASK}", text)
+
+
+class PenstockError(Exception):
+    """Root of the tree.
+
+    Args:
+        what: one sentence on what went wrong.
+        where: the file, line, stream, table or address it happened at; empty when there is none.
+        fix: what the reader can do, with the command where one exists.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what = redact(what)
+        self.where = redact(where)
+        self.fix = redact(fix)
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.fix:
+            parts.append(f"  fix: {self.fix}")
+        return "\n".join(parts)
+
+
+class UsageError(PenstockError):
+    """The call itself is wrong: mend it; nothing was done."""
+
+    exit_code = 2
+
+
+class ProjectError(UsageError):
+    """``penstock.yml`` or a setting that overrides it is wrong."""
+
+
+class ContractError(PenstockError):
+    """A stream with ``freeze`` met data outside its contract, or a data test failed."""
+
+    exit_code = 3
+
+
+class SourceError(PenstockError):
+    """A source cannot be read; what was landed before stays landed."""
+
+    exit_code = 4
+
+
+class LockedError(PenstockError):
+    """Another process holds the warehouse; names the holder where it is known."""
+
+    exit_code = 5
+
+
+class DestinationError(PenstockError):
+    """The warehouse is away or refused a statement; the open transaction was rolled back."""
+
+
+class RejectedRows(DestinationError):
+    """The warehouse refused rows for what they hold; a smaller batch may pass."""
+
+
+class TransformError(DestinationError):
+    """dbt could not build; what was landed stays landed."""

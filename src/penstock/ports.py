@@ -1,0 +1,212 @@
+"""The ports, and the values that travel between them, on one page.
+
+    Source --Batch--> Shaper --Shaped--> Landing --Receipt--> the ledger
+
+A new source or destination is one file that implements the protocol below, and one line in the contract
+tests. Values are frozen; whoever holds a connection stays put.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.shape.schema import Schema
+
+Reason = Literal[
+    "invalid_json",
+    "not_an_object",
+    "missing_identity",
+    "contract",
+    "destination_rejected",
+    "too_large",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far one part of a source has been read.
+
+    ``key`` names the part (a file's path); ``state`` is the source's own, JSON only, and is given back to
+    the source unchanged when it resumes. Reading resumes *after* the last record the state covers.
+    """
+
+    source: str
+    key: str
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Rows of a batch, from ``start`` on, that came from one place.
+
+    Row ``i`` has the origin ``f"{place}#{number + i - start}"``.
+    """
+
+    start: int
+    place: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A record that cannot land: its bytes as they came, why, and where it came from."""
+
+    body: bytes
+    code: Reason
+    reason: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Records that travel together, unparsed.
+
+    ``bodies`` is a binary Arrow array, one record a row. ``untyped`` says that every value in them is text
+    without a type (CSV). ``positions`` are the source's positions once this batch has landed; ``read`` counts
+    ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source.
+    """
+
+    bodies: pa.BinaryArray
+    segments: Sequence[Segment]
+    positions: Sequence[Position] = ()
+    rejects: Sequence[Reject] = ()
+    untyped: bool = False
+    bytes: int = 0
+
+    def origin(self, row: int) -> str:
+        """Where row ``row`` came from."""
+        segment = next(s for s in reversed(self.segments) if s.start <= row)
+        return f"{segment.place}#{segment.number + row - segment.start}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shaped:
+    """A batch as typed rows.
+
+    ``rows`` has one column per schema column, then the record columns; each ``_pen_id`` once. ``duplicates``
+    counts the records left out because the batch held them already. ``schema`` is the schema that the rows
+    follow; it has grown when ``schema.version`` is above the destination's.
+    """
+
+    rows: pa.Table
+    schema: Schema
+    rejects: Sequence[Reject]
+    read: int
+    duplicates: int
+    bytes: int
+    positions: Sequence[Position] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What one load did, as the ledger has it: ``read = landed + duplicates + quarantined``."""
+
+    load_id: int
+    seq: int
+    stream: str
+    source: str
+    read: int
+    landed: int
+    duplicates: int
+    quarantined: int
+    bytes: int
+    started_at: datetime
+    committed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Half-open event-time window ``[start, end)``, naive UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start.isoformat()}/{self.end.isoformat()}"
+
+
+class Source(Protocol):
+    """Where records come from. Delivery: at least once; identity makes it once."""
+
+    name: str
+
+    def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
+        """Yield what is new after ``known`` (position key → state), in order.
+
+        May block. Raises :class:`penstock.errors.SourceError` when the source cannot be read; whatever was
+        yielded before then is sound.
+        """
+        ...
+
+    def acknowledge(self, positions: Sequence[Position]) -> None:
+        """Called once per commit, after it; forgetting it may cause a second delivery, never a loss."""
+        ...
+
+
+class Landing(Protocol):
+    """One open destination transaction: rows, rejects, positions and the ledger entry, or nothing."""
+
+    def write(self, shaped: Shaped) -> None:
+        """Write a batch. Raises ``RejectedRows`` when the destination refuses what rows hold, and
+        :class:`SchemaMoved` when another load has changed the schema meanwhile; the landing is then dead
+        and must be rolled back."""
+        ...
+
+    def commit(self) -> Receipt:
+        """Commit all that was written. After it returns the rows are durable."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo all that was written. Harmless when nothing is open."""
+        ...
+
+
+class SchemaMoved(Exception):
+    """The stream's schema in the ledger is newer than the one the batch was shaped with: shape again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a landing needs to know of a stream."""
+
+    stream: str
+    source: str
+    disposition: Literal["append", "merge", "replace"] = "append"
+    version: str | None = None
+    final: bool = field(default=True)
+
+
+class Destination(Protocol):
+    """The warehouse. Not thread-safe: one thread at a time."""
+
+    kind: str
+
+    def prepare(self) -> None:
+        """Make schema ``penstock`` when it is missing. Harmless again."""
+        ...
+
+    def schema(self, stream: str) -> Schema:
+        """The stream's columns, from the ledger; version 0 and empty when it never landed."""
+        ...
+
+    def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
+        """Position key → state."""
+        ...
+
+    def land(self, target: Target) -> Landing:
+        """Open a landing. On PostgreSQL it waits for other landings into the same stream."""
+        ...
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Run one statement outside of landings and return its rows."""
+        ...
+
+    def close(self) -> None:
+        """Release connections and locks. Harmless again."""
+        ...
