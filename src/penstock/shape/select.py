@@ -1,0 +1,170 @@
+"""Writes the statement that turns parsed records into a stream's typed rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from penstock.ports import Window
+from penstock.shape.schema import Column, Schema
+from penstock.shape.types import PATTERNS, value_sql
+from penstock.sql import identifier, literal, statement
+
+if TYPE_CHECKING:
+    from penstock.shape.shaper import Rules
+
+_POINTER = "'/' || replace(replace(x, '~', '~0'), '/', '~1')"
+_UNMARK = r"""regexp_replace({0}, '"\\u0000n([^"]*)"', '\1', 'g')"""
+
+
+def pointer(field: str) -> str:
+    """The JSON pointer (RFC 6901) of a top-level field; unlike a ``$.`` path it works for every name."""
+    return "/" + field.replace("~", "~0").replace("/", "~1")
+
+
+def paths_sql(fields: Sequence[str]) -> str:
+    """SQL list of the pointers of ``fields``."""
+    return "[" + ", ".join(literal(pointer(f)) for f in fields) + "]::varchar[]"
+
+
+def asked_fields(schema: Schema, rules: Rules) -> tuple[str, ...]:
+    """The fields a parse extracts: those with a column first, then those that rules need."""
+    needed = (*rules.identity, *filter(None, (rules.event_time, rules.version)))
+    return tuple(dict.fromkeys((*schema.fields, *needed)))
+
+
+def rows_sql(schema: Schema, rules: Rules, *, marks: bool, untyped: bool, window: Window | None) -> str:
+    """The whole statement.
+
+    Args:
+        marks: whether some bodies hold marked exact numbers (:data:`penstock.shape.careful.EXACT_MARK`).
+        untyped: whether texts may spell numbers in every column, not only in declared ones.
+    """
+    fields = asked_fields(schema, rules)
+    place = {field: i for i, field in enumerate(fields, 1)}
+    columned = schema.fields
+    misfits = {f: _misfit(f, schema, place) for f in columned}
+    broken = []
+    if rules.columns == "reject":
+        broken.append("_pen_unknown is not null")
+    if rules.types == "reject":
+        broken.append("_pen_misfit")
+    rescued = (
+        f"json_normalize('{{' || array_to_string(list_transform(_pen_lost, lambda x: to_json(x)::varchar || ':' ||"
+        f" json_extract(_pen_body, {_POINTER})::varchar), ',') || '}}')"
+    )
+    return statement(
+        "penstock.shape",
+        "rows.sql",
+        texts=_texts(len(fields), marks=marks),
+        values="".join(f"{_value(c, schema, place, untyped, marks)} as {identifier(c.name)},\n    " for c in schema.columns),
+        present="".join(
+            f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned
+        ),
+        event_time=_event_time(place.get(rules.event_time or "")),
+        unknown=_unknown(columned, place),
+        missing=_missing([place[f] for f in rules.identity]),
+        identity=_identity([place[f] for f in rules.identity]),
+        content="left(sha256(_pen_c), 32)::uuid" if rules.merge else "null::uuid",
+        misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
+        lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
+        window=_window(window),
+        columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
+        rescued=_UNMARK.format(rescued) if marks else rescued,
+        broken=" or ".join(broken) or "false",
+    )
+
+
+def _t(i: int) -> str:
+    return f"_pen_t{i}"
+
+
+def _y(i: int) -> str:
+    return f"_pen_y{i}"
+
+
+def _texts(count: int, *, marks: bool) -> str:
+    """Text and JSON type of each field, marks taken off."""
+    if not count:
+        return "null as _pen_none"
+    parts = []
+    for i in range(1, count + 1):
+        if marks:
+            marked = f"starts_with(t[{i}], chr(0))"
+            parts.append(f"case when {marked} then substr(t[{i}], 3) else t[{i}] end as {_t(i)}")
+            parts.append(f"case when {marked} then 'EXACT' else y[{i}] end as {_y(i)}")
+        else:
+            parts.append(f"t[{i}] as {_t(i)}, y[{i}] as {_y(i)}")
+    return ",\n    ".join(parts)
+
+
+def _value(column: Column, schema: Schema, place: dict[str, int], untyped: bool, marks: bool) -> str:
+    i = place[column.field]
+    json = f"json_normalize(json_extract(_pen_body, {literal(pointer(column.field))}))"
+    if marks:
+        json = _UNMARK.format(json)
+
+    def value(c: Column) -> str:
+        return value_sql(c.type, _t(i), _y(i), json, parse=c.declared or untyped)
+
+    if not column.variant:
+        return value(column)
+    before = []
+    for other in schema.columns:
+        if other == column:
+            break
+        if other.field == column.field:
+            before.append(f"({value(other)}) is null")
+    return f"case when {' and '.join(before)} then {value(column)} end"
+
+
+def _misfit(field: str, schema: Schema, place: dict[str, int]) -> str:
+    empty = " and ".join(f"{identifier(c.name)} is null" for c in schema.columns if c.field == field)
+    return f"_pen_p{place[field]} and {empty}"
+
+
+def _unknown(columned: Sequence[str], place: dict[str, int]) -> str:
+    """The fields with a value and without a column, or null."""
+    present = " + ".join(f"({_y(place[f])} is not null)::int" for f in columned) or "0"
+    known = "[" + ", ".join(literal(f) for f in columned) + "]::varchar[]"
+    unknown = (
+        f"list_filter(_pen_k, lambda x: not list_contains({known}, x)"
+        f" and json_type(_pen_body, {_POINTER}) <> 'NULL')"
+    )
+    return f"case when len(_pen_k) > {present} and len({unknown}) > 0 then {unknown} end"
+
+
+def _missing(places: Sequence[int]) -> str:
+    return " or ".join(f"coalesce({_y(i)} = 'NULL', true)" for i in places) or "false"
+
+
+def _identity(places: Sequence[int]) -> str:
+    """Identity: the first 128 bits of SHA-256 over the canonical record, or over the key's texts as a JSON array."""
+    if not places:
+        return "left(sha256(_pen_c), 32)::uuid"
+    texts = ", ".join(
+        f"case when {_y(i)} in ('OBJECT', 'ARRAY') then json_normalize({_t(i)}) else {_t(i)} end" for i in places
+    )
+    return f"left(sha256(to_json([{texts}])::varchar), 32)::uuid"
+
+
+def _event_time(i: int | None) -> str:
+    """The event time in UTC, null when there is none that parses."""
+    if i is None:
+        return "null::timestamp"
+    plain, zoned = PATTERNS["timestamp"], PATTERNS["timestamptz"]
+    return (
+        f"case when {_y(i)} = 'VARCHAR' and regexp_full_match({_t(i)}, '{plain}') then try_cast({_t(i)} as timestamp)"
+        f" when {_y(i)} = 'VARCHAR' and regexp_full_match({_t(i)}, '{zoned}')"
+        f" then try_cast({_t(i)} as timestamptz) at time zone 'UTC' end"
+    )
+
+
+def _window(window: Window | None) -> str:
+    if window is None:
+        return "true"
+    start, end = literal(window.start.isoformat()), literal(window.end.isoformat())
+    return (
+        "_pen_event_time is null or"
+        f" (_pen_event_time >= {start}::timestamp and _pen_event_time < {end}::timestamp)"
+    )

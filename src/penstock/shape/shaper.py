@@ -1,0 +1,383 @@
+"""The shaper: a batch of raw bodies in, typed rows and rejects out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.errors import ContractError
+from penstock.ports import Batch, Reject, Shaped, Window
+from penstock.shape.careful import Sound, examine
+from penstock.shape.infer import Kinds, infer_type
+from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
+from penstock.shape.select import asked_fields, paths_sql, rows_sql
+from penstock.shape.types import PATTERNS, arrow_type
+from penstock.sql import identifier, statement
+
+Mode = Literal["evolve", "rescue", "reject", "freeze"]
+
+SUSPICIOUS = (
+    r",\s*[}\]]"
+    r"|[:,\[]\s*-?([0-9.]*([0-9.]{17}|[0-9][eE])|[nNiI][aAnN][nNfF])"
+    r"|\\u(0000|[dD][89a-fA-F])"
+)
+"""Signs of trouble in a body: a trailing comma, a number of 17 characters or with an exponent, NaN and Infinity,
+an escaped NUL or surrogate. False alarms only cost time: both lanes give the same rows."""
+
+SUB_RECORDS = 2**24
+"""Order numbers a line has for the records in it."""
+
+_CHUNK_ROWS = 8_192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a stream says about its records.
+
+    ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types.
+    """
+
+    stream: str
+    identity: Sequence[str] = ()
+    declared: Sequence[tuple[str, str]] = ()
+    event_time: str | None = None
+    version: str | None = None
+    merge: bool = False
+    columns: Mode = "evolve"
+    types: Mode = "rescue"
+    max_record_bytes: int = 16 * 2**20
+
+    def declared_schema(self) -> Schema:
+        """The schema before the first record: the declared columns."""
+        names = name_columns([f for f, _ in self.declared], ())
+        columns = (Column(field=f, name=names[f], type=t, declared=True) for f, t in self.declared)
+        return Schema().grown(columns)
+
+
+class Shaper:
+    """Shapes batches in a DuckDB of its own. Not thread-safe.
+
+    Args:
+        threads: DuckDB threads.
+        memory_limit: DuckDB's memory, in its spelling; a batch of 16 MiB needs about 150 MB.
+    """
+
+    def __init__(self, rules: Rules, *, threads: int = 2, memory_limit: str = "1GB") -> None:
+        self.rules = rules
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": threads,
+                "memory_limit": memory_limit,
+                "arrow_lossless_conversion": True,
+                "preserve_insertion_order": False,
+            },
+        )
+        self._connection.execute("set TimeZone = 'UTC'")
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._connection.close()
+
+    def shape(self, batch: Batch, schema: Schema, window: Window | None = None) -> Shaped:
+        """Shape a batch.
+
+        Args:
+            schema: the stream's columns as the ledger has them; version 0 when it never landed.
+            window: take only records whose event time lies in it, or which have none.
+
+        Returns:
+            Rows after ``schema`` or, when the contract lets it evolve, a later version of it.
+
+        Raises:
+            ContractError: the stream is frozen and the batch breaks its contract.
+        """
+        fresh = schema.version == 0
+        if fresh:
+            schema = self.rules.declared_schema()
+        may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
+        rejects, originals = self._parse(batch, schema)
+        if may_infer and (new := self._new_columns(batch, schema)):
+            schema = schema.grown(new)
+            rejects, originals = self._parse(batch, schema)
+        rows = self._rows(batch, schema, window)
+        if self.rules.types == "evolve" and (variants := self._variants(batch, schema, rows)):
+            schema = schema.grown(variants)
+            rows = self._rows(batch, schema, window)
+        self._stop_if_frozen(batch, schema, rows)
+        read = rows.num_rows + len(rejects) + len(batch.rejects)
+        rows, broken = self._split_rejects(batch, rows, originals)
+        rows, duplicates = self._once(rows, schema)
+        return Shaped(
+            rows=self._finish(batch, schema, rows),
+            schema=schema,
+            rejects=(*batch.rejects, *rejects, *broken),
+            read=read,
+            duplicates=duplicates,
+            bytes=batch.bytes,
+            positions=batch.positions,
+        )
+
+    def _parse(self, batch: Batch, schema: Schema) -> tuple[list[Reject], dict[int, bytes]]:
+        """Fill table ``parsed``. Returns what is no record, and the bytes of the careful lane's records."""
+        paths = paths_sql(asked_fields(schema, self.rules))
+        texts, unreadable = _utf8(batch.bodies)
+        self._connection.register("lines", _chunked(texts))
+        self._connection.execute(
+            statement(
+                "penstock.shape",
+                "parse.sql",
+                paths=paths,
+                max_bytes=str(self.rules.max_record_bytes),
+                suspicious=SUSPICIOUS,
+            )
+        )
+        self._connection.unregister("lines")
+        suspects = self._connection.sql("select o // 16777216 as n from parsed where suspect").fetchnumpy()["n"]
+        rejects: list[Reject] = []
+        originals: dict[int, bytes] = {}
+        sound: list[tuple[int, str]] = []
+        for n in sorted({*map(int, suspects), *unreadable}):
+            for i, record in enumerate(examine(batch.bodies[n].as_py(), self.rules.max_record_bytes)):
+                if isinstance(record, Sound):
+                    order = n * SUB_RECORDS + i
+                    sound.append((order, record.body))
+                    originals[order] = record.original
+                else:
+                    rejects.append(
+                        Reject(body=record.original, code=record.code, reason=record.reason, origin=batch.origin(n))
+                    )
+        if sound:
+            orders, bodies = zip(*sound, strict=True)
+            table = pa.table({"o": pa.array(orders, pa.int64()), "body": pa.array(bodies, pa.large_string())})
+            self._connection.register("sound", table)
+            self._connection.execute(statement("penstock.shape", "parse_careful.sql", paths=paths))
+            self._connection.unregister("sound")
+        self._has_marks = bool(sound)
+        return rejects, originals
+
+    def _new_columns(self, batch: Batch, schema: Schema) -> list[Column]:
+        """Columns for the fields that have none yet and hold a value in the batch."""
+        known = schema.fields
+        found = self._connection.sql(
+            "select distinct unnest(k) from parsed where not suspect"
+            f" and len(k) > len(list_filter(y[1:{len(known)}], lambda x: x is not null))"
+        ).fetchall()
+        fields = [f for (f,) in found if f not in set(known)]
+        if not fields:
+            return []
+        kinds = self._kinds(fields)
+        order = self._first_seen([f for f in fields if f in kinds])[: MAX_COLUMNS - len(schema.columns)]
+        names = name_columns(order, (c.name for c in schema.columns))
+        return [
+            Column(field=f, name=names[f], type=infer_type(kinds[f], untyped=batch.untyped)) for f in order
+        ]
+
+    def _first_seen(self, fields: Sequence[str]) -> list[str]:
+        """``fields`` in the order of the first record that has them, and in it by place."""
+        table = pa.table({"field": pa.array(fields, pa.string())})
+        self._connection.register("fields", table)
+        rows = self._connection.sql(
+            "select field from (select unnest(k) as field, o, generate_subscripts(k, 1) as place from parsed"
+            " where not suspect) join fields using (field) group by field order by min((o, place))"
+        ).fetchall()
+        self._connection.unregister("fields")
+        return [f for (f,) in rows]
+
+    def _kinds(self, fields: Sequence[str], where: str = "true") -> dict[str, Kinds]:
+        """Field → what its values are, for fields with a value."""
+        result = self._connection.sql(
+            statement(
+                "penstock.shape",
+                "kinds.sql",
+                count=str(len(fields)),
+                paths=paths_sql(fields),
+                where=where,
+                plain_number=r"regexp_full_match(t, '-?(0|[1-9]\d*)(\.\d+)?')",
+                **PATTERNS,
+            )
+        )
+        names = [d[0] for d in result.description]
+        rows = (dict(zip(names, row, strict=True)) for row in result.fetchall())
+        return {fields[row["i"] - 1]: row for row in rows}
+
+    def _variants(self, batch: Batch, schema: Schema, rows: pa.Table) -> list[Column]:
+        """Columns for the values that fit none of their field's columns."""
+        columned = set(schema.fields)
+        fields = [f for f in _lost_fields(rows) if f in columned]
+        added: list[Column] = []
+        for field in fields:
+            orders = rows.filter(pc.list_value_length(rows["_pen_lost"]).cast(pa.int64()).is_valid())["o"]
+            self._connection.register("misfit", pa.table({"o": orders}))
+            kinds = self._kinds([field], "o in (from misfit)")
+            self._connection.unregister("misfit")
+            type_ = infer_type(kinds[field], untyped=batch.untyped)
+            mine = [c for c in schema.columns if c.field == field]
+            if len(schema.columns) + len(added) >= MAX_COLUMNS or any(c.type == type_ for c in mine):
+                type_ = "text" if not any(c.type == "text" for c in mine) else ""
+            if type_:
+                taken = [c.name for c in (*schema.columns, *added)]
+                name = variant_name(mine[0].name, type_, taken)
+                added.append(Column(field=field, name=name, type=type_, variant=True))
+        return added
+
+    def _rows(self, batch: Batch, schema: Schema, window: Window | None) -> pa.Table:
+        sql = rows_sql(schema, self.rules, marks=self._has_marks, untyped=batch.untyped, window=window)
+        return self._connection.sql(sql).to_arrow_table()
+
+    def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table) -> None:
+        if "freeze" not in (self.rules.columns, self.rules.types) or rows["_pen_lost"].null_count == rows.num_rows:
+            return
+        columned = set(schema.fields)
+        for order, lost in zip(rows["_pen_o"].to_pylist(), rows["_pen_lost"].to_pylist(), strict=True):
+            for field in lost or ():
+                known = field in columned
+                if (self.rules.types if known else self.rules.columns) == "freeze":
+                    what = "holds a value that does not fit its column" if known else "has no column"
+                    raise ContractError(
+                        f"stream {self.rules.stream} is frozen, and field {field!r} {what}",
+                        where=batch.origin(order // SUB_RECORDS),
+                        fix="mend the record, declare the field under columns:, or relax contract:; nothing landed",
+                    )
+
+    def _split_rejects(
+        self, batch: Batch, rows: pa.Table, originals: dict[int, bytes]
+    ) -> tuple[pa.Table, list[Reject]]:
+        if rows["_pen_reject"].null_count == rows.num_rows:
+            return rows, []
+        bad = rows.filter(pc.is_valid(rows["_pen_reject"]))
+        rejects = []
+        for order, code, lost in zip(
+            bad["_pen_o"].to_pylist(), bad["_pen_reject"].to_pylist(), bad["_pen_lost"].to_pylist(), strict=True
+        ):
+            n = order // SUB_RECORDS
+            if code == "missing_identity":
+                reason = f"one of the identity fields is absent or null: {', '.join(self.rules.identity)}"
+            else:
+                reason = f"outside the contract: {', '.join(lost)}"
+            body = originals[order] if order in originals else batch.bodies[n].as_py()
+            rejects.append(Reject(body=body, code=code, reason=reason, origin=batch.origin(n)))
+        return rows.filter(pc.is_null(rows["_pen_reject"])), rejects
+
+    def _once(self, rows: pa.Table, schema: Schema) -> tuple[pa.Table, int]:
+        """Keep one row of each identity: the first, or for merge the one of the greatest version."""
+        if self.rules.merge:
+            version = next((c.name for c in schema.columns if c.field == self.rules.version), None)
+            self._connection.register("candidates", rows)
+            by = f"{identifier(version)} desc nulls last, " if version else ""
+            kept = self._connection.sql(
+                "select * from candidates qualify row_number() over"
+                f" (partition by _pen_id order by {by}_pen_content desc) = 1"
+            ).to_arrow_table()
+            self._connection.unregister("candidates")
+            return kept, rows.num_rows - kept.num_rows
+        first = _first_of_each(rows)
+        if first is None:
+            return rows, 0
+        return rows.take(first), rows.num_rows - len(first)
+
+    def _finish(self, batch: Batch, schema: Schema, rows: pa.Table) -> pa.Table:
+        """The columns that land, each of its exact Arrow type, in table order."""
+        columns = {c.name: _cast(rows[c.name], arrow_type(c.type)) for c in schema.columns}
+        columns["_pen_id"] = _cast(rows["_pen_id"], pa.uuid())
+        columns["_pen_origin"] = _origins(batch, rows["_pen_o"])
+        columns["_pen_rescued"] = _cast(rows["_pen_rescued"], pa.json_(pa.string()))
+        if self.rules.merge:
+            columns["_pen_content"] = _cast(rows["_pen_content"], pa.uuid())
+        return pa.table(columns)
+
+
+def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
+    if column.type == type_:
+        return column
+    if isinstance(type_, pa.BaseExtensionType):
+        storage = column.cast(type_.storage_type)
+        return pa.chunked_array([type_.wrap_array(c) for c in storage.chunks], type_)
+    return column.cast(type_)
+
+
+def _utf8(bodies: pa.Array) -> tuple[pa.Array, list[int]]:
+    """Bodies as texts, with null for what is not UTF-8, and the places of those."""
+    large = pa.types.is_large_binary(bodies.type)
+    text = pa.large_string() if large else pa.string()
+    try:
+        return bodies.cast(text), []
+    except pa.ArrowInvalid:
+        pass
+    unreadable = []
+    values: list[str | None] = []
+    for n, body in enumerate(bodies):
+        try:
+            values.append(body.as_py().decode("utf-8"))
+        except UnicodeDecodeError:
+            values.append(None)
+            unreadable.append(n)
+    return pa.array(values, text), unreadable
+
+
+def _chunked(texts: pa.Array) -> pa.Table:
+    """A table ``(o, body)`` in chunks, so that DuckDB's threads can share it."""
+    orders = pa.array(np.arange(len(texts), dtype=np.int64) * SUB_RECORDS)
+    return pa.Table.from_batches(
+        [
+            pa.record_batch(
+                [orders.slice(i, _CHUNK_ROWS), texts.slice(i, _CHUNK_ROWS)],
+                schema=pa.schema([("o", pa.int64()), ("body", texts.type)]),
+            )
+            for i in range(0, max(len(texts), 1), _CHUNK_ROWS)
+        ]
+    )
+
+
+def _first_of_each(rows: pa.Table) -> Any:
+    """Places of the first row of each identity in record order; None when all differ and are in order."""
+    if rows.num_rows < 2:
+        return None
+    halves = id_halves(rows["_pen_id"])
+    order = rows["_pen_o"].to_numpy()
+    ranked = np.lexsort((order, halves[:, 1], halves[:, 0]))
+    sorted_ = halves[ranked]
+    new = np.ones(len(ranked), dtype=bool)
+    new[1:] = (sorted_[1:] != sorted_[:-1]).any(axis=1)
+    kept = ranked[new]
+    return kept[np.argsort(order[kept])]
+
+
+def id_halves(ids: pa.ChunkedArray) -> Any:
+    """Identities as an ``(n, 2)`` array of big-endian 64-bit halves, without a copy where that is possible."""
+    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], ids.type)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    buffer = array.buffers()[1]
+    if buffer is None:
+        return np.empty((0, 2), dtype=">u8")
+    raw = np.frombuffer(buffer, dtype=">u8")
+    return raw.reshape(-1, 2)[array.offset : array.offset + len(array)]
+
+
+def _origins(batch: Batch, orders: pa.ChunkedArray) -> pa.ChunkedArray:
+    """``place#number`` of each row."""
+    lines = orders.to_numpy() // SUB_RECORDS
+    starts = np.array([s.start for s in batch.segments], dtype=np.int64)
+    which = np.searchsorted(starts, lines, side="right") - 1
+    bases = np.array([s.number - s.start for s in batch.segments], dtype=np.int64)
+    numbers = pa.array(lines + bases[which] if len(lines) else lines).cast(pa.string())
+    if len(batch.segments) == 1:
+        return pc.binary_join_element_wise(pa.scalar(batch.segments[0].place), numbers, "#")
+    places = pa.array([s.place for s in batch.segments], pa.string()).take(pa.array(which))
+    return pc.binary_join_element_wise(places, numbers, "#")
+
+
+def _lost_fields(rows: pa.Table) -> list[str]:
+    if rows["_pen_lost"].null_count == rows.num_rows:
+        return []
+    found = pc.unique(pc.list_flatten(rows["_pen_lost"]))
+    return sorted(found.to_pylist())
