@@ -3,8 +3,7 @@ with value as (
   select unnest(range(1, {count} + 1)) as i, unnest(t) as t, unnest(y) as y
   from (
     select json_extract_string(body, {paths}) as t, json_type(body, {paths}) as y
-    from parsed
-    where not suspect and {where}
+    from {source}
   )
 ),
 plain as (

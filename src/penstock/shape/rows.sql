@@ -1,15 +1,24 @@
 -- Parsed records to typed rows. A field's value goes to the first of its columns that it fits; what fits
 -- none is lost to the columns, like a field that has none, and is rescued. Names of our own start with _pen_,
 -- which no column of a stream can.
-with field as (
+with parsed as (
   select
     o as _pen_o,
     body as _pen_body,
-    c as _pen_c,
-    k as _pen_k,
+    json_normalize(body) as _pen_c,
+    {keys} as _pen_k,
+    json_extract_string(body, {paths}) as t,
+    json_type(body, {paths}) as y
+  from records
+),
+field as (
+  select
+    _pen_o,
+    _pen_body,
+    _pen_c,
+    _pen_k,
     {texts}
   from parsed
-  where not suspect
 ),
 typed as (
   select

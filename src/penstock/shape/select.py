@@ -33,11 +33,14 @@ def asked_fields(schema: Schema, rules: Rules) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*schema.fields, *needed)))
 
 
-def rows_sql(schema: Schema, rules: Rules, *, marks: bool, untyped: bool, window: Window | None) -> str:
+def rows_sql(
+    schema: Schema, rules: Rules, *, marks: bool, unknown: bool, untyped: bool, window: Window | None
+) -> str:
     """The whole statement.
 
     Args:
         marks: whether some bodies hold marked exact numbers (:data:`penstock.shape.careful.EXACT_MARK`).
+        unknown: whether some records have fields without a column.
         untyped: whether texts may spell numbers in every column, not only in declared ones.
     """
     fields = asked_fields(schema, rules)
@@ -56,13 +59,15 @@ def rows_sql(schema: Schema, rules: Rules, *, marks: bool, untyped: bool, window
     return statement(
         "penstock.shape",
         "rows.sql",
+        paths=paths_sql(fields),
+        keys="json_keys(body)" if unknown else "null::varchar[]",
         texts=_texts(len(fields), marks=marks),
         values="".join(f"{_value(c, schema, place, untyped, marks)} as {identifier(c.name)},\n    " for c in schema.columns),
         present="".join(
             f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned
         ),
         event_time=_event_time(place.get(rules.event_time or "")),
-        unknown=_unknown(columned, place),
+        unknown=_unknown(columned, place) if unknown else "null::varchar[]",
         missing=_missing([place[f] for f in rules.identity]),
         identity=_identity([place[f] for f in rules.identity]),
         content="left(sha256(_pen_c), 32)::uuid" if rules.merge else "null::uuid",

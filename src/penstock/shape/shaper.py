@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import duckdb
@@ -34,6 +34,7 @@ SUB_RECORDS = 2**24
 """Order numbers a line has for the records in it."""
 
 _CHUNK_ROWS = 8_192
+_SAMPLE_ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +103,12 @@ class Shaper:
         if fresh:
             schema = self.rules.declared_schema()
         may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
-        rejects, originals = self._parse(batch, schema)
+        rejects, originals = self._read(batch, schema)
+        rows = None
         if may_infer and (new := self._new_columns(batch, schema)):
-            schema = schema.grown(new)
-            rejects, originals = self._parse(batch, schema)
-        rows = self._rows(batch, schema, window)
+            schema, rows = self._settle(batch, schema, new, window)
+        if rows is None:
+            rows = self._rows(batch, schema, window)
         if self.rules.types == "evolve" and (variants := self._variants(batch, schema, rows)):
             schema = schema.grown(variants)
             rows = self._rows(batch, schema, window)
@@ -124,26 +126,19 @@ class Shaper:
             positions=batch.positions,
         )
 
-    def _parse(self, batch: Batch, schema: Schema) -> tuple[list[Reject], dict[int, bytes]]:
-        """Fill table ``parsed``. Returns what is no record, and the bytes of the careful lane's records."""
-        paths = paths_sql(asked_fields(schema, self.rules))
+    def _read(self, batch: Batch, schema: Schema) -> tuple[list[Reject], dict[int, bytes]]:
+        """Register ``records``: the bodies that are JSON objects which SQL reads right.
+
+        Returns what is no such object, and the bytes of those that took the careful lane by their order.
+        """
         texts, unreadable = _utf8(batch.bodies)
-        self._connection.register("lines", _chunked(texts))
-        self._connection.execute(
-            statement(
-                "penstock.shape",
-                "parse.sql",
-                paths=paths,
-                max_bytes=str(self.rules.max_record_bytes),
-                suspicious=SUSPICIOUS,
-            )
-        )
-        self._connection.unregister("lines")
-        suspects = self._connection.sql("select o // 16777216 as n from parsed where suspect").fetchnumpy()["n"]
+        lines = _chunked(texts)
+        suspects = {*self._suspects(lines, schema), *unreadable}
+        self._has_unknown = self._has_unknown or bool(suspects)
         rejects: list[Reject] = []
         originals: dict[int, bytes] = {}
         sound: list[tuple[int, str]] = []
-        for n in sorted({*map(int, suspects), *unreadable}):
+        for n in sorted(suspects):
             for i, record in enumerate(examine(batch.bodies[n].as_py(), self.rules.max_record_bytes)):
                 if isinstance(record, Sound):
                     order = n * SUB_RECORDS + i
@@ -153,52 +148,93 @@ class Shaper:
                     rejects.append(
                         Reject(body=record.original, code=record.code, reason=record.reason, origin=batch.origin(n))
                     )
-        if sound:
-            orders, bodies = zip(*sound, strict=True)
-            table = pa.table({"o": pa.array(orders, pa.int64()), "body": pa.array(bodies, pa.large_string())})
-            self._connection.register("sound", table)
-            self._connection.execute(statement("penstock.shape", "parse_careful.sql", paths=paths))
-            self._connection.unregister("sound")
+        if suspects:
+            plain = np.ones(len(texts), dtype=bool)
+            plain[list(suspects)] = False
+            lines = pa.concat_tables([lines.filter(pa.array(plain)), _rewritten(sound, texts.type)])
+        self._connection.register("records", lines)
+        self._records = lines
         self._has_marks = bool(sound)
         return rejects, originals
 
+    def _suspects(self, lines: pa.Table, schema: Schema) -> list[int]:
+        """Places of the lines that need the careful lane; learns whether any has a field without a column."""
+        fields = asked_fields(schema, self.rules)
+        self._connection.register("lines", lines)
+        result = self._connection.sql(
+            statement(
+                "penstock.shape",
+                "suspects.sql",
+                paths=paths_sql(fields),
+                present=" + ".join(f"(y[{i}] is not null)::int" for i in range(1, len(fields) + 1)) or "0",
+                max_bytes=str(self.rules.max_record_bytes),
+                suspicious=SUSPICIOUS,
+            )
+        ).fetchnumpy()
+        self._connection.unregister("lines")
+        self._has_unknown = not result["suspect"].all()
+        return (result["o"][result["suspect"]] // SUB_RECORDS).tolist()
+
     def _new_columns(self, batch: Batch, schema: Schema) -> list[Column]:
         """Columns for the fields that have none yet and hold a value in the batch."""
+        if not self._has_unknown:
+            return []
         known = schema.fields
         found = self._connection.sql(
-            "select distinct unnest(k) from parsed where not suspect"
-            f" and len(k) > len(list_filter(y[1:{len(known)}], lambda x: x is not null))"
+            "select distinct unnest(k) from"
+            f" (select json_keys(body) as k, json_type(body, {paths_sql(known)}) as y from records)"
+            " where len(k) > len(list_filter(y, lambda x: x is not null))"
         ).fetchall()
         fields = [f for (f,) in found if f not in set(known)]
         if not fields:
             return []
-        kinds = self._kinds(fields)
+        self._connection.register("sample", self._records.slice(0, _SAMPLE_ROWS))
+        kinds = self._kinds(fields, "sample")
+        if unseen := [f for f in fields if f not in kinds]:
+            kinds |= self._kinds(unseen, "records")
         order = self._first_seen([f for f in fields if f in kinds])[: MAX_COLUMNS - len(schema.columns)]
         names = name_columns(order, (c.name for c in schema.columns))
         return [
             Column(field=f, name=names[f], type=infer_type(kinds[f], untyped=batch.untyped)) for f in order
         ]
 
+    def _settle(
+        self, batch: Batch, schema: Schema, new: list[Column], window: Window | None
+    ) -> tuple[Schema, pa.Table]:
+        """Grow by ``new``, whose types come from a sample: where the batch contradicts one, infer it from all."""
+        grown = schema.grown(new)
+        rows = self._rows(batch, grown, None)
+        added = {c.field for c in new}
+        contradicted = [f for f in _lost_fields(rows) if f in added]
+        if contradicted:
+            kinds = self._kinds(contradicted, "records")
+            types = {f: infer_type(kinds[f], untyped=batch.untyped) for f in contradicted}
+            grown = schema.grown(replace(c, type=types.get(c.field, c.type)) for c in new)
+        elif window is None:
+            return grown, rows
+        return grown, self._rows(batch, grown, window)
+
     def _first_seen(self, fields: Sequence[str]) -> list[str]:
         """``fields`` in the order of the first record that has them, and in it by place."""
         table = pa.table({"field": pa.array(fields, pa.string())})
         self._connection.register("fields", table)
         rows = self._connection.sql(
-            "select field from (select unnest(k) as field, o, generate_subscripts(k, 1) as place from parsed"
-            " where not suspect) join fields using (field) group by field order by min((o, place))"
+            "select field from (select unnest(k) as field, o, generate_subscripts(k, 1) as place"
+            " from (select json_keys(body) as k, o from records))"
+            " join fields using (field) group by field order by min((o, place))"
         ).fetchall()
         self._connection.unregister("fields")
         return [f for (f,) in rows]
 
-    def _kinds(self, fields: Sequence[str], where: str = "true") -> dict[str, Kinds]:
-        """Field → what its values are, for fields with a value."""
+    def _kinds(self, fields: Sequence[str], source: str) -> dict[str, Kinds]:
+        """Field → what its values are in table ``source``, for fields with a value."""
         result = self._connection.sql(
             statement(
                 "penstock.shape",
                 "kinds.sql",
                 count=str(len(fields)),
                 paths=paths_sql(fields),
-                where=where,
+                source=source,
                 plain_number=r"regexp_full_match(t, '-?(0|[1-9]\d*)(\.\d+)?')",
                 **PATTERNS,
             )
@@ -228,7 +264,7 @@ class Shaper:
         return added
 
     def _rows(self, batch: Batch, schema: Schema, window: Window | None) -> pa.Table:
-        sql = rows_sql(schema, self.rules, marks=self._has_marks, untyped=batch.untyped, window=window)
+        sql = rows_sql(schema, self.rules, marks=self._has_marks, unknown=self._has_unknown, untyped=batch.untyped, window=window)
         return self._connection.sql(sql).to_arrow_table()
 
     def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table) -> None:
@@ -280,7 +316,8 @@ class Shaper:
         first = _first_of_each(rows)
         if first is None:
             return rows, 0
-        return rows.take(first), rows.num_rows - len(first)
+        kept = rows.filter(first)
+        return kept, rows.num_rows - kept.num_rows
 
     def _finish(self, batch: Batch, schema: Schema, rows: pa.Table) -> pa.Table:
         """The columns that land, each of its exact Arrow type, in table order."""
@@ -335,18 +372,29 @@ def _chunked(texts: pa.Array) -> pa.Table:
     )
 
 
-def _first_of_each(rows: pa.Table) -> Any:
-    """Places of the first row of each identity in record order; None when all differ and are in order."""
-    if rows.num_rows < 2:
-        return None
+def _rewritten(sound: Sequence[tuple[int, str]], type_: pa.DataType) -> pa.Table:
+    orders, bodies = zip(*sound, strict=True) if sound else ((), ())
+    return pa.table({"o": pa.array(orders, pa.int64()), "body": pa.array(bodies, type_)})
+
+
+def _first_of_each(rows: pa.Table) -> pa.Array | None:
+    """Which rows are the first of their identity in record order, as a mask; None when all are."""
     halves = id_halves(rows["_pen_id"])
+    ranked = np.argsort(halves[:, 0], kind="stable")
+    high = halves[ranked, 0]
+    equal = high[1:] == high[:-1]
+    if not equal.any():
+        return None
+    near = np.zeros(len(ranked), dtype=bool)
+    near[1:] |= equal
+    near[:-1] |= equal
+    twins = ranked[near]
     order = rows["_pen_o"].to_numpy()
-    ranked = np.lexsort((order, halves[:, 1], halves[:, 0]))
-    sorted_ = halves[ranked]
-    new = np.ones(len(ranked), dtype=bool)
-    new[1:] = (sorted_[1:] != sorted_[:-1]).any(axis=1)
-    kept = ranked[new]
-    return kept[np.argsort(order[kept])]
+    twins = twins[np.lexsort((order[twins], halves[twins, 1], halves[twins, 0]))]
+    later = twins[1:][(halves[twins][1:] == halves[twins][:-1]).all(axis=1)]
+    first = np.ones(len(ranked), dtype=bool)
+    first[later] = False
+    return pa.array(first)
 
 
 def id_halves(ids: pa.ChunkedArray) -> Any:

@@ -78,7 +78,7 @@ def value_sql(type_: str, t: str, y: str, json: str, *, parse: bool) -> str:
         return _decimal(parts[1], parts[0], t, y, parse=parse)
     text = f"{y} = 'VARCHAR'"
     if type_ == "text":
-        return f"case when {y} = 'VARCHAR' or {y} not in ('OBJECT','ARRAY','NULL') then {t} end"
+        return f"case when {y} not in ('OBJECT','ARRAY','NULL') then {t} end"
     if type_ == "json":
         return f"case when {y} <> 'NULL' then {json} end"
     if type_ == "boolean":
