@@ -1,0 +1,392 @@
+"""Files as a source: JSON, NDJSON, CSV and Parquet, also compressed, by globs.
+
+Delivery: each file is read once as long as its content stays; NDJSON that grew is read from where it
+stopped; anything in doubt (a file replaced, a run killed inside a CSV) is read again, and identity keeps the
+rows single.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.errors import SourceError
+from penstock.ports import Batch, Position, Reject, Segment, Window
+from penstock.sources.opening import Kind, kind_of, opened
+from penstock.sources.splitters import Cut, LineSplitter, Splitter, ValueSplitter
+from penstock.sources.tabular import CsvDialect, csv_rows, parquet_rows
+
+MAX_PENDING_BYTES = 1 << 28
+"""A single record longer than this stops the load: the file is not what its format says."""
+
+_READ_BYTES = 1 << 22
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """What a load will do with one file: ``skip``, ``resume`` after ``offset`` bytes, or ``read`` it whole."""
+
+    path: Path
+    place: str
+    size: int
+    action: Literal["skip", "resume", "read"]
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """Cuts on their way to becoming a batch."""
+
+    bodies: list[pa.Array] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    positions: dict[str, Position] = field(default_factory=dict)
+    rows: int = 0
+    bytes: int = 0
+    untyped: bool = False
+
+    def add(self, place: str, cut: Cut) -> None:
+        starts = np.concatenate(([0], np.flatnonzero(np.diff(cut.numbers) != 1) + 1)) if len(cut.numbers) else []
+        for start in starts:
+            self.segments.append(
+                Segment(start=self.rows + int(start), place=place, number=int(cut.numbers[start]))
+            )
+        self.bodies.append(cut.bodies)
+        self.rows += len(cut.bodies)
+        self.bytes += cut.consumed
+
+    def take(self) -> Batch:
+        """The batch so far; what comes next starts another."""
+        batch = self._batch()
+        self.bodies, self.segments, self.rejects, self.positions = [], [], [], {}
+        self.rows = self.bytes = 0
+        return batch
+
+    def _batch(self) -> Batch:
+        wide = any(pa.types.is_large_binary(b.type) for b in self.bodies)
+        type_ = pa.large_binary() if wide else pa.binary()
+        bodies = [b.cast(type_) for b in self.bodies] if wide else self.bodies
+        return Batch(
+            bodies=bodies[0] if len(bodies) == 1 else pa.concat_arrays(bodies) if bodies else pa.array([], type_),
+            segments=tuple(self.segments),
+            positions=tuple(self.positions.values()),
+            rejects=tuple(self.rejects),
+            untyped=self.untyped,
+            bytes=self.bytes,
+        )
+
+
+class FilesSource:
+    """Reads the files that match ``patterns``, in order of their names.
+
+    Args:
+        name: the source's name, under which positions are kept.
+        root: the folder relative patterns start from.
+        format, compression: as in the project file; ``auto`` goes by name, then by content.
+        window: only part of each file is wanted, so positions are kept for that part alone.
+        fingerprint: skip content that landed before; without it every file is read.
+        refresh: read everything or nothing: if any file is new or changed, all are read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        patterns: Sequence[str],
+        *,
+        root: Path,
+        format: str = "auto",
+        compression: str = "auto",
+        dialect: CsvDialect | None = None,
+        batch_bytes: int = 16 << 20,
+        window: Window | None = None,
+        fingerprint: bool = True,
+        refresh: bool = False,
+    ) -> None:
+        self.name = name
+        self.skipped: list[str] = []
+        self._patterns = patterns
+        self._root = root
+        self._format = format
+        self._compression = compression
+        self._dialect = dialect or CsvDialect()
+        self._batch_bytes = batch_bytes
+        self._scope = f"@{window}" if window else ""
+        self._fingerprint = fingerprint
+        self._refresh = refresh
+
+    def plan(self, known: Mapping[str, State]) -> list[FilePlan]:
+        """What :meth:`read` would do with each file, from names, sizes and times alone where these suffice.
+
+        Raises:
+            SourceError: no file matches.
+        """
+        plans = [self._plan_file(path, known) for path in self._paths()]
+        if self._refresh and any(p.action != "skip" for p in plans):
+            plans = [FilePlan(p.path, p.place, p.size, "read") for p in plans]
+        return plans
+
+    def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
+        """Yield batches of about ``batch_bytes``; small files share one."""
+        gathering = _Gathering()
+        for plan in self.plan(known):
+            if plan.action == "skip":
+                self.skipped.append(plan.place)
+                key = plan.place + self._scope
+                state = self._known(plan.place, known)
+                if state is None or not _same_stat(state, plan.path.stat()):
+                    twin = state or next(s for s in known.values() if s.get("size") == plan.size)
+                    fresh = {**twin, **_stat(plan.path.stat())}
+                    gathering.positions[key] = Position(source=self.name, key=key, state=fresh)
+                continue
+            kind = kind_of(plan.path, plan.place, self._format, self._compression)
+            if gathering.rows and gathering.untyped != (kind.format == "csv"):
+                yield gathering.take()
+            gathering.untyped = kind.format == "csv"
+            for _ in self._read_file(plan, kind, known, gathering):
+                if gathering.bytes >= 0.9 * self._batch_bytes:
+                    yield gathering.take()
+        if gathering.rows or gathering.rejects or gathering.positions:
+            yield gathering.take()
+
+    def acknowledge(self, positions: Sequence[Position]) -> None:
+        """Files need no acknowledgement: the position in the ledger is all."""
+
+    def _paths(self) -> list[Path]:
+        found: set[Path] = set()
+        for pattern in self._patterns:
+            full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
+            if os.path.isdir(full):
+                full = os.path.join(full, "**")
+            found.update(Path(p) for p in glob.iglob(full, recursive=True) if os.path.isfile(p))
+        files = sorted(p for p in found if not p.name.startswith((".", "_")))
+        if not files:
+            raise SourceError(
+                f"source {self.name}: no file matches {', '.join(self._patterns)}",
+                where=str(self._root),
+                fix="put files there, or mend path: in penstock.yml",
+            )
+        return files
+
+    def _place(self, path: Path) -> str:
+        try:
+            return path.relative_to(self._root).as_posix()
+        except ValueError:
+            return str(path)
+
+    def _known(self, place: str, known: Mapping[str, State]) -> State | None:
+        """What was read of a file: for this window, or whole."""
+        whole = known.get(place)
+        if whole is not None and whole.get("complete"):
+            return whole
+        return known.get(place + self._scope)
+
+    def _plan_file(self, path: Path, known: Mapping[str, State]) -> FilePlan:
+        place = self._place(path)
+        stat = path.stat()
+        if not self._fingerprint:
+            return FilePlan(path, place, stat.st_size, "read")
+        state = self._known(place, known)
+        if state is not None:
+            if state["complete"] and _same_stat(state, stat):
+                return FilePlan(path, place, stat.st_size, "skip")
+            if state["complete"] and state["size"] == stat.st_size and self._content(path, place) == state["content"]:
+                return FilePlan(path, place, stat.st_size, "skip")
+            if state.get("prefix") and (not state["complete"] or stat.st_size > state["size"]):
+                return FilePlan(path, place, stat.st_size, "resume", state["offset"])
+            return FilePlan(path, place, stat.st_size, "read")
+        twins = {
+            s["content"]
+            for k, s in known.items()
+            if s.get("complete") and s["size"] == stat.st_size and (k.endswith(self._scope) or "@" not in k)
+        }
+        if twins and self._content(path, place) in twins:
+            return FilePlan(path, place, stat.st_size, "skip")
+        return FilePlan(path, place, stat.st_size, "read")
+
+    def _content(self, path: Path, place: str) -> str:
+        """SHA-256 of the decompressed bytes."""
+        kind = kind_of(path, place, self._format, self._compression)
+        digest = hashlib.sha256()
+        with opened(path, place, kind.compression) as stream:
+            while chunk := stream.read(_READ_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _read_file(
+        self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: _Gathering
+    ) -> Iterator[None]:
+        """Add a file's records to the batch in hand, pausing where a batch may end."""
+        stat = _stat(plan.path.stat())
+        if kind.format == "parquet" or kind.format == "csv":
+            yield from self._read_table(plan, kind, stat, gathering)
+            return
+        with opened(plan.path, plan.place, kind.compression) as stream:
+            if kind.format == "ndjson":
+                digest, splitter, offset = self._resumed(plan, stream, known)
+                if splitter is None:
+                    with opened(plan.path, plan.place, kind.compression) as again:
+                        yield from self._split(plan, again, LineSplitter(), hashlib.sha256(), 0, stat, gathering)
+                    return
+                yield from self._split(plan, stream, splitter, digest, offset, stat, gathering)
+            else:
+                yield from self._split(plan, stream, ValueSplitter(), hashlib.sha256(), 0, stat, gathering)
+
+    def _resumed(
+        self, plan: FilePlan, stream: Any, known: Mapping[str, State]
+    ) -> tuple[Any, LineSplitter | None, int]:
+        """Skip what was read, if it is still what it was. Without a splitter, start over."""
+        digest = hashlib.sha256()
+        if plan.action != "resume":
+            return digest, LineSplitter(), 0
+        state = self._known(plan.place, known)
+        assert state is not None
+        missing = plan.offset
+        while missing and (chunk := stream.read(min(missing, _READ_BYTES))):
+            digest.update(chunk)
+            missing -= len(chunk)
+        if missing or digest.hexdigest() != state["prefix"]:
+            return digest, None, 0
+        return digest, LineSplitter(lines_before=state["lines"]), plan.offset
+
+    def _split(
+        self,
+        plan: FilePlan,
+        stream: Any,
+        splitter: Splitter,
+        digest: Any,
+        offset: int,
+        stat: dict[str, Any],
+        gathering: _Gathering,
+    ) -> Iterator[None]:
+        by_line = isinstance(splitter, LineSplitter)
+        key = plan.place + self._scope
+        chunk_bytes = min(self._batch_bytes, 1 << 24)
+        lines = splitter.lines if by_line else 0
+        while chunk := stream.read(chunk_bytes):
+            before = splitter.rest
+            cut = splitter.cut(chunk)
+            if by_line:
+                taken = len(before) + len(chunk) - len(splitter.rest)
+                if taken:
+                    digest.update(before)
+                    digest.update(memoryview(chunk)[: len(chunk) - len(splitter.rest)])
+                offset += taken
+                lines = splitter.lines
+            else:
+                digest.update(chunk)
+            if cut is None:
+                self._check_pending(splitter, plan.place)
+                continue
+            gathering.add(plan.place, cut)
+            if by_line:
+                state = {**stat, "complete": False, "offset": offset, "lines": lines, "prefix": digest.hexdigest()}
+                gathering.positions[key] = Position(source=self.name, key=key, state=state)
+            yield
+        prefix = digest.hexdigest()
+        rest = splitter.rest
+        if by_line:
+            digest.update(rest)
+            if rest and _is_json(rest):
+                prefix, offset, lines = digest.hexdigest(), offset + len(rest), lines + 1
+        if (cut := splitter.finish()) is not None:
+            gathering.add(plan.place, cut)
+        done = {**stat, "complete": True, "content": digest.hexdigest()}
+        if by_line:
+            done |= {"offset": offset, "lines": lines, "prefix": prefix}
+        gathering.positions[key] = Position(source=self.name, key=key, state=done)
+        yield
+
+    def _check_pending(self, splitter: Splitter, place: str) -> None:
+        if len(splitter.rest) > MAX_PENDING_BYTES:
+            raise SourceError(
+                f"a record longer than {MAX_PENDING_BYTES >> 20} MiB; the file is not what its format says",
+                where=place,
+                fix="check the file, or set format: on the source",
+            )
+
+    def _read_table(
+        self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: _Gathering
+    ) -> Iterator[None]:
+        """CSV and Parquet: their position is the whole file."""
+        if kind.format == "parquet":
+            try:
+                for cut in parquet_rows(str(plan.path)):
+                    gathering.add(plan.place, cut)
+                    yield
+            except (pa.ArrowInvalid, OSError) as e:
+                raise SourceError(str(e), where=plan.place, fix="deliver a whole Parquet file") from None
+            digest = self._content(plan.path, plan.place)
+        else:
+            dialect = self._dialect
+            if kind.delimiter and dialect.delimiter == ",":
+                dialect = CsvDialect(
+                    delimiter=kind.delimiter,
+                    quote=dialect.quote,
+                    header=dialect.header,
+                    null_values=dialect.null_values,
+                )
+            with opened(plan.path, plan.place, kind.compression) as stream:
+                hashing = _Hashing(stream)
+                for cut, rejects in csv_rows(hashing, plan.place, dialect, min(self._batch_bytes, 8 << 20)):
+                    gathering.add(plan.place, cut)
+                    gathering.rejects.extend(rejects)
+                    yield
+                hashing.drain()
+            digest = hashing.digest.hexdigest()
+        key = plan.place + self._scope
+        state = {**stat, "complete": True, "content": digest}
+        gathering.positions[key] = Position(source=self.name, key=key, state=state)
+        yield
+
+
+class _Hashing:
+    """A stream that hashes what is read from it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        chunk: bytes = self._stream.read(size)
+        self.digest.update(chunk)
+        return chunk
+
+    def readline(self) -> bytes:
+        line: bytes = self._stream.readline()
+        self.digest.update(line)
+        return line
+
+    def drain(self) -> None:
+        while self.read(_READ_BYTES):
+            pass
+
+
+def _stat(stat: os.stat_result) -> dict[str, Any]:
+    return {
+        "size": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "ctime_ns": stat.st_ctime_ns,
+        "inode": stat.st_ino,
+    }
+
+
+def _same_stat(state: State, stat: os.stat_result) -> bool:
+    return all(state.get(name) == value for name, value in _stat(stat).items())
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether a last line without its newline is whole. A cut-off one is, unless it is a bare number, not JSON."""
+    try:
+        return not isinstance(json.loads(line), int | float)
+    except (ValueError, RecursionError):
+        return False
