@@ -8,8 +8,8 @@ tests. Values are frozen; whoever holds a connection stays put.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -91,10 +91,12 @@ class Shaped:
 
     ``rows`` has one column per schema column, then the record columns; each ``_pen_id`` once. ``duplicates``
     counts the records left out because the batch held them already. ``schema`` is the schema that the rows
-    follow; it has grown when ``schema.version`` is above the destination's.
+    follow; it has grown when ``schema.version`` is above the destination's. ``original`` gives the bytes from
+    which a row was made.
     """
 
     rows: pa.Table
+    original: Callable[[int], bytes]
     schema: Schema
     rejects: Sequence[Reject]
     read: int
@@ -173,13 +175,12 @@ class SchemaMoved(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a landing needs to know of a stream."""
+    """What a landing needs to know of a stream. ``version`` is a field, for merge."""
 
     stream: str
     source: str
     disposition: Literal["append", "merge", "replace"] = "append"
     version: str | None = None
-    final: bool = field(default=True)
 
 
 class Destination(Protocol):
@@ -200,7 +201,7 @@ class Destination(Protocol):
         ...
 
     def land(self, target: Target) -> Landing:
-        """Open a landing. On PostgreSQL it waits for other landings into the same stream."""
+        """Open a landing. It waits for other landings into the same stream, where there can be any."""
         ...
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:

@@ -70,7 +70,7 @@ def rows_sql(
         unknown=_unknown(columned, place) if unknown else "null::varchar[]",
         missing=_missing([place[f] for f in rules.identity]),
         identity=_identity([place[f] for f in rules.identity]),
-        content="left(sha256(_pen_c), 32)::uuid" if rules.merge else "null::uuid",
+        content="left(sha256(_pen_c), 32)::uuid" if rules.content else "null::uuid",
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
         lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
         window=_window(window),

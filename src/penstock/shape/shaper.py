@@ -41,7 +41,8 @@ _SAMPLE_ROWS = 2_000
 class Rules:
     """What a stream says about its records.
 
-    ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types.
+    ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types. ``content`` asks for
+    the hash of the content beside the identity, for streams whose rows can be replaced.
     """
 
     stream: str
@@ -49,7 +50,7 @@ class Rules:
     declared: Sequence[tuple[str, str]] = ()
     event_time: str | None = None
     version: str | None = None
-    merge: bool = False
+    content: bool = False
     columns: Mode = "evolve"
     types: Mode = "rescue"
     max_record_bytes: int = 16 * 2**20
@@ -116,8 +117,14 @@ class Shaper:
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, originals)
         rows, duplicates = self._once(rows, schema)
+        orders = rows["_pen_o"].to_numpy()
+
+        def original(row: int) -> bytes:
+            return _original(batch, originals, int(orders[row]))
+
         return Shaped(
             rows=self._finish(batch, schema, rows),
+            original=original,
             schema=schema,
             rejects=(*batch.rejects, *rejects, *broken),
             read=read,
@@ -146,7 +153,7 @@ class Shaper:
                     originals[order] = record.original
                 else:
                     rejects.append(
-                        Reject(body=record.original, code=record.code, reason=record.reason, origin=batch.origin(n))
+                        Reject(body=record.original.strip(b" \t\r\n"), code=record.code, reason=record.reason, origin=batch.origin(n))
                     )
         if suspects:
             plain = np.ones(len(texts), dtype=bool)
@@ -297,13 +304,13 @@ class Shaper:
                 reason = f"one of the identity fields is absent or null: {', '.join(self.rules.identity)}"
             else:
                 reason = f"outside the contract: {', '.join(lost)}"
-            body = originals[order] if order in originals else batch.bodies[n].as_py()
+            body = _original(batch, originals, order)
             rejects.append(Reject(body=body, code=code, reason=reason, origin=batch.origin(n)))
         return rows.filter(pc.is_null(rows["_pen_reject"])), rejects
 
     def _once(self, rows: pa.Table, schema: Schema) -> tuple[pa.Table, int]:
         """Keep one row of each identity: the first, or for merge the one of the greatest version."""
-        if self.rules.merge:
+        if self.rules.content:
             version = next((c.name for c in schema.columns if c.field == self.rules.version), None)
             self._connection.register("candidates", rows)
             by = f"{identifier(version)} desc nulls last, " if version else ""
@@ -325,9 +332,14 @@ class Shaper:
         columns["_pen_id"] = _cast(rows["_pen_id"], pa.uuid())
         columns["_pen_origin"] = _origins(batch, rows["_pen_o"])
         columns["_pen_rescued"] = _cast(rows["_pen_rescued"], pa.json_(pa.string()))
-        if self.rules.merge:
+        if self.rules.content:
             columns["_pen_content"] = _cast(rows["_pen_content"], pa.uuid())
         return pa.table(columns)
+
+
+def _original(batch: Batch, originals: dict[int, bytes], order: int) -> bytes:
+    body: bytes = originals[order] if order in originals else batch.bodies[order // SUB_RECORDS].as_py()
+    return body.strip(b" \t\r\n")
 
 
 def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:

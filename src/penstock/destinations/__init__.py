@@ -1,0 +1,1 @@
+"""Destinations: the warehouses. One file a kind, each implementing :class:`penstock.ports.Destination`."""

@@ -1,0 +1,415 @@
+"""DuckDB: the embedded warehouse, one file.
+
+One process at a time may hold the file, so landings need no lock of their own and an identity is kept unique
+by asking before inserting; a primary key would double the file and slow every load for the same promise.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from penstock.destinations.dispositions import wins_sql
+from penstock.destinations.known import MAX_ROWS, KnownIds
+from penstock.errors import DestinationError, LockedError
+from penstock.faults import fault_point
+from penstock.ledger import create_statements, ledger_sql, quarantine_rows, schema_from_rows, state_text
+from penstock.ports import Position, Receipt, SchemaMoved, Shaped, Target
+from penstock.shape.schema import Column, Schema
+from penstock.shape.shaper import id_halves
+from penstock.shape.types import duckdb_type
+from penstock.sql import identifier, literal
+
+_HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)(?P<rest>[^.]*)")
+_RETRY_SECONDS = 0.1
+
+
+class DuckDBDestination:
+    """A DuckDB file.
+
+    Args:
+        path: the file; made when missing.
+        lock_timeout_seconds: how long to wait for another process to let go of it.
+        threads, memory_limit: DuckDB's, in its spelling.
+    """
+
+    kind = "duckdb"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lock_timeout_seconds: float = 10.0,
+        threads: int | None = None,
+        memory_limit: str | None = None,
+    ) -> None:
+        self.path = path
+        self._timeout = lock_timeout_seconds
+        self._config: dict[str, Any] = {"arrow_lossless_conversion": True}
+        if threads:
+            self._config["threads"] = threads
+        if memory_limit:
+            self._config["memory_limit"] = memory_limit
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._known: dict[str, tuple[int, KnownIds]] = {}
+        self._landings: dict[str, int] = {}
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The open connection; opens the file when needed.
+
+        Raises:
+            LockedError: another process holds the file, longer than the timeout.
+            DestinationError: the file is no DuckDB database, or of a newer version.
+        """
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def prepare(self) -> None:
+        """Make the ledger's tables where they are missing."""
+        found = self.connection.execute(
+            "select count(*) from information_schema.tables"
+            " where table_schema = 'penstock' and table_name = 'watermarks'"
+        ).fetchone()
+        if found == (0,):
+            for sql in create_statements("duckdb"):
+                self.connection.execute(sql)
+
+    def exists(self) -> bool:
+        """Whether anything was ever landed here."""
+        return self.path.exists()
+
+    def schema(self, stream: str) -> Schema:
+        """The stream's columns, from the ledger."""
+        return schema_from_rows(self.connection.execute(ledger_sql("schema"), [stream]).fetchall())
+
+    def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
+        """Position key → state."""
+        import json
+
+        rows = self.connection.execute(ledger_sql("positions"), [stream, source]).fetchall()
+        return {key: json.loads(state) for key, state in rows}
+
+    def land(self, target: Target) -> DuckDBLanding:
+        """Open a transaction that lands into ``target``'s stream."""
+        return DuckDBLanding(self, target)
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Run one statement and return its rows.
+
+        Raises:
+            DestinationError: DuckDB refused it.
+        """
+        try:
+            relation = self.connection.sql(sql, params=list(parameters)) if parameters else self.connection.sql(sql)
+            return pa.table({}) if relation is None else relation.to_arrow_table()
+        except duckdb.Error as e:
+            raise DestinationError(str(e), where=str(self.path)) from None
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Run one statement that returns nothing, in a transaction of its own."""
+        try:
+            self.connection.execute(sql, list(parameters)).fetchall()
+        except duckdb.Error as e:
+            raise DestinationError(str(e), where=str(self.path)) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def known(self, stream: str) -> KnownIds | None:
+        """The identities of the stream's table when remembering them pays: it was empty when this process
+        began to land into it, or this process lands into it again."""
+        last = self.connection.execute(
+            "select coalesce(max(seq), 0) from penstock.loads where stream = $1", [stream]
+        ).fetchone()
+        assert last is not None
+        seen = self._known.get(stream)
+        self._landings[stream] = self._landings.get(stream, 0) + 1
+        if seen is not None and seen[0] == last[0]:
+            return None if seen[1].overflowed else seen[1]
+        self._known.pop(stream, None)
+        count = self.connection.execute(
+            "select estimated_size from duckdb_tables() where schema_name = 'raw' and table_name = $1", [stream]
+        ).fetchone()
+        rows = count[0] if count else 0
+        if rows > MAX_ROWS or (rows and self._landings[stream] < 2):
+            return None
+        ids = KnownIds()
+        if rows:
+            reader = self.connection.sql(f"select _pen_id from raw.{identifier(stream)}").to_arrow_reader(500_000)
+            for batch in reader:
+                ids.add(id_halves(batch.column(0))[:, 0].astype(np.uint64))
+            ids.commit()
+        self._known[stream] = (last[0], ids)
+        return ids
+
+    def remember(self, stream: str, seq: int) -> None:
+        """Note that what is known of the stream includes load ``seq``."""
+        if stream in self._known:
+            self._known[stream] = (seq, self._known[stream][1])
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        give_up = time.monotonic() + self._timeout
+        config = dict(self._config)
+        if not self.path.exists() and duckdb.__version__.startswith("2"):
+            config["storage_compatibility_version"] = "v1.5.0"
+        while True:
+            try:
+                connection = duckdb.connect(str(self.path), config=config)
+                connection.execute("set TimeZone = 'UTC'")
+            except duckdb.IOException as e:
+                if "lock" not in str(e).lower():
+                    raise DestinationError(
+                        str(e), where=str(self.path), fix="check that the file is a DuckDB database of this version"
+                    ) from None
+                if time.monotonic() >= give_up:
+                    raise self._locked(str(e)) from None
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return connection
+
+    def _locked(self, message: str) -> LockedError:
+        match = _HOLDER.search(message)
+        if match is None:
+            holder, fix = "another process", "wait for it, or stop it"
+        else:
+            holder = f"process {match['pid']} ({Path(match['program']).name}{match['rest']})"
+            fix = f"wait for it, or stop it: kill {match['pid']}"
+        return LockedError(
+            f"the warehouse is held by {holder}, and was for {self._timeout:g} s",
+            where=str(self.path),
+            fix=f"{fix}; to wait longer set lock_timeout_seconds: on the destination",
+        )
+
+
+class DuckDBLanding:
+    """One open transaction."""
+
+    def __init__(self, destination: DuckDBDestination, target: Target) -> None:
+        self._destination = destination
+        self._target = target
+        self._connection = destination.connection
+        self._table = f"raw.{identifier(target.stream)}"
+        self._positions: dict[str, Position] = {}
+        self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "bytes": 0}
+        self._open = True
+        self._started_at = datetime.now(UTC)
+        self._known = destination.known(target.stream)
+        row = self._connection.execute("select nextval('penstock.load_ids')").fetchone()
+        assert row is not None
+        self._load_id: int = row[0]
+        self._connection.execute("begin")
+        self._schema = destination.schema(target.stream)
+        if target.disposition == "replace":
+            self._connection.execute("create or replace temp table refreshed (_pen_id uuid)")
+
+    def write(self, shaped: Shaped) -> None:
+        """Write a batch into the open transaction."""
+        self._grow(shaped.schema)
+        fault_point("before_stage")
+        with self._registered("rows_in_hand", shaped.rows):
+            landed = self._insert(shaped)
+        fault_point("after_stage")
+        quarantined = self._quarantine(shaped)
+        self._positions.update({p.key: p for p in shaped.positions})
+        self._counts["read"] += shaped.read
+        self._counts["landed"] += landed
+        self._counts["quarantined"] += quarantined
+        self._counts["duplicates"] += shaped.read - landed - quarantined
+        self._counts["bytes"] += shaped.bytes
+
+    def commit(self) -> Receipt:
+        """Write positions and the ledger entry, and commit."""
+        if self._target.disposition == "replace" and self._counts["read"]:
+            self._connection.execute(f"delete from {self._table} where _pen_id not in (from refreshed)")
+        now = datetime.now(UTC)
+        for position in self._positions.values():
+            self._connection.execute(
+                ledger_sql("keep_position", state="$4"),
+                [self._target.stream, position.source, position.key, state_text(position.state), self._load_id, now],
+            )
+        seq = 0
+        if self._counts["read"]:
+            counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "bytes")]
+            row = self._connection.execute(
+                ledger_sql("add_load"),
+                [self._load_id, self._target.stream, self._target.source, *counts, self._started_at, now],
+            ).fetchone()
+            assert row is not None
+            seq = row[0]
+        if self._counts["landed"]:
+            self._connection.execute(
+                f"create or replace view {self._delta()} as"
+                f" select * from {self._table} where _pen_load = {self._load_id}"
+            )
+        fault_point("before_commit")
+        self._connection.execute("commit")
+        self._open = False
+        if self._known is not None:
+            self._known.commit()
+            if seq:
+                self._destination.remember(self._target.stream, seq)
+        fault_point("after_commit")
+        return Receipt(
+            load_id=self._load_id,
+            seq=seq,
+            stream=self._target.stream,
+            source=self._target.source,
+            started_at=self._started_at,
+            committed_at=now,
+            **self._counts,
+        )
+
+    def rollback(self) -> None:
+        """Undo what was written."""
+        if self._open:
+            self._open = False
+            if self._known is not None:
+                self._known.rollback()
+            self._connection.execute("rollback")
+
+    def _delta(self) -> str:
+        return f"raw.{identifier(self._target.stream + '__delta')}"
+
+    def _registered(self, name: str, table: pa.Table) -> _Registered:
+        return _Registered(self._connection, name, table)
+
+    def _grow(self, schema: Schema) -> None:
+        """Bring the table up to the schema the rows follow."""
+        if schema == self._schema:
+            return
+        have = len(self._schema.columns)
+        if schema.version <= self._schema.version or schema.columns[:have] != self._schema.columns:
+            raise SchemaMoved
+        added = schema.columns[have:]
+        if self._schema.version == 0:
+            self._create(schema)
+        else:
+            for column in added:
+                self._connection.execute(
+                    f"alter table {self._table} add column {identifier(column.name)} {duckdb_type(column.type)}"
+                )
+        for position, column in enumerate(added, have + 1):
+            self._connection.execute(
+                ledger_sql("add_column"),
+                [self._target.stream, schema.version, position, *_column_row(column)],
+            )
+        self._schema = schema
+
+    def _create(self, schema: Schema) -> None:
+        columns = [f"{identifier(c.name)} {duckdb_type(c.type)}" for c in schema.columns]
+        columns += ["_pen_id uuid not null", "_pen_load bigint not null"]
+        columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin varchar not null"]
+        columns.append("_pen_rescued json")
+        if self._target.disposition != "append":
+            columns.append("_pen_content uuid not null")
+        self._connection.execute(f"create table {self._table} ({', '.join(columns)})")
+
+    def _insert(self, shaped: Shaped) -> int:
+        """Insert the rows whose identity is new, and put those in the place of others that win it."""
+        if not shaped.rows.num_rows:
+            return 0
+        columns = [identifier(c.name) for c in self._schema.columns]
+        columns += ["_pen_id", "_pen_origin", "_pen_rescued"]
+        fresh = "true"
+        if self._target.disposition != "append":
+            columns.append("_pen_content")
+            if self._target.disposition == "replace":
+                self._connection.execute("insert into refreshed select _pen_id from rows_in_hand")
+            wins = wins_sql(self._target, self._schema, new="n", old="r", load_id=self._load_id)
+            self._connection.execute(
+                "create or replace temp table settled as select n._pen_id, coalesce(" + wins + ", false) as wins"
+                f" from rows_in_hand n join {self._table} r on n._pen_id = r._pen_id"
+            )
+            self._connection.execute(
+                f"delete from {self._table} where _pen_id in (select _pen_id from settled where wins)"
+            )
+            fresh = "_pen_id not in (select _pen_id from settled where not wins)"
+        elif self._known is None:
+            fresh = f"not exists (select 1 from {self._table} r where r._pen_id = n._pen_id)"
+        else:
+            halves = id_halves(shaped.rows["_pen_id"])[:, 0].astype(np.uint64)
+            maybe = self._known.maybe(halves)
+            if maybe.any():
+                present = self._present(shaped.rows["_pen_id"].filter(pa.array(maybe)))
+                new = np.ones(len(halves), dtype=bool)
+                new[np.flatnonzero(maybe)[present]] = False
+                halves = halves[new]
+                rows = shaped.rows.filter(pa.array(new))
+                self._known.add(halves)
+                with self._registered("rows_in_hand", rows):
+                    return self._insert_rows(columns, "true")
+            self._known.add(halves)
+        return self._insert_rows(columns, fresh)
+
+    def _insert_rows(self, columns: Sequence[str], fresh: str) -> int:
+        listed = ", ".join(columns)
+        row = self._connection.execute(
+            f"insert into {self._table} ({listed}, _pen_load, _pen_loaded_at)"
+            f" select {listed}, {self._load_id}, {literal(self._started_at.isoformat())}::timestamptz"
+            f" from rows_in_hand n where {fresh}"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _present(self, ids: pa.ChunkedArray) -> Any:
+        """Which of ``ids`` the table holds."""
+        with self._registered("asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
+            found = self._connection.sql(
+                f"select i from asked semi join {self._table} using (_pen_id)"
+            ).fetchnumpy()["i"]
+        present = np.zeros(len(ids), dtype=bool)
+        present[found] = True
+        return present
+
+    def _quarantine(self, shaped: Shaped) -> int:
+        entries = quarantine_rows(self._target.stream, shaped.rejects)
+        new = 0
+        now = datetime.now(UTC)
+        for id_, reject in entries.items():
+            row = self._connection.execute(
+                ledger_sql("quarantine", id="$1"),
+                [
+                    id_,
+                    self._target.stream,
+                    self._target.source,
+                    reject.body,
+                    reject.code,
+                    reject.reason,
+                    reject.origin,
+                    self._load_id,
+                    now,
+                ],
+            ).fetchone()
+            new += row[0] if row else 0
+        return new
+
+
+class _Registered:
+    """An Arrow table under a name, for a ``with`` block."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+        self._connection, self._name, self._table = connection, name, table
+
+    def __enter__(self) -> None:
+        self._connection.register(self._name, self._table)
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.unregister(self._name)
+
+
+def _column_row(column: Column) -> list[Any]:
+    return [column.field, column.name, column.type, column.declared, column.variant]

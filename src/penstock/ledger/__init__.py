@@ -1,0 +1,60 @@
+"""The ledger: the tables in schema ``penstock`` of the destination, and the statements on them.
+
+The statements are the same for every destination but for a few types, which are slots; each destination
+runs them in the transaction that lands the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from penstock.ports import Reject
+from penstock.shape.schema import Column, Schema
+from penstock.sql import statement, statements
+
+TYPES: Mapping[str, Mapping[str, str]] = {
+    "duckdb": {"text": "varchar", "json": "json", "bytes": "blob", "id_index": ""},
+    "postgres": {"text": "text", "json": "jsonb", "bytes": "bytea"},
+}
+
+
+def create_statements(kind: str) -> list[str]:
+    """Statements that make what is missing of the ledger; harmless again."""
+    return statements("penstock.ledger", "create.sql", **TYPES[kind])
+
+
+def ledger_sql(name: str, **parts: str) -> str:
+    """A statement of the ledger: the text of ``<name>.sql``."""
+    return statement("penstock.ledger", f"{name}.sql", **parts)
+
+
+def schema_from_rows(rows: Iterable[Sequence[Any]]) -> Schema:
+    """The schema of ``columns.sql``'s rows: version, field, name, type, declared, variant, in table order."""
+    rows = list(rows)
+    if not rows:
+        return Schema()
+    columns = tuple(Column(field=f, name=n, type=t, declared=d, variant=v) for _, f, n, t, d, v in rows)
+    return Schema(version=max(row[0] for row in rows), columns=columns)
+
+
+def quarantine_id(stream: str, body: bytes) -> UUID:
+    """A record is quarantined once: the same bytes in the same stream are the same entry."""
+    digest = hashlib.sha256(stream.encode() + b"\0" + body.strip(b" \t\r\n"))
+    return UUID(bytes=digest.digest()[:16])
+
+
+def quarantine_rows(stream: str, rejects: Iterable[Reject]) -> dict[UUID, Reject]:
+    """Rejects by the identity of their entry, the first of each."""
+    found: dict[UUID, Reject] = {}
+    for reject in rejects:
+        found.setdefault(quarantine_id(stream, reject.body), reject)
+    return found
+
+
+def state_text(state: Mapping[str, Any]) -> str:
+    """A position's state as JSON, the same for equal states."""
+    return json.dumps(state, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,73 @@
+create schema if not exists penstock;
+
+create schema if not exists raw;
+
+create sequence if not exists penstock.load_ids;
+
+create table if not exists penstock.loads (
+  load_id bigint primary key,
+  seq bigint not null unique,
+  stream {text} not null,
+  source {text} not null,
+  read bigint not null,
+  landed bigint not null,
+  duplicates bigint not null,
+  quarantined bigint not null,
+  bytes bigint not null,
+  started_at timestamp with time zone not null,
+  committed_at timestamp with time zone not null
+);
+
+create table if not exists penstock.positions (
+  stream {text} not null,
+  source {text} not null,
+  key {text} not null,
+  state {json} not null,
+  load_id bigint not null,
+  updated_at timestamp with time zone not null,
+  primary key (stream, source, key)
+);
+
+create table if not exists penstock.quarantine (
+  quarantine_id uuid primary key,
+  stream {text} not null,
+  source {text} not null,
+  body {bytes} not null,
+  reason_code {text} not null,
+  reason {text} not null,
+  origin {text} not null,
+  load_id bigint not null,
+  quarantined_at timestamp with time zone not null,
+  replayed_in bigint,
+  dropped_at timestamp with time zone
+);
+
+create table if not exists penstock.columns (
+  stream {text} not null,
+  version integer not null,
+  position integer not null,
+  field {text} not null,
+  name {text} not null,
+  type {text} not null,
+  declared boolean not null,
+  variant boolean not null,
+  primary key (stream, name)
+);
+
+create table if not exists penstock.runs (
+  run_id bigint primary key,
+  kind {text} not null,
+  started_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  status {text} not null,
+  upper_seq bigint,
+  detail {json}
+);
+
+create sequence if not exists penstock.run_ids;
+
+create table if not exists penstock.watermarks (
+  model {text} primary key,
+  seq bigint not null,
+  updated_at timestamp with time zone not null
+);

@@ -1,0 +1,3 @@
+select key, state
+from penstock.positions
+where stream = $1 and source = $2

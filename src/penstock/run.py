@@ -1,0 +1,229 @@
+"""The loop: read, shape, land, commit, acknowledge.
+
+Reading, shaping and landing overlap: while one batch is written, the next is shaped and the one after it is read.
+What a commit covers is landed whole or not at all, and only then acknowledged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Queue
+from typing import TYPE_CHECKING
+
+from penstock.errors import SourceError
+from penstock.faults import fault_point
+from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
+
+if TYPE_CHECKING:
+    from penstock.shape.schema import Schema
+    from penstock.shape.shaper import Shaper
+
+COMMIT_BYTES = 256 << 20
+
+
+class Stop:
+    """A wish to stop, safe to set from a signal handler."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Ask for the batch in hand to be finished and no other begun."""
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+
+@dataclass(slots=True)
+class Landed:
+    """What loading one stream from one source did: a receipt for each commit."""
+
+    stream: str
+    source: str
+    receipts: list[Receipt] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    def total(self, name: str) -> int:
+        """Sum of a receipt's count over the commits."""
+        return sum(getattr(r, name) for r in self.receipts)
+
+
+def load(
+    source: Source,
+    destination: Destination,
+    shaper: Shaper,
+    target: Target,
+    *,
+    window: Window | None = None,
+    commit_bytes: int = COMMIT_BYTES,
+    progress: Callable[[Batch], None] = lambda _: None,
+    stop: Stop | None = None,
+) -> Landed:
+    """Land what is new in ``source`` into a stream.
+
+    Commits about every ``commit_bytes``; ``replace`` commits once, at the end. When ``stop`` is set, commits what is
+    written and returns early; a ``replace`` is rolled back instead.
+
+    Raises:
+        SourceError: what had been read before is landed.
+        ContractError, DestinationError: what was not committed is rolled back.
+    """
+    landed = Landed(stream=target.stream, source=target.source)
+    known = destination.positions(target.stream, target.source)
+    whole = target.disposition == "replace"
+    writer = _Writer(destination, shaper, target, window)
+    stop = stop or Stop()
+    failure: SourceError | None = None
+    batches = _ahead(source.read(known))
+    try:
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                break
+            except SourceError as e:
+                failure = e
+                break
+            fault_point("file_middle")
+            writer.write(batch)
+            progress(batch)
+            if writer.bytes >= commit_bytes and not whole:
+                _commit(writer, source, landed)
+            if stop:
+                landed.stopped = True
+                break
+        if whole and (failure or landed.stopped):
+            writer.rollback()
+        else:
+            _commit(writer, source, landed)
+    except BaseException:
+        writer.rollback()
+        raise
+    finally:
+        batches.close()
+        writer.close()
+        landed.skipped = list(getattr(source, "skipped", ()))
+    if failure:
+        raise failure
+    return landed
+
+
+def _commit(writer: _Writer, source: Source, landed: Landed) -> None:
+    receipt, positions = writer.commit()
+    if receipt is not None:
+        source.acknowledge(positions)
+        if receipt.read:
+            landed.receipts.append(receipt)
+
+
+class _Writer:
+    """Shapes in the caller's thread while the batch before is written in another."""
+
+    def __init__(
+        self, destination: Destination, shaper: Shaper, target: Target, window: Window | None
+    ) -> None:
+        self.bytes = 0
+        self._destination = destination
+        self._shaper = shaper
+        self._target = target
+        self._window = window
+        self._schema = destination.schema(target.stream)
+        self._landing: Landing | None = None
+        self._positions: list[Position] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="land")
+        self._in_hand: tuple[Batch, Future[None]] | None = None
+
+    def write(self, batch: Batch) -> None:
+        """Shape a batch and hand it over."""
+        shaped = self._shape(batch)
+        if self._settle():
+            shaped = self._shape(batch)
+        self._schema = shaped.schema
+        if self._landing is None:
+            self._landing = self._destination.land(self._target)
+        self._in_hand = (batch, self._pool.submit(self._landing.write, shaped))
+        self._positions.extend(batch.positions)
+        self.bytes += batch.bytes
+
+    def commit(self) -> tuple[Receipt | None, list[Position]]:
+        """Wait for what is in hand, and commit."""
+        self._settle()
+        landing, self._landing = self._landing, None
+        if landing is None:
+            return None, []
+        positions, self._positions, self.bytes = self._positions, [], 0
+        try:
+            return landing.commit(), positions
+        except BaseException:
+            landing.rollback()
+            raise
+
+    def rollback(self) -> None:
+        """Undo what is not committed."""
+        if self._in_hand is not None:
+            self._in_hand[1].exception()
+            self._in_hand = None
+        if self._landing is not None:
+            self._landing.rollback()
+            self._landing = None
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._pool.shutdown()
+
+    def _shape(self, batch: Batch) -> Shaped:
+        return self._shaper.shape(batch, self._schema, self._window)
+
+    def _settle(self) -> bool:
+        """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""
+        if self._in_hand is None:
+            return False
+        (batch, written), self._in_hand = self._in_hand, None
+        try:
+            written.result()
+        except SchemaMoved:
+            assert self._landing is not None
+            self._schema = self._landed_schema()
+            shaped = self._shape(batch)
+            self._schema = shaped.schema
+            self._pool.submit(self._landing.write, shaped).result()
+            return True
+        return False
+
+    def _landed_schema(self) -> Schema:
+        return self._destination.schema(self._target.stream)
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, read up to two ahead in a thread."""
+    queue: Queue[Batch | BaseException | None] = Queue(maxsize=1)
+    abandoned = threading.Event()
+
+    def read() -> None:
+        try:
+            for batch in batches:
+                queue.put(batch)
+                if abandoned.is_set():
+                    return
+            queue.put(None)
+        except BaseException as e:  # noqa: BLE001 - handed to the reader's caller, which raises it
+            queue.put(e)
+
+    thread = threading.Thread(target=read, name="read", daemon=True)
+    thread.start()
+    try:
+        while (item := queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        abandoned.set()
+        while thread.is_alive():
+            if not queue.empty():
+                queue.get_nowait()
+            thread.join(0.005)
