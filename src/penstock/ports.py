@@ -183,6 +183,14 @@ class Target:
     version: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The answer to a query: column names, and rows of Python values in that order."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
 class Destination(Protocol):
     """The warehouse. Not thread-safe: one thread at a time."""
 
@@ -204,8 +212,11 @@ class Destination(Protocol):
         """Open a landing. It waits for other landings into the same stream, where there can be any."""
         ...
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Run one statement outside of landings and return its rows."""
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one statement outside of landings, in a transaction of its own. Parameters are ``$1``, ``$2``, …
+
+        Raises ``DestinationError`` when the warehouse refuses it.
+        """
         ...
 
     def close(self) -> None:

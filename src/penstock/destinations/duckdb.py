@@ -21,8 +21,8 @@ from penstock.destinations.dispositions import wins_sql
 from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.errors import DestinationError, LockedError
 from penstock.faults import fault_point
-from penstock.ledger import create_statements, ledger_sql, quarantine_rows, schema_from_rows, state_text
-from penstock.ports import Position, Receipt, SchemaMoved, Shaped, Target
+from penstock.ledger import create_statements, delta_view, ledger_sql, quarantine_rows, schema_from_rows, state_text
+from penstock.ports import Position, Receipt, Rows, SchemaMoved, Shaped, Target
 from penstock.shape.schema import Column, Schema
 from penstock.shape.shaper import id_halves
 from penstock.shape.types import duckdb_type
@@ -103,22 +103,16 @@ class DuckDBDestination:
         """Open a transaction that lands into ``target``'s stream."""
         return DuckDBLanding(self, target)
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run one statement and return its rows.
 
         Raises:
             DestinationError: DuckDB refused it.
         """
         try:
-            relation = self.connection.sql(sql, params=list(parameters)) if parameters else self.connection.sql(sql)
-            return pa.table({}) if relation is None else relation.to_arrow_table()
-        except duckdb.Error as e:
-            raise DestinationError(str(e), where=str(self.path)) from None
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
-        """Run one statement that returns nothing, in a transaction of its own."""
-        try:
-            self.connection.execute(sql, list(parameters)).fetchall()
+            cursor = self.connection.execute(sql, list(parameters))
+            rows = cursor.fetchall()
+            return Rows(columns=[d[0] for d in cursor.description or ()], rows=rows)
         except duckdb.Error as e:
             raise DestinationError(str(e), where=str(self.path)) from None
 
@@ -250,11 +244,6 @@ class DuckDBLanding:
             ).fetchone()
             assert row is not None
             seq = row[0]
-        if self._counts["landed"]:
-            self._connection.execute(
-                f"create or replace view {self._delta()} as"
-                f" select * from {self._table} where _pen_load = {self._load_id}"
-            )
         fault_point("before_commit")
         self._connection.execute("commit")
         self._open = False
@@ -281,9 +270,6 @@ class DuckDBLanding:
                 self._known.rollback()
             self._connection.execute("rollback")
 
-    def _delta(self) -> str:
-        return f"raw.{identifier(self._target.stream + '__delta')}"
-
     def _registered(self, name: str, table: pa.Table) -> _Registered:
         return _Registered(self._connection, name, table)
 
@@ -307,6 +293,7 @@ class DuckDBLanding:
                 ledger_sql("add_column"),
                 [self._target.stream, schema.version, position, *_column_row(column)],
             )
+        self._connection.execute(delta_view(self._target.stream))
         self._schema = schema
 
     def _create(self, schema: Schema) -> None:

@@ -14,10 +14,10 @@ from uuid import UUID
 
 from penstock.ports import Reject
 from penstock.shape.schema import Column, Schema
-from penstock.sql import statement, statements
+from penstock.sql import identifier, literal, statement, statements
 
 TYPES: Mapping[str, Mapping[str, str]] = {
-    "duckdb": {"text": "varchar", "json": "json", "bytes": "blob", "id_index": ""},
+    "duckdb": {"text": "varchar", "json": "json", "bytes": "blob"},
     "postgres": {"text": "text", "json": "jsonb", "bytes": "bytea"},
 }
 
@@ -30,6 +30,17 @@ def create_statements(kind: str) -> list[str]:
 def ledger_sql(name: str, **parts: str) -> str:
     """A statement of the ledger: the text of ``<name>.sql``."""
     return statement("penstock.ledger", f"{name}.sql", **parts)
+
+
+def delta_view(stream: str) -> str:
+    """Statement that makes ``raw.<stream>__delta``: the rows of the latest load that landed any."""
+    return statement(
+        "penstock.ledger",
+        "delta.sql",
+        view=f"raw.{identifier(stream + '__delta')}",
+        table=f"raw.{identifier(stream)}",
+        stream=literal(stream),
+    )
 
 
 def schema_from_rows(rows: Iterable[Sequence[Any]]) -> Schema:

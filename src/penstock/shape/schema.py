@@ -12,6 +12,8 @@ RECORD_COLUMNS = ("_pen_id", "_pen_load", "_pen_loaded_at", "_pen_origin", "_pen
 MAX_NAME_BYTES = 63
 """PostgreSQL cuts identifiers here (NAMEDATALEN - 1); we never let it."""
 
+_SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+
 MAX_COLUMNS = 500
 """Columns a stream may grow to by itself; later fields are rescued. PostgreSQL's own limit is 1,600."""
 
@@ -54,7 +56,7 @@ def normal_name(field: str) -> str:
 
     Camel case is split, letters lowered, every run of other characters than ``a-z 0-9 _`` becomes one
     underscore, a leading digit gets one; names over 63 bytes keep 54 and eight digits of their hash, names
-    with nothing left become ``field_<hash>``, and ``_pen_…`` becomes ``field_pen_…``.
+    with nothing left become ``field_<hash>``; ``_pen_…`` and PostgreSQL's system columns get ``field_`` before them.
     """
     text = unicodedata.normalize("NFKD", field)
     text = "".join(c for c in text if not unicodedata.combining(c))
@@ -66,8 +68,8 @@ def normal_name(field: str) -> str:
         return f"field_{_digest(field)}"
     if text[0].isdigit():
         text = f"_{text}"
-    if text.startswith("_pen_"):
-        text = f"field{text}"
+    if text.startswith("_pen_") or text in _SYSTEM_COLUMNS:
+        text = f"field_{text.lstrip('_')}"
     if len(text) > MAX_NAME_BYTES:
         text = f"{text[:54]}_{_digest(field)}"
     return text

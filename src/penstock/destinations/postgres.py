@@ -1,0 +1,460 @@
+"""PostgreSQL 13 and later.
+
+A landing is one transaction on one ADBC connection: it takes the stream's advisory lock, asks which identities
+are there, and copies only the other rows, sorted by identity, straight into the table. Sorted rows fill the primary key's
+index in order, and rows that are there already are never sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import adbc_driver_postgresql.dbapi as adbc
+import numpy as np
+import psycopg
+import pyarrow as pa
+from adbc_driver_manager import Error as AdbcError
+
+from penstock.destinations.dispositions import wins_sql
+from penstock.destinations.known import KnownIds
+from penstock.errors import DestinationError, RejectedRows
+from penstock.faults import fault_point
+from penstock.ledger import (
+    create_statements,
+    delta_view,
+    ledger_sql,
+    quarantine_rows,
+    schema_from_rows,
+    state_text,
+)
+from penstock.ports import Position, Receipt, Rows, SchemaMoved, Shaped, Target
+from penstock.shape.schema import Column, Schema
+from penstock.shape.shaper import id_halves
+from penstock.sql import identifier
+
+MIN_VERSION = 13
+_LEDGER_LOCK = "penstock ledger"
+_REFUSED_CLASSES = ("22", "23", "44", "54", "P0")
+"""SQLSTATE classes that blame the rows: data exception, constraint, check option, program limit, trigger."""
+
+_PARAMETER = re.compile(r"\$(\d+)")
+_TYPES = {"json": "jsonb", "double": "double precision", "timestamptz": "timestamp with time zone"}
+
+
+class PostgresDestination:
+    """A PostgreSQL database.
+
+    Args:
+        conninfo: libpq's connection string or URL. Kept out of every message.
+        shown: the same without its password, for messages.
+    """
+
+    kind = "postgres"
+
+    def __init__(self, conninfo: str, *, shown: str) -> None:
+        self.shown = shown
+        self._conninfo = conninfo
+        self._landing_connection: Any = None
+        self._reading_connection: psycopg.Connection[Any] | None = None
+        self._known: dict[str, tuple[int, KnownIds]] = {}
+
+    @property
+    def reading(self) -> psycopg.Connection[Any]:
+        """The connection for all but landings, in autocommit.
+
+        Raises:
+            DestinationError: the server is away, refuses us, or is too old.
+        """
+        if self._reading_connection is None or self._reading_connection.closed:
+            try:
+                connection = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
+            except psycopg.OperationalError as e:
+                raise DestinationError(
+                    f"no connection: {_first_line(e)}",
+                    where=self.shown,
+                    fix="check host, port, user, password and database of the destination, and that the server runs",
+                ) from None
+            if connection.info.server_version < MIN_VERSION * 10_000:
+                raise DestinationError(
+                    f"PostgreSQL {connection.info.server_version // 10_000}; Penstock needs {MIN_VERSION}",
+                    where=self.shown,
+                    fix="upgrade the server",
+                )
+            connection.execute("set timezone = 'UTC'")
+            self._reading_connection = connection
+        return self._reading_connection
+
+    @property
+    def landing_connection(self) -> Any:
+        """The ADBC connection for landings."""
+        if self._landing_connection is None:
+            _ = self.reading
+            try:
+                self._landing_connection = adbc.connect(self._conninfo)
+            except AdbcError as e:
+                raise DestinationError(f"no connection: {_first_line(e)}", where=self.shown) from None
+        return self._landing_connection
+
+    def prepare(self) -> None:
+        """Make the ledger's tables where they are missing; two processes may do so at once."""
+        found = self.reading.execute("select to_regclass('penstock.watermarks')").fetchone()
+        if found == (None,):
+            try:
+                with self.reading.transaction():
+                    self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
+                    for sql in create_statements("postgres"):
+                        self.reading.execute(sql)
+            except psycopg.Error as e:
+                raise DestinationError(
+                    f"the ledger cannot be made: {_first_line(e)}",
+                    where=self.shown,
+                    fix="grant the user CREATE on the database",
+                ) from None
+
+    def exists(self) -> bool:
+        """Whether anything was ever landed here."""
+        return self.reading.execute("select to_regclass('penstock.loads')").fetchone() != (None,)
+
+    def schema(self, stream: str) -> Schema:
+        """The stream's columns, from the ledger."""
+        return schema_from_rows(self.query(ledger_sql("schema"), [stream]).rows)
+
+    def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
+        """Position key → state."""
+        return dict(self.query(ledger_sql("positions"), [stream, source]).rows)
+
+    def land(self, target: Target) -> PostgresLanding:
+        """Open a transaction that lands into ``target``'s stream; waits for others that land into it."""
+        return PostgresLanding(self, target)
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one statement and return its rows.
+
+        Raises:
+            DestinationError: the server refused it.
+        """
+        try:
+            if parameters:
+                sql, parameters = _PARAMETER.sub(r"%(p\1)s", sql.replace("%", "%%")), parameters
+                named = {f"p{i}": value for i, value in enumerate(parameters, 1)}
+                cursor = self.reading.execute(sql, named)
+            else:
+                cursor = self.reading.execute(sql)
+            if cursor.description is None:
+                return Rows(columns=(), rows=())
+            return Rows(columns=[d.name for d in cursor.description], rows=cursor.fetchall())
+        except psycopg.Error as e:
+            raise DestinationError(_first_line(e), where=self.shown) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._landing_connection is not None:
+            self._landing_connection.close()
+            self._landing_connection = None
+        if self._reading_connection is not None:
+            self._reading_connection.close()
+            self._reading_connection = None
+
+    def drop_landing_connection(self) -> None:
+        """Forget a connection in an unknown state."""
+        if self._landing_connection is not None:
+            with contextlib.suppress(AdbcError):
+                self._landing_connection.close()
+            self._landing_connection = None
+
+    def known(self, stream: str, seq: int, *, empty: bool) -> KnownIds | None:
+        """The identities of the stream's table when this process alone has filled it; ``seq`` is its last load."""
+        seen = self._known.get(stream)
+        if seen is not None and seen[0] == seq and not seen[1].overflowed:
+            return seen[1]
+        self._known.pop(stream, None)
+        if empty:
+            self._known[stream] = (seq, KnownIds())
+            return self._known[stream][1]
+        return None
+
+    def remember(self, stream: str, seq: int) -> None:
+        """Note that what is known of the stream includes load ``seq``."""
+        if stream in self._known:
+            self._known[stream] = (seq, self._known[stream][1])
+
+
+class PostgresLanding:
+    """One open transaction."""
+
+    def __init__(self, destination: PostgresDestination, target: Target) -> None:
+        self._destination = destination
+        self._target = target
+        self._table = f"raw.{identifier(target.stream)}"
+        self._positions: dict[str, Position] = {}
+        self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "bytes": 0}
+        self._started_at = datetime.now(UTC)
+        self._connection = destination.landing_connection
+        self._open = True
+        self._asking = False
+        with self._refusals():
+            self._load_id: int = self._one("select nextval('penstock.load_ids')")
+            self._execute("set local timezone = 'UTC'")
+            self._execute("set local jit = off")
+            # the batch is small beside the table: always look its keys up in the index
+            self._execute("set local enable_hashjoin = off")
+            self._execute("set local enable_mergejoin = off")
+            self._lock(f"penstock stream {target.stream}")
+            self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
+            last = self._one(
+                "select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream
+            )
+            empty = self._schema.version == 0 or self._one(
+                f"select not exists (select 1 from {self._table})"
+            )
+        self._known = destination.known(target.stream, last, empty=empty)
+
+    def write(self, shaped: Shaped) -> None:
+        """Write a batch into the open transaction."""
+        with self._refusals():
+            self._grow(shaped.schema)
+            fault_point("before_stage")
+            landed = self._insert(shaped.rows) if shaped.rows.num_rows else 0
+            fault_point("after_stage")
+            quarantined = self._quarantine(shaped)
+        self._positions.update({p.key: p for p in shaped.positions})
+        self._counts["read"] += shaped.read
+        self._counts["landed"] += landed
+        self._counts["quarantined"] += quarantined
+        self._counts["duplicates"] += shaped.read - landed - quarantined
+        self._counts["bytes"] += shaped.bytes
+
+    def commit(self) -> Receipt:
+        """Write positions and the ledger entry, and commit."""
+        target = self._target
+        with self._refusals():
+            if target.disposition == "replace" and self._counts["read"] and self._asking:
+                self._execute(
+                    f"delete from {self._table} t where not exists"
+                    " (select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id)"
+                )
+            now = datetime.now(UTC)
+            for position in self._positions.values():
+                self._execute(
+                    ledger_sql("keep_position", state="$4::text::jsonb"),
+                    target.stream,
+                    position.source,
+                    position.key,
+                    state_text(position.state),
+                    self._load_id,
+                    now,
+                )
+            seq = 0
+            if self._counts["read"]:
+                self._lock(_LEDGER_LOCK)
+                counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "bytes")]
+                seq = self._one(
+                    ledger_sql("add_load"), self._load_id, target.stream, target.source, *counts, self._started_at, now
+                )
+            fault_point("before_commit")
+            self._connection.commit()
+        self._open = False
+        if self._known is not None:
+            self._known.commit()
+            if seq:
+                self._destination.remember(target.stream, seq)
+        fault_point("after_commit")
+        return Receipt(
+            load_id=self._load_id,
+            seq=seq,
+            stream=target.stream,
+            source=target.source,
+            started_at=self._started_at,
+            committed_at=now,
+            **self._counts,
+        )
+
+    def rollback(self) -> None:
+        """Undo what was written."""
+        if not self._open:
+            return
+        self._open = False
+        if self._known is not None:
+            self._known.rollback()
+        try:
+            self._connection.rollback()
+        except AdbcError:
+            self._destination.drop_landing_connection()
+
+    def _lock(self, name: str) -> None:
+        self._all("select pg_advisory_xact_lock(hashtextextended($1, 0))::text", name)
+
+    def _grow(self, schema: Schema) -> None:
+        """Bring the table up to the schema the rows follow."""
+        if schema == self._schema:
+            return
+        have = len(self._schema.columns)
+        if schema.version <= self._schema.version or schema.columns[:have] != self._schema.columns:
+            raise SchemaMoved
+        added = schema.columns[have:]
+        if self._schema.version == 0:
+            self._create(schema)
+        elif added:
+            clauses = ", ".join(f"add column {identifier(c.name)} {_type(c)}" for c in added)
+            self._execute(f"alter table {self._table} {clauses}")
+        for position, column in enumerate(added, have + 1):
+            self._execute(
+                ledger_sql("add_column"),
+                self._target.stream,
+                schema.version,
+                position,
+                column.field,
+                column.name,
+                column.type,
+                column.declared,
+                column.variant,
+            )
+        self._execute(delta_view(self._target.stream))
+        self._schema = schema
+
+    def _create(self, schema: Schema) -> None:
+        columns = [f"{identifier(c.name)} {_type(c)}" for c in schema.columns]
+        columns += ["_pen_id uuid primary key", "_pen_load bigint not null"]
+        columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin text not null"]
+        columns.append("_pen_rescued jsonb")
+        if self._target.disposition != "append":
+            columns.append("_pen_content uuid not null")
+        self._execute(f"create table {self._table} ({', '.join(columns)})")
+        self._execute(f"create index on {self._table} (_pen_load)")
+
+    def _insert(self, rows: pa.Table) -> int:
+        """Copy the rows whose identity is new, and those that win over the row that is there."""
+        halves = id_halves(rows["_pen_id"])
+        order = np.lexsort((halves[:, 1], halves[:, 0]))
+        rows, halves = rows.take(order), halves[order]
+        high = halves[:, 0].astype(np.uint64)
+        if self._target.disposition == "append":
+            rows, high = self._unknown(rows, high)
+        else:
+            rows, high = self._winning(rows, high)
+        if not rows.num_rows:
+            return 0
+        stamped = rows.append_column("_pen_load", pa.repeat(pa.scalar(self._load_id, pa.int64()), rows.num_rows))
+        at = pa.scalar(self._started_at, pa.timestamp("us", tz="UTC"))
+        stamped = stamped.append_column("_pen_loaded_at", pa.repeat(at, rows.num_rows))
+        self._ingest(self._target.stream, stamped, schema="raw")
+        if self._known is not None:
+            self._known.add(high)
+        return rows.num_rows
+
+    def _unknown(self, rows: pa.Table, high: Any) -> tuple[pa.Table, Any]:
+        """The rows whose identity the table does not hold."""
+        if self._known is not None:
+            maybe = self._known.maybe(high)
+            if not maybe.any():
+                return rows, high
+            asked = np.flatnonzero(maybe)
+        else:
+            asked = np.arange(rows.num_rows)
+        self._stage(rows.select(["_pen_id"]).take(asked).append_column("i", pa.array(asked)))
+        found = self._column(
+            "select a.i from pg_temp.penstock_batch a"
+            f" where exists (select 1 from {self._table} t where t._pen_id = a._pen_id)"
+        )
+        new = np.ones(rows.num_rows, dtype=bool)
+        new[found] = False
+        return (rows, high) if new.all() else (rows.filter(pa.array(new)), high[new])
+
+    def _winning(self, rows: pa.Table, high: Any) -> tuple[pa.Table, Any]:
+        """The rows that are new or win; the rows they win over are deleted."""
+        version = next(
+            (c.name for c in self._schema.columns if c.field == self._target.version and not c.variant), None
+        )
+        needed = ["_pen_id", "_pen_content", *([version] if version else [])]
+        self._stage(rows.select(needed).append_column("i", pa.array(np.arange(rows.num_rows))))
+        if self._target.disposition == "replace":
+            if not self._asking:
+                self._execute("create temp table penstock_refreshed (_pen_id uuid) on commit drop")
+                self._asking = True
+            self._execute("insert into pg_temp.penstock_refreshed select _pen_id from pg_temp.penstock_batch")
+        wins = wins_sql(self._target, self._schema, new="n", old="t", load_id=self._load_id, collate=' collate "C"')
+        joined = f"pg_temp.penstock_batch n join {self._table} t on t._pen_id = n._pen_id"
+        losing = self._column(f"select n.i from {joined} where not coalesce({wins}, false)")
+        self._execute(
+            f"delete from {self._table} t using pg_temp.penstock_batch n"
+            f" where t._pen_id = n._pen_id and coalesce({wins}, false)"
+        )
+        keep = np.ones(rows.num_rows, dtype=bool)
+        keep[losing] = False
+        return (rows, high) if keep.all() else (rows.filter(pa.array(keep)), high[keep])
+
+    def _stage(self, rows: pa.Table) -> None:
+        self._execute("drop table if exists pg_temp.penstock_batch")
+        self._ingest("penstock_batch", rows, temporary=True)
+
+    def _quarantine(self, shaped: Shaped) -> int:
+        entries = quarantine_rows(self._target.stream, shaped.rejects)
+        now = datetime.now(UTC)
+        new = 0
+        for id_, reject in entries.items():
+            new += self._execute(
+                ledger_sql("quarantine", id="$1::text::uuid"),
+                str(id_),
+                self._target.stream,
+                self._target.source,
+                reject.body,
+                reject.code,
+                reject.reason.replace("\0", "\\0"),
+                reject.origin,
+                self._load_id,
+                now,
+            )
+        return new
+
+    def _execute(self, sql: str, *parameters: Any) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+            return int(cursor.rowcount)
+
+    def _all(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+            return list(cursor.fetchall())
+
+    def _one(self, sql: str, *parameters: Any) -> Any:
+        return self._all(sql, *parameters)[0][0]
+
+    def _column(self, sql: str) -> Any:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetch_arrow_table().column(0).to_numpy()
+
+    def _ingest(self, table: str, rows: pa.Table, *, schema: str | None = None, temporary: bool = False) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.adbc_ingest(
+                table,
+                rows.to_reader(),
+                mode="create" if temporary else "append",
+                db_schema_name=schema,
+                temporary=temporary,
+            )
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turn the driver's errors into ours, by what they ask for."""
+        try:
+            yield
+        except AdbcError as e:
+            message = _first_line(e)
+            if (e.sqlstate or "")[:2] in _REFUSED_CLASSES:
+                raise RejectedRows(message, where=self._table) from None
+            raise DestinationError(message, where=f"{self._destination.shown} {self._table}") from None
+
+
+def _type(column: Column) -> str:
+    return _TYPES.get(column.type, column.type)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error)
+    match = re.search(r"(?:ERROR|FATAL):\s*(.*)", text)
+    return (match[1] if match else text.strip().split("\n")[0]).strip()
