@@ -1,0 +1,41 @@
+"""``penstock.yml``: read, checked as a whole, and handed on as a frozen, typed :class:`Project`.
+
+Where a value comes from, strongest first: ``PENSTOCK__…`` in the environment, the same in ``.env`` beside
+the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` that lists all that is wrong with it.
+"""
+
+from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.reference import configuration_page, project_schema
+from penstock.project.settings import (
+    Contract,
+    Csv,
+    Destination,
+    DuckDB,
+    Files,
+    Load,
+    Postgres,
+    Source,
+    Stream,
+    Transform,
+)
+from penstock.project.values import Identity
+
+__all__ = [
+    "FILE_NAME",
+    "Contract",
+    "Csv",
+    "Destination",
+    "DuckDB",
+    "Files",
+    "Identity",
+    "Load",
+    "Postgres",
+    "Project",
+    "Source",
+    "Stream",
+    "Transform",
+    "configuration_page",
+    "find_project",
+    "load_project",
+    "project_schema",
+]

@@ -1,0 +1,251 @@
+"""The settings of ``penstock.yml``, as types. Names and meanings here are the reference that users read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from penstock.errors import MASK
+from penstock.project.values import (
+    CONTENT,
+    ByteSize,
+    ColumnType,
+    Frozen,
+    IdentityValue,
+    OneOrMany,
+    PartNames,
+    ProjectPath,
+    StreamNames,
+)
+
+Mode = Literal["evolve", "rescue", "reject", "freeze"]
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+_SECRET_PARAMETERS = ("password", "sslpassword", "passfile")
+
+
+class Settings(BaseModel):
+    """What all groups of settings share: frozen, no unknown names, no input echoed in errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        coerce_numbers_to_str=True,
+        hide_input_in_errors=True,
+        populate_by_name=False,
+        validate_default=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class DuckDB(Settings):
+    """A DuckDB file: the default; nothing to install or start."""
+
+    type: Literal["duckdb"]
+    """Which kind of destination this is."""
+    path: ProjectPath
+    """The file, relative to the project's folder. Made when it is missing."""
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    """How many threads DuckDB may use. All by default."""
+    memory_limit: str | None = Field(default=None, pattern=r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?[bB]|%)\s*$")
+    """How much memory DuckDB may use, such as `2GB`. DuckDB's own default is 80 % of the machine's."""
+    lock_timeout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    """How long to wait for another process to let go of the file."""
+
+
+class Postgres(Settings):
+    """A PostgreSQL database, version 13 or later."""
+
+    type: Literal["postgres"]
+    """Which kind of destination this is."""
+    url: SecretStr | None = Field(default=None, exclude=True)
+    """All of the connection in one, `postgresql://user:password@host:port/database`, instead of the settings below."""
+    host: str = "localhost"
+    """Host name, address, or the folder of a Unix socket."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 5432
+    """Port."""
+    user: str | None = None
+    """User. libpq's default (`PGUSER`, or the name of the account) when left out."""
+    password: SecretStr | None = None
+    """Password; never shown. libpq's default (`PGPASSWORD`, `~/.pgpass`) when left out."""
+    database: str | None = None
+    """Database. libpq's default (`PGDATABASE`, or the user's name) when left out."""
+    sslmode: SslMode = "prefer"
+    """How the connection is secured, in libpq's words."""
+    parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=dict)
+    """More libpq connection parameters, such as `connect_timeout`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_url(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("url") is None:
+            return data
+        url = data["url"].get_secret_value() if isinstance(data["url"], SecretStr) else str(data["url"])
+        both = sorted(set(data) & {"host", "port", "user", "password", "database"})
+        if both:
+            raise ValueError(f"url says all of the connection; leave out {', '.join(both)}")
+        return {**_connection_of(url), **{k: v for k, v in data.items() if k not in ("url",)}}
+
+    def conninfo(self, *, masked: bool = False) -> str:
+        """The connection as a libpq connection string; with ``masked``, the password as ``*****``."""
+        secret = None if self.password is None else MASK if masked else self.password.get_secret_value()
+        values = {
+            "host": self.host,
+            "port": str(self.port),
+            "user": self.user,
+            "password": secret,
+            "dbname": self.database,
+            "sslmode": self.sslmode,
+            **self.parameters,
+        }
+        if masked:
+            values = {k: MASK if k in _SECRET_PARAMETERS and v else v for k, v in values.items()}
+        return " ".join(f"{k}={_quoted(v)}" for k, v in values.items() if v is not None)
+
+
+class Csv(Settings):
+    """How CSV files are written."""
+
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """One character between fields. By default a tab in `.tsv` files, else a comma."""
+    quote: str = Field(default='"', min_length=1, max_length=1)
+    """One character around fields that hold a delimiter or a line break; twice inside a field to mean itself."""
+    header: bool = True
+    """Whether the first row names the columns; else they are `column_1`, `column_2`, …"""
+    null_values: Annotated[tuple[str, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ("",)
+    """Unquoted texts that mean null."""
+
+
+class Files(Settings):
+    """Files in a folder: JSON, NDJSON, CSV or Parquet, plain or compressed."""
+
+    type: Literal["files"]
+    """Which kind of source this is."""
+    path: OneOrMany
+    """A file, a folder or a glob (`**` for any depth), relative to the project's folder; or a list of them."""
+    format: Literal["auto", "json", "ndjson", "csv", "parquet"] = "auto"
+    """The files' format; `auto` tells it from each file's name, else from its first bytes."""
+    compression: Literal["auto", "none", "gzip", "zstd"] = "auto"
+    """How the files are compressed; `auto` tells it from each file's name."""
+    csv: Csv = Field(default_factory=Csv)
+    """How CSV files are written."""
+
+
+class Contract(Settings):
+    """What happens to data that the stream's columns do not foresee.
+
+    `evolve` makes room for it, `rescue` keeps it in `_pen_rescued`, `reject` sends the record to
+    quarantine, `freeze` stops the load and lands nothing.
+    """
+
+    columns: Mode = "evolve"
+    """For a field that has no column."""
+    types: Mode = "rescue"
+    """For a value that does not fit its column's type."""
+
+
+def _contract(value: Any) -> Any:
+    return {"columns": value, "types": value} if isinstance(value, str) else value
+
+
+class Stream(Settings):
+    """One kind of record. It lands in the table `raw.<stream>`."""
+
+    from_: OneOrMany = Field(alias="from")
+    """The source, or the list of sources, that the records come from."""
+    event_time: str | None = Field(default=None, min_length=1)
+    """The field that says when the record happened; `--date`, `--from` and `--to` go by it."""
+    identity: IdentityValue = CONTENT
+    """What makes two records the same: `content`, `message` (the message's own id), or a list of key fields."""
+    disposition: Literal["append", "merge", "replace"] = "append"
+    """`append`: the first of the same records stays. `merge`: one row a key, the latest wins. `replace`: each load
+    takes the place of all before it."""
+    version: str | None = Field(default=None, min_length=1)
+    """With `merge`: the field whose greatest value wins, whatever the order of arrival."""
+    contract: Annotated[Contract, BeforeValidator(_contract)] = Field(default_factory=Contract)
+    """What happens to new fields and to values of another type; one word stands for both."""
+    columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=dict)
+    """Declared types by field: text, bigint, double, decimal(p,s), boolean, date, timestamp, timestamptz, uuid, json.
+    The types of other fields are inferred from the first load."""
+    flatten: bool = False
+    """Whether nested objects become columns (`name.first` as `name_first`) instead of one JSON column."""
+    max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
+    """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
+
+
+class Load(Settings):
+    """How much is held in memory and in one transaction."""
+
+    batch_bytes: Annotated[ByteSize, Field(ge=1, le=1_073_741_824)] = 16_777_216
+    """How much is read and shaped at a time. 16 MiB by default."""
+    commit_bytes: Annotated[ByteSize, Field(ge=1)] = 268_435_456
+    """How much is landed in one transaction. 256 MiB by default."""
+
+
+class Transform(Settings):
+    """How dbt is run."""
+
+    threads: Annotated[int, Field(ge=1, le=64)] = 4
+    """How many models dbt builds at a time."""
+
+
+def _transform(value: Any) -> Any:
+    if value is False or (isinstance(value, str) and value.lower() in ("false", "no", "off")):
+        return None
+    if value is True or value is None or (isinstance(value, str) and value.lower() in ("true", "yes", "on")):
+        return {}
+    return value
+
+
+Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
+Source = Files
+"""The sources there are. A second one makes this a union told apart by ``type``, as :data:`Destination` is."""
+
+
+class ProjectFile(Settings):
+    """`penstock.yml`: the destinations, sources and streams of a project."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    """The project's name: small letters, digits and `_`."""
+    target: str | None = None
+    """Which destination is used when `--target` names none. May be left out when there is only one."""
+    destinations: Annotated[Mapping[str, Destination], PartNames, Frozen] = Field(min_length=1)
+    """The warehouses, by a name of your choice."""
+    sources: Annotated[Mapping[str, Source], PartNames, Frozen] = Field(default_factory=dict)
+    """Where records come from, by a name of your choice."""
+    streams: Annotated[Mapping[str, Stream], StreamNames, Frozen] = Field(default_factory=dict)
+    """The kinds of record, by the name of the table they land in."""
+    load: Load = Field(default_factory=Load)
+    """How much is held in memory and in one transaction."""
+    transform: Annotated[Transform | None, BeforeValidator(_transform)] = Field(default_factory=Transform)
+    """How dbt is run; `false` when the project has no dbt models."""
+
+
+def _connection_of(url: str) -> dict[str, Any]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("expected postgresql://user:password@host:port/database") from None
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError("expected postgresql://user:password@host:port/database")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    found: dict[str, Any] = {
+        "host": parts.hostname or query.pop("host", None),
+        "port": port or query.pop("port", None),
+        "user": unquote(parts.username) if parts.username else query.pop("user", None),
+        "password": unquote(parts.password) if parts.password else query.pop("password", None),
+        "database": unquote(parts.path.lstrip("/")) or query.pop("dbname", None),
+        "sslmode": query.pop("sslmode", None),
+    }
+    found = {k: v for k, v in found.items() if v is not None}
+    return {**found, "parameters": query} if query else found
+
+
+def _quoted(value: str) -> str:
+    """A value of a libpq connection string (libpq, 34.1.1.1: quotes and backslashes are escaped)."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'" if not value or any(c in " '\\" for c in value) else escaped
