@@ -234,7 +234,7 @@ def _connection_of(url: str) -> dict[str, Any]:
         raise ValueError("expected postgresql://user:password@host:port/database")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     found: dict[str, Any] = {
-        "host": parts.hostname or query.pop("host", None),
+        "host": unquote(_host(parts.netloc)) or query.pop("host", None),
         "port": port or query.pop("port", None),
         "user": unquote(parts.username) if parts.username else query.pop("user", None),
         "password": unquote(parts.password) if parts.password else query.pop("password", None),
@@ -243,6 +243,12 @@ def _connection_of(url: str) -> dict[str, Any]:
     }
     found = {k: v for k, v in found.items() if v is not None}
     return {**found, "parameters": query} if query else found
+
+
+def _host(netloc: str) -> str:
+    """The host as written: ``urlsplit`` would lower a socket folder's letters."""
+    address = netloc.rpartition("@")[2]
+    return address[1 : address.index("]")] if address.startswith("[") else address.partition(":")[0]
 
 
 def _quoted(value: str) -> str:

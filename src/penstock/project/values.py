@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
+from penstock.project.nearest import nearest
+
 T = TypeVar("T")
 
 _UNITS = {
@@ -74,7 +76,8 @@ def size_in_bytes(value: Any) -> Any:
     match = _SIZE.fullmatch(value.strip())
     if match is None or match[2].lower() not in _UNITS:
         raise ValueError(f'expected a size such as 16777216, "16MB" or "16MiB", not {value!r}')
-    return int(float(match[1]) * _UNITS[match[2].lower()]) if "." in match[1] else int(match[1]) * _UNITS[match[2].lower()]
+    number, unit = match[1], _UNITS[match[2].lower()]
+    return int(float(number) * unit) if "." in number else int(number) * unit
 
 
 def column_type(text: str) -> str:
@@ -83,8 +86,6 @@ def column_type(text: str) -> str:
     Raises:
         ValueError: no such type; names the nearest.
     """
-    from penstock.project.nearest import nearest
-
     match = _TYPE.fullmatch(text.strip().lower())
     name = match[1].strip() if match else text.strip().lower()
     name = _ALIASES.get(name, name)
@@ -96,7 +97,9 @@ def column_type(text: str) -> str:
         precision = int(match[2]) if match[2] else MAX_PRECISION
         scale = int(match[3]) if match[3] else (0 if match[2] else DEFAULT_SCALE)
         if not 1 <= precision <= MAX_PRECISION or scale > precision:
-            raise ValueError(f"{text!r}: a decimal has 1 to {MAX_PRECISION} digits, and no more after the point than in all")
+            raise ValueError(
+                f"{text!r}: a decimal has 1 to {MAX_PRECISION} digits, at most all of them after the point"
+            )
         return f"decimal({precision},{scale})"
     return name
 
@@ -143,13 +146,21 @@ def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+class WrongName(ValueError):
+    """A name in a mapping is wrong: ``name``."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(what)
+        self.name = name
+
+
 def _named(kind: str, pattern: str, rule: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
     def check(names: Mapping[str, T]) -> Mapping[str, T]:
         for name in names:
             if not compiled.fullmatch(name) or name.endswith("__delta"):
-                raise ValueError(f"{name!r} cannot name a {kind}: {rule}")
+                raise WrongName(name, f"cannot name a {kind}: {rule}")
         return names
 
     return AfterValidator(check)
@@ -168,15 +179,22 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 Frozen = AfterValidator(_frozen)
 STREAM_NAME = r"[a-z][a-z0-9_]{0,47}"
 StreamNames = _named(
-    "stream", STREAM_NAME, "small letters, digits and _, a letter first, at most 48, and not ending in __delta"
+    "stream", STREAM_NAME, "expected small letters, digits and _, a letter first, at most 48, and not ending in __delta"
 )
-PartNames = _named("source or destination", r"[a-zA-Z][a-zA-Z0-9_-]{0,62}", "letters, digits, _ and -, a letter first")
+PartNames = _named(
+    "source or destination", r"[a-zA-Z][a-zA-Z0-9_-]{0,62}", "expected letters, digits, _ and -, a letter first"
+)
 
 ByteSize = Annotated[
     int,
     BeforeValidator(size_in_bytes),
     WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*([kKmMgGtT]i?)?[bB]?\s*$"}]}
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": r"^\s*[0-9.]+\s*([kKmMgGtT]i?)?[bB]?\s*$"},
+            ]
+        }
     ),
 ]
 ColumnType = Annotated[str, AfterValidator(column_type)]

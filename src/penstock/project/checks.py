@@ -1,0 +1,63 @@
+"""What no single setting can tell: whether the settings fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock.project.document import Document, Problem
+from penstock.project.nearest import nearest
+from penstock.project.settings import ProjectFile, Stream
+
+_TIMELIKE = ("date", "timestamp", "timestamptz", "text")
+
+
+def cross_checks(file: ProjectFile, document: Document, *, unneeded: set[str | int]) -> Iterator[Problem]:
+    """What is wrong between the settings of a file whose single settings are right.
+
+    ``unneeded`` are the destinations that were left out for a variable that is not set.
+    """
+    names = [*file.destinations, *(str(n) for n in unneeded)]
+    if file.target is None:
+        if len(names) > 1:
+            fix = f"add target: {names[0]}, or call with --target {names[0]}"
+            yield document.problem((), f"there are {len(names)} destinations and none is chosen", fix)
+    elif file.target not in names:
+        near = nearest(file.target, names)
+        fix = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
+        yield document.problem(("target",), f"there is no destination {file.target!r}", fix)
+    for name, stream in file.streams.items():
+        yield from _stream(name, stream, file, document)
+
+
+def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
+    path = ("streams", name)
+    for source in stream.from_:
+        if source not in file.sources:
+            near = nearest(source, file.sources)
+            there = f"there are {', '.join(file.sources)}" if file.sources else "there are no sources yet"
+            fix = f"did you mean {near}?" if near else there
+            yield document.problem((*path, "from"), f"there is no source {source!r}", fix)
+    if stream.version is not None and stream.disposition != "merge":
+        fix = "set disposition: merge, or leave version out"
+        yield document.problem((*path, "version"), f"has no meaning with disposition {stream.disposition}", fix)
+    if stream.disposition == "merge" and stream.identity.kind == "content":
+        fix = "name the key fields: identity: [id]"
+        at = (*path, "identity") if (*path, "identity") in document.marks else (*path, "disposition")
+        yield document.problem(at, "merge keeps one row a key, and identity content has no key", fix)
+    if stream.event_time in stream.columns and stream.columns[stream.event_time] not in _TIMELIKE:
+        what = f"field {stream.event_time!r} is declared {stream.columns[stream.event_time]}, which is no time"
+        yield document.problem((*path, "event_time"), what, "declare it date, timestamp or timestamptz")
+    if stream.columns and stream.contract.columns != "evolve":
+        yield from _undeclared(path, stream, document)
+
+
+def _undeclared(path: tuple[str, str], stream: Stream, document: Document) -> Iterator[Problem]:
+    """Fields that settings rely on, and that a closed contract would keep out of the table."""
+    needed = {"event_time": [stream.event_time], "version": [stream.version], "identity": stream.identity.fields}
+    for setting, fields in needed.items():
+        for field in fields:
+            if field is not None and field not in stream.columns:
+                near = nearest(field, stream.columns)
+                fix = f"did you mean {near}?" if near else f"add it to columns:, as `{field}: text` or another type"
+                what = f"field {field!r} is not among the columns, and the contract lets no others in"
+                yield document.problem((*path, setting), what, fix)
