@@ -1,1 +1,25 @@
 """Destinations: the warehouses. One file a kind, each implementing :class:`penstock.ports.Destination`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penstock.ports import Destination
+    from penstock.project import DuckDB, Postgres
+
+
+def open_destination(settings: DuckDB | Postgres) -> Destination:
+    """The destination that the settings describe. Connects when it is first used."""
+    if settings.type == "duckdb":
+        from penstock.destinations.duckdb import DuckDBDestination
+
+        return DuckDBDestination(
+            settings.path,
+            lock_timeout_seconds=settings.lock_timeout_seconds,
+            threads=settings.threads,
+            memory_limit=settings.memory_limit,
+        )
+    from penstock.destinations.postgres import PostgresDestination
+
+    return PostgresDestination(settings.conninfo(), shown=settings.conninfo(masked=True))

@@ -232,7 +232,7 @@ def _connection_of(url: str) -> dict[str, Any]:
         raise ValueError("expected postgresql://user:password@host:port/database") from None
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("expected postgresql://user:password@host:port/database")
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query: dict[str, str | None] = dict(parse_qsl(parts.query, keep_blank_values=True))
     found: dict[str, Any] = {
         "host": unquote(_host(parts.netloc)) or query.pop("host", None),
         "port": port or query.pop("port", None),

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -328,13 +328,8 @@ class FilesSource:
             digest = self._content(plan.path, plan.place)
         else:
             dialect = self._dialect
-            if kind.delimiter and dialect.delimiter == ",":
-                dialect = CsvDialect(
-                    delimiter=kind.delimiter,
-                    quote=dialect.quote,
-                    header=dialect.header,
-                    null_values=dialect.null_values,
-                )
+            if dialect.delimiter is None and kind.delimiter:
+                dialect = replace(dialect, delimiter=kind.delimiter)
             with opened(plan.path, plan.place, kind.compression) as stream:
                 hashing = _Hashing(stream)
                 for cut, rejects in csv_rows(hashing, plan.place, dialect, min(self._batch_bytes, 8 << 20)):

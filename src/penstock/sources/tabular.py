@@ -24,9 +24,10 @@ _PARQUET_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvDialect:
-    """How a CSV file is written. ``null_values`` are the unquoted texts that mean null."""
+    """How a CSV file is written. ``null_values`` are the unquoted texts that mean null; without a delimiter it is a
+    comma, in ``.tsv`` files a tab."""
 
-    delimiter: str = ","
+    delimiter: str | None = None
     quote: str = '"'
     header: bool = True
     null_values: tuple[str, ...] = ("",)
@@ -54,7 +55,7 @@ def csv_rows(
             pa.PythonFile(_Joined(head, stream), mode="r"),
             read_options=pa_csv.ReadOptions(use_threads=False, column_names=names, block_size=block_bytes),
             parse_options=pa_csv.ParseOptions(
-                delimiter=dialect.delimiter,
+                delimiter=dialect.delimiter or ",",
                 quote_char=dialect.quote,
                 newlines_in_values=True,
                 invalid_row_handler=keep_wrong,
@@ -96,7 +97,7 @@ def csv_rows(
                 cells = [c[i].as_py() or b"" for c in batch.columns]
                 rejects.append(
                     Reject(
-                        body=dialect.delimiter.encode().join(cells),
+                        body=(dialect.delimiter or ",").encode().join(cells),
                         code="invalid_json",
                         reason="a CSV row that is not UTF-8",
                         origin=f"{place}#{numbers[i]}",
@@ -133,7 +134,7 @@ def _header(stream: BinaryIO, place: str, dialect: CsvDialect) -> tuple[bytes, l
     if not head.strip():
         return b"", []
     text = head.decode("utf-8", "replace")
-    row = next(csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quote))
+    row = next(csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter or ",", quotechar=dialect.quote))
     if not dialect.header:
         return head, [f"column_{i}" for i in range(1, len(row) + 1)]
     names = [name.strip() or f"column_{i}" for i, name in enumerate(row, 1)]

@@ -1,0 +1,108 @@
+"""From a project and a request to a list of steps, as plain data: ``explain`` prints it, a session performs it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from penstock.errors import UsageError
+from penstock.ports import Target, Window
+
+if TYPE_CHECKING:
+    from penstock.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStep:
+    """Land what is new in one source into one stream."""
+
+    stream: str
+    source: str
+    window: Window | None = None
+    fingerprint: bool = True
+
+    def target(self, project: Project) -> Target:
+        """What the destination has to know."""
+        stream = project.streams[self.stream]
+        return Target(
+            stream=self.stream, source=self.source, disposition=stream.disposition, version=stream.version
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformStep:
+    """Have dbt build what the new loads touch; everything anew with ``full_refresh``."""
+
+    full_refresh: bool = False
+
+
+Step = LoadStep | TransformStep
+
+
+def day_window(day: date | None, start: date | None, end: date | None) -> Window | None:
+    """The window of ``--date``, or of ``--from`` and ``--to``, which are both taken in; None without any.
+
+    Raises:
+        UsageError: both kinds given, or an end before its start.
+    """
+    if day is not None:
+        if start is not None or end is not None:
+            raise UsageError("--date stands alone", fix="give --date, or --from and --to")
+        start = end = day
+    if start is None and end is None:
+        return None
+    first = start or date(1, 1, 1)
+    last = end or date(9999, 12, 30)
+    if last < first:
+        raise UsageError(f"--to {last} is before --from {first}", fix="swap them")
+    midnight = datetime.min.time()
+    return Window(
+        start=datetime.combine(first, midnight), end=datetime.combine(last + timedelta(days=1), midnight)
+    )
+
+
+def plan_loads(
+    project: Project,
+    streams: Sequence[str] = (),
+    *,
+    window: Window | None = None,
+    fingerprint: bool = True,
+) -> list[LoadStep]:
+    """A step for each source of each stream asked for; of all streams when none is named.
+
+    The window is for the streams that declare an ``event_time``; the others are loaded whole.
+
+    Raises:
+        UsageError: no such stream, or a window and no stream with an event time.
+    """
+    for name in streams:
+        if name not in project.streams:
+            raise UsageError(
+                f"no stream {name!r}{_nearest(name, project.streams)}", where=str(project.directory / "penstock.yml")
+            )
+    chosen = list(streams) or list(project.streams)
+    if window is not None and not any(project.streams[s].event_time for s in chosen):
+        raise UsageError(
+            "a date was given, and no stream declares an event time",
+            where=str(project.directory / "penstock.yml"),
+            fix="add event_time: FIELD to the stream",
+        )
+    return [
+        LoadStep(
+            stream=name,
+            source=source,
+            window=window if project.streams[name].event_time else None,
+            fingerprint=fingerprint,
+        )
+        for name in chosen
+        for source in project.streams[name].from_
+    ]
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    known = sorted(names)
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else f"; there is {', '.join(known)}" if known else ""

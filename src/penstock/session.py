@@ -1,0 +1,129 @@
+"""A project at work in this process: its destination open, its shapers warm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from penstock.errors import UsageError
+from penstock.plan import LoadStep
+from penstock.run import Landed, Stop, load
+
+if TYPE_CHECKING:
+    from penstock.ports import Batch, Destination
+    from penstock.project import Project
+    from penstock.shape.shaper import Rules, Shaper
+    from penstock.sources.files import FilesSource
+
+
+class Session:
+    """Performs load steps. Keep one open to load again and again: the second load starts at once.
+
+    Not thread-safe. Use it as a context manager, or call :meth:`close`.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._destination: Destination | None = None
+        self._shapers: dict[str, Shaper] = {}
+
+    @property
+    def destination(self) -> Destination:
+        """The open destination, its ledger in place."""
+        if self._destination is None:
+            from penstock.destinations import open_destination
+
+            destination = open_destination(self.project.destination)
+            destination.prepare()
+            self._destination = destination
+        return self._destination
+
+    def load(
+        self,
+        step: LoadStep,
+        *,
+        progress: Callable[[Batch], None] = lambda _: None,
+        stop: Stop | None = None,
+    ) -> Landed:
+        """Perform one step; see :func:`penstock.run.load` for what it promises and raises."""
+        return load(
+            self.source(step),
+            self.destination,
+            self.shaper(step.stream),
+            step.target(self.project),
+            window=step.window,
+            commit_bytes=self.project.load.commit_bytes,
+            progress=progress,
+            stop=stop,
+        )
+
+    def source(self, step: LoadStep) -> FilesSource:
+        """The source of a step, ready to read."""
+        from penstock.sources.files import FilesSource
+        from penstock.sources.tabular import CsvDialect
+
+        settings = self.project.sources[step.source]
+        csv = settings.csv
+        return FilesSource(
+            step.source,
+            settings.path,
+            root=self.project.directory,
+            format=settings.format,
+            compression=settings.compression,
+            dialect=CsvDialect(
+                delimiter=csv.delimiter, quote=csv.quote, header=csv.header, null_values=tuple(csv.null_values)
+            ),
+            batch_bytes=self.project.load.batch_bytes,
+            window=step.window,
+            fingerprint=step.fingerprint,
+            refresh=self.project.streams[step.stream].disposition == "replace",
+        )
+
+    def shaper(self, stream: str) -> Shaper:
+        """The stream's shaper, made at its first use."""
+        if stream not in self._shapers:
+            from penstock.shape.shaper import Shaper
+
+            self._shapers[stream] = Shaper(self.rules(stream))
+        return self._shapers[stream]
+
+    def rules(self, stream: str) -> Rules:
+        """What the project file says about the stream's records."""
+        from penstock.shape.shaper import Rules
+
+        settings = self.project.streams[stream]
+        if settings.identity.kind == "message":
+            raise UsageError(
+                f"stream {stream}: identity: message is for queues; a file's records carry no message id",
+                where=str(self.project.directory / "penstock.yml"),
+                fix="use identity: content, or a list of key fields",
+            )
+        return Rules(
+            stream=stream,
+            identity=settings.identity.fields,
+            declared=tuple(settings.columns.items()),
+            event_time=settings.event_time,
+            version=settings.version,
+            content=settings.disposition != "append",
+            columns=settings.contract.columns,
+            types=settings.contract.types,
+            max_record_bytes=settings.max_record_bytes,
+        )
+
+    def release(self) -> None:
+        """Let go of the destination, so that dbt can have it; the next load takes it again."""
+        if self._destination is not None:
+            self._destination.close()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.release()
+        for shaper in self._shapers.values():
+            shaper.close()
+        self._shapers.clear()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()

@@ -1,0 +1,165 @@
+"""The one module that touches dbt's Python API, which dbt-core 2 will not have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import TransformError
+from penstock.transform.workspace import Workspace
+
+_QUIET = ("--quiet", "--no-version-check", "--no-send-anonymous-usage-stats", "--log-level-file", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What became of one model or test. ``rows`` is None where the adapter does not say."""
+
+    name: str
+    kind: str
+    status: str
+    seconds: float
+    rows: int | None
+    message: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it counts against the build; a warning does not."""
+        return self.status in ("error", "fail", "runtime error")
+
+
+class Dbt:
+    """dbt in this process. It parses the project once and keeps it: later builds start in 0.3 s instead of 5.
+
+    Not thread-safe, as dbt's own runner is not.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._manifest: Any = None
+
+    def sources(self) -> dict[str, str]:
+        """``raw`` tables that models read → dbt's selector of each."""
+        manifest = self._parsed()
+        return {
+            s.identifier: f"source:{s.source_name}.{s.name}" for s in manifest.sources.values() if s.schema == "raw"
+        }
+
+    def build(
+        self,
+        *,
+        select: Sequence[str] = (),
+        full_refresh: bool = False,
+        unit_tests: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> list[Node]:
+        """Build and test what ``select`` says, all when it is empty.
+
+        Raises:
+            TransformError: dbt could not even start building: a project that does not parse, no connection.
+        """
+        arguments = ["--no-write-json", "build"]
+        if select:
+            arguments += ["--select", *select]
+        if full_refresh:
+            arguments.append("--full-refresh")
+        if not unit_tests:
+            arguments += ["--exclude-resource-type", "unit_test"]
+        with _variables({**self._workspace.environment, **(environment or {})}):
+            self._parsed()
+            result = self._invoke(arguments)
+        if result is None or not hasattr(result, "results"):
+            return []
+        return [_node(r) for r in result.results]
+
+    def release(self) -> None:
+        """Let go of the DuckDB file, which dbt's adapter keeps open."""
+        try:
+            from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        except ImportError:
+            return
+        DuckDBConnectionManager.close_all_connections()
+
+    def _parsed(self) -> Any:
+        if self._manifest is None:
+            with _variables(self._workspace.environment):
+                self._manifest = self._invoke(["parse"])
+        return self._manifest
+
+    def _invoke(self, arguments: Sequence[str]) -> Any:
+        from dbt.cli.main import dbtRunner
+
+        messages: list[str] = []
+
+        def listen(event: Any) -> None:
+            if event.info.level in ("error", "warn") and event.info.msg:
+                messages.append(event.info.msg)
+
+        space = self._workspace
+        outcome = dbtRunner(manifest=self._manifest, callbacks=[listen]).invoke(
+            [
+                *_QUIET,
+                "--log-path",
+                str(space.log_path),
+                *arguments,
+                "--project-dir",
+                str(space.project),
+                "--profiles-dir",
+                str(space.profiles),
+                "--target",
+                space.profile_target,
+                "--target-path",
+                str(space.target_path),
+            ]
+        )
+        if outcome.exception is not None and outcome.result is None:
+            first = str(outcome.exception).strip() or "; ".join(messages[-3:])
+            raise TransformError(
+                f"dbt: {first}",
+                where=str(space.project / "dbt_project.yml"),
+                fix=f"see {space.log_path / 'dbt.log'}",
+            )
+        return outcome.result
+
+
+def _node(result: Any) -> Node:
+    rows = result.adapter_response.get("rows_affected") if result.adapter_response else None
+    return Node(
+        name=result.node.name,
+        kind=str(result.node.resource_type),
+        status=str(result.status),
+        seconds=result.execution_time,
+        rows=rows if isinstance(rows, int) and rows >= 0 else None,
+        message=(result.message or "").strip(),
+    )
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the time of a call: the only way to hand dbt a secret."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def dbt_version() -> str:
+    """The installed dbt-core."""
+    from importlib.metadata import version
+
+    return version("dbt-core")
+
+
+def log_file(workspace: Workspace) -> Path:
+    """Where dbt writes what went wrong."""
+    return workspace.log_path / "dbt.log"

@@ -1,0 +1,136 @@
+"""Decides whether and what dbt has to build, and keeps the run in the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from penstock.errors import ContractError, TransformError
+from penstock.transform.dbt import Dbt, Node
+from penstock.transform.workspace import prepare_workspace, project_fingerprint
+
+if TYPE_CHECKING:
+    from penstock.session import Session
+
+UPPER_SEQ = "PENSTOCK_UPPER_SEQ"
+
+
+@dataclass(slots=True)
+class Built:
+    """What a transform did. ``reason`` says why nothing was built, when nothing was."""
+
+    nodes: list[Node] = field(default_factory=list)
+    upper_seq: int = 0
+    reason: str = ""
+
+    def count(self, kind: str, *statuses: str) -> int:
+        """How many nodes of a kind ended so; in any way without ``statuses``."""
+        return sum(n.kind == kind and (not statuses or n.status in statuses) for n in self.nodes)
+
+
+class Transformer:
+    """dbt for one session, kept warm."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._dbt: Dbt | None = None
+        self._fingerprint = ""
+
+    def run(self, *, full_refresh: bool = False) -> Built:
+        """Build what the loads since the last good run touch: all models that depend on a stream that landed rows.
+
+        One upper ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile. Nothing new
+        and nothing changed means dbt is not even started.
+
+        Raises:
+            ContractError: a data test failed.
+            TransformError: dbt failed. The models that were built stay built, and their watermarks with them.
+        """
+        session = self._session
+        destination = session.destination
+        fingerprint = project_fingerprint(session.project)
+        upper = int(destination.query("select coalesce(max(seq), 0) from penstock.loads where landed > 0").rows[0][0])
+        last = destination.query(
+            "select upper_seq, detail from penstock.runs where kind = 'transform' and status = 'success'"
+            " order by run_id desc limit 1"
+        ).rows
+        seen, same = 0, False
+        if last:
+            detail = last[0][1]
+            detail = json.loads(detail) if isinstance(detail, str) else detail
+            seen, same = int(last[0][0]), detail.get("fingerprint") == fingerprint
+        built = Built(upper_seq=upper)
+        if same and seen == upper and not full_refresh:
+            built.reason = "nothing has landed since the last run, and no model was changed"
+            return built
+        select: list[str] = []
+        dbt = self._ready(fingerprint)
+        if same and not full_refresh:
+            streams = destination.query(
+                "select distinct stream from penstock.loads where landed > 0 and seq > $1 and seq <= $2", [seen, upper]
+            ).rows
+            sources = dbt.sources()
+            select = [f"{sources[s]}+" for (s,) in streams if s in sources]
+            if not select:
+                built.reason = "no model reads what has landed"
+        run_id = self._begin(upper)
+        session.release()
+        try:
+            if not built.reason:
+                built.nodes = dbt.build(
+                    select=select,
+                    full_refresh=full_refresh,
+                    unit_tests=not same,
+                    environment={UPPER_SEQ: str(upper)},
+                )
+        except BaseException:
+            dbt.release()
+            self._end(run_id, "error", fingerprint)
+            raise
+        dbt.release()
+        failed = [n for n in built.nodes if n.failed]
+        self._end(run_id, "error" if failed else "success", fingerprint)
+        _raise_for(failed, str(session.project.directory))
+        return built
+
+    def _ready(self, fingerprint: str) -> Dbt:
+        if self._dbt is None or self._fingerprint != fingerprint:
+            self._dbt = Dbt(prepare_workspace(self._session.project))
+            self._fingerprint = fingerprint
+        return self._dbt
+
+    def _begin(self, upper: int) -> int:
+        destination = self._session.destination
+        run_id = int(destination.query("select nextval('penstock.run_ids')").rows[0][0])
+        destination.query(
+            "insert into penstock.runs (run_id, kind, started_at, status, upper_seq)"
+            " values ($1, 'transform', $2, 'running', $3)",
+            [run_id, datetime.now(UTC), upper],
+        )
+        return run_id
+
+    def _end(self, run_id: int, status: str, fingerprint: str) -> None:
+        self._session.destination.query(
+            "update penstock.runs set status = $2, ended_at = $3, detail = $4 where run_id = $1",
+            [run_id, status, datetime.now(UTC), json.dumps({"fingerprint": fingerprint})],
+        )
+
+
+def _raise_for(failed: Sequence[Node], where: str) -> None:
+    if not failed:
+        return
+    lines = "\n".join(f"  {n.kind} {n.name}: {' '.join(n.message.split())[:300]}" for n in failed)
+    if all(n.kind in ("test", "unit_test") for n in failed):
+        raise ContractError(
+            f"{len(failed)} dbt test{'s' if len(failed) > 1 else ''} failed:\n{lines}",
+            where=where,
+            fix="mend the data or the model, then: penstock transform",
+        )
+    raise TransformError(
+        f"{len(failed)} dbt node{'s' if len(failed) > 1 else ''} failed:\n{lines}",
+        where=where,
+        fix="mend the model, then: penstock transform; details are in .penstock/logs/dbt.log",
+    )

@@ -1,0 +1,168 @@
+"""What dbt needs beside the user's project: a profile, and the ``penstock`` package where dbt looks for packages."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.project import DuckDB, Postgres, Project
+
+SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"
+"""dbt masks variables of this prefix in its logs."""
+
+FOLDER = ".penstock"
+_NOT_SOURCE = {FOLDER, "target", "logs", "dbt_packages", ".git", ".venv", "data"}
+_SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """Where dbt finds what it needs, and the variables it needs to be started with."""
+
+    project: Path
+    profiles: Path
+    profile_target: str
+    target_path: Path
+    log_path: Path
+    environment: Mapping[str, str]
+
+
+def prepare_workspace(project: Project) -> Workspace:
+    """Write ``.penstock/`` beside the project file. The profile holds no secret: it names a variable.
+
+    A ``profiles.yml`` of the user's own, in the project folder or in ``DBT_PROFILES_DIR``, is used instead;
+    it has to have a target of the destination's name.
+
+    Raises:
+        UsageError: ``dbt_project.yml`` is unreadable.
+    """
+    folder = project.directory / FOLDER
+    folder.mkdir(exist_ok=True)
+    _link_package(folder / "dbt_packages")
+    profiles = _own_profiles(project.directory)
+    environment: dict[str, str] = {}
+    if profiles is None:
+        profiles = folder
+        output, environment = _output(project)
+        profile = {_profile_name(project): {"target": project.target, "outputs": {project.target: output}}}
+        text = "# Written by penstock from penstock.yml; changes are lost.\n" + yaml.safe_dump(profile, sort_keys=False)
+        _write_if_changed(folder / "profiles.yml", text)
+    return Workspace(
+        project=project.directory,
+        profiles=profiles,
+        profile_target=project.target,
+        target_path=folder / "dbt" / project.target,
+        log_path=folder / "logs",
+        environment=environment,
+    )
+
+
+def project_fingerprint(project: Project) -> str:
+    """SHA-256 over all that dbt reads: the project's sources, the package's, and the destination."""
+    digest = hashlib.sha256(repr((project.target, str(project.destination))).encode())
+    for root in (project.directory, package_folder()):
+        for path in sorted(_sources(root)):
+            digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def package_folder() -> Path:
+    """The dbt package, as installed."""
+    return Path(str(files("penstock"))) / "dbt"
+
+
+def _sources(root: Path) -> list[Path]:
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [f for f in folders if f not in _NOT_SOURCE]
+        found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and n != "penstock.yml"]
+    return found
+
+
+def _link_package(packages: Path) -> None:
+    packages.mkdir(exist_ok=True)
+    link = packages / "penstock"
+    if link.is_symlink() and link.readlink() == package_folder():
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(package_folder(), target_is_directory=True)
+
+
+def _own_profiles(directory: Path) -> Path | None:
+    if (directory / "profiles.yml").is_file():
+        return directory
+    named = os.environ.get("DBT_PROFILES_DIR")
+    return Path(named) if named and (Path(named) / "profiles.yml").is_file() else None
+
+
+def _profile_name(project: Project) -> str:
+    path = project.directory / "dbt_project.yml"
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return str(settings["profile"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as e:
+        raise UsageError(
+            f"no profile can be read from it: {e}", where=str(path), fix="add a line: profile: penstock"
+        ) from None
+
+
+def _output(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
+    destination = project.destination
+    threads = project.transform.threads if project.transform else 1
+    if destination.type == "duckdb":
+        return _duckdb_output(destination), {}
+    return _postgres_output(destination, threads)
+
+
+def _duckdb_output(destination: DuckDB) -> dict[str, Any]:
+    settings: dict[str, Any] = {"TimeZone": "UTC"}
+    if destination.memory_limit:
+        settings["memory_limit"] = destination.memory_limit
+    if destination.threads:
+        settings["threads"] = destination.threads
+    return {
+        "type": "duckdb",
+        "path": str(destination.path),
+        "schema": "main",
+        "threads": 1,
+        "settings": settings,
+    }
+
+
+def _postgres_output(destination: Postgres, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
+    output: dict[str, Any] = {
+        "type": "postgres",
+        "host": destination.host,
+        "port": destination.port,
+        "user": destination.user or os.environ.get("PGUSER") or _account(),
+        "dbname": destination.database or os.environ.get("PGDATABASE") or destination.user or _account(),
+        "schema": "public",
+        "sslmode": destination.sslmode,
+        "threads": threads,
+    }
+    password = destination.password.get_secret_value() if destination.password else os.environ.get("PGPASSWORD", "")
+    output["password"] = f"{{{{ env_var('{SECRET}', '') }}}}"
+    return output, {SECRET: password}
+
+
+def _account() -> str:
+    import getpass
+
+    return getpass.getuser()
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    """Leave an equal file alone: dbt parses everything anew when its profile is younger."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
