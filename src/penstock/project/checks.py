@@ -44,8 +44,9 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
         fix = "name the key fields: identity: [id]"
         at = (*path, "identity") if (*path, "identity") in document.marks else (*path, "disposition")
         yield document.problem(at, "merge keeps one row a key, and identity content has no key", fix)
-    if stream.event_time in stream.columns and stream.columns[stream.event_time] not in _TIMELIKE:
-        what = f"field {stream.event_time!r} is declared {stream.columns[stream.event_time]}, which is no time"
+    declared = stream.columns.get(stream.event_time or "", "timestamp")
+    if declared not in _TIMELIKE:
+        what = f"field {stream.event_time!r} is declared {declared}, which is no time"
         yield document.problem((*path, "event_time"), what, "declare it date, timestamp or timestamptz")
     if stream.columns and stream.contract.columns != "evolve":
         yield from _undeclared(path, stream, document)
