@@ -53,41 +53,46 @@ _FIELDS = (
     "received_at",
 )
 
-_FIRST = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_FIRST = _words(
     "Ada Alva Amos Anouk Aron Astrid Bela Bram Caspar Clea Dagny Dario Edda Eike Elif Esme Ewan Fleur Freya "
     "Gilda Greta Hanno Hollis Ilse Imre Ines Ivo Jonas Juna Kaito Kenji Lale Leif Lior Luz Maren Mattis Mina "
     "Nadia Nils Noor Odile Olof Otis Paula Pavel Priya Quentin Rafael Runa Saga Selma Sunniva Tarik Teo Thea "
     "Tomasz Ulla Vilde Viggo Wanda Yara Yuki Zoran"
-).split()
-_LAST = (
+)
+_LAST = _words(
     "Aldane Amberg Arkwell Ashdown Balfor Barlind Bexley Birkholm Brandal Brisco Calder Carnaby Castell Cindal "
     "Corwen Dahlberg Darrow Delmar Dunmore Eastvik Eldridge Elmquist Fairholt Falkner Fenwick Fjelder Garrick "
     "Glenmoor Gravel Halden Harwick Hazelby Hollund Ibsley Ingram Jarnvik Kelmar Kilbride Kirkvale Lambourn "
     "Larkin Lindqvar Lorne Maddern Marsk Merrow Mossby Nordal Oakham Ostrand Pellworm Quayle Ravndal Rosedale "
     "Sandvik Silverton Solberry Tarnby Thornley Ulverton Vanmeer Westerby Winslade Yarrow"
-).split()
-_DOMAINS = (
+)
+_DOMAINS = _words(
     "mail.example post.example inbox.example letters.example harbour.example kestrel.example meadow.example "
     "lumen.example cobalt.example tidewater.example orchard.example granite.example saffron.example "
     "willow.example beacon.example quarry.example"
-).split()
+)
 _TYPES = ("Admin", "Creator", "User", "")
 _PLANS = ("Small", "Medium", "Enterprise", None)
-_ADJECTIVES = (
+_ADJECTIVES = _words(
     "Amber Ancient Azure Bold Brass Bright Broad Calm Cedar Clear Cobalt Copper Coral Crimson Dapper Early "
     "Eastern Elder Ember Fair Fern Gentle Gilded Glass Golden Grand Granite Green Hidden High Hollow Honest "
     "Indigo Ivory Jade Keen Little Lively Long Lucid Lunar Mellow Misty Noble Northern Oaken Olive Open Pale "
     "Patient Quiet Rapid Russet Sable Scarlet Silver Solar Southern Steady Swift Tidal Velvet Western Wild"
-).split()
-_NOUNS = (
+)
+_NOUNS = _words(
     "Anchor Anvil Arbour Badger Barley Beacon Birch Bridge Brook Canyon Castle Cliff Comet Compass Crane Delta "
     "Ember Falcon Ferry Field Finch Forge Fox Garden Gate Grove Harbour Hare Hearth Heron Hill Island Kestrel "
     "Kiln Lantern Larch Ledger Loom Lynx Maple Meadow Mill Moor Mountain Orchard Otter Owl Pier Pine Plover "
     "Prairie Quarry Quill Raven Reef Ridge River Rook Spire Spring Thicket Valley Wharf Willow"
-).split()
-_TRADES = (
+)
+_TRADES = _words(
     "Analytics Bakery Bikes Books Brewing Design Foods Freight Games Health Labs Media Robotics Studio Travel Works"
-).split()
+)
 
 
 def organizations_for(count: int) -> int:

@@ -24,11 +24,15 @@ class LoadStep:
     window: Window | None = None
     fingerprint: bool = True
 
-    def target(self, project: Project) -> Target:
-        """What the destination has to know."""
+    def target(self, project: Project, *, replay: bool = False) -> Target:
+        """What the destination has to know. A replay adds to a stream, also to one that loads replace."""
         stream = project.streams[self.stream]
         return Target(
-            stream=self.stream, source=self.source, disposition=stream.disposition, version=stream.version
+            stream=self.stream,
+            source=self.source,
+            disposition=stream.disposition,
+            version=stream.version,
+            partial=replay,
         )
 
 

@@ -69,7 +69,8 @@ class Batch:
 
     ``bodies`` is a binary Arrow array, one record a row. ``untyped`` says that every value in them is text
     without a type (CSV). ``positions`` are the source's positions once this batch has landed; ``read`` counts
-    ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source.
+    ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source. ``replays`` names, for each row,
+    the quarantine entry it comes from, when it does.
     """
 
     bodies: pa.BinaryArray
@@ -78,6 +79,7 @@ class Batch:
     rejects: Sequence[Reject] = ()
     untyped: bool = False
     bytes: int = 0
+    replays: Sequence[str] = ()
 
     def origin(self, row: int) -> str:
         """Where row ``row`` came from."""
@@ -92,7 +94,7 @@ class Shaped:
     ``rows`` has one column per schema column, then the record columns; each ``_pen_id`` once. ``duplicates``
     counts the records left out because the batch held them already. ``schema`` is the schema that the rows
     follow; it has grown when ``schema.version`` is above the destination's. ``original`` gives the bytes from
-    which a row was made.
+    which a row was made. ``replayed`` are the quarantine entries that are settled once this lands.
     """
 
     rows: pa.Table
@@ -103,6 +105,7 @@ class Shaped:
     duplicates: int
     bytes: int
     positions: Sequence[Position] = ()
+    replayed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +178,17 @@ class SchemaMoved(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a landing needs to know of a stream. ``version`` is a field, for merge."""
+    """What a landing needs to know of a stream.
+
+    ``version`` is a field, for merge. ``partial`` says that what lands is not all there is, so that replace
+    deletes nothing.
+    """
 
     stream: str
     source: str
     disposition: Literal["append", "merge", "replace"] = "append"
     version: str | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +206,10 @@ class Destination(Protocol):
 
     def prepare(self) -> None:
         """Make schema ``penstock`` when it is missing. Harmless again."""
+        ...
+
+    def is_prepared(self) -> bool:
+        """Whether the ledger is there. Changes nothing."""
         ...
 
     def schema(self, stream: str) -> Schema:

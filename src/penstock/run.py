@@ -29,9 +29,11 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.exit_code = 0
 
-    def set(self) -> None:
+    def set(self, exit_code: int = 0) -> None:
         """Ask for the batch in hand to be finished and no other begun."""
+        self.exit_code = exit_code
         self._event.set()
 
     def __bool__(self) -> bool:
@@ -75,7 +77,7 @@ def load(
     """
     landed = Landed(stream=target.stream, source=target.source)
     known = destination.positions(target.stream, target.source)
-    whole = target.disposition == "replace"
+    whole = target.disposition == "replace" and not target.partial
     writer = _Writer(destination, shaper, target, window)
     stop = stop or Stop()
     failure: SourceError | None = None

@@ -76,17 +76,16 @@ class DuckDBDestination:
 
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing."""
-        found = self.connection.execute(
-            "select count(*) from information_schema.tables"
-            " where table_schema = 'penstock' and table_name = 'watermarks'"
-        ).fetchone()
-        if found == (0,):
+        if not self.is_prepared():
             for sql in create_statements("duckdb"):
                 self.connection.execute(sql)
 
-    def exists(self) -> bool:
-        """Whether anything was ever landed here."""
-        return self.path.exists()
+    def is_prepared(self) -> bool:
+        """Whether the ledger is there."""
+        found = self.connection.execute(
+            "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'watermarks'"
+        ).fetchone()
+        return found != (0,)
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
@@ -218,6 +217,8 @@ class DuckDBLanding:
             landed = self._insert(shaped)
         fault_point("after_stage")
         quarantined = self._quarantine(shaped)
+        for entry in shaped.replayed:
+            self._connection.execute(ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry])
         self._positions.update({p.key: p for p in shaped.positions})
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
@@ -227,7 +228,7 @@ class DuckDBLanding:
 
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
-        if self._target.disposition == "replace" and self._counts["read"]:
+        if self._target.disposition == "replace" and self._counts["read"] and not self._target.partial:
             self._connection.execute(f"delete from {self._table} where _pen_id not in (from refreshed)")
         now = datetime.now(UTC)
         for position in self._positions.values():

@@ -101,8 +101,7 @@ class PostgresDestination:
 
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing; two processes may do so at once."""
-        found = self.reading.execute("select to_regclass('penstock.watermarks')").fetchone()
-        if found == (None,):
+        if not self.is_prepared():
             try:
                 with self.reading.transaction():
                     self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
@@ -115,9 +114,9 @@ class PostgresDestination:
                     fix="grant the user CREATE on the database",
                 ) from None
 
-    def exists(self) -> bool:
-        """Whether anything was ever landed here."""
-        return self.reading.execute("select to_regclass('penstock.loads')").fetchone() != (None,)
+    def is_prepared(self) -> bool:
+        """Whether the ledger is there."""
+        return self.reading.execute("select to_regclass('penstock.watermarks')").fetchone() != (None,)
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
@@ -221,6 +220,8 @@ class PostgresLanding:
             landed = self._insert(shaped.rows) if shaped.rows.num_rows else 0
             fault_point("after_stage")
             quarantined = self._quarantine(shaped)
+            for entry in shaped.replayed:
+                self._execute(ledger_sql("mark_replayed", id="$2::text::uuid"), self._load_id, entry)
         self._positions.update({p.key: p for p in shaped.positions})
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
@@ -232,7 +233,7 @@ class PostgresLanding:
         """Write positions and the ledger entry, and commit."""
         target = self._target
         with self._refusals():
-            if target.disposition == "replace" and self._counts["read"] and self._asking:
+            if target.disposition == "replace" and self._asking and not target.partial:
                 self._execute(
                     f"delete from {self._table} t where not exists"
                     " (select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id)"

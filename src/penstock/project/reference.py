@@ -2,10 +2,158 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-def project_schema() -> dict[str, object]:
-    return {}
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticUndefined
+
+from penstock.project.settings import (
+    Contract,
+    Csv,
+    DuckDB,
+    Files,
+    Load,
+    Postgres,
+    ProjectFile,
+    Settings,
+    Stream,
+    Transform,
+)
+
+_VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
+"""Wherever a value may stand, a variable that holds it may."""
+
+_SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
+    ("The file", "", ProjectFile),
+    ("A DuckDB destination", "destinations.<name>", DuckDB),
+    ("A PostgreSQL destination", "destinations.<name>", Postgres),
+    ("A source of files", "sources.<name>", Files),
+    ("CSV", "sources.<name>.csv", Csv),
+    ("A stream", "streams.<name>", Stream),
+    ("A contract", "streams.<name>.contract", Contract),
+    ("Loading", "load", Load),
+    ("Transforming", "transform", Transform),
+)
+
+_HEAD = """\
+# Configuration
+
+<!-- Made from the types in src/penstock/project/settings.py by configuration_page(); a test keeps it so. -->
+
+All settings of a project are in `penstock.yml`. For completion and checking in an editor, put
+`# yaml-language-server: $schema=penstock.schema.json` on its first line; `penstock schema` writes that file.
+
+**Variables.** `${NAME}` takes the value of an environment variable, or of a line `NAME=value` in `.env` beside
+the file; the environment wins. `${NAME:-default}` has a default for a variable that is not set or empty, and
+`$$` is a dollar sign. A variable that is not set and has no default is an error, except in a destination that
+is not used. What a variable holds is one value; it cannot add settings.
+
+**Settings from variables.** Every setting also has a variable: `PENSTOCK__` and its path, with `__` for each
+step, in capitals. `PENSTOCK__STREAMS__USER_EVENTS__MAX_RECORD_BYTES=1MB` sets
+`streams.user_events.max_record_bytes`. Lists and mappings are written as YAML: `[a, b]`. The environment wins
+over `.env`, and `.env` over the file. Names of streams, sources and destinations come from the file alone.
+
+**Sizes** are bytes, or text such as `16MB` (millions of bytes) and `16MiB` (2^20 bytes each).
+
+**Text** stays text: `no`, `0123` and `2020-12-07` are not turned into something else.
+"""
+
+
+def project_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of ``penstock.yml``, for editors."""
+    schema = ProjectFile.model_json_schema(by_alias=True, mode="validation")
+    title = {"title": "penstock.yml", "$schema": GenerateJsonSchema.schema_dialect}
+    definitions = {name: _object(definition) for name, definition in schema.pop("$defs").items()}
+    found = {**title, **{k: v for k, v in _object(schema).items() if k != "title"}, "$defs": definitions}
+    properties = found["properties"]
+    properties["destinations"]["propertyNames"] = {"pattern": "^[a-zA-Z][a-zA-Z0-9_-]{0,62}$"}
+    properties["sources"]["propertyNames"] = {"pattern": "^[a-zA-Z][a-zA-Z0-9_-]{0,62}$"}
+    properties["streams"]["propertyNames"] = {"pattern": "^[a-z][a-z0-9_]{0,47}$"}
+    properties["transform"] = _either(properties["transform"], {"type": "boolean"})
+    contract = definitions["Stream"]["properties"]["contract"]
+    modes = {"enum": ["evolve", "rescue", "reject", "freeze"]}
+    definitions["Stream"]["properties"]["contract"] = _either(contract, modes)
+    return found
 
 
 def configuration_page() -> str:
-    return ""
+    """``docs/configuration.md``: every setting with its type, default and meaning."""
+    return "\n".join([_HEAD, *(line for section in _SECTIONS for line in _section(*section))])
+
+
+def _object(definition: dict[str, Any]) -> dict[str, Any]:
+    properties = {name: _value(p) for name, p in definition.get("properties", {}).items()}
+    kept = {k: v for k, v in definition.items() if k != "properties"}
+    if "description" in kept:
+        kept["description"] = " ".join(kept["description"].split())
+    return {**kept, "properties": properties} if properties else kept
+
+
+def _value(schema: dict[str, Any]) -> dict[str, Any]:
+    """A setting's schema, open to a variable where it is not text anyway."""
+    schema = {k: v for k, v in schema.items() if k not in ("title", "writeOnly", "format")}
+    if "description" in schema:
+        schema["description"] = " ".join(schema["description"].split())
+    options = schema.get("anyOf", [schema])
+    if "const" in schema or any("$ref" in o or o.get("type") in ("object", "array") for o in options):
+        return schema
+    if any(o.get("type") == "string" and not {"pattern", "enum", "minLength"} & set(o) for o in options):
+        return schema
+    return _either(schema, _VARIABLE)
+
+
+def _either(schema: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    about = {k: v for k, v in schema.items() if k in ("description", "default")}
+    rest = {k: v for k, v in schema.items() if k not in about}
+    options = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
+    return {**about, "anyOf": [*options, dict(other)]}
+
+
+def _section(title: str, path: str, model: type[Settings]) -> Iterator[str]:
+    about = " ".join((model.__doc__ or "").split())
+    yield f"\n## {title}\n"
+    yield f"`{path}`: {about}\n" if path else f"{about}\n"
+    yield "| setting | value | default | meaning |"
+    yield "|---|---|---|---|"
+    definition = model.model_json_schema(by_alias=True)
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        schema = definition["properties"][key]
+        meaning = " ".join((field.description or "").split())
+        yield f"| `{key}` | {_shape(schema)} | {_default(field.get_default(call_default_factory=True))} | {meaning} |"
+
+
+def _shape(schema: Mapping[str, Any]) -> str:
+    """The value a setting takes, in a few words."""
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        shapes = [_shape(option) for option in schema["anyOf"] if option.get("type") != "null"]
+        return "size" if any("GtT" in o.get("pattern", "") for o in schema["anyOf"]) else " or ".join(shapes)
+    if "$ref" in schema:
+        return "group, see below"
+    kind = schema.get("type")
+    if kind == "array":
+        return "list"
+    if kind == "object":
+        return "mapping"
+    limits = [f"{word} {schema[k]:,}" for k, word in (("minimum", "from"), ("maximum", "to")) if k in schema]
+    named = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
+    return " ".join([named.get(str(kind), "text"), *limits])
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if value is None or isinstance(value, Mapping):
+        return ""
+    if isinstance(value, Settings):
+        return "as below"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(repr(v) for v in value)}]`"
+    return f"`{value}`"

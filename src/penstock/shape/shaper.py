@@ -131,6 +131,7 @@ class Shaper:
             duplicates=duplicates,
             bytes=batch.bytes,
             positions=batch.positions,
+            replayed=_settled(batch, self._refused),
         )
 
     def _read(self, batch: Batch, schema: Schema) -> tuple[list[Reject], dict[int, bytes]]:
@@ -138,6 +139,7 @@ class Shaper:
 
         Returns what is no such object, and the bytes of those that took the careful lane by their order.
         """
+        self._refused: set[int] = set()
         texts, unreadable = _utf8(batch.bodies)
         lines = _chunked(texts)
         suspects = {*self._suspects(lines, schema), *unreadable}
@@ -152,6 +154,7 @@ class Shaper:
                     sound.append((order, record.body))
                     originals[order] = record.original
                 else:
+                    self._refused.add(n)
                     rejects.append(
                         Reject(body=record.original.strip(b" \t\r\n"), code=record.code, reason=record.reason, origin=batch.origin(n))
                     )
@@ -300,6 +303,7 @@ class Shaper:
             bad["_pen_o"].to_pylist(), bad["_pen_reject"].to_pylist(), bad["_pen_lost"].to_pylist(), strict=True
         ):
             n = order // SUB_RECORDS
+            self._refused.add(n)
             if code == "missing_identity":
                 reason = f"one of the identity fields is absent or null: {', '.join(self.rules.identity)}"
             else:
@@ -340,6 +344,10 @@ class Shaper:
 def _original(batch: Batch, originals: dict[int, bytes], order: int) -> bytes:
     body: bytes = originals[order] if order in originals else batch.bodies[order // SUB_RECORDS].as_py()
     return body.strip(b" \t\r\n")
+
+
+def _settled(batch: Batch, refused: set[int]) -> tuple[str, ...]:
+    return tuple(id_ for n, id_ in enumerate(batch.replays) if n not in refused)
 
 
 def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:

@@ -135,6 +135,16 @@ class FilesSource:
             plans = [FilePlan(p.path, p.place, p.size, "read") for p in plans]
         return plans
 
+    def probe(self, plan: FilePlan) -> None:
+        """Open a file and read its first bytes.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        kind = kind_of(plan.path, plan.place, self._format, self._compression)
+        with opened(plan.path, plan.place, kind.compression) as stream:
+            stream.read(1)
+
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
         """Yield batches of about ``batch_bytes``; small files share one."""
         gathering = _Gathering()

@@ -1,0 +1,22 @@
+"""Penstock: every event, file and API record landed once, its history kept, modelled seconds later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.project import Project, load_project
+    from penstock.session import Session
+
+__version__ = "0.1.0"
+__all__ = ["Project", "Session", "__version__", "load_project"]
+
+_HOMES = {"Project": "penstock.project", "load_project": "penstock.project", "Session": "penstock.session"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'penstock' has no attribute {name!r}")

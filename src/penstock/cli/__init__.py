@@ -1,0 +1,30 @@
+"""The command line: parses and prints; all else is done elsewhere.
+
+Exit codes: 0 fine, 1 failed, 2 wrong call or project file, 3 contract or test failed, 4 source unreachable,
+5 warehouse locked, 130 and 143 stopped by Ctrl-C and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from penstock.errors import PenstockError
+
+
+def main() -> None:
+    """Entry point of ``penstock``."""
+    from penstock.cli.app import app
+
+    try:
+        app()
+    except PenstockError as e:
+        sys.stdout.flush()
+        print(f"error: {e}", file=sys.stderr)
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

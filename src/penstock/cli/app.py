@@ -1,0 +1,42 @@
+"""The commands, gathered."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from penstock import __version__
+from penstock.cli import inspecting, loading, quarantine, starting
+
+app = typer.Typer(
+    name="penstock",
+    help="Land every event, file and API record once, keep all of its history, and have it modelled seconds later.",
+    epilog="Start with: penstock init my_project --template user_events && cd my_project && penstock run",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"penstock {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Exit codes: 0 fine, 1 failed, 2 wrong call or project file, 3 contract or test failed, 4 source unreachable,
+    5 warehouse locked, 130 and 143 stopped by Ctrl-C and SIGTERM."""
+
+
+starting.register(app)
+loading.register(app)
+inspecting.register(app)
+app.add_typer(quarantine.app, name="quarantine")

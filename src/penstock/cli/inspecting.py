@@ -1,0 +1,144 @@
+"""``explain``, ``status``, ``query``, ``doctor``: they look and change nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from penstock.cli.loading import has_models
+from penstock.cli.options import (
+    Day,
+    From,
+    Json,
+    NoFingerprint,
+    ProjectDir,
+    Streams,
+    TargetName,
+    To,
+    open_project,
+    window_of,
+)
+from penstock.cli.printing import count, print_csv, print_json, print_table
+from penstock.errors import DestinationError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: penstock explain --date 2020-12-07")(explain)
+    app.command(epilog="Example: penstock status --json")(status)
+    app.command(epilog='Example: penstock query "select * from reports.events_by_date order by 1"')(query)
+    app.command(epilog="Example: penstock doctor --target production")(doctor)
+
+
+def explain(
+    streams: Streams = None,
+    day: Day = None,
+    start: From = None,
+    end: To = None,
+    no_fingerprint: NoFingerprint = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """Print what a run would do, and the settings in force, secrets masked. Does nothing."""
+    from penstock.inspect import explain_loads
+
+    project = open_project(project_dir, target)
+    plans = explain_loads(project, streams or (), window_of(day, start, end), fingerprint=not no_fingerprint)
+    models = has_models(project)
+    if json:
+        print_json({"settings": project.masked(), "steps": [p.as_dict() for p in plans], "transform": models})
+        return
+    print(f"project {project.name}, destination {project.target} ({project.destination.type})")
+    for plan in plans:
+        print(f"\nload {plan.stream} from {plan.source}: {plan.how}")
+        if plan.problem:
+            print(f"  {plan.problem}")
+        for action in ("read", "resume", "skip"):
+            files = [f for f in plan.files if f.action == action]
+            if files:
+                verb = {"read": "read", "resume": "read on in", "skip": "skip, landed before:"}[action]
+                print(f"  {verb} {count(len(files), 'file')}, {sum(f.size - f.offset for f in files):,} bytes")
+                for file in files[:20]:
+                    print(f"    {file.place}")
+                if len(files) > 20:
+                    print(f"    and {len(files) - 20} more")
+    print("\ntransform: dbt builds what the loads touch" if models else "\ntransform: no dbt project")
+
+
+def status(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:
+    """Show the ledger: streams, last loads, lag, quarantine, models' watermarks."""
+    from penstock.inspect import read_status
+
+    project = open_project(project_dir, target)
+    found = read_status(project)
+    if json:
+        print_json(found)
+        return
+    print(f"project {project.name}, destination {project.target} ({project.destination.type})")
+    if not found["streams"]:
+        print("nothing has landed yet; start with: penstock run")
+        return
+    for title, key in (
+        ("streams", "streams"),
+        ("last loads", "loads"),
+        ("quarantine", "quarantine"),
+        ("models", "models"),
+        ("runs of dbt", "runs"),
+    ):
+        rows: list[dict[str, Any]] = found[key]
+        if rows:
+            print_table(list(rows[0]), [list(r.values()) for r in rows], title)
+            print()
+    if not found["quarantine"]:
+        print("quarantine: empty")
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SQL statement; - reads it from standard input.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """Run SQL on the destination and print the rows."""
+    from penstock.destinations import open_destination
+
+    if csv and json:
+        raise UsageError("--csv and --json exclude each other", fix="give one of them")
+    project = open_project(project_dir, target)
+    settings = project.destination
+    if settings.type == "duckdb" and not settings.path.exists():
+        raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
+    destination = open_destination(settings)
+    try:
+        rows = destination.query(sys.stdin.read() if sql == "-" else sql)
+    finally:
+        destination.close()
+    if json:
+        print_json([dict(zip(rows.columns, row, strict=True)) for row in rows.rows])
+    elif csv:
+        print_csv(rows.columns, rows.rows)
+    else:
+        print_table(rows.columns, rows.rows)
+
+
+def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:
+    """Check versions, project, sources, destination and dbt, and say how to mend what is wrong."""
+    from penstock.inspect import examine
+
+    checks = examine(project_dir, target)
+    if json:
+        print_json([{"check": c.name, "ok": c.ok, "found": c.found, "fix": c.fix} for c in checks])
+    else:
+        for check in checks:
+            print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.found}")
+            if not check.ok and check.fix:
+                print(f"      fix: {check.fix}")
+    bad = [c for c in checks if not c.ok]
+    if bad:
+        raise typer.Exit(next((c.exit_code for c in bad if c.exit_code != 1), 1))
+
+

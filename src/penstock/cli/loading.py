@@ -1,0 +1,238 @@
+"""``load``, ``transform``, ``run``, ``backfill``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.cli.options import (
+    Day,
+    From,
+    Json,
+    NoFingerprint,
+    ProjectDir,
+    Quiet,
+    Streams,
+    TargetName,
+    To,
+    open_project,
+    window_of,
+)
+from penstock.cli.printing import built_line, landed_line, print_json, progress_bar
+from penstock.errors import PenstockError, UsageError
+
+if TYPE_CHECKING:
+    from penstock.ports import Window
+    from penstock.project import Project
+    from penstock.run import Landed, Stop
+    from penstock.session import Session
+    from penstock.transform.transform import Built
+
+FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every model anew from all that has landed.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: penstock load user_events --date 2020-12-07")(load)
+    app.command(epilog="Example: penstock transform --full-refresh")(transform)
+    app.command(epilog="Example: penstock run --target production")(run)
+    app.command(epilog="Example: penstock backfill --from 2020-12-05 --to 2020-12-11")(backfill)
+
+
+def load(
+    streams: Streams = None,
+    day: Day = None,
+    start: From = None,
+    end: To = None,
+    no_fingerprint: NoFingerprint = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Land what is new in the sources. Again lands nothing."""
+    project = open_project(project_dir, target)
+    _perform(
+        project, streams or (), window_of(day, start, end), fingerprint=not no_fingerprint, quiet=quiet, json=json
+    )
+
+
+def transform(
+    full_refresh: FullRefresh = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Have dbt build and test the models that new loads touch."""
+    project = open_project(project_dir, target)
+    if not has_models(project):
+        raise UsageError(
+            "the project has no dbt models",
+            where=str(project.directory),
+            fix="penstock init --template user_events shows how they look",
+        )
+    _perform(project, None, None, models=True, full_refresh=full_refresh, quiet=quiet, json=json)
+
+
+def run(
+    streams: Streams = None,
+    day: Day = None,
+    start: From = None,
+    end: To = None,
+    full_refresh: FullRefresh = False,
+    no_fingerprint: NoFingerprint = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Load, then transform. Again does nothing."""
+    project = open_project(project_dir, target)
+    _perform(
+        project,
+        streams or (),
+        window_of(day, start, end),
+        fingerprint=not no_fingerprint,
+        models=has_models(project),
+        full_refresh=full_refresh,
+        quiet=quiet,
+        json=json,
+    )
+
+
+def backfill(
+    start: Annotated[str, typer.Option("--from", help="The first day, by event time: 2020-12-05.")],
+    end: Annotated[str, typer.Option("--to", help="The last day, taken in.")],
+    streams: Streams = None,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Load and model a range of days. Days that are there already stay as they are."""
+    project = open_project(project_dir, target)
+    _perform(
+        project, streams or (), window_of(None, start, end), models=has_models(project), quiet=quiet, json=json
+    )
+
+
+def has_models(project: Project) -> bool:
+    """Whether there is a dbt project beside the project file, and it is wanted."""
+    return project.transform is not None and (project.directory / "dbt_project.yml").is_file()
+
+
+def _perform(
+    project: Project,
+    streams: Sequence[str] | None,
+    window: Window | None,
+    *,
+    fingerprint: bool = True,
+    models: bool = False,
+    full_refresh: bool = False,
+    quiet: bool,
+    json: bool,
+) -> None:
+    """Load ``streams`` (none at all when None), then build models, and print what was done."""
+    from penstock.plan import plan_loads
+    from penstock.session import Session
+
+    steps = [] if streams is None else plan_loads(project, streams, window=window, fingerprint=fingerprint)
+    say = _silent if quiet or json else _say
+    report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
+    failure: PenstockError | None = None
+    with Session(project) as session, _stoppable() as stop:
+        for step in steps:
+            started = time.monotonic()
+            try:
+                landed = _load(session, step, stop, quiet=quiet or json)
+            except PenstockError as e:
+                failure = failure or e
+                report["loads"].append({"stream": step.stream, "source": step.source, "error": str(e)})
+                if e.exit_code != 4:
+                    break
+                say(f"{step.stream}: failed, {e.what}")
+                continue
+            say(landed_line(landed, time.monotonic() - started))
+            report["loads"].append(_landed_json(landed))
+            if stop:
+                break
+        if models and not stop and failure is None:
+            from penstock.transform.transform import Transformer
+
+            say("dbt: looking for what the loads touch")
+            started = time.monotonic()
+            built = Transformer(session).run(full_refresh=full_refresh)
+            say(built_line(built, time.monotonic() - started))
+            report["transform"] = _built_json(built)
+    if json:
+        print_json(report)
+    if failure is not None:
+        raise failure
+    if stop:
+        say("stopped: what was landed is committed, the rest waits for the next run")
+        sys.exit(stop.exit_code)
+
+
+def _load(session: Session, step: Any, stop: Stop, *, quiet: bool) -> Landed:
+    source = session.source(step)
+    known = session.destination.positions(step.stream, step.source)
+    total = sum(p.size - p.offset for p in source.plan(known) if p.action != "skip")
+    with progress_bar(step.stream, total, quiet=quiet) as progress:
+        return session.load(step, progress=progress, stop=stop)
+
+
+def _landed_json(landed: Landed) -> dict[str, Any]:
+    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "bytes")}
+    return {
+        "stream": landed.stream,
+        "source": landed.source,
+        **counts,
+        "loads": [r.load_id for r in landed.receipts],
+        "skipped": landed.skipped,
+    }
+
+
+def _built_json(built: Built) -> dict[str, Any]:
+    return {
+        "upper_seq": built.upper_seq,
+        "reason": built.reason or None,
+        "nodes": [
+            {"name": n.name, "kind": n.kind, "status": n.status, "seconds": round(n.seconds, 3), "rows": n.rows}
+            for n in built.nodes
+        ],
+    }
+
+
+@contextmanager
+def _stoppable() -> Iterator[Stop]:
+    """A stop that Ctrl-C and SIGTERM set: the batch in hand is finished, then all is committed. Twice means now."""
+    from penstock.run import Stop
+
+    stop = Stop()
+
+    def ask(number: int, _: Any) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.set(128 + number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _silent(_: str) -> None:
+    pass

@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.ports import Window
+    from penstock.project import Project
+
+ProjectDir = Annotated[
+    Path | None,
+    typer.Option("--project-dir", help="The project's folder; by default the nearest one with a penstock.yml."),
+]
+TargetName = Annotated[str | None, typer.Option("--target", "-t", help="The destination to use, by its name.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Streams = Annotated[list[str] | None, typer.Argument(help="Streams; all of them when none is named.")]
+Day = Annotated[str | None, typer.Option("--date", help="Only records of this day, by event time: 2020-12-07.")]
+From = Annotated[str | None, typer.Option("--from", help="Only records from this day on.")]
+To = Annotated[str | None, typer.Option("--to", help="Only records up to this day, taken in.")]
+NoFingerprint = Annotated[
+    bool, typer.Option("--no-fingerprint", help="Read files again although their content has landed.")
+]
+
+
+def open_project(directory: Path | None, target: str | None) -> Project:
+    """The project a command works on."""
+    from penstock.project import find_project, load_project
+
+    return load_project(find_project(directory or Path.cwd()), target=target)
+
+
+def window_of(day: str | None, start: str | None, end: str | None) -> Window | None:
+    """The window the options ask for."""
+    from penstock.plan import day_window
+
+    return day_window(_day("--date", day), _day("--from", start), _day("--to", end))
+
+
+def _day(option: str, text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is no date", fix=f"write it so: {option} 2020-12-07") from None

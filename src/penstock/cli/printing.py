@@ -1,0 +1,190 @@
+"""How results look on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from penstock.ports import Batch
+    from penstock.run import Landed
+    from penstock.transform.transform import Built
+
+
+def print_json(value: Any) -> None:
+    """``value`` as JSON on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table as wide as it needs to be; a pipe is never cut."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = list(rows)
+    for i, name in enumerate(columns):
+        numeric = any(isinstance(r[i], int | float | Decimal) and not isinstance(r[i], bool) for r in rows)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(v)) for v in row))
+    if sys.stdout.isatty():
+        console.print(table)
+    else:
+        with console.capture() as capture:
+            console.print(table)
+        print("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")))
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Rows as CSV (RFC 4180) with a header."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([["" if v is None else _cell(v) for v in row] for row in rows])
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def landed_line(landed: Landed, seconds: float) -> str:
+    """One line on what loading a stream from a source did."""
+    skipped = f", {count(len(landed.skipped), 'file')} skipped: content landed before" if landed.skipped else ""
+    if not landed.receipts:
+        return f"{landed.stream}: 0 rows landed, nothing new in {landed.source}{skipped}"
+    read = landed.total("read")
+    parts = [
+        f"{read:,} read",
+        f"{landed.total('landed'):,} landed",
+        count(landed.total("duplicates"), "duplicate"),
+        f"{landed.total('quarantined'):,} quarantined",
+    ]
+    rate = f" ({seconds:.1f} s, {read / seconds:,.0f} rows/s)" if seconds > 0.05 else ""
+    return f"{landed.stream}: {', '.join(parts)}{skipped}{rate}"
+
+
+def built_line(built: Built, seconds: float) -> str:
+    """One line on what dbt did."""
+    if built.reason:
+        return f"dbt: 0 rows rebuilt, {built.reason}"
+    models = built.count("model", "success")
+    tests = built.count("test", "pass")
+    units = built.count("unit_test", "pass")
+    warned = sum(n.status == "warn" for n in built.nodes)
+    parts = [f"{count(models, 'model')} built", f"{count(tests, 'test')} passed"]
+    if units:
+        parts.append(f"{count(units, 'unit test')} passed")
+    if warned:
+        parts.append(count(warned, "warning"))
+    return f"dbt: {', '.join(parts)} ({seconds:.1f} s)"
+
+
+class Progress(Protocol):
+    """Is told of each batch."""
+
+    def __call__(self, batch: Batch) -> None: ...
+
+
+@contextmanager
+def progress_bar(label: str, total_bytes: int, *, quiet: bool) -> Iterator[Progress]:
+    """Rows a second, bytes and time left: a bar on a terminal, a line every five seconds elsewhere, both on stderr."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        with _bar(label, total_bytes) as bar:
+            yield bar
+    else:
+        yield _Lines(label, total_bytes)
+
+
+@contextmanager
+def _bar(label: str, total_bytes: int) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    started = time.monotonic()
+    rows = 0
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total_bytes or None, rate="")
+
+        def advance(batch: Batch) -> None:
+            nonlocal rows
+            rows += len(batch.bodies) + len(batch.rejects)
+            rate = rows / max(time.monotonic() - started, 1e-3)
+            bar.update(task, advance=batch.bytes, rate=f"{rows:,} rows, {rate:,.0f} rows/s")
+
+        yield advance
+
+
+class _Lines:
+    """Plain lines, for logs."""
+
+    every_seconds = 5.0
+
+    def __init__(self, label: str, total_bytes: int) -> None:
+        self._label = label
+        self._total = total_bytes
+        self._started = self._printed = time.monotonic()
+        self._rows = self._bytes = 0
+
+    def __call__(self, batch: Batch) -> None:
+        self._rows += len(batch.bodies) + len(batch.rejects)
+        self._bytes += batch.bytes
+        now = time.monotonic()
+        if now - self._printed < self.every_seconds:
+            return
+        self._printed = now
+        seconds = now - self._started
+        left = (self._total - self._bytes) / (self._bytes / seconds) if 0 < self._bytes <= self._total else None
+        remaining = f", {left:,.0f} s left" if left is not None else ""
+        print(
+            f"{self._label}: {self._rows:,} rows, {self._rows / seconds:,.0f} rows/s,"
+            f" {self._bytes / 2**20:,.0f} of {self._total / 2**20:,.0f} MiB{remaining}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=_plain)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value) if _is_double(value) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return str(value)
+
+
+def _is_double(value: Decimal) -> bool:
+    return Decimal(repr(float(value))) == value

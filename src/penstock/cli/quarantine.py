@@ -1,0 +1,125 @@
+"""``quarantine list|show|replay|drop``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.printing import count, print_json, print_table
+from penstock.errors import UsageError
+
+app = typer.Typer(help="Records that could not land: look at them, land them after all, or drop them.", no_args_is_help=True)
+
+Ids = Annotated[list[str] | None, typer.Argument(help="Entries, by their id or the start of it.")]
+StreamName = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
+ReasonCode = Annotated[str | None, typer.Option("--reason", help="Only with this reason code.")]
+All = Annotated[bool, typer.Option("--all", help="Every entry that waits.")]
+
+
+@app.command("list", epilog="Example: penstock quarantine list --stream user_events --reason invalid_json")
+def list_(
+    stream: StreamName = None,
+    reason: ReasonCode = None,
+    settled: Annotated[bool, typer.Option("--settled", help="Also those replayed or dropped.")] = False,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many, the newest first.")] = 100,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """List what waits in quarantine."""
+    from penstock.quarantine import entries
+
+    with _session(project_dir, target) as session:
+        found = entries(session.destination, stream=stream, reason=reason, settled=settled, limit=limit)
+    if json:
+        print_json([e.as_dict() for e in found])
+    elif not found:
+        print("quarantine: empty")
+    else:
+        columns = ("id", "stream", "reason_code", "reason", "origin", "bytes", "state")
+        print_table(columns, [(str(e.id)[:8], e.stream, e.code, e.reason, e.origin, len(e.body), e.state) for e in found])
+
+
+@app.command(epilog="Example: penstock quarantine show 3f2a91c0")
+def show(
+    ids: Annotated[list[str], typer.Argument(help="Entries, by their id or the start of it.")],
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """Show entries whole, their bytes as they came."""
+    from penstock.quarantine import entries
+
+    with _session(project_dir, target) as session:
+        found = entries(session.destination, ids=ids, settled=True)
+    if json:
+        print_json([{**e.as_dict(), "body": e.body} for e in found])
+        return
+    for entry in found:
+        for name, value in entry.as_dict().items():
+            print(f"{name}: {value}")
+        print(entry.body.decode("utf-8", "backslashreplace"))
+        print()
+
+
+@app.command(epilog="Example: penstock quarantine replay --stream user_events --reason contract")
+def replay(
+    ids: Ids = None,
+    stream: StreamName = None,
+    reason: ReasonCode = None,
+    all_: All = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Send entries through the same code again, after contract or model were changed. In effect once."""
+    from penstock.quarantine import entries
+    from penstock.quarantine import replay as send
+
+    with _session(project_dir, target) as session:
+        _need_choice(ids, stream, reason, all_)
+        waiting = entries(session.destination, ids=ids or (), stream=stream, reason=reason)
+        results = send(session, waiting)
+    if json:
+        print_json(results)
+    elif not quiet:
+        for result in results:
+            print(f"{result['stream']}: {result['replayed']:,} replayed, {result['waiting']:,} still in quarantine")
+        if not results:
+            print("nothing to replay")
+
+
+@app.command(epilog="Example: penstock quarantine drop 3f2a91c0")
+def drop(
+    ids: Ids = None,
+    stream: StreamName = None,
+    reason: ReasonCode = None,
+    all_: All = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+) -> None:
+    """Mark entries as dropped: they wait no longer. Their bytes stay in the ledger."""
+    from penstock.quarantine import drop as mark
+    from penstock.quarantine import entries
+
+    with _session(project_dir, target) as session:
+        _need_choice(ids, stream, reason, all_)
+        waiting = entries(session.destination, ids=ids or (), stream=stream, reason=reason)
+        mark(session.destination, waiting)
+    if not quiet:
+        print(f"{count(len(waiting), 'entry', 'entries')} dropped")
+
+
+def _session(project_dir: Any, target: str | None) -> Any:
+    from penstock.session import Session
+
+    return Session(open_project(project_dir, target))
+
+
+def _need_choice(ids: list[str] | None, stream: str | None, reason: str | None, all_: bool) -> None:
+    if not (ids or stream or reason or all_):
+        raise UsageError("which entries?", fix="name ids, or give --stream, --reason or --all")

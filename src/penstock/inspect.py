@@ -1,0 +1,226 @@
+"""Looks at a project without changing it: what a run would do, what the ledger says, what is in the way."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penstock.errors import PenstockError, SourceError
+from penstock.plan import plan_loads
+from penstock.ports import Window
+from penstock.sql import statement
+
+if TYPE_CHECKING:
+    from penstock.ports import Destination
+    from penstock.project import Project
+    from penstock.sources.files import FilePlan
+
+_LAST_LOADS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlan:
+    """What loading one stream from one source would do."""
+
+    stream: str
+    source: str
+    how: str
+    files: Sequence[FilePlan] = ()
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "stream": self.stream,
+            "source": self.source,
+            "how": self.how,
+            "problem": self.problem or None,
+            "files": [{**asdict(f), "path": str(f.path)} for f in self.files],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One finding of the doctor."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+    exit_code: int = 1
+
+
+def explain_loads(
+    project: Project, streams: Sequence[str], window: Window | None, *, fingerprint: bool = True
+) -> list[LoadPlan]:
+    """The steps of a run with the files each would read. Opens the warehouse only if it is there."""
+    from penstock.session import Session
+
+    plans = []
+    session = Session(project)
+    destination = _existing(project)
+    try:
+        for step in plan_loads(project, streams, window=window, fingerprint=fingerprint):
+            stream = project.streams[step.stream]
+            contract = stream.contract
+            how = f"{stream.disposition} by {stream.identity}, contract columns {contract.columns}, types {contract.types}"
+            if step.window:
+                how += f", {stream.event_time} in {step.window}"
+            known = destination.positions(step.stream, step.source) if destination else {}
+            try:
+                files = session.source(step).plan(known)
+                plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, files=files))
+            except SourceError as e:
+                plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, problem=str(e)))
+    finally:
+        if destination:
+            destination.close()
+    return plans
+
+
+def read_status(project: Project) -> dict[str, Any]:
+    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``."""
+    destination = _existing(project)
+    if destination is None:
+        return {name: [] for name in ("streams", "loads", "quarantine", "models", "runs")}
+    try:
+        found = {
+            name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
+            for name in ("streams", "loads", "quarantine", "models", "runs")
+        }
+    finally:
+        destination.close()
+    now = datetime.now(UTC)
+    for row in found["streams"]:
+        row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
+    return found
+
+
+def examine(directory: Path | None, target: str | None) -> list[Check]:
+    """The doctor's findings, in the order in which to mend them."""
+    checks = [_check_python(), *_check_versions()]
+    try:
+        from penstock.project import find_project, load_project
+
+        project = load_project(find_project(directory or Path.cwd()), target=target)
+    except PenstockError as e:
+        return [*checks, _failed("project", e)]
+    where = f"{project.directory / 'penstock.yml'}, {len(project.streams)} streams, destination {project.target}"
+    checks.append(Check(name="project", ok=True, found=where))
+    checks += _check_sources(project)
+    checks.append(_check_destination(project))
+    checks.append(_check_dbt(project))
+    return checks
+
+
+def _existing(project: Project) -> Destination | None:
+    """The destination, unless nothing was ever landed in it."""
+    from penstock.destinations import open_destination
+
+    settings = project.destination
+    if settings.type == "duckdb" and not settings.path.exists():
+        return None
+    destination = open_destination(settings)
+    if not destination.is_prepared():
+        destination.close()
+        return None
+    return destination
+
+
+def _dicts(destination: Destination, sql: str) -> list[dict[str, Any]]:
+    rows = destination.query(sql)
+    return [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
+
+
+def _check_python() -> Check:
+    version = platform.python_version()
+    return Check(
+        name="python", ok=sys.version_info >= (3, 11), found=version, fix="install Python 3.11 or later", exit_code=1
+    )
+
+
+def _check_versions() -> list[Check]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    checks = []
+    for name in ("penstock", "duckdb", "pyarrow", "adbc-driver-postgresql", "dbt-core", "dbt-duckdb", "dbt-postgres"):
+        try:
+            checks.append(Check(name=name, ok=True, found=version(name)))
+        except PackageNotFoundError:
+            checks.append(Check(name=name, ok=False, found="not installed", fix="pip install penstock"))
+    return checks
+
+
+def _check_sources(project: Project) -> list[Check]:
+    from penstock.session import Session
+
+    checks = []
+    for step in plan_loads(project):
+        name = f"source {step.source} of {step.stream}"
+        try:
+            source = Session(project).source(step)
+            plans = source.plan({})
+            for plan in plans:
+                source.probe(plan)
+            size = sum(p.size for p in plans)
+            checks.append(Check(name=name, ok=True, found=f"{len(plans)} files, {size:,} bytes"))
+        except PenstockError as e:
+            checks.append(_failed(name, e))
+    return checks
+
+
+def _check_destination(project: Project) -> Check:
+    settings = project.destination
+    name = f"destination {project.target}"
+    try:
+        if settings.type == "duckdb" and not settings.path.exists():
+            folder = settings.path.parent
+            while not folder.exists():
+                folder = folder.parent
+            free = shutil.disk_usage(folder).free
+            return Check(name=name, ok=True, found=f"{settings.path} will be made; {free / 2**30:.1f} GiB free")
+        from penstock.destinations import open_destination
+
+        destination = open_destination(settings)
+        try:
+            version = destination.query("select version()").rows[0][0]
+            ledger = "ledger in place" if destination.is_prepared() else "no ledger yet"
+        finally:
+            destination.close()
+        return Check(name=name, ok=True, found=f"{version.split(' on ')[0]}, {ledger}")
+    except PenstockError as e:
+        return _failed(name, e)
+
+
+def _check_dbt(project: Project) -> Check:
+    if project.transform is None or not (project.directory / "dbt_project.yml").is_file():
+        return Check(name="dbt project", ok=True, found="none; records are landed and not modelled")
+    from penstock.transform.dbt import Dbt
+    from penstock.transform.workspace import prepare_workspace
+
+    try:
+        dbt = Dbt(prepare_workspace(project))
+        tables = sorted(dbt.sources())
+        unknown = [t for t in tables if t not in project.streams and not t.endswith("__delta")]
+        if unknown:
+            return Check(
+                name="dbt project",
+                ok=False,
+                found=f"its sources name raw tables that no stream lands: {', '.join(unknown)}",
+                fix="name the streams so, or mend the sources in the models' .yml",
+                exit_code=2,
+            )
+        return Check(name="dbt project", ok=True, found=f"parses; reads {', '.join(tables) or 'no raw table'}")
+    except PenstockError as e:
+        return _failed("dbt project", e)
+
+
+def _failed(name: str, error: PenstockError) -> Check:
+    where = f"{error.where}: " if error.where else ""
+    return Check(name=name, ok=False, found=where + error.what, fix=error.fix, exit_code=error.exit_code)

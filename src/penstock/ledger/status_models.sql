@@ -1,0 +1,7 @@
+select
+  w.model,
+  w.seq,
+  (select count(*) from penstock.loads l where l.landed > 0 and l.seq > w.seq) as loads_behind,
+  w.updated_at
+from penstock.watermarks w
+order by w.model

@@ -1,0 +1,4 @@
+select run_id, kind, status, upper_seq, started_at, ended_at
+from penstock.runs
+order by run_id desc
+limit {last}

@@ -1,0 +1,186 @@
+"""Quarantine: records that could not land, kept whole, to be replayed or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from penstock.errors import UsageError
+from penstock.ledger import ledger_sql
+from penstock.plan import LoadStep
+from penstock.ports import Batch, Position, Segment
+
+if TYPE_CHECKING:
+    from penstock.ports import Destination
+    from penstock.session import Session
+
+SOURCE = "quarantine"
+_BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One record in quarantine; ``body`` is its bytes as they came."""
+
+    id: UUID
+    stream: str
+    source: str
+    body: bytes
+    code: str
+    reason: str
+    origin: str
+    load_id: int
+    quarantined_at: datetime
+    replayed_in: int | None
+    dropped_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """``waiting``, ``replayed`` or ``dropped``."""
+        return "replayed" if self.replayed_in is not None else "dropped" if self.dropped_at else "waiting"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data, without the body."""
+        return {
+            "id": str(self.id),
+            "stream": self.stream,
+            "source": self.source,
+            "reason_code": self.code,
+            "reason": self.reason,
+            "origin": self.origin,
+            "load_id": self.load_id,
+            "quarantined_at": self.quarantined_at,
+            "replayed_in": self.replayed_in,
+            "dropped_at": self.dropped_at,
+            "state": self.state,
+        }
+
+
+def entries(
+    destination: Destination,
+    *,
+    ids: Sequence[str] = (),
+    stream: str | None = None,
+    reason: str | None = None,
+    settled: bool = False,
+    limit: int | None = None,
+) -> list[Entry]:
+    """Entries that wait, or all with ``settled``, the newest first.
+
+    Raises:
+        UsageError: an id in ``ids`` starts none of them, or several.
+    """
+    rows = destination.query(
+        ledger_sql("quarantined", limit="all" if limit is None and destination.kind == "postgres" else str(limit or 2**62)),
+        [stream or "", reason or "", settled or bool(ids)],
+    ).rows
+    found = [
+        Entry(
+            id=row[0] if isinstance(row[0], UUID) else UUID(str(row[0])),
+            stream=row[1],
+            source=row[2],
+            body=bytes(row[3]),
+            code=row[4],
+            reason=row[5],
+            origin=row[6],
+            load_id=row[7],
+            quarantined_at=row[8],
+            replayed_in=row[9],
+            dropped_at=row[10],
+        )
+        for row in rows
+    ]
+    if not ids:
+        return found
+    chosen: dict[UUID, Entry] = {}
+    for start in ids:
+        matching = [e for e in found if str(e.id).startswith(start.lower())]
+        if len(matching) != 1:
+            what = "no entry" if not matching else f"{len(matching)} entries"
+            raise UsageError(f"{what} with an id that starts with {start!r}", fix="penstock quarantine list --json")
+        if settled or matching[0].state == "waiting":
+            chosen[matching[0].id] = matching[0]
+    return list(chosen.values())
+
+
+def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Send entries through shaping and landing again; those that land are marked in the same transaction.
+
+    Returns:
+        For each stream ``stream``, ``replayed`` and ``waiting``, the number still in quarantine.
+
+    Raises:
+        UsageError: an entry's stream is no longer in the project.
+    """
+    from penstock.run import load
+
+    results = []
+    for stream in sorted({e.stream for e in waiting}):
+        if stream not in session.project.streams:
+            raise UsageError(
+                f"stream {stream!r} is not in the project any more",
+                where=str(session.project.directory / "penstock.yml"),
+                fix=f"put it back, or: penstock quarantine drop --stream {stream}",
+            )
+        mine = [e for e in waiting if e.stream == stream]
+        step = LoadStep(stream=stream, source=SOURCE)
+        load(
+            _Entries(mine),
+            session.destination,
+            session.shaper(stream),
+            step.target(session.project, replay=True),
+            commit_bytes=session.project.load.commit_bytes,
+        )
+        left = {e.id for e in entries(session.destination, stream=stream)} & {e.id for e in mine}
+        results.append({"stream": stream, "replayed": len(mine) - len(left), "waiting": len(left)})
+    return results
+
+
+def drop(destination: Destination, waiting: Sequence[Entry]) -> None:
+    """Mark entries as dropped."""
+    for entry in waiting:
+        destination.query(ledger_sql("drop_quarantined"), [datetime.now(UTC), str(entry.id)])
+
+
+class _Entries:
+    """Entries as a source."""
+
+    name = SOURCE
+
+    def __init__(self, waiting: Sequence[Entry]) -> None:
+        self._waiting = waiting
+
+    def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
+        """Yield the entries, each with the origin it came with."""
+        del known
+        batch: list[Entry] = []
+        size = 0
+        for entry in self._waiting:
+            batch.append(entry)
+            size += len(entry.body)
+            if size >= _BATCH_BYTES:
+                yield _batch(batch)
+                batch, size = [], 0
+        if batch:
+            yield _batch(batch)
+
+    def acknowledge(self, positions: Sequence[Position]) -> None:
+        """The mark in the ledger is all."""
+
+
+def _batch(waiting: Sequence[Entry]) -> Batch:
+    import pyarrow as pa
+
+    segments = []
+    for i, entry in enumerate(waiting):
+        place, _, number = entry.origin.rpartition("#")
+        segments.append(Segment(start=i, place=place, number=int(number)))
+    return Batch(
+        bodies=pa.array([e.body for e in waiting], pa.binary()),
+        segments=segments,
+        replays=[str(e.id) for e in waiting],
+        bytes=sum(len(e.body) for e in waiting),
+    )
