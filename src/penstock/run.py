@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from penstock.errors import SourceError
+from penstock.errors import RejectedRows, SourceError
 from penstock.faults import fault_point
+from penstock.isolate import culprits, without
 from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
 
 if TYPE_CHECKING:
@@ -76,14 +77,47 @@ def load(
         ContractError, DestinationError: what was not committed is rolled back.
     """
     landed = Landed(stream=target.stream, source=target.source)
-    known = destination.positions(target.stream, target.source)
     whole = target.disposition == "replace" and not target.partial
     writer = _Writer(destination, shaper, target, window)
     stop = stop or Stop()
-    failure: SourceError | None = None
-    batches = _ahead(source.read(known))
     try:
         while True:
+            try:
+                failure = _pass(source, writer, landed, commit_bytes, progress, stop, whole=whole)
+            except _Again:
+                writer.rollback()
+                continue
+            break
+    except BaseException:
+        writer.rollback()
+        raise
+    finally:
+        writer.close()
+        landed.skipped = list(getattr(source, "skipped", ()))
+    if failure:
+        raise failure
+    return landed
+
+
+class _Again(Exception):
+    """The destination refused rows, which are known now: read again from the last commit, without them."""
+
+
+def _pass(
+    source: Source,
+    writer: _Writer,
+    landed: Landed,
+    commit_bytes: int,
+    progress: Callable[[Batch], None],
+    stop: Stop,
+    *,
+    whole: bool,
+) -> SourceError | None:
+    """Read, shape, land, commit and acknowledge until the source is empty; returns what stopped it before."""
+    batches = _ahead(source.read(writer.positions()))
+    failure: SourceError | None = None
+    try:
+        while not stop:
             try:
                 batch = next(batches)
             except StopIteration:
@@ -94,25 +128,16 @@ def load(
             fault_point("file_middle")
             writer.write(batch)
             progress(batch)
-            if writer.bytes >= commit_bytes and not whole:
+            if not whole and (writer.bytes >= commit_bytes or writer.refused):
                 _commit(writer, source, landed)
-            if stop:
-                landed.stopped = True
-                break
+        landed.stopped = bool(stop)
         if whole and (failure or landed.stopped):
             writer.rollback()
         else:
             _commit(writer, source, landed)
-    except BaseException:
-        writer.rollback()
-        raise
     finally:
         batches.close()
-        writer.close()
-        landed.skipped = list(getattr(source, "skipped", ()))
-    if failure:
-        raise failure
-    return landed
+    return failure
 
 
 def _commit(writer: _Writer, source: Source, landed: Landed) -> None:
@@ -130,6 +155,7 @@ class _Writer:
         self, destination: Destination, shaper: Shaper, target: Target, window: Window | None
     ) -> None:
         self.bytes = 0
+        self.refused: dict[bytes, str] = {}
         self._destination = destination
         self._shaper = shaper
         self._target = target
@@ -138,7 +164,11 @@ class _Writer:
         self._landing: Landing | None = None
         self._positions: list[Position] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="land")
-        self._in_hand: tuple[Batch, Future[None]] | None = None
+        self._in_hand: tuple[Batch, Shaped, Future[None]] | None = None
+
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """What is landed of the source, and committed."""
+        return self._destination.positions(self._target.stream, self._target.source)
 
     def write(self, batch: Batch) -> None:
         """Shape a batch and hand it over."""
@@ -148,7 +178,7 @@ class _Writer:
         self._schema = shaped.schema
         if self._landing is None:
             self._landing = self._destination.land(self._target)
-        self._in_hand = (batch, self._pool.submit(self._landing.write, shaped))
+        self._in_hand = (batch, shaped, self._pool.submit(self._landing.write, shaped))
         self._positions.extend(batch.positions)
         self.bytes += batch.bytes
 
@@ -168,34 +198,46 @@ class _Writer:
     def rollback(self) -> None:
         """Undo what is not committed."""
         if self._in_hand is not None:
-            self._in_hand[1].exception()
+            self._in_hand[2].exception()
             self._in_hand = None
         if self._landing is not None:
             self._landing.rollback()
             self._landing = None
+        self._positions, self.bytes = [], 0
+        self._schema = self._landed_schema()
 
     def close(self) -> None:
         """Stop the thread."""
         self._pool.shutdown()
 
     def _shape(self, batch: Batch) -> Shaped:
-        return self._shaper.shape(batch, self._schema, self._window)
+        shaped = self._shaper.shape(batch, self._schema, self._window)
+        return without(shaped, self.refused, self._target.stream)
 
     def _settle(self) -> bool:
         """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""
         if self._in_hand is None:
             return False
-        (batch, written), self._in_hand = self._in_hand, None
+        (batch, shaped, written), self._in_hand = self._in_hand, None
+        moved = False
         try:
-            written.result()
-        except SchemaMoved:
-            assert self._landing is not None
-            self._schema = self._landed_schema()
-            shaped = self._shape(batch)
-            self._schema = shaped.schema
-            self._pool.submit(self._landing.write, shaped).result()
-            return True
-        return False
+            try:
+                written.result()
+            except SchemaMoved:
+                assert self._landing is not None
+                moved = True
+                self._schema = self._landed_schema()
+                shaped = self._shape(batch)
+                self._schema = shaped.schema
+                self._pool.submit(self._landing.write, shaped).result()
+        except RejectedRows as e:
+            self.rollback()
+            found = culprits(self._destination, self._target, shaped)
+            if not found:
+                raise
+            self.refused |= found
+            raise _Again from e
+        return moved
 
     def _landed_schema(self) -> Schema:
         return self._destination.schema(self._target.stream)

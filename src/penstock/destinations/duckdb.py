@@ -6,6 +6,8 @@ by asking before inserting; a primary key would double the file and slow every l
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ import pyarrow as pa
 
 from penstock.destinations.dispositions import wins_sql
 from penstock.destinations.known import MAX_ROWS, KnownIds
-from penstock.errors import DestinationError, LockedError
+from penstock.errors import DestinationError, LockedError, RejectedRows
 from penstock.faults import fault_point
 from penstock.ledger import create_statements, delta_view, ledger_sql, quarantine_rows, schema_from_rows, state_text
 from penstock.ports import Position, Receipt, Rows, SchemaMoved, Shaped, Target
@@ -93,8 +95,6 @@ class DuckDBDestination:
 
     def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
         """Position key → state."""
-        import json
-
         rows = self.connection.execute(ledger_sql("positions"), [stream, source]).fetchall()
         return {key: json.loads(state) for key, state in rows}
 
@@ -213,8 +213,11 @@ class DuckDBLanding:
         """Write a batch into the open transaction."""
         self._grow(shaped.schema)
         fault_point("before_stage")
-        with self._registered("rows_in_hand", shaped.rows):
-            landed = self._insert(shaped)
+        try:
+            with self._registered("rows_in_hand", shaped.rows):
+                landed = self._insert(shaped)
+        except (duckdb.ConstraintException, duckdb.ConversionException) as e:
+            raise RejectedRows(str(e).split("\n")[0], where=self._table) from None
         fault_point("after_stage")
         quarantined = self._quarantine(shaped)
         for entry in shaped.replayed:
@@ -396,7 +399,9 @@ class _Registered:
         self._connection.register(self._name, self._table)
 
     def __exit__(self, *_: object) -> None:
-        self._connection.unregister(self._name)
+        # an aborted transaction takes no statement but a rollback, which ends the name too
+        with contextlib.suppress(duckdb.TransactionException):
+            self._connection.unregister(self._name)
 
 
 def _column_row(column: Column) -> list[Any]:

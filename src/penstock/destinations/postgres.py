@@ -397,8 +397,8 @@ class PostgresLanding:
         now = datetime.now(UTC)
         new = 0
         for id_, reject in entries.items():
-            new += self._execute(
-                ledger_sql("quarantine", id="$1::text::uuid"),
+            inserted = self._all(
+                ledger_sql("quarantine", id="$1::text::uuid") + "returning 1",
                 str(id_),
                 self._target.stream,
                 self._target.source,
@@ -409,12 +409,12 @@ class PostgresLanding:
                 self._load_id,
                 now,
             )
+            new += len(inserted)
         return new
 
-    def _execute(self, sql: str, *parameters: Any) -> int:
+    def _execute(self, sql: str, *parameters: Any) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, parameters or None)
-            return int(cursor.rowcount)
 
     def _all(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:

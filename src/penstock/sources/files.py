@@ -147,6 +147,7 @@ class FilesSource:
 
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
         """Yield batches of about ``batch_bytes``; small files share one."""
+        self.skipped.clear()
         gathering = _Gathering()
         for plan in self.plan(known):
             if plan.action == "skip":

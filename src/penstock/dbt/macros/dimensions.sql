@@ -1,0 +1,42 @@
+{% macro unknown_key() -%}
+  cast('00000000-0000-0000-0000-000000000000' as uuid)
+{%- endmacro %}
+
+
+{% macro unknown_label() -%}'(unknown)'{%- endmacro %}
+
+
+{% macro unknown_member(columns) -%}
+  select
+    {%- for name, expression in columns.items() %}
+    {{ expression }} as {{ name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{% macro dimension(relation, key, natural_key, columns, unknown=none) -%}
+  {%- set naturals = [natural_key] if natural_key is string else natural_key -%}
+  select
+    {{ penstock.hash_key(naturals) }} as {{ key }},
+    {{ (naturals + columns) | join(', ') }}
+  from {{ relation }}
+  {%- if unknown %}
+  union all
+  select {{ penstock.unknown_key() }}, {% for name in naturals + columns -%}
+    {{ unknown.get(name, 'null') }}{{ ', ' if not loop.last }}
+  {%- endfor %}
+  {%- endif %}
+{%- endmacro %}
+
+
+{% macro days(first, last) -%}
+  {{- return(adapter.dispatch('days', 'penstock')(first, last)) -}}
+{%- endmacro %}
+
+{% macro default__days(first, last) -%}
+  cast(unnest(generate_series(cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 day')) as date)
+{%- endmacro %}
+
+{% macro postgres__days(first, last) -%}
+  cast(generate_series(cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 day') as date)
+{%- endmacro %}

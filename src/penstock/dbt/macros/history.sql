@@ -1,0 +1,73 @@
+{#- Slowly changing dimension, type 2, from events: a pure function of the set of events, whatever order they came in.
+
+    1. Of the events at one instant the last one counts: by the further sequence columns, a deletion after the others,
+       and then by content. Arrival never decides.
+    2. An event whose state equals the state before it opens nothing.
+    3. A version lasts from its event to the next change: [valid_from, valid_to). -#}
+
+{% macro history(relation, key, sequence, tracked, carried=[], carried_from='last', delete_when='false') -%}
+  {%- set keys = [key] if key is string else key -%}
+  {%- set order = [sequence] if sequence is string else sequence -%}
+  {%- set at = order[0] -%}
+  {%- if carried_from not in ['first', 'last'] -%}
+    {%- do exceptions.raise_compiler_error("history: carried_from is 'first' or 'last', not '" ~ carried_from ~ "'") -%}
+  {%- endif -%}
+  {%- set follow = carried and carried_from == 'last' -%}
+  with _pen_events as (
+    select
+      {{ (keys + order + tracked + carried) | unique | join(', ') }},
+      case when not coalesce({{ delete_when }}, false) then {{ penstock.hash_key(tracked) }} end as _pen_state,
+      {{ penstock.hash_key(tracked + carried) }} as _pen_content
+    from {{ relation }}
+    where {{ at }} is not null
+  ),
+
+  _pen_ordered as (
+    select *,
+      lead({{ at }}) over (
+        partition by {{ keys | join(', ') }}
+        order by {{ at }}
+          {%- for column in order[1:] %}, {{ column }} nulls first{% endfor %}, _pen_state is null, _pen_content
+      ) as _pen_next_at
+    from _pen_events
+  ),
+
+  _pen_settled as (
+    select *, lag(_pen_state) over (partition by {{ keys | join(', ') }} order by {{ at }}) as _pen_before
+    from _pen_ordered
+    where _pen_next_at is null or _pen_next_at <> {{ at }}
+  ),
+  {%- if follow %}
+
+  _pen_numbered as (
+    select *,
+      sum(case when _pen_state is distinct from _pen_before then 1 else 0 end)
+        over (partition by {{ keys | join(', ') }} order by {{ at }}) as _pen_version
+    from _pen_settled
+  ),
+
+  _pen_followed as (
+    select {{ (keys + [at] + tracked) | unique | join(', ') }}, _pen_state, _pen_before,
+      {%- for column in carried %}
+      first_value({{ column }}) over (
+        partition by {{ keys | join(', ') }}, _pen_version order by {{ at }} desc
+      ) as {{ column }}{{ ',' if not loop.last }}
+      {%- endfor %}
+    from _pen_numbered
+  ),
+  {%- endif %}
+
+  _pen_changes as (
+    select *, lead({{ at }}) over (partition by {{ keys | join(', ') }} order by {{ at }}) as _pen_until
+    from {{ '_pen_followed' if follow else '_pen_settled' }}
+    where _pen_state is distinct from _pen_before
+  )
+
+  select
+    {{ (keys + tracked + carried) | unique | join(', ') }},
+    {{ at }} as valid_from,
+    _pen_until as valid_to,
+    _pen_until is null as is_current
+  from _pen_changes
+  where _pen_state is not null
+{%- endmacro %}

@@ -1,0 +1,85 @@
+"""When a destination refuses a batch: find the rows it refuses, so that only they go to quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from penstock.errors import RejectedRows
+from penstock.ledger import quarantine_id
+from penstock.ports import Reject
+
+if TYPE_CHECKING:
+    from penstock.ports import Destination, Shaped, Target
+
+
+def culprits(destination: Destination, target: Target, shaped: Shaped) -> dict[bytes, str]:
+    """Identity → the destination's words, for each row that it refuses by itself.
+
+    Halves the batch again and again, writing each part in a transaction that is then rolled back: about
+    ``2 log2(rows)`` trials for one culprit.
+    """
+    found: dict[bytes, str] = {}
+    parts = [range(shaped.rows.num_rows)]
+    while parts:
+        part = parts.pop()
+        message = _trial(destination, target, shaped, part)
+        if message is None:
+            continue
+        if len(part) == 1:
+            found[_id(shaped, part[0])] = message
+        else:
+            middle = len(part) // 2
+            parts += [part[:middle], part[middle:]]
+    return found
+
+
+def without(shaped: Shaped, refused: Mapping[bytes, str], stream: str) -> Shaped:
+    """The batch with the rows in ``refused`` turned into rejects."""
+    if not refused:
+        return shaped
+    places = [i for i in range(shaped.rows.num_rows) if _id(shaped, i) in refused]
+    if not places:
+        return shaped
+    rejects = [
+        Reject(
+            body=shaped.original(i),
+            code="destination_rejected",
+            reason=refused[_id(shaped, i)],
+            origin=shaped.rows["_pen_origin"][i].as_py(),
+        )
+        for i in places
+    ]
+    again = {str(quarantine_id(stream, r.body)) for r in rejects}
+    out = set(places)
+    kept = [i for i in range(shaped.rows.num_rows) if i not in out]
+
+    def original(row: int) -> bytes:
+        return shaped.original(kept[row])
+
+    return replace(
+        shaped,
+        rows=shaped.rows.take(kept),
+        original=original,
+        rejects=(*shaped.rejects, *rejects),
+        replayed=tuple(r for r in shaped.replayed if r not in again),
+    )
+
+
+def _trial(destination: Destination, target: Target, shaped: Shaped, part: range) -> str | None:
+    """What the destination says to a part of the batch; None when it takes it. Nothing stays written."""
+    rows = shaped.rows.slice(part.start, len(part))
+    landing = destination.land(target)
+    try:
+        landing.write(replace(shaped, rows=rows, rejects=(), positions=(), replayed=(), read=len(part), duplicates=0))
+    except RejectedRows as e:
+        return e.what
+    finally:
+        landing.rollback()
+    return None
+
+
+def _id(shaped: Shaped, row: int) -> bytes:
+    value: Any = shaped.rows["_pen_id"][row]
+    return bytes(value.value.as_py()) if hasattr(value.value, "as_py") else bytes(value.as_py().bytes)
