@@ -22,6 +22,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _VARIABLE = re.compile(
     r"\$(?:(?P<escape>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<wrong>\{))"
 )
+_KINDS = ("str", "null", "bool", "int", "float", "timestamp", "value", "map", "seq")
 _MAX_NODES = 50_000
 """Values a document may have with its aliases written out; more is an error rather than a full memory."""
 
@@ -87,6 +88,8 @@ def parse(text: str, place: str, variables: Mapping[str, str]) -> Document:
             what, fix = "is indented with a tab, which YAML does not allow", "use spaces"
         else:
             fix = "mend the YAML there; text with : or # in it needs quotes"
+            if "${" in text:
+                fix += ", as does ${VAR} between braces"
         document.problems.append(Problem(place, line, "", f"is not YAML: {what}" if fix[0] == "m" else what, fix))
         return document
     except yaml.YAMLError as e:
@@ -122,6 +125,9 @@ class _Builder:
         if self._nodes > _MAX_NODES:
             if self._nodes == _MAX_NODES + 1:
                 self._problem(node, path, f"more than {_MAX_NODES:,} values, aliases written out")
+            return None
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _KINDS:
+            self._problem(node, path, f"the tag {node.tag} has no meaning here", "leave it out")
             return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
@@ -161,13 +167,11 @@ class _Builder:
     def _scalar(self, node: Any, path: Path) -> Any:
         text: str = node.value
         kind = node.tag.rpartition(":")[2]
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self._problem(node, path, f"the tag {node.tag} has no meaning here", "leave it out")
-            return text
+        bare = not node.style
         if "$" in text:
             filled = self._filled(text, node, path)
-            return None if not filled and node.style is None else filled
-        if node.style is not None:
+            return None if bare and not filled else filled
+        if not bare:
             return text
         if kind == "null":
             return None

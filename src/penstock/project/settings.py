@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -25,6 +26,10 @@ Mode = Literal["evolve", "rescue", "reject", "freeze"]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 _SECRET_PARAMETERS = ("password", "sslpassword", "passfile")
+
+
+def _none() -> Mapping[str, Any]:
+    return MappingProxyType({})
 
 
 class Settings(BaseModel):
@@ -75,7 +80,7 @@ class Postgres(Settings):
     """Database. libpq's default (`PGDATABASE`, or the user's name) when left out."""
     sslmode: SslMode = "prefer"
     """How the connection is secured, in libpq's words."""
-    parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=dict)
+    parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=_none)
     """More libpq connection parameters, such as `connect_timeout`."""
 
     @model_validator(mode="before")
@@ -167,7 +172,7 @@ class Stream(Settings):
     """With `merge`: the field whose greatest value wins, whatever the order of arrival."""
     contract: Annotated[Contract, BeforeValidator(_contract)] = Field(default_factory=Contract)
     """What happens to new fields and to values of another type; one word stands for both."""
-    columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=dict)
+    columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=_none)
     """Declared types by field: text, bigint, double, decimal(p,s), boolean, date, timestamp, timestamptz, uuid, json.
     The types of other fields are inferred from the first load."""
     flatten: bool = False
@@ -214,9 +219,9 @@ class ProjectFile(Settings):
     """Which destination is used when `--target` names none. May be left out when there is only one."""
     destinations: Annotated[Mapping[str, Destination], PartNames, Frozen] = Field(min_length=1)
     """The warehouses, by a name of your choice."""
-    sources: Annotated[Mapping[str, Source], PartNames, Frozen] = Field(default_factory=dict)
+    sources: Annotated[Mapping[str, Source], PartNames, Frozen] = Field(default_factory=_none)
     """Where records come from, by a name of your choice."""
-    streams: Annotated[Mapping[str, Stream], StreamNames, Frozen] = Field(default_factory=dict)
+    streams: Annotated[Mapping[str, Stream], StreamNames, Frozen] = Field(default_factory=_none)
     """The kinds of record, by the name of the table they land in."""
     load: Load = Field(default_factory=Load)
     """How much is held in memory and in one transaction."""
@@ -229,9 +234,9 @@ def _connection_of(url: str) -> dict[str, Any]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("expected postgresql://user:password@host:port/database") from None
+        raise ValueError("expected postgresql://user@host:port/database") from None
     if parts.scheme not in ("postgresql", "postgres"):
-        raise ValueError("expected postgresql://user:password@host:port/database")
+        raise ValueError("expected postgresql://user@host:port/database")
     query: dict[str, str | None] = dict(parse_qsl(parts.query, keep_blank_values=True))
     found: dict[str, Any] = {
         "host": unquote(_host(parts.netloc)) or query.pop("host", None),
