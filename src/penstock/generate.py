@@ -480,6 +480,9 @@ def _written(path: Path) -> Iterator[BinaryIO]:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise _unwritable(path, e) from None
+    try:
         with unfinished.open("wb") as raw:
             if path.suffix == ".gz":
                 with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as packed:
@@ -493,9 +496,13 @@ def _written(path: Path) -> Iterator[BinaryIO]:
                 yield raw
         unfinished.replace(path)
     except OSError as e:
-        raise UsageError(f"cannot be written: {e.strerror or e}", where=str(path), fix="choose another path") from None
+        raise _unwritable(path, e) from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot be written: {error.strerror or error}", where=str(path), fix="choose another path")
 
 
 def _require(fine: bool, what: str, fix: str) -> None:

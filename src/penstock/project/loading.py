@@ -232,12 +232,10 @@ def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:
     """The setting an error is about: pydantic's path without the steps that are types and not names."""
     path: SettingPath = ()
     for i, step in enumerate(loc):
-        last = i == len(loc) - 1
-        if isinstance(data, dict) and step in data:
+        is_group = isinstance(data, dict)
+        if (is_group and step in data) or (isinstance(data, list) and isinstance(step, int) and step < len(data)):
             data = data[step]
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        elif not last or (isinstance(data, dict) and step == data.get("type")) or not isinstance(data, dict):
+        elif i < len(loc) - 1 or not is_group or step == data.get("type"):
             continue
         path = (*path, step)
     return path, data

@@ -79,7 +79,7 @@ def project_schema() -> dict[str, Any]:
 
 def configuration_page() -> str:
     """``docs/configuration.md``: every setting with its type, default and meaning."""
-    return "\n".join([_HEAD, *(line for section in _SECTIONS for line in _section(*section))])
+    return "\n".join([_HEAD.rstrip(), *(line for section in _SECTIONS for line in _section(*section)), ""])
 
 
 def _object(definition: dict[str, Any]) -> dict[str, Any]:

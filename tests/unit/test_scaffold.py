@@ -1,0 +1,126 @@
+"""New projects from templates."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import UsageError
+from penstock.project import load_project, project_schema
+from penstock.scaffold import RESIDUE, create_project, project_name, templates
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("template", ["minimal", "user_events"])
+def test_a_new_project_loads(tmp_path: Path, template: str) -> None:
+    """A project from a template loads as it is, under the folder's name, with its data and a .gitignore."""
+    made = create_project(tmp_path / "My Project", template)
+    found = load_project(tmp_path / "My Project", environ={})
+    assert found.name == "my_project"
+    assert found.destination.type == "duckdb"
+    names = {p.relative_to(tmp_path / "My Project").as_posix() for p in made}
+    assert {"penstock.yml", "README.md", ".gitignore", "penstock.schema.json"} <= names
+    assert any(n.startswith("data/") for n in names)
+    assert all(p.is_file() for p in made)
+
+
+def test_the_schema_comes_along(tmp_path: Path) -> None:
+    """The project file's first line names a schema that is there, as this version has it."""
+    create_project(tmp_path / "p", "user_events")
+    head = (tmp_path / "p" / "penstock.yml").read_text().splitlines()[0]
+    assert head == "# yaml-language-server: $schema=penstock.schema.json"
+    assert json.loads((tmp_path / "p" / "penstock.schema.json").read_text()) == project_schema()
+
+
+def test_the_example_is_the_template() -> None:
+    """In a source tree the template ``user_events`` is the example itself."""
+    assert templates()["user_events"] == ROOT / "examples" / "user_events"
+
+
+def test_all_but_the_project_file_is_copied_as_it_is(tmp_path: Path) -> None:
+    """Only penstock.yml is changed: its name and where its schema is."""
+    create_project(tmp_path / "p", "user_events", name="other")
+    source = ROOT / "examples" / "user_events"
+    for path in (tmp_path / "p").rglob("*"):
+        if path.is_file() and path.name not in ("penstock.yml", "penstock.schema.json"):
+            assert path.read_bytes() == (source / path.relative_to(tmp_path / "p")).read_bytes()
+    assert "name: other\n" in (tmp_path / "p" / "penstock.yml").read_text()
+
+
+def test_what_running_leaves_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warehouses, logs, secrets and caches in a template's folder stay there."""
+    template = tmp_path / "examples" / "used"
+    for name in (".penstock", "target", "logs", "dbt_packages", "models/__pycache__"):
+        (template / name).mkdir(parents=True)
+        (template / name / "file").write_text("x")
+    for name in ("warehouse.duckdb", "warehouse.duckdb.wal", ".env", ".user.yml", "models/m.sql", ".env.example"):
+        (template / name).write_text("x")
+    (template / "penstock.yml").write_text("name: used\n")
+    monkeypatch.setattr("penstock.scaffold._EXAMPLES", tmp_path / "examples")
+    made = create_project(tmp_path / "p", "used")
+    names = {p.relative_to(tmp_path / "p").as_posix() for p in made}
+    assert names == {".env.example", "models/m.sql", "penstock.schema.json", "penstock.yml"}
+    assert ".env" in RESIDUE
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    """Nothing is written over without ``force``; with it, other files stay."""
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(UsageError, match="--force"):
+        create_project(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"notes.txt", "README.md"}
+    create_project(tmp_path, force=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "README.md").read_text() != "mine"
+
+
+def test_an_empty_folder_is_fine(tmp_path: Path) -> None:
+    """A folder that is there and empty is used."""
+    (tmp_path / "p").mkdir()
+    assert create_project(tmp_path / "p")
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    """A file where the folder should be is told, with and without force."""
+    (tmp_path / "p").write_text("")
+    for force in (False, True):
+        with pytest.raises(UsageError, match="is a file"):
+            create_project(tmp_path / "p", force=force)
+    with pytest.raises(UsageError, match="cannot be written"):
+        create_project(tmp_path / "p" / "q")
+
+
+def test_an_unknown_template_names_the_nearest(tmp_path: Path) -> None:
+    """A template that does not exist is told with the one that was probably meant."""
+    with pytest.raises(UsageError, match="did you mean user_events"):
+        create_project(tmp_path / "p", "user_event")
+    with pytest.raises(UsageError, match="there are minimal, user_events"):
+        create_project(tmp_path / "p", "zzz")
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("My Project", "my_project"), ("2024-data", "project_2024_data"), ("---", "project"), ("Ä", "project")],
+)
+def test_names_come_from_folders(folder: str, name: str) -> None:
+    """Any folder's name gives a name that a project can have."""
+    assert project_name(folder) == name
+
+
+def test_a_wrong_name_is_refused(tmp_path: Path) -> None:
+    """A name that a project cannot have is refused with one that it can."""
+    with pytest.raises(UsageError, match="my_project"):
+        create_project(tmp_path / "p", name="My Project")
+
+
+def test_a_folder_above_that_is_missing_is_made(tmp_path: Path) -> None:
+    """Folders on the way are made, relative paths are taken from the current folder."""
+    os.chdir(tmp_path)
+    create_project(Path("a/b/c"))
+    assert load_project(tmp_path / "a" / "b" / "c", environ={}).name == "c"
