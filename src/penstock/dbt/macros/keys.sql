@@ -10,6 +10,6 @@
 
 
 {% macro hash_part(expression) -%}
-  {%- set text = 'cast(' ~ expression ~ ' as ' ~ api.Column.translate_type('string') ~ ')' -%}
-  coalesce(cast(length({{ text }}) as {{ api.Column.translate_type('string') }}) || ':' || {{ text }}, '-')
+  {%- set text = 'cast(' ~ expression ~ ' as text)' -%}
+  coalesce(cast(length({{ text }}) as text) || ':' || {{ text }}, '-')
 {%- endmacro %}

@@ -1,7 +1,8 @@
-{#- The post-hook of every incremental model: runs in the transaction that writes the rows. -#}
+{#- The post-hook of every incremental model. It runs in the transaction that writes the rows, and writes the very
+    limits that the model's SQL was made with: a load that committed in between is left for the next run. -#}
 
 {% macro mark() -%}
-  {%- if not execute -%}{{- return('') -}}{%- endif -%}
+  {%- if not execute or config.get('materialized') != 'incremental' -%}{{- return('') -}}{%- endif -%}
   {%- set found = modules.re.search('penstock takes in ([0-9]+)\.\.([0-9]+)', sql) -%}
   {%- if not found -%}
     {%- do exceptions.raise_compiler_error(
@@ -9,14 +10,18 @@
     ) -%}
   {%- endif -%}
   {%- set after, upto = found.group(1) | int, found.group(2) | int -%}
-  {%- set name = this.schema ~ '.' ~ this.identifier -%}
-  {%- set watermarks = penstock.ledger('watermarks') -%}
-  {%- if not is_incremental() -%}
-    {{ penstock.analyze(this) }}
-    delete from {{ watermarks }} where model = '{{ name }}';
-    insert into {{ watermarks }} (model, seq, updated_at) values ('{{ name }}', {{ upto }}, current_timestamp);
-  {%- elif upto > after -%}
-    {%- set now = run_query("select coalesce(max(seq), 0) from " ~ watermarks ~ " where model = '" ~ name ~ "'" ~ penstock.for_update()) -%}
-    {{ log(now) }}
+  {%- if is_incremental() and upto <= after -%}{{- return('') -}}{%- endif -%}
+  {%- set written = run_query(
+    "insert into " ~ penstock.ledger('watermarks') ~ " as known (model, seq, updated_at)"
+    ~ " values ('" ~ this.schema ~ '.' ~ this.identifier ~ "', " ~ upto ~ ", current_timestamp)"
+    ~ " on conflict (model) do update set seq = excluded.seq, updated_at = excluded.updated_at"
+    ~ (" where known.seq = " ~ after if is_incremental() else "")
+    ~ " returning seq"
+  ) -%}
+  {%- if not written.rows -%}
+    {%- do exceptions.raise_compiler_error(
+      'another run took in loads for ' ~ this ~ ' while this one was at work; nothing was written: run it again'
+    ) -%}
   {%- endif -%}
+  {%- if not is_incremental() -%}{{- penstock.analyze(this) -}}{%- endif -%}
 {%- endmacro %}

@@ -1,0 +1,26 @@
+{{ config(
+  unique_key=['event_date', 'organization_name', 'event_type'],
+  indexes=penstock.indexes(['event_date', 'organization_name', 'event_type']),
+) }}
+{% set window = penstock.window() %}
+{{ penstock.takes_in(window) }}
+
+with touched as (
+  {{ penstock.touched(ref('stg_user_events'), {'event_date': 'event_date'}, 'user_events', window) }}
+),
+
+report as (
+  select
+    event_date,
+    coalesce(organization_name, {{ penstock.unknown_label() }}) as organization_name,
+    coalesce(event_type, {{ penstock.unknown_label() }}) as event_type,
+    cast(sum(records) as bigint) as events,
+    count(distinct user_id) as distinct_users
+  from {{ ref('user_event') }}
+  {% if is_incremental() -%}
+  where event_date in (select event_date from touched)
+  {%- endif %}
+  group by 1, 2, 3
+)
+
+{{ penstock.scoped('report', 'touched', 'event_date') }}

@@ -1,0 +1,30 @@
+{{ config(
+  unique_key=['user_id', 'valid_from'],
+  indexes=penstock.indexes(['user_id', 'valid_from']),
+) }}
+{% set window = penstock.window() %}
+{{ penstock.takes_in(window) }}
+
+with touched as (
+  {{ penstock.touched(ref('stg_user_events'), {'user_id': 'user_id'}, 'user_events', window) }}
+),
+
+events as (
+  select user_id, event_type, username, user_email, user_type, organization_name, plan_name, received_at
+  from {{ ref('user_event') }}
+  {% if is_incremental() -%}
+  where user_id in (select user_id from touched)
+  {%- endif %}
+),
+
+versions as (
+  {{ penstock.history(
+    'events',
+    key='user_id',
+    sequence='received_at',
+    tracked=['username', 'user_email', 'user_type', 'organization_name', 'plan_name'],
+    delete_when="event_type = 'User Deleted'",
+  ) }}
+)
+
+{{ penstock.scoped('versions', 'touched', 'user_id') }}

@@ -1,0 +1,234 @@
+"""A warehouse with hand-made raw tables and ledger, and dbt kept warm over it.
+
+What Penstock's landing promises to models is written here a second time, in a few statements of SQL, so that the
+models are tested against the promise and not against the code that keeps it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "user_events"
+PACKAGE = ROOT / "src" / "penstock" / "dbt"
+
+EVENT_COLUMNS = (
+    "id",
+    "event_type",
+    "username",
+    "user_email",
+    "user_type",
+    "organization_name",
+    "plan_name",
+    "received_at",
+)
+ORGANIZATION_COLUMNS = ("organization_key", "organization_name", "created_at")
+
+TABLES = (
+    "historical.user_event",
+    "snapshots.user_snapshot",
+    "dimensional.dim_user",
+    "dimensional.dim_organization",
+    "dimensional.dim_date",
+    "dimensional.fct_user_daily",
+    "crm.users_dim",
+    "reports.user_events_daily",
+    "reports.events_by_date",
+    "reports.events_by_organization",
+    "reports.events_by_user_type",
+)
+
+RAW = """
+create schema if not exists penstock;
+create schema if not exists raw;
+create table penstock.loads (
+  load_id bigint primary key, seq bigint not null unique, stream text, source text, read bigint, landed bigint,
+  duplicates bigint, quarantined bigint, bytes bigint, started_at timestamp with time zone,
+  committed_at timestamp with time zone
+);
+create table penstock.watermarks (
+  model text primary key, seq bigint not null, updated_at timestamp with time zone not null
+);
+create table raw.user_events (
+  id text, event_type text, username text, user_email text, user_type text, organization_name text, plan_name text,
+  received_at timestamp, _pen_id uuid unique, _pen_load bigint, _pen_loaded_at timestamp with time zone,
+  _pen_origin text, _pen_rescued json
+);
+create table raw.organizations (
+  organization_key text, organization_name text, created_at timestamp, _pen_id uuid unique, _pen_load bigint,
+  _pen_loaded_at timestamp with time zone, _pen_origin text, _pen_rescued json
+);
+"""
+
+Record = dict[str, Any]
+
+
+class Warehouse:
+    """One database, one copy of a dbt project, one warm dbt."""
+
+    def __init__(self, home: Path, output: dict[str, Any], project: Path = EXAMPLE) -> None:
+        self.home = home
+        self.output = output
+        self.engine: str = output["type"]
+        if not home.exists():
+            ignored = shutil.ignore_patterns(".penstock", "data")
+            shutil.copytree(project, home, ignore=ignored)
+        packages = home / ".penstock" / "dbt_packages"
+        packages.mkdir(parents=True, exist_ok=True)
+        if not (packages / "penstock").exists():
+            (packages / "penstock").symlink_to(PACKAGE)
+        profile = {"penstock": {"target": "it", "outputs": {"it": output}}}
+        (home / ".penstock" / "profiles.yml").write_text(yaml.safe_dump(profile))
+        self._manifest: Any = None
+        self._seq = 0
+
+    # -- the database
+
+    @contextmanager
+    def connected(self) -> Iterator[Any]:
+        """A connection that commits at the end."""
+        if self.engine == "duckdb":
+            connection = duckdb.connect(self.output["path"])
+            try:
+                yield connection
+            finally:
+                connection.close()
+        else:
+            with psycopg.connect(
+                host=self.output["host"],
+                port=self.output["port"],
+                user=self.output["user"],
+                dbname=self.output["dbname"],
+                password=self.output.get("password", ""),
+                client_encoding="utf8",
+            ) as connection:
+                yield connection
+
+    def execute(self, sql: str) -> None:
+        """Run statements that return nothing."""
+        with self.connected() as connection:
+            connection.execute(sql)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Every row of a query."""
+        with self.connected() as connection:
+            found: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
+            return found
+
+    def reset(self) -> None:
+        """An empty ledger, empty raw tables and no models."""
+        schemas = (
+            "staging historical snapshots dimensional crm reports probe dbt_test__audit raw penstock".split()
+        )
+        self.close()
+        self.execute(";".join(f"drop schema if exists {name} cascade" for name in schemas))
+        self.execute(RAW if self.engine == "duckdb" else RAW.replace("json", "jsonb"))
+        if self.engine == "postgres":
+            self.execute("create index on raw.user_events (_pen_load);create index on raw.organizations (_pen_load)")
+        self._seq = 0
+
+    # -- landing, as Penstock promises it
+
+    def land(
+        self, events: Iterable[Record] = (), organizations: Iterable[Record] = (), load_id: int | None = None
+    ) -> int:
+        """Land records in one load a stream, each once; give the last ``seq``. ``load_id`` need not rise."""
+        for stream, columns, records in (
+            ("user_events", EVENT_COLUMNS, list(events)),
+            ("organizations", ORGANIZATION_COLUMNS, list(organizations)),
+        ):
+            if records:
+                self._seq += 1
+                self._land(stream, columns, records, load_id or 1000 + self._seq)
+        return self._seq
+
+    def _land(self, stream: str, columns: Sequence[str], records: list[Record], load_id: int) -> None:
+        rows: dict[str, tuple[Any, ...]] = {}
+        for record in records:
+            values = tuple(record.get(column) for column in columns)
+            identity = json.dumps(values if stream == "user_events" else values[0], default=str)
+            rows.setdefault(hashlib.md5(identity.encode()).hexdigest(), values)
+        mark = "?" if self.engine == "duckdb" else "%s"
+        names = ", ".join(columns)
+        values_sql = ", ".join([mark] * (len(columns) + 2))
+        insert = f"insert into raw.{stream} ({names}, _pen_id, _pen_load) values ({values_sql})"
+        if stream == "user_events":
+            insert += " on conflict (_pen_id) do nothing"
+        else:
+            insert += (
+                " on conflict (_pen_id) do update set organization_name = excluded.organization_name,"
+                " created_at = excluded.created_at, _pen_load = excluded._pen_load"
+                " where excluded.created_at > organizations.created_at"
+            )
+        with self.connected() as connection:
+            cursor = connection.cursor()
+            cursor.execute("begin")
+            cursor.executemany(insert, [(*values, key, load_id) for key, values in rows.items()])
+            cursor.execute(
+                "insert into penstock.loads (load_id, seq, stream, read, landed)"
+                f" values ({load_id}, {self._seq}, '{stream}', {len(records)}, {len(rows)})"
+            )
+            cursor.execute("commit")
+
+    # -- dbt
+
+    def dbt(self, *arguments: str, upto: int | None = None, fails: bool = False) -> dict[str, str]:
+        """Run dbt warm; give each node's status. ``upto`` fixes the upper ``seq`` as a transform run does."""
+        from dbt.cli.main import dbtRunner
+
+        where = ["--project-dir", str(self.home), "--profiles-dir", str(self.home / ".penstock")]
+        quiet = ["--quiet", "--log-level-file", "none", "--no-use-colors", "--no-send-anonymous-usage-stats"]
+        if upto is None:
+            os.environ.pop("PENSTOCK_UPPER_SEQ", None)
+        else:
+            os.environ["PENSTOCK_UPPER_SEQ"] = str(upto)
+        threads = "1" if self.engine == "duckdb" else "4"
+        try:
+            if self._manifest is None:
+                parsed = dbtRunner().invoke([*quiet, "parse", *where])
+                assert parsed.success, parsed.exception
+                self._manifest = parsed.result
+            runner = dbtRunner(manifest=self._manifest)
+            done = runner.invoke([*quiet, "--no-write-json", *arguments, *where, "--threads", threads])
+        finally:
+            os.environ.pop("PENSTOCK_UPPER_SEQ", None)
+            self.close()
+        if done.exception:
+            raise done.exception
+        results = {result.node.name: str(result.status) for result in done.result}
+        messages = [f"{r.node.name}: {r.message}" for r in done.result if r.status in ("error", "fail")]
+        assert done.success is not fails, messages
+        return results
+
+    def close(self) -> None:
+        """Let go of DuckDB's file, which dbt otherwise keeps."""
+        if self.engine == "duckdb":
+            from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+            DuckDBConnectionManager.close_all_connections()
+
+    # -- comparing
+
+    def content(self, tables: Iterable[str] = TABLES) -> dict[str, list[tuple[str, ...]]]:
+        """Every row of every table as text, sorted: equal for equal tables, on whichever engine."""
+        return {table: self.text_rows(f"select * from {table}") for table in tables}
+
+    def text_rows(self, sql: str) -> list[tuple[str, ...]]:
+        """The rows of a query as text, sorted."""
+        return sorted(tuple(str(value) for value in row) for row in self.rows(sql))
+
+    def written(self) -> dict[str, list[Any]]:
+        """What changes when a row is written again, equal content or not."""
+        mark = "rowid" if self.engine == "duckdb" else "ctid::text || xmin::text"
+        return {table: self.rows(f"select {mark} from {table} order by 1") for table in TABLES}
