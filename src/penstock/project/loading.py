@@ -232,10 +232,14 @@ def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:
     """The setting an error is about: pydantic's path without the steps that are types and not names."""
     path: SettingPath = ()
     for i, step in enumerate(loc):
-        is_group = isinstance(data, dict)
-        if (is_group and step in data) or (isinstance(data, list) and isinstance(step, int) and step < len(data)):
+        if isinstance(data, dict):
+            if step in data:
+                data = data[step]
+            elif i < len(loc) - 1 or step == data.get("type"):
+                continue
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
             data = data[step]
-        elif i < len(loc) - 1 or not is_group or step == data.get("type"):
+        else:
             continue
         path = (*path, step)
     return path, data
