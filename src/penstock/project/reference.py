@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
+from penstock.project import settings
 from penstock.project.settings import (
     Contract,
     Csv,
@@ -64,8 +68,9 @@ def project_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of ``penstock.yml``, for editors."""
     schema = ProjectFile.model_json_schema(by_alias=True, mode="validation")
     title = {"title": "penstock.yml", "$schema": GenerateJsonSchema.schema_dialect}
-    definitions = {name: _object(definition) for name, definition in schema.pop("$defs").items()}
-    found = {**title, **{k: v for k, v in _object(schema).items() if k != "title"}, "$defs": definitions}
+    definitions = {name: _object(name, definition) for name, definition in schema.pop("$defs").items()}
+    file = {k: v for k, v in _object("ProjectFile", schema).items() if k != "title"}
+    found = {**title, **file, "$defs": definitions}
     properties = found["properties"]
     properties["destinations"]["propertyNames"] = {"pattern": "^[a-zA-Z][a-zA-Z0-9_-]{0,62}$"}
     properties["sources"]["propertyNames"] = {"pattern": "^[a-zA-Z][a-zA-Z0-9_-]{0,62}$"}
@@ -82,8 +87,25 @@ def configuration_page() -> str:
     return "\n".join([_HEAD.rstrip(), *(line for section in _SECTIONS for line in _section(*section)), ""])
 
 
-def _object(definition: dict[str, Any]) -> dict[str, Any]:
-    properties = {name: _value(p) for name, p in definition.get("properties", {}).items()}
+@cache
+def _meanings() -> Mapping[str, Mapping[str, str]]:
+    """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
+    found: dict[str, dict[str, str]] = {}
+    for group in ast.parse(Path(settings.__file__).read_text(encoding="utf-8")).body:
+        if isinstance(group, ast.ClassDef):
+            about = found.setdefault(group.name, {})
+            for setting, text in zip(group.body, group.body[1:], strict=False):
+                match setting, text:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                        about[name.rstrip("_")] = " ".join(words.split())
+    return found
+
+
+def _object(name: str, definition: dict[str, Any]) -> dict[str, Any]:
+    properties = {
+        setting: _value({**schema, "description": _meanings()[name][setting]})
+        for setting, schema in definition.get("properties", {}).items()
+    }
     kept = {k: v for k, v in definition.items() if k != "properties"}
     if "description" in kept:
         kept["description"] = " ".join(kept["description"].split())
@@ -93,8 +115,6 @@ def _object(definition: dict[str, Any]) -> dict[str, Any]:
 def _value(schema: dict[str, Any]) -> dict[str, Any]:
     """A setting's schema, open to a variable where it is not text anyway."""
     schema = {k: v for k, v in schema.items() if k not in ("title", "writeOnly", "format")}
-    if "description" in schema:
-        schema["description"] = " ".join(schema["description"].split())
     options = schema.get("anyOf", [schema])
     if "const" in schema or any("$ref" in o or o.get("type") in ("object", "array") for o in options):
         return schema
@@ -120,7 +140,7 @@ def _section(title: str, path: str, model: type[Settings]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         key = field.alias or name
         schema = definition["properties"][key]
-        meaning = " ".join((field.description or "").split())
+        meaning = _meanings()[model.__name__][key]
         yield f"| `{key}` | {_shape(schema)} | {_default(field.get_default(call_default_factory=True))} | {meaning} |"
 
 

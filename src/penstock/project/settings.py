@@ -1,4 +1,4 @@
-"""The settings of ``penstock.yml``, as types. Names and meanings here are the reference that users read."""
+"""The settings of ``penstock.yml``, as types. Names, types and docstrings here are the reference that users read."""
 
 from __future__ import annotations
 
@@ -40,9 +40,6 @@ class Settings(BaseModel):
         extra="forbid",
         coerce_numbers_to_str=True,
         hide_input_in_errors=True,
-        populate_by_name=False,
-        validate_default=False,
-        use_attribute_docstrings=True,
     )
 
 
