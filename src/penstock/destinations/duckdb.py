@@ -285,7 +285,7 @@ class DuckDBLanding:
         if schema.version <= self._schema.version or schema.columns[:have] != self._schema.columns:
             raise SchemaMoved
         added = schema.columns[have:]
-        if self._schema.version == 0:
+        if self._schema.version == 0 and not self._has_table():
             self._create(schema)
         else:
             for column in added:
@@ -299,6 +299,13 @@ class DuckDBLanding:
             )
         self._connection.execute(delta_view(self._target.stream))
         self._schema = schema
+
+    def _has_table(self) -> bool:
+        """A stream whose records have all been empty has a table, and no column in the ledger."""
+        found = self._connection.execute(
+            "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = $1", [self._target.stream]
+        ).fetchone()
+        return found != (0,)
 
     def _create(self, schema: Schema) -> None:
         columns = [f"{identifier(c.name)} {duckdb_type(c.type)}" for c in schema.columns]

@@ -207,9 +207,7 @@ class PostgresLanding:
             last = self._one(
                 "select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream
             )
-            empty = self._schema.version == 0 or self._one(
-                f"select not exists (select 1 from {self._table})"
-            )
+            empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
         self._known = destination.known(target.stream, last, empty=empty)
 
     def write(self, shaped: Shaped) -> None:
@@ -297,7 +295,7 @@ class PostgresLanding:
         if schema.version <= self._schema.version or schema.columns[:have] != self._schema.columns:
             raise SchemaMoved
         added = schema.columns[have:]
-        if self._schema.version == 0:
+        if self._schema.version == 0 and not self._has_table():
             self._create(schema)
         elif added:
             clauses = ", ".join(f"add column {identifier(c.name)} {_type(c)}" for c in added)
@@ -316,6 +314,10 @@ class PostgresLanding:
             )
         self._execute(delta_view(self._target.stream))
         self._schema = schema
+
+    def _has_table(self) -> bool:
+        """A stream whose records have all been empty has a table, and no column in the ledger."""
+        return self._one("select (to_regclass($1) is not null)::text", self._table) == "true"
 
     def _create(self, schema: Schema) -> None:
         columns = [f"{identifier(c.name)} {_type(c)}" for c in schema.columns]

@@ -117,6 +117,8 @@ class Shaper:
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, originals)
         rows, duplicates = self._once(rows, schema)
+        if rows.num_rows and not schema.version:
+            schema = replace(schema, version=1)
         orders = rows["_pen_o"].to_numpy()
 
         def original(row: int) -> bytes:

@@ -64,13 +64,18 @@ def kind_of(path: Path, place: str, format_: str, compression: str) -> Kind:
 
 
 def _sniff(path: Path, place: str, compression: Compression, *, json_by_name: bool) -> Format:
-    """Tell ``.json`` files of one value a line from others, and JSON from what we do not read."""
+    """Tell ``.json`` files of one value a line from others, and JSON from what we do not read.
+
+    One value a line means: the first line is an object, and no line starts as only the inside of one does.
+    """
     with opened(path, place, compression) as stream:
         head = stream.read(_SNIFF_BYTES)
     text = head.lstrip()
-    first, newline, _ = text.partition(b"\n")
-    if first.rstrip().endswith(b"}") and first.startswith(b"{") and newline:
-        return "ndjson"
+    lines = [line.strip() for line in text.split(b"\n")[:-1]]
+    if lines and lines[0].startswith(b"{") and lines[0].endswith(b"}"):
+        inner = (b'"', b"}", b"]")
+        if not any(line.startswith(inner) for line in lines):
+            return "ndjson"
     if json_by_name or not text or text[:1] in b"{[":
         return "json"
     raise SourceError(
