@@ -124,3 +124,23 @@ def test_a_folder_above_that_is_missing_is_made(tmp_path: Path) -> None:
     os.chdir(tmp_path)
     create_project(Path("a/b/c"))
     assert load_project(tmp_path / "a" / "b" / "c", environ={}).name == "c"
+
+
+def test_the_sample_holds_what_its_readme_says() -> None:
+    """59 events, one of them twice, one cut off and one late, about the organisations that are there."""
+    data = ROOT / "examples" / "user_events" / "data"
+    lines = [(p.name, line) for p in sorted(data.glob("user_events/*.ndjson")) for line in p.read_text().splitlines()]
+    whole, broken = [], []
+    for number, (name, line) in enumerate(lines):
+        try:
+            whole.append(json.loads(line))
+        except json.JSONDecodeError:
+            broken.append((name, number - [n for n, _ in lines].index(name) + 1))
+    weekend = json.loads((data / "user_events" / "2025-03-08.json").read_text())
+    events = whole + weekend
+    assert (len(lines) + len(weekend), len(events)) == (59, 58)
+    assert broken == [("2025-03-05.ndjson", 15)]
+    assert len({json.dumps(e) for e in events}) == 57
+    assert weekend[2]["received_at"] < max(e["received_at"] for e in whole)
+    organizations = json.loads((data / "organizations" / "organizations.json").read_text())
+    assert {e["organization_name"] for e in events} - {""} == {o["organization_name"] for o in organizations}
