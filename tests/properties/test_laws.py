@@ -17,7 +17,7 @@ from penstock.shape.shaper import Rules
 from tests.warehouse import land, ledger, quarantined, table, write_files
 
 PROPERTY = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -114,7 +114,7 @@ def test_same_rows(destination: Destination, tmp_path: Path, found: list[dict[st
 def test_nothing_lost(destination: Destination, tmp_path: Path, found: list[bytes]) -> None:
     """Law 3: records read = rows landed + duplicates + quarantined, whatever the bytes."""
     stream = _stream()
-    write_files(tmp_path / "in", {"a.ndjson": b"\n".join(found) + b"\n"})
+    write_files(tmp_path / "in", {"a.ndjson": b"\n" + b"\n".join(found) + b"\n"})
     landed = land(destination, tmp_path / "in", Rules(stream=stream))
     for read, new, duplicates, rejected in ledger(destination, stream):
         assert read == new + duplicates + rejected

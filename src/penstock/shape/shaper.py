@@ -259,20 +259,20 @@ class Shaper:
         """Columns for the values that fit none of their field's columns."""
         columned = set(schema.fields)
         fields = [f for f in _lost_fields(rows) if f in columned]
+        misfits = rows.filter(pc.is_valid(rows["_pen_lost"]))
+        lost = misfits["_pen_lost"].to_pylist()
         added: list[Column] = []
-        for field in fields:
-            orders = rows.filter(pc.list_value_length(rows["_pen_lost"]).cast(pa.int64()).is_valid())["o"]
-            self._connection.register("misfit", pa.table({"o": orders}))
-            kinds = self._kinds([field], "o in (from misfit)")
+        for field in fields[: MAX_COLUMNS - len(schema.columns)]:
+            chosen = pa.array([field in fields_ for fields_ in lost])
+            self._connection.register("misfit", pa.table({"o": misfits["_pen_o"].filter(chosen)}))
+            kinds = self._kinds([field], "(from records semi join misfit using (o))")
             self._connection.unregister("misfit")
-            type_ = infer_type(kinds[field], untyped=batch.untyped)
             mine = [c for c in schema.columns if c.field == field]
-            if len(schema.columns) + len(added) >= MAX_COLUMNS or any(c.type == type_ for c in mine):
-                type_ = "text" if not any(c.type == "text" for c in mine) else ""
-            if type_:
-                taken = [c.name for c in (*schema.columns, *added)]
-                name = variant_name(mine[0].name, type_, taken)
-                added.append(Column(field=field, name=name, type=type_, variant=True))
+            type_ = infer_type(kinds[field], untyped=batch.untyped)
+            if any(c.type == type_ for c in mine):
+                type_ = "json"
+            name = variant_name(mine[0].name, type_, [c.name for c in (*schema.columns, *added)])
+            added.append(Column(field=field, name=name, type=type_, variant=True))
         return added
 
     def _rows(self, batch: Batch, schema: Schema, window: Window | None) -> pa.Table:
