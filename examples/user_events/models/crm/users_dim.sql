@@ -44,6 +44,10 @@ organizations as (
   where place = 1
 ),
 
+dim_user as (
+  {{ penstock.only(ref('dim_user'), 'user_id', 'touched') }}
+),
+
 users as (
   select
     dim_user.user_key,
@@ -58,11 +62,8 @@ users as (
     dim_user.valid_from,
     dim_user.valid_to,
     dim_user.is_current
-  from {{ ref('dim_user') }} as dim_user
+  from dim_user
   left join organizations on organizations.organization_name = dim_user.organization_name
-  {% if is_incremental() -%}
-  where dim_user.user_id in (select user_id from touched)
-  {%- endif %}
 )
 
 {{ penstock.scoped('users', 'touched', 'user_id') }}

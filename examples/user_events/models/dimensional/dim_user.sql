@@ -9,14 +9,15 @@ with touched as (
   {{ penstock.touched(ref('stg_user_events'), {'user_id': 'user_id'}, 'user_events', window) }}
 ),
 
+snapshot as (
+  {{ penstock.only(ref('user_snapshot'), 'user_id', 'touched') }}
+),
+
 versions as (
   select *,
     lag(valid_to) over (partition by user_id order by valid_from) as last_valid_to,
     lead(valid_from) over (partition by user_id order by valid_from) as next_valid_from
-  from {{ ref('user_snapshot') }}
-  {% if is_incremental() -%}
-  where user_id in (select user_id from touched)
-  {%- endif %}
+  from snapshot
 ),
 
 described as (

@@ -29,23 +29,25 @@ touched as (
   select cast(received_at as date) as event_date from following
 ),
 
+opened as (
+  {{ penstock.only(ref('dim_user'), 'valid_from_date', 'touched', 'event_date') }}
+),
+
+closed as (
+  {{ penstock.only(ref('dim_user'), 'valid_to_date', 'touched', 'event_date') }}
+),
+
 changes as (
   select
     valid_from_date as event_date,
     case when opened_by = 'created' then 1 else 0 end as created,
     case when opened_by = 'updated' then 1 else 0 end as updated,
     0 as deleted
-  from {{ ref('dim_user') }}
-  {% if is_incremental() -%}
-  where valid_from_date in (select event_date from touched)
-  {%- endif %}
+  from opened
   union all
   select valid_to_date, 0, 0, 1
-  from {{ ref('dim_user') }}
+  from closed
   where closed_by = 'deleted'
-    {% if is_incremental() -%}
-    and valid_to_date in (select event_date from touched)
-    {%- endif %}
 ),
 
 counted as (

@@ -9,15 +9,16 @@ with touched as (
   {{ penstock.touched(ref('stg_user_events'), {'event_date': 'event_date'}, 'user_events', window) }}
 ),
 
+events as (
+  {{ penstock.only(ref('user_event'), 'event_date', 'touched') }}
+),
+
 report as (
   select
     event_date,
     cast(sum(records) as bigint) as total_events,
     count(distinct (user_id, event_type)) as total_unique_events
-  from {{ ref('user_event') }}
-  {% if is_incremental() -%}
-  where event_date in (select event_date from touched)
-  {%- endif %}
+  from events
   group by 1
 )
 

@@ -9,6 +9,10 @@ with touched as (
   {{ penstock.touched(ref('stg_user_events'), {'event_date': 'event_date'}, 'user_events', window) }}
 ),
 
+events as (
+  {{ penstock.only(ref('user_event'), 'event_date', 'touched') }}
+),
+
 report as (
   select
     event_date,
@@ -16,10 +20,7 @@ report as (
     coalesce(event_type, {{ penstock.unknown_label() }}) as event_type,
     cast(sum(records) as bigint) as events,
     count(distinct user_id) as distinct_users
-  from {{ ref('user_event') }}
-  {% if is_incremental() -%}
-  where event_date in (select event_date from touched)
-  {%- endif %}
+  from events
   group by 1, 2, 3
 )
 

@@ -10,11 +10,7 @@ with touched as (
 ),
 
 events as (
-  select user_id, event_type, username, user_email, user_type, organization_name, plan_name, received_at
-  from {{ ref('user_event') }}
-  {% if is_incremental() -%}
-  where user_id in (select user_id from touched)
-  {%- endif %}
+  {{ penstock.only(ref('user_event'), 'user_id', 'touched') }}
 ),
 
 versions as (

@@ -12,28 +12,74 @@
 {%- endmacro %}
 
 
+{% macro only(relation, column, touched, touched_column=none) -%}
+  {{- return(adapter.dispatch('only', 'penstock')(relation, column, touched, touched_column or column)) -}}
+{%- endmacro %}
+
+{% macro default__only(relation, column, touched, touched_column) -%}
+  select * from {{ relation }}
+  {% if is_incremental() -%}
+  where {{ column }} in (select {{ touched_column }} from {{ touched }})
+  {%- endif %}
+{%- endmacro %}
+
+{#- DuckDB would read every column of every row before it joins: find the rows by one column, then fetch just those. -#}
+{% macro duckdb__only(relation, column, touched, touched_column) -%}
+  select * from {{ relation }}
+  {% if is_incremental() -%}
+  where rowid in (select rowid from {{ relation }} where {{ column }} in (select {{ touched_column }} from {{ touched }}))
+  {%- endif %}
+{%- endmacro %}
+
+
 {% macro replacing_sql(arguments) -%}
-  {%- set target_table, fresh = arguments.target_relation, arguments.temp_relation -%}
   {%- set keys = [arguments.unique_key] if arguments.unique_key is string else arguments.unique_key -%}
   {%- set columns = arguments.dest_columns | map(attribute='name') | list -%}
   {%- set same -%}
     {%- for name in columns %}
       {{- ' and ' if not loop.first -}}
-      {%- if name in keys -%} kept.{{ name }} = fresh.{{ name }}
-      {%- else -%} kept.{{ name }} is not distinct from fresh.{{ name }}
-      {%- endif -%}
+      kept.{{ name }} {{ '=' if name in keys else 'is not distinct from' }} fresh.{{ name }}
     {%- endfor -%}
   {%- endset -%}
+  {%- if run_query('select 1 from ' ~ arguments.temp_relation ~ ' limit 1').rows -%}
+    {{- return(adapter.dispatch('replace_rows', 'penstock')(
+      arguments.target_relation, arguments.temp_relation, keys[0], columns, same
+    )) -}}
+  {%- else -%}
+    {{- return('select 1') -}}
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro default__replace_rows(kept, fresh, scope, columns, same) -%}
   {{ penstock.analyze(fresh) }}
-  delete from {{ target_table }} as kept
-  where kept.{{ keys[0] }} in (select _pen_scope from {{ fresh }})
+
+  delete from {{ kept }} as kept
+  where kept.{{ scope }} in (select _pen_scope from {{ fresh }})
     and not exists (select 1 from {{ fresh }} as fresh where {{ same }});
 
-  insert into {{ target_table }} ({{ columns | join(', ') }})
+  insert into {{ kept }} ({{ columns | join(', ') }})
   select {{ columns | join(', ') }}
   from {{ fresh }} as fresh
-  where fresh.{{ keys[0] }} is not null
-    and not exists (select 1 from {{ target_table }} as kept where {{ same }});
+  where fresh.{{ scope }} is not null
+    and not exists (select 1 from {{ kept }} as kept where {{ same }});
+{%- endmacro %}
+
+{% macro duckdb__replace_rows(kept, fresh, scope, columns, same) -%}
+  create or replace temporary table _pen_kept as
+  select rowid as _pen_row, {{ columns | join(', ') }}
+  from {{ kept }}
+  where rowid in (select rowid from {{ kept }} where {{ scope }} in (select _pen_scope from {{ fresh }}));
+
+  delete from {{ kept }}
+  where rowid in (
+    select _pen_row from _pen_kept as kept where not exists (select 1 from {{ fresh }} as fresh where {{ same }})
+  );
+
+  insert into {{ kept }} ({{ columns | join(', ') }})
+  select {{ columns | join(', ') }}
+  from {{ fresh }} as fresh
+  where fresh.{{ scope }} is not null
+    and not exists (select 1 from _pen_kept as kept where {{ same }});
 {%- endmacro %}
 
 
