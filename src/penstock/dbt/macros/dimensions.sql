@@ -6,10 +6,11 @@
 {% macro unknown_label() -%}'(unknown)'{%- endmacro %}
 
 
-{% macro unknown_member(columns) -%}
+{% macro unknown_member(key, columns, described={}) -%}
   select
-    {%- for name, expression in columns.items() %}
-    {{ expression }} as {{ name }}{{ ',' if not loop.last }}
+    {{ penstock.unknown_key() }} as {{ key }}
+    {%- for name in columns %},
+    {{ described.get(name, 'null') }} as {{ name }}
     {%- endfor %}
 {%- endmacro %}
 
@@ -22,9 +23,7 @@
   from {{ relation }}
   {%- if unknown %}
   union all
-  select {{ penstock.unknown_key() }}, {% for name in naturals + columns -%}
-    {{ unknown.get(name, 'null') }}{{ ', ' if not loop.last }}
-  {%- endfor %}
+  {{ penstock.unknown_member(key, naturals + columns, unknown) }}
   {%- endif %}
 {%- endmacro %}
 
