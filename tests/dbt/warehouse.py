@@ -143,14 +143,14 @@ class Warehouse:
     def land(
         self, events: Iterable[Record] = (), organizations: Iterable[Record] = (), load_id: int | None = None
     ) -> int:
-        """Land records in one load a stream, each once; give the last ``seq``. ``load_id`` need not rise."""
+        """Land records in one load a stream, each once; give the last ``seq``. The load ids begin at ``load_id``."""
         for stream, columns, records in (
             ("user_events", EVENT_COLUMNS, list(events)),
             ("organizations", ORGANIZATION_COLUMNS, list(organizations)),
         ):
             if records:
                 self._seq += 1
-                self._land(stream, columns, records, load_id or 1000 + self._seq)
+                self._land(stream, columns, records, (load_id or 1000) + self._seq)
         return self._seq
 
     def _land(self, stream: str, columns: Sequence[str], records: list[Record], load_id: int) -> None:

@@ -3,7 +3,7 @@
 
 {% macro mark() -%}
   {%- if not execute or config.get('materialized') != 'incremental' -%}{{- return('') -}}{%- endif -%}
-  {%- set found = modules.re.search('penstock takes in ([0-9]+)\.\.([0-9]+)', sql) -%}
+  {%- set found = modules.re.search('penstock takes in ([0-9]+)[.][.]([0-9]+)', sql) -%}
   {%- if not found -%}
     {%- do exceptions.raise_compiler_error(
       this ~ ' keeps a watermark but does not say what it takes in: put {{ penstock.takes_in(window) }} into its SQL'

@@ -1,0 +1,97 @@
+"""A warehouse of each kind under the example's dbt project, kept warm from test to test and emptied for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.dbt.warehouse import EXAMPLE, Warehouse
+
+PROBE = Path(__file__).parent / "probe"
+DATABASE = f"penstock_dbt_{os.getpid()}"
+
+Open = Callable[[str, str], Warehouse]
+
+
+def postgres_output(url: str) -> dict[str, Any]:
+    """dbt's output for this run's own database on the server of ``url``, which is made when it is not there."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if not connection.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchall():
+            connection.execute(f"create database {DATABASE}")
+    parts = conninfo_to_dict(url)
+    return {
+        "type": "postgres",
+        "host": parts.get("host", "localhost"),
+        "port": int(parts.get("port", 5432)),
+        "user": parts.get("user", "postgres"),
+        "password": parts.get("password", "-"),
+        "dbname": DATABASE,
+        "schema": "public",
+        "threads": 4,
+    }
+
+
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Warehouse]]:
+    """The warehouses open so far, by engine and project; the database is dropped at the end."""
+    found: dict[tuple[str, str], Warehouse] = {}
+    yield found
+    for warehouse in found.values():
+        warehouse.close()
+    from dbt.adapters.factory import reset_adapters
+
+    reset_adapters()
+    servers = {key[0]: each.output for key, each in found.items() if each.engine == "postgres"}
+    for output in servers.values():
+        with psycopg.connect(
+            host=output["host"],
+            port=output["port"],
+            user=output["user"],
+            password=output["password"],
+            dbname="postgres",
+            autocommit=True,
+        ) as connection:
+            connection.execute(f"drop database if exists {DATABASE} with (force)")
+
+
+@pytest.fixture
+def open_warehouse(
+    opened: dict[tuple[str, str], Warehouse],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Open:
+    """Open an empty warehouse of a kind under a project, ``example`` or ``probe``."""
+
+    def open_it(engine: str, project: str = "example") -> Warehouse:
+        if (engine, project) not in opened:
+            folder = tmp_path_factory.mktemp(f"{engine}_{project}")
+            if engine == "duckdb":
+                output = {"type": "duckdb", "path": str(folder / "warehouse.duckdb"), "schema": "main", "threads": 1}
+            else:
+                output = postgres_output(request.getfixturevalue("postgres_url"))
+            opened[engine, project] = Warehouse(
+                folder / "project", output, EXAMPLE if project == "example" else PROBE
+            )
+        warehouse = opened[engine, project]
+        warehouse.reset()
+        return warehouse
+
+    return open_it
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest, open_warehouse: Open) -> Warehouse:
+    """An empty warehouse of each kind in turn, under the example."""
+    return open_warehouse(request.param, "example")
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def probe(request: pytest.FixtureRequest, open_warehouse: Open) -> Warehouse:
+    """An empty warehouse of each kind in turn, under a project that holds each macro to its word."""
+    return open_warehouse(request.param, "probe")

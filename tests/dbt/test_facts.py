@@ -1,0 +1,58 @@
+"""The published facts about the real sample, and what the example makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.dbt.warehouse import ROOT, Warehouse
+
+SAMPLE = ROOT.parent / "shared" / "data" / "challenge"
+
+
+def records(name: str) -> list[dict[str, object]]:
+    """The records of one file of the sample, which is read where it lies."""
+    path = Path(os.environ.get("PENSTOCK_SAMPLE", SAMPLE)) / name
+    if not path.exists():
+        pytest.fail(f"{path} is missing: set PENSTOCK_SAMPLE to the folder that holds {name}")
+    found: list[dict[str, object]] = json.loads(path.read_text())
+    return found
+
+
+def test_the_real_sample_gives_the_published_facts(warehouse: Warehouse) -> None:
+    """28 versions of 21 users, 14 current; Zeus closed, Sully twice; users at the end of each day."""
+    warehouse.land(records("events_sample.json"), records("orgs_sample.json"))
+    statuses = warehouse.dbt("build")
+
+    assert set(statuses.values()) <= {"success", "pass", "no-op"}
+    assert warehouse.rows("select count(*) from raw.user_events") == [(35,)]
+    assert warehouse.rows(
+        "select count(*), count(distinct user_id), count(*) filter (where is_current) from dimensional.dim_user"
+    ) == [(28, 21, 14)]
+    assert warehouse.rows(
+        "select event_date, users_at_end from dimensional.fct_user_daily order by event_date"
+    ) == [(date(2020, 12, 5 + day), users) for day, users in enumerate([2, 5, 11, 18, 17, 16, 14])]
+    zeus = warehouse.rows("select valid_to from snapshots.user_snapshot where username = 'Zeus' order by valid_from")
+    assert len(zeus) == 3
+    assert zeus[-1] == (datetime(2020, 12, 10, 20, 3, 16, 759617),)
+    assert warehouse.rows("select count(*) from crm.users_dim where username = 'Sully'") == [(2,)]
+    assert warehouse.rows("select count(*) from dimensional.dim_user where length(user_id) = 33") == [(1,)]
+    assert warehouse.rows("select count(*) from dimensional.dim_organization") == [(21,)]
+    assert warehouse.rows("select sum(total_events) from reports.events_by_date") == [(35,)]
+
+
+def test_the_snapshot_has_exactly_its_columns(warehouse: Warehouse) -> None:
+    """The columns of the history are those asked for, in that order."""
+    warehouse.land(records("events_sample.json"))
+    warehouse.dbt("run", "-s", "+user_snapshot")
+    found = warehouse.rows(
+        "select column_name from information_schema.columns"
+        " where table_schema = 'snapshots' and table_name = 'user_snapshot' order by ordinal_position"
+    )
+    assert [name for (name,) in found] == (
+        "user_id username user_email user_type organization_name plan_name valid_from valid_to is_current".split()
+    )
