@@ -23,7 +23,14 @@ from penstock.destinations.dispositions import wins_sql
 from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.errors import DestinationError, LockedError, RejectedRows
 from penstock.faults import fault_point
-from penstock.ledger import create_statements, delta_view, ledger_sql, quarantine_rows, schema_from_rows, state_text
+from penstock.ledger import (
+    create_statements,
+    delta_view,
+    ledger_sql,
+    quarantine_rows,
+    schema_from_rows,
+    state_text,
+)
 from penstock.ports import Position, Receipt, Rows, SchemaMoved, Shaped, Target
 from penstock.shape.schema import Column, Schema
 from penstock.shape.shaper import id_halves
@@ -84,9 +91,11 @@ class DuckDBDestination:
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        found = self.connection.execute(
-            "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'watermarks'"
-        ).fetchone()
+        found = _first(
+            self.connection.execute(
+                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'watermarks'"
+            )
+        )
         return found != (0,)
 
     def schema(self, stream: str) -> Schema:
@@ -124,24 +133,31 @@ class DuckDBDestination:
     def known(self, stream: str) -> KnownIds | None:
         """The identities of the stream's table when remembering them pays: it was empty when this process
         began to land into it, or this process lands into it again."""
-        last = self.connection.execute(
-            "select coalesce(max(seq), 0) from penstock.loads where stream = $1", [stream]
-        ).fetchone()
+        last = _first(
+            self.connection.execute(
+                "select coalesce(max(seq), 0) from penstock.loads where stream = $1", [stream]
+            )
+        )
         assert last is not None
         seen = self._known.get(stream)
         self._landings[stream] = self._landings.get(stream, 0) + 1
         if seen is not None and seen[0] == last[0]:
             return None if seen[1].overflowed else seen[1]
         self._known.pop(stream, None)
-        count = self.connection.execute(
-            "select estimated_size from duckdb_tables() where schema_name = 'raw' and table_name = $1", [stream]
-        ).fetchone()
+        count = _first(
+            self.connection.execute(
+                "select estimated_size from duckdb_tables() where schema_name = 'raw' and table_name = $1",
+                [stream],
+            )
+        )
         rows = count[0] if count else 0
         if rows > MAX_ROWS or (rows and self._landings[stream] < 2):
             return None
         ids = KnownIds()
         if rows:
-            reader = self.connection.sql(f"select _pen_id from raw.{identifier(stream)}").to_arrow_reader(500_000)
+            reader = self.connection.sql(f"select _pen_id from raw.{identifier(stream)}").to_arrow_reader(
+                500_000
+            )
             for batch in reader:
                 ids.add(id_halves(batch.column(0))[:, 0].astype(np.uint64))
             ids.commit()
@@ -162,11 +178,13 @@ class DuckDBDestination:
         while True:
             try:
                 connection = duckdb.connect(str(self.path), config=config)
-                connection.execute("set TimeZone = 'UTC'")
+                connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
             except duckdb.IOException as e:
                 if "lock" not in str(e).lower():
                     raise DestinationError(
-                        str(e), where=str(self.path), fix="check that the file is a DuckDB database of this version"
+                        str(e),
+                        where=str(self.path),
+                        fix="check that the file is a DuckDB database of this version",
                     ) from None
                 if time.monotonic() >= give_up:
                     raise self._locked(str(e)) from None
@@ -201,7 +219,7 @@ class DuckDBLanding:
         self._open = True
         self._started_at = datetime.now(UTC)
         self._known = destination.known(target.stream)
-        row = self._connection.execute("select nextval('penstock.load_ids')").fetchone()
+        row = _first(self._connection.execute("select nextval('penstock.load_ids')"))
         assert row is not None
         self._load_id: int = row[0]
         self._connection.execute("begin")
@@ -221,7 +239,9 @@ class DuckDBLanding:
         fault_point("after_stage")
         quarantined = self._quarantine(shaped)
         for entry in shaped.replayed:
-            self._connection.execute(ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry])
+            self._connection.execute(
+                ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry]
+            )
         self._positions.update({p.key: p for p in shaped.positions})
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
@@ -237,15 +257,24 @@ class DuckDBLanding:
         for position in self._positions.values():
             self._connection.execute(
                 ledger_sql("keep_position", state="$4"),
-                [self._target.stream, position.source, position.key, state_text(position.state), self._load_id, now],
+                [
+                    self._target.stream,
+                    position.source,
+                    position.key,
+                    state_text(position.state),
+                    self._load_id,
+                    now,
+                ],
             )
         seq = 0
         if self._counts["read"]:
             counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "bytes")]
-            row = self._connection.execute(
-                ledger_sql("add_load"),
-                [self._load_id, self._target.stream, self._target.source, *counts, self._started_at, now],
-            ).fetchone()
+            row = _first(
+                self._connection.execute(
+                    ledger_sql("add_load"),
+                    [self._load_id, self._target.stream, self._target.source, *counts, self._started_at, now],
+                )
+            )
             assert row is not None
             seq = row[0]
         fault_point("before_commit")
@@ -302,9 +331,12 @@ class DuckDBLanding:
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""
-        found = self._connection.execute(
-            "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = $1", [self._target.stream]
-        ).fetchone()
+        found = _first(
+            self._connection.execute(
+                "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = $1",
+                [self._target.stream],
+            )
+        )
         return found != (0,)
 
     def _create(self, schema: Schema) -> None:
@@ -329,7 +361,9 @@ class DuckDBLanding:
                 self._connection.execute("insert into refreshed select _pen_id from rows_in_hand")
             wins = wins_sql(self._target, self._schema, new="n", old="r", load_id=self._load_id)
             self._connection.execute(
-                "create or replace temp table settled as select n._pen_id, coalesce(" + wins + ", false) as wins"
+                "create or replace temp table settled as select n._pen_id, coalesce("
+                + wins
+                + ", false) as wins"
                 f" from rows_in_hand n join {self._table} r on n._pen_id = r._pen_id"
             )
             self._connection.execute(
@@ -355,11 +389,13 @@ class DuckDBLanding:
 
     def _insert_rows(self, columns: Sequence[str], fresh: str) -> int:
         listed = ", ".join(columns)
-        row = self._connection.execute(
-            f"insert into {self._table} ({listed}, _pen_load, _pen_loaded_at)"
-            f" select {listed}, {self._load_id}, {literal(self._started_at.isoformat())}::timestamptz"
-            f" from rows_in_hand n where {fresh}"
-        ).fetchone()
+        row = _first(
+            self._connection.execute(
+                f"insert into {self._table} ({listed}, _pen_load, _pen_loaded_at)"
+                f" select {listed}, {self._load_id}, {literal(self._started_at.isoformat())}::timestamptz"
+                f" from rows_in_hand n where {fresh}"
+            )
+        )
         assert row is not None
         return int(row[0])
 
@@ -378,20 +414,22 @@ class DuckDBLanding:
         new = 0
         now = datetime.now(UTC)
         for id_, reject in entries.items():
-            row = self._connection.execute(
-                ledger_sql("quarantine", id="$1"),
-                [
-                    id_,
-                    self._target.stream,
-                    self._target.source,
-                    reject.body,
-                    reject.code,
-                    reject.reason,
-                    reject.origin,
-                    self._load_id,
-                    now,
-                ],
-            ).fetchone()
+            row = _first(
+                self._connection.execute(
+                    ledger_sql("quarantine", id="$1"),
+                    [
+                        id_,
+                        self._target.stream,
+                        self._target.source,
+                        reject.body,
+                        reject.code,
+                        reject.reason,
+                        reject.origin,
+                        self._load_id,
+                        now,
+                    ],
+                )
+            )
             new += row[0] if row else 0
         return new
 
@@ -409,6 +447,12 @@ class _Registered:
         # an aborted transaction takes no statement but a rollback, which ends the name too
         with contextlib.suppress(duckdb.TransactionException):
             self._connection.unregister(self._name)
+
+
+def _first(cursor: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:
+    """The first row; takes all of them, since an unfinished result keeps the connection from other work."""
+    rows = cursor.fetchall()
+    return rows[0] if rows else None
 
 
 def _column_row(column: Column) -> list[Any]:

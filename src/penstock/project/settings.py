@@ -172,8 +172,6 @@ class Stream(Settings):
     columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=_none)
     """Declared types by field: text, bigint, double, decimal(p,s), boolean, date, timestamp, timestamptz, uuid, json.
     The types of other fields are inferred from the first load."""
-    flatten: bool = False
-    """Whether nested objects become columns (`name.first` as `name_first`) instead of one JSON column."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
 

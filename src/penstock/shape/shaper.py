@@ -81,7 +81,7 @@ class Shaper:
                 "preserve_insertion_order": False,
             },
         )
-        self._connection.execute("set TimeZone = 'UTC'")
+        self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
 
     def close(self) -> None:
         """Free the memory."""
