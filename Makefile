@@ -1,0 +1,69 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+EXAMPLE := examples/user_events
+REPORT := select * from reports.user_events_daily order by 1, 2, 3
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(VENV)/run.stamp ## Run the example on the embedded DuckDB, and print the daily report
+	@$(BIN)/penstock run --project-dir $(EXAMPLE)
+	@echo
+	@echo "the daily report:"
+	@$(BIN)/penstock query --project-dir $(EXAMPLE) "$(REPORT)"
+
+.PHONY: test
+test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL too
+	@tools/need_postgres
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+.PHONY: check
+check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/check_modules.py
+
+.PHONY: bench
+bench: $(VENV)/dev.stamp ## Measure against the peers; writes benchmarks/RESULTS.md
+	@tools/need_postgres
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: wheel
+wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+	@ls dist
+
+.PHONY: lock
+lock: ## Compile the hashed requirement files anew
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet pyproject.toml --group build -c requirements/pins.in -o requirements/run.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## Delete the environment, caches and what the example made
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(EXAMPLE)/.penstock $(EXAMPLE)/warehouse.duckdb*
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "penstock needs Python 3.11 or later: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@if command -v uv >/dev/null; then uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV); \
+	else "$(PYTHON)" -m venv $(VENV); $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; fi
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@test $(VENV)/dev.stamp -nt requirements/run.txt || tools/install requirements/run.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	@tools/install requirements/dev.txt
+	@touch $(VENV)/run.stamp $@

@@ -1,0 +1,1 @@
+"""For tests of Penstock and of connectors to it: private servers."""

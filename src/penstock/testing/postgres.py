@@ -1,0 +1,187 @@
+"""A private PostgreSQL server: own data folder, free loopback port, gone when the process is."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from penstock.errors import PenstockError
+
+_DEBIAN = Path("/usr/lib/postgresql")
+_START_SECONDS = 30
+_ACCOUNTS = ("postgres", "nobody")
+_DIE_WITH_PARENT = 1
+"""``PR_SET_PDEATHSIG`` of prctl(2)."""
+
+
+class MissingServer(PenstockError):
+    """There are no PostgreSQL server binaries on this machine."""
+
+
+def server_binaries() -> Path:
+    """The folder of ``initdb`` and ``postgres``: from PATH, else the newest of Debian's.
+
+    Raises:
+        MissingServer: names the command that installs them.
+    """
+    for name in ("postgres", "pg_ctl"):
+        found = shutil.which(name)
+        if found and (Path(found).resolve().parent / "initdb").exists():
+            return Path(found).resolve().parent
+    versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]) if p.parts[-3].isdigit() else 0)
+    if versions:
+        return versions[-1].parent
+    raise MissingServer(
+        "no PostgreSQL server binaries on PATH or in /usr/lib/postgresql",
+        fix="apt-get update && apt-get install -y postgresql (as root), or set PENSTOCK_TEST_POSTGRES_URL",
+    )
+
+
+class PrivatePostgres:
+    """A server of our own. As root it runs under another account, which PostgreSQL demands.
+
+    Args:
+        durable: keep ``fsync`` on, as in production; off is faster and for tests that pull no plug.
+        settings: more server settings.
+    """
+
+    def __init__(self, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
+        self._binaries = server_binaries()
+        self._folder = Path(tempfile.mkdtemp(prefix="penstock-postgres-"))
+        self._account = _account()
+        self._settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self._folder),
+            "max_connections": "100",
+            **({} if durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}),
+            **(settings or {}),
+        }
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        os.chmod(self._folder, 0o755)
+        if self._account:
+            shutil.chown(self._folder, self._account, self._account_group())
+        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N")
+
+    @property
+    def url(self) -> str:
+        """The maintenance database."""
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        """A database's address."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> PrivatePostgres:
+        """Start and wait until it answers."""
+        self.port = self.port or _free_port()
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
+        log = (self._folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), *options],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            cwd=self._folder,
+            **self._as_account(die_with_parent=True),
+        )
+        give_up = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > give_up:
+                raise PenstockError(
+                    "the private PostgreSQL did not start", where=(self._folder / "log").read_text()[-2000:]
+                )
+            time.sleep(0.05)
+        return self
+
+    def stop(self) -> None:
+        """Stop at once, and delete everything."""
+        self._signal(signal.SIGQUIT)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """Pull the plug: SIGKILL. :meth:`start` recovers."""
+        self._signal(signal.SIGKILL)
+
+    def __enter__(self) -> PrivatePostgres:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(30)
+        self.process = None
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            with psycopg.connect(self.url, connect_timeout=2):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._binaries / program, *arguments], capture_output=True, check=False, cwd=self._folder, **self._as_account()
+        )
+        if done.returncode:
+            raise PenstockError(f"{program} failed", where=done.stderr.decode(errors="replace")[-2000:])
+
+    def _as_account(self, *, die_with_parent: bool = False) -> dict[str, Any]:
+        """How to start a child: under the account, and dead when this process is, however it ends."""
+        libc = ctypes.CDLL(None, use_errno=True)
+
+        def prepare() -> None:
+            if die_with_parent and hasattr(libc, "prctl"):
+                libc.prctl(_DIE_WITH_PARENT, signal.SIGQUIT)
+
+        found: dict[str, Any] = {"preexec_fn": prepare}
+        if self._account:
+            found |= {"user": self._account, "group": self._account_group(), "extra_groups": []}
+        return found
+
+    def _account_group(self) -> int:
+        import pwd
+
+        return pwd.getpwnam(self._account).pw_gid
+
+
+def _account() -> str:
+    """The account to run under: our own unless we are root."""
+    if os.geteuid() != 0:
+        return ""
+    import pwd
+
+    for name in _ACCOUNTS:
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return name
+    raise PenstockError("PostgreSQL refuses to run as root, and there is no other account", fix="useradd postgres")
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
