@@ -5,9 +5,12 @@
 {% set window = penstock.window() %}
 {{ penstock.takes_in(window) }}
 
+{% set arrived, events = ref('stg_user_events'), ref('user_event') %}
+
+{% if is_incremental() -%}
 with landed as (
   {{ penstock.touched(
-    ref('stg_user_events'), {'user_id': 'user_id', 'received_at': 'received_at'}, 'user_events', window
+    arrived, {'user_id': 'user_id', 'received_at': 'received_at'}, 'user_events', window
   ) }}
     and user_id is not null
     and received_at is not null
@@ -15,19 +18,21 @@ with landed as (
 
 {#- A version opens or closes by an event and the state right before it: so a landed event changes what happened
     on its own date and on that of the same user's next event, and nowhere else. #}
-following as (
-  select min(events.received_at) as received_at
-  from landed
-  inner join {{ ref('user_event') }} as events
-    on events.user_id = landed.user_id and events.received_at > landed.received_at
-  group by landed.user_id, landed.received_at
-),
-
 touched as (
   select cast(received_at as date) as event_date from landed
   union
-  select cast(received_at as date) as event_date from following
+  select cast((
+    select min(events.received_at)
+    from {{ events }} as events
+    where events.user_id = landed.user_id and events.received_at > landed.received_at
+  ) as date) as event_date
+  from landed
 ),
+{%- else -%}
+with touched as (
+  select distinct event_date from {{ events }}
+),
+{%- endif %}
 
 opened as (
   {{ penstock.only(ref('dim_user'), 'valid_from_date', 'touched', 'event_date') }}
@@ -57,15 +62,15 @@ counted as (
   {% if is_incremental() -%}
   union all
   select event_date, users_created, users_updated, users_deleted
-  from {{ this }}
-  where event_date not in (select event_date from touched)
+  from {{ this }} as known
+  where not exists (select 1 from touched where touched.event_date = known.event_date)
   {%- endif %}
 ),
 
 spanned as (
   select min(event_date) as first_day, max(event_date) as last_day
   from touched
-  having count(*) > 0
+  having count(event_date) > 0
 ),
 
 calendar as (

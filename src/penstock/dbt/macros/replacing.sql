@@ -3,9 +3,13 @@
 
 {% macro scoped(rows, touched, column) -%}
   {%- if is_incremental() -%}
-  select _pen_touched.{{ column }} as _pen_scope, {{ rows }}.*
-  from (select distinct {{ column }} from {{ touched }}) as _pen_touched
-  left join {{ rows }} on {{ rows }}.{{ column }} = _pen_touched.{{ column }}
+  select {{ rows }}.{{ column }} as _pen_scope, {{ rows }}.*
+  from {{ rows }}
+  union all
+  {#- Not a join of the two: PostgreSQL takes what is new for one row, and would go through all of it for each. #}
+  select touched.{{ column }}, gone.*
+  from {{ touched }} as touched
+  left join (select * from {{ rows }} where false) as gone on false
   {%- else -%}
   select * from {{ rows }}
   {%- endif -%}
