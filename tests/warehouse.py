@@ -93,9 +93,7 @@ def ledger(destination: Destination, stream: str) -> list[tuple[int, int, int, i
 
 def quarantined(destination: Destination, stream: str) -> dict[bytes, str]:
     """Body → reason code of what is in quarantine."""
-    rows = destination.query(
-        "select body, reason_code from penstock.quarantine where stream = $1", [stream]
-    ).rows
+    rows = destination.query("select body, reason_code from penstock.quarantine where stream = $1", [stream]).rows
     return {bytes(body): code for body, code in rows}
 
 

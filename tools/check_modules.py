@@ -106,7 +106,7 @@ def _imports(path: Path) -> list[tuple[str, int]]:
     found = []
     for node in ast.walk(tree):
         names: list[str] = []
-        if id(node) in typed:
+        if id(node) in typed or not isinstance(node, ast.ImportFrom | ast.Import):
             continue
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{a.name}" if node.module == "penstock" else node.module for a in node.names]

@@ -392,7 +392,7 @@ class _Writer:
             self._layout.end,
             "",
         )
-        return cast(bytes, joined.buffers()[2].to_pybytes())
+        return cast("bytes", joined.buffers()[2].to_pybytes())
 
     def _lives(self, events: _Events) -> tuple[NDArray[np.uint8], dict[str, Numbers]]:
         """What each event is, and how often each part of the user has changed by then."""
@@ -486,12 +486,12 @@ def _written(path: Path) -> Iterator[BinaryIO]:
         with unfinished.open("wb") as raw:
             if path.suffix == ".gz":
                 with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as packed:
-                    yield cast(BinaryIO, packed)
+                    yield cast("BinaryIO", packed)
             elif path.suffix == ".zst":
                 import zstandard
 
                 with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as pressed:
-                    yield cast(BinaryIO, pressed)
+                    yield cast("BinaryIO", pressed)
             else:
                 yield raw
         unfinished.replace(path)

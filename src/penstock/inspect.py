@@ -69,7 +69,9 @@ def explain_loads(
         for step in plan_loads(project, streams, window=window, fingerprint=fingerprint):
             stream = project.streams[step.stream]
             contract = stream.contract
-            how = f"{stream.disposition} by {stream.identity}, contract columns {contract.columns}, types {contract.types}"
+            how = (
+                f"{stream.disposition} by {stream.identity}, new columns {contract.columns}, odd types {contract.types}"
+            )
             if step.window:
                 how += f", {stream.event_time} in {step.window}"
             known = destination.positions(step.stream, step.source) if destination else {}

@@ -63,9 +63,7 @@ def day_window(day: date | None, start: date | None, end: date | None) -> Window
     if last < first:
         raise UsageError(f"--to {last} is before --from {first}", fix="swap them")
     midnight = datetime.min.time()
-    return Window(
-        start=datetime.combine(first, midnight), end=datetime.combine(last + timedelta(days=1), midnight)
-    )
+    return Window(start=datetime.combine(first, midnight), end=datetime.combine(last + timedelta(days=1), midnight))
 
 
 def plan_loads(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SOURCE = "quarantine"
 _BATCH_BYTES = 16 << 20
+_ALL = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def entries(
         UsageError: an id in ``ids`` starts none of them, or several.
     """
     rows = destination.query(
-        ledger_sql("quarantined", limit="all" if limit is None and destination.kind == "postgres" else str(limit or 2**62)),
+        ledger_sql("quarantined", limit=str(_ALL if limit is None else limit)),
         [stream or "", reason or "", settled or bool(ids)],
     ).rows
     found = [

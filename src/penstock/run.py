@@ -7,7 +7,7 @@ What a commit covers is landed whole or not at all, and only then acknowledged.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Queue
@@ -151,9 +151,7 @@ def _commit(writer: _Writer, source: Source, landed: Landed) -> None:
 class _Writer:
     """Shapes in the caller's thread while the batch before is written in another."""
 
-    def __init__(
-        self, destination: Destination, shaper: Shaper, target: Target, window: Window | None
-    ) -> None:
+    def __init__(self, destination: Destination, shaper: Shaper, target: Target, window: Window | None) -> None:
         self.bytes = 0
         self.refused: dict[bytes, str] = {}
         self._destination = destination
@@ -243,7 +241,7 @@ class _Writer:
         return self._destination.schema(self._target.stream)
 
 
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:
     """The same batches, read up to two ahead in a thread."""
     queue: Queue[Batch | BaseException | None] = Queue(maxsize=1)
     abandoned = threading.Event()

@@ -61,7 +61,9 @@ CASES = [
     Case("surrogate pair", b'{"a":"\\ud83d\\ude00"}\n', values=["\U0001f600"]),
     Case("invalid UTF-8", b'{"a":"\xff"}\n{"a":"y"}\n', values=["y"], rejects={b'{"a":"\xff"}': "invalid_json"}),
     Case("raw control character", b'{"a":"\x01"}\n', rejects={b'{"a":"\x01"}': "invalid_json"}),
-    Case("beyond 64 bits", b'{"a":123456789012345678901234567890}\n', values=[Decimal("123456789012345678901234567890")]),
+    Case(
+        "beyond 64 bits", b'{"a":123456789012345678901234567890}\n', values=[Decimal("123456789012345678901234567890")]
+    ),
     Case("more digits than a double", b'{"a":0.1234567890123456789}\n', values=[Decimal("0.1234567890123456789")]),
     Case("1e400 alone", b'{"a":1e400}\n', values=["1E400"]),
     Case("beyond any exponent", b'{"a":1e99999}\n', rejects={b'{"a":1e99999}': "destination_rejected"}),
@@ -73,7 +75,12 @@ CASES = [
     Case("one object a file", b'{\n "a": 1\n}\n', file="f.json", values=[1]),
     Case("empty array", b"[]", file="f.json"),
     Case("gzip", gzip.compress(b'{"a":1}\n'), file="f.ndjson.gz", values=[1]),
-    Case("gzip of two members", gzip.compress(b'{"a":1}\n') + gzip.compress(b'{"a":2}\n'), file="f.jsonl.gz", values=[1, 2]),
+    Case(
+        "gzip of two members",
+        gzip.compress(b'{"a":1}\n') + gzip.compress(b'{"a":2}\n'),
+        file="f.jsonl.gz",
+        values=[1, 2],
+    ),
     Case("zstd", zstandard.compress(b'[{"a":1}]'), file="f.json.zst", values=[1]),
     Case("CSV", b'a,b\n1,"x\ny"\n2,\n', file="f.csv", values=[1, 2]),
     Case("CSV with leading zeros", b"a\n007\n012\n", file="f.csv", values=["007", "012"]),

@@ -75,9 +75,7 @@ def open_warehouse(
                 output = {"type": "duckdb", "path": str(folder / "warehouse.duckdb"), "schema": "main", "threads": 1}
             else:
                 output = postgres_output(request.getfixturevalue("postgres_url"))
-            opened[engine, project] = Warehouse(
-                folder / "project", output, EXAMPLE if project == "example" else PROBE
-            )
+            opened[engine, project] = Warehouse(folder / "project", output, EXAMPLE if project == "example" else PROBE)
         warehouse = opened[engine, project]
         warehouse.reset()
         return warehouse

@@ -33,9 +33,9 @@ def test_the_real_sample_gives_the_published_facts(warehouse: Warehouse) -> None
     assert warehouse.rows(
         "select count(*), count(distinct user_id), count(*) filter (where is_current) from dimensional.dim_user"
     ) == [(28, 21, 14)]
-    assert warehouse.rows(
-        "select event_date, users_at_end from dimensional.fct_user_daily order by event_date"
-    ) == [(date(2020, 12, 5 + day), users) for day, users in enumerate([2, 5, 11, 18, 17, 16, 14])]
+    assert warehouse.rows("select event_date, users_at_end from dimensional.fct_user_daily order by event_date") == [
+        (date(2020, 12, 5 + day), users) for day, users in enumerate([2, 5, 11, 18, 17, 16, 14])
+    ]
     zeus = warehouse.rows("select valid_to from snapshots.user_snapshot where username = 'Zeus' order by valid_from")
     assert len(zeus) == 3
     assert zeus[-1] == (datetime(2020, 12, 10, 20, 3, 16, 759617),)
@@ -54,5 +54,15 @@ def test_the_snapshot_has_exactly_its_columns(warehouse: Warehouse) -> None:
         " where table_schema = 'snapshots' and table_name = 'user_snapshot' order by ordinal_position"
     )
     assert [name for (name,) in found] == (
-        "user_id username user_email user_type organization_name plan_name valid_from valid_to is_current".split()
+        [
+            "user_id",
+            "username",
+            "user_email",
+            "user_type",
+            "organization_name",
+            "plan_name",
+            "valid_from",
+            "valid_to",
+            "is_current",
+        ]
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.dbt.stories import Record, event, lives, organizations, split, START
+from tests.dbt.stories import START, Record, event, lives, organizations, split
 from tests.dbt.warehouse import Warehouse
 
 Open = Callable[[str, str], Warehouse]

@@ -128,9 +128,18 @@ class Warehouse:
 
     def reset(self) -> None:
         """An empty ledger, empty raw tables and no models."""
-        schemas = (
-            "staging historical snapshots dimensional crm reports probe dbt_test__audit raw penstock".split()
-        )
+        schemas = [
+            "staging",
+            "historical",
+            "snapshots",
+            "dimensional",
+            "crm",
+            "reports",
+            "probe",
+            "dbt_test__audit",
+            "raw",
+            "penstock",
+        ]
         self.close()
         self.execute(";".join(f"drop schema if exists {name} cascade" for name in schemas))
         self.execute(RAW if self.engine == "duckdb" else RAW.replace("json", "jsonb"))

@@ -144,7 +144,13 @@ def test_any_order(
         for part, piece in enumerate((arrived[:cut], arrived[cut:])):
             if piece:
                 write_files(tmp_path / "in", {f"{part}.ndjson": _ndjson(piece)})
-                land(destination, tmp_path / "in", rules, disposition=disposition, batch_bytes=50 if shuffled else 1 << 20)
+                land(
+                    destination,
+                    tmp_path / "in",
+                    rules,
+                    disposition=disposition,
+                    batch_bytes=50 if shuffled else 1 << 20,
+                )
         seen.append(table(destination, stream))
     assert seen[0] == seen[1] == seen[2]
 

@@ -53,7 +53,6 @@ streams:
     identity: [id, tenant]
     disposition: merge
     version: seq
-    flatten: true
 load: { batch_bytes: 4MiB, commit_bytes: 64000000 }
 transform: { threads: 2 }
 """
@@ -95,7 +94,7 @@ def test_every_setting_arrives_typed(tmp_path: Path) -> None:
     assert events.max_record_bytes == 16_000_000
     users = found.streams["users"]
     assert users.identity == Identity("fields", ("id", "tenant"))
-    assert (users.disposition, users.version, users.flatten) == ("merge", "seq", True)
+    assert (users.disposition, users.version) == ("merge", "seq")
     assert (found.load.batch_bytes, found.load.commit_bytes) == (4 << 20, 64_000_000)
     assert found.transform is not None
     assert found.transform.threads == 2
@@ -121,7 +120,7 @@ def test_a_project_cannot_be_changed(tmp_path: Path) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.name = "other"  # type: ignore[misc]
     with pytest.raises(ValidationError):
-        found.streams["users"].flatten = False
+        found.streams["users"].event_time = "at"  # type: ignore[misc]
     with pytest.raises(TypeError):
         found.streams["users"].columns["id"] = "text"  # type: ignore[index]
     with pytest.raises(TypeError):
@@ -190,10 +189,13 @@ def test_text_stays_text(tmp_path: Path, word: str) -> None:
 
 def test_anchors_and_merge_keys_work(tmp_path: Path) -> None:
     """A group can be written once and used again, and a key of one's own wins over a merged one."""
-    streams = "streams:\n  a: &a {from: s, flatten: true}\n  b: {<<: *a, event_time: at, flatten: false}\n  c: *a\n"
+    streams = (
+        "streams:\n  a: &a {from: s, max_record_bytes: 1}\n"
+        "  b: {<<: *a, event_time: at, max_record_bytes: 2}\n  c: *a\n"
+    )
     found = small(tmp_path, streams)
     assert found.streams["b"].from_ == ("s",)
-    assert (found.streams["b"].event_time, found.streams["b"].flatten) == ("at", False)
+    assert (found.streams["b"].event_time, found.streams["b"].max_record_bytes) == ("at", 2)
     assert found.streams["c"] == found.streams["a"]
 
 

@@ -113,7 +113,10 @@ def test_aliases_cannot_fill_the_memory(tmp_path: Path) -> None:
         (HEAD + "streams:\n  e: {from: files, event_time: n, columns: {n: bigint}}\n", ["which is no time"]),
         (HEAD + "streams:\n  e: {from: files, max_record_bytes: 5 apples}\n", ["`streams.e.max_record_bytes`", "16MB"]),
         (HEAD + "streams:\n  e: {from: files, max_record_bytes: 0}\n", ["`streams.e.max_record_bytes`", "greater"]),
-        (HEAD + "streams:\n  e: {from: files, flatten: perhaps}\n", ["`streams.e.flatten`", "boolean", "'perhaps'"]),
+        (
+            HEAD + "streams:\n  e: {from: files, disposition: perhaps}\n",
+            ["`streams.e.disposition`", "append", "'perhaps'"],
+        ),
         (HEAD + "streams:\n  e: text\n", ["`streams.e`", "`name: value`"]),
         (HEAD + "streams: {e: }\n", ["`streams.e`"]),
         (HEAD + "load: {batch_byte: 1}\n", ["did you mean `batch_bytes`?"]),

@@ -54,11 +54,11 @@ def test_variables_are_filled_in(tmp_path: Path, written: str, meant: str | None
 def test_numbers_and_switches_are_typed_again(tmp_path: Path) -> None:
     """A variable that holds a number, a size or a truth value serves where one is asked for."""
     text = HEAD + "destinations: {d: {type: postgres, port: '${PORT}'}}\nstreams:\n"
-    text += "  e: {from: files, flatten: '${FLAT}', max_record_bytes: '${SIZE:-1kB}'}\ntransform: '${MODELS}'\n"
+    text += "  e: {from: files, event_time: '${FLAT}', max_record_bytes: '${SIZE:-1kB}'}\ntransform: '${MODELS}'\n"
     found = project(tmp_path, text, {"PORT": "6000", "FLAT": "true", "MODELS": "false"})
     assert isinstance(found.destination, Postgres)
     assert found.destination.port == 6000
-    assert found.streams["e"].flatten is True
+    assert found.streams["e"].event_time == "true"
     assert found.streams["e"].max_record_bytes == 1000
     assert found.transform is None
 
@@ -155,18 +155,18 @@ def test_every_kind_of_setting_has_a_variable(tmp_path: Path, name: str, value: 
 def test_names_with_two_underscores_and_dashes(tmp_path: Path) -> None:
     """A name that holds the separator, or a character that no variable can, is still reached."""
     text = HEAD + "destinations: {my-db: {type: duckdb, path: w}}\nstreams: {a__b: {from: files}, a: {from: files}}\n"
-    environ = {"PENSTOCK__DESTINATIONS__MY_DB__PATH": "v.duckdb", "PENSTOCK__STREAMS__A__B__FLATTEN": "true"}
+    environ = {"PENSTOCK__DESTINATIONS__MY_DB__PATH": "v.duckdb", "PENSTOCK__STREAMS__A__B__EVENT_TIME": "at"}
     found = project(tmp_path, text, environ)
     assert found.masked()["destinations"]["my-db"]["path"] == str(tmp_path / "v.duckdb")
-    assert (found.streams["a__b"].flatten, found.streams["a"].flatten) == (True, False)
+    assert (found.streams["a__b"].event_time, found.streams["a"].event_time) == ("at", None)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("PENSTOCK__STREMS__USER_EVENTS__FLATTEN", "PENSTOCK__STREAMS__USER_EVENTS__FLATTEN?"),
-        ("PENSTOCK__STREAMS__USER_EVENT__FLATTEN", "PENSTOCK__STREAMS__USER_EVENTS__FLATTEN?"),
-        ("PENSTOCK__STREAMS__USER_EVENTS__FLATEN", "PENSTOCK__STREAMS__USER_EVENTS__FLATTEN?"),
+        ("PENSTOCK__STREMS__USER_EVENTS__VERSION", "PENSTOCK__STREAMS__USER_EVENTS__VERSION?"),
+        ("PENSTOCK__STREAMS__USER_EVENT__VERSION", "PENSTOCK__STREAMS__USER_EVENTS__VERSION?"),
+        ("PENSTOCK__STREAMS__USER_EVENTS__VERSIN", "PENSTOCK__STREAMS__USER_EVENTS__VERSION?"),
         ("PENSTOCK__NAME__X", "`name` is one value"),
         ("PENSTOCK__DESTINATIONS__LOCAL__HOST", "is no setting"),
     ],

@@ -140,5 +140,3 @@ def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json
     bad = [c for c in checks if not c.ok]
     if bad:
         raise typer.Exit(next((c.exit_code for c in bad if c.exit_code != 1), 1))
-
-

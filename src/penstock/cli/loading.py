@@ -58,9 +58,7 @@ def load(
 ) -> None:
     """Land what is new in the sources. Again lands nothing."""
     project = open_project(project_dir, target)
-    _perform(
-        project, streams or (), window_of(day, start, end), fingerprint=not no_fingerprint, quiet=quiet, json=json
-    )
+    _perform(project, streams or (), window_of(day, start, end), fingerprint=not no_fingerprint, quiet=quiet, json=json)
 
 
 def transform(
@@ -118,9 +116,7 @@ def backfill(
 ) -> None:
     """Load and model a range of days. Days that are there already stay as they are."""
     project = open_project(project_dir, target)
-    _perform(
-        project, streams or (), window_of(None, start, end), models=has_models(project), quiet=quiet, json=json
-    )
+    _perform(project, streams or (), window_of(None, start, end), models=has_models(project), quiet=quiet, json=json)
 
 
 def has_models(project: Project) -> bool:

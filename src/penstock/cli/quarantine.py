@@ -10,7 +10,9 @@ from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_proje
 from penstock.cli.printing import count, print_json, print_table
 from penstock.errors import UsageError
 
-app = typer.Typer(help="Records that could not land: look at them, land them after all, or drop them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Records that could not land: look at them, land them after all, or drop them.", no_args_is_help=True
+)
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Entries, by their id or the start of it.")]
 StreamName = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
@@ -39,7 +41,9 @@ def list_(
         print("quarantine: empty")
     else:
         columns = ("id", "stream", "reason_code", "reason", "origin", "bytes", "state")
-        print_table(columns, [(str(e.id)[:8], e.stream, e.code, e.reason, e.origin, len(e.body), e.state) for e in found])
+        print_table(
+            columns, [(str(e.id)[:8], e.stream, e.code, e.reason, e.origin, len(e.body), e.state) for e in found]
+        )
 
 
 @app.command(epilog="Example: penstock quarantine show 3f2a91c0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,7 +42,7 @@ def generate(
     path: Annotated[Path, typer.Argument(help="The file to write; .gz and .zst compress it.")],
     count: Annotated[int, typer.Option("--count", "-n", min=0, max=100_000_000, help="How many events.")] = 1_000,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same file.")] = 1,
-    duplicates: Annotated[float, typer.Option("--duplicates", min=0, max=1, help="Part of exact duplicates.")] = 0.0,
+    duplicates: Annotated[float, typer.Option("--duplicates", min=0, max=0.5, help="Part of exact duplicates.")] = 0.0,
     out_of_order: Annotated[float, typer.Option("--out-of-order", min=0, max=1, help="Part that comes late.")] = 0.0,
     start: Annotated[str, typer.Option("--start", help="The first day.")] = "2020-01-01",
     events_per_day: Annotated[int | None, typer.Option("--events-per-day", min=1, help="How many a day.")] = None,
@@ -50,7 +50,8 @@ def generate(
         bool, typer.Option("--organizations", help="Write organisations instead of events.")
     ] = False,
     format_: Annotated[
-        str | None, typer.Option("--format", help="ndjson, json or csv; by default as the name says.")
+        Literal["ndjson", "json", "csv"] | None,
+        typer.Option("--format", help="ndjson, json or csv; by default as the name says."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -108,6 +109,7 @@ def schema(
         print_table(names, rows)
 
 
-def _format_of(path: Path) -> str:
+def _format_of(path: Path) -> Literal["ndjson", "json", "csv"]:
     suffixes = [s for s in path.suffixes if s not in (".gz", ".zst")]
-    return {".json": "json", ".csv": "csv"}.get(suffixes[-1] if suffixes else "", "ndjson")
+    last = suffixes[-1] if suffixes else ""
+    return "json" if last == ".json" else "csv" if last == ".csv" else "ndjson"

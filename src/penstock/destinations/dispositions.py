@@ -19,10 +19,7 @@ def wins_sql(target: Target, schema: Schema, *, new: str, old: str, load_id: int
         return "false"
     content = f"{new}._pen_content > {old}._pen_content"
     if target.disposition == "replace":
-        return (
-            f"{new}._pen_content <> {old}._pen_content"
-            f" and ({old}._pen_load <> {load_id} or {content})"
-        )
+        return f"{new}._pen_content <> {old}._pen_content and ({old}._pen_load <> {load_id} or {content})"
     column = next((c for c in schema.columns if c.field == target.version and not c.variant), None)
     if column is None:
         return content

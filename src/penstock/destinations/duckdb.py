@@ -134,9 +134,7 @@ class DuckDBDestination:
         """The identities of the stream's table when remembering them pays: it was empty when this process
         began to land into it, or this process lands into it again."""
         last = _first(
-            self.connection.execute(
-                "select coalesce(max(seq), 0) from penstock.loads where stream = $1", [stream]
-            )
+            self.connection.execute("select coalesce(max(seq), 0) from penstock.loads where stream = $1", [stream])
         )
         assert last is not None
         seen = self._known.get(stream)
@@ -155,9 +153,7 @@ class DuckDBDestination:
             return None
         ids = KnownIds()
         if rows:
-            reader = self.connection.sql(f"select _pen_id from raw.{identifier(stream)}").to_arrow_reader(
-                500_000
-            )
+            reader = self.connection.sql(f"select _pen_id from raw.{identifier(stream)}").to_arrow_reader(500_000)
             for batch in reader:
                 ids.add(id_halves(batch.column(0))[:, 0].astype(np.uint64))
             ids.commit()
@@ -239,9 +235,7 @@ class DuckDBLanding:
         fault_point("after_stage")
         quarantined = self._quarantine(shaped)
         for entry in shaped.replayed:
-            self._connection.execute(
-                ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry]
-            )
+            self._connection.execute(ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry])
         self._positions.update({p.key: p for p in shaped.positions})
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
@@ -361,9 +355,7 @@ class DuckDBLanding:
                 self._connection.execute("insert into refreshed select _pen_id from rows_in_hand")
             wins = wins_sql(self._target, self._schema, new="n", old="r", load_id=self._load_id)
             self._connection.execute(
-                "create or replace temp table settled as select n._pen_id, coalesce("
-                + wins
-                + ", false) as wins"
+                "create or replace temp table settled as select n._pen_id, coalesce(" + wins + ", false) as wins"
                 f" from rows_in_hand n join {self._table} r on n._pen_id = r._pen_id"
             )
             self._connection.execute(
@@ -402,9 +394,9 @@ class DuckDBLanding:
     def _present(self, ids: pa.ChunkedArray) -> Any:
         """Which of ``ids`` the table holds."""
         with self._registered("asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
-            found = self._connection.sql(
-                f"select i from asked semi join {self._table} using (_pen_id)"
-            ).fetchnumpy()["i"]
+            found = self._connection.sql(f"select i from asked semi join {self._table} using (_pen_id)").fetchnumpy()[
+                "i"
+            ]
         present = np.zeros(len(ids), dtype=bool)
         present[found] = True
         return present

@@ -1,8 +1,8 @@
 """PostgreSQL 13 and later.
 
 A landing is one transaction on one ADBC connection: it takes the stream's advisory lock, asks which identities
-are there, and copies only the other rows, sorted by identity, straight into the table. Sorted rows fill the primary key's
-index in order, and rows that are there already are never sent.
+are there, and copies only the other rows, sorted by identity, straight into the table. Sorted rows fill the
+primary key's index in order, and rows that are there already are never sent.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class PostgresDestination:
 
     def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
         """Position key → state."""
-        return dict(self.query(ledger_sql("positions"), [stream, source]).rows)
+        rows = self.query(ledger_sql("positions"), [stream, source]).rows
+        return {row[0]: row[1] for row in rows}
 
     def land(self, target: Target) -> PostgresLanding:
         """Open a transaction that lands into ``target``'s stream; waits for others that land into it."""
@@ -204,9 +205,7 @@ class PostgresLanding:
             self._execute("set local enable_mergejoin = off")
             self._lock(f"penstock stream {target.stream}")
             self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
-            last = self._one(
-                "select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream
-            )
+            last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
             empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
         self._known = destination.known(target.stream, last, empty=empty)
 
@@ -317,7 +316,7 @@ class PostgresLanding:
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""
-        return self._one("select (to_regclass($1) is not null)::text", self._table) == "true"
+        return bool(self._one("select (to_regclass($1) is not null)::text", self._table) == "true")
 
     def _create(self, schema: Schema) -> None:
         columns = [f"{identifier(c.name)} {_type(c)}" for c in schema.columns]
@@ -347,7 +346,7 @@ class PostgresLanding:
         self._ingest(self._target.stream, stamped, schema="raw")
         if self._known is not None:
             self._known.add(high)
-        return rows.num_rows
+        return int(rows.num_rows)
 
     def _unknown(self, rows: pa.Table, high: Any) -> tuple[pa.Table, Any]:
         """The rows whose identity the table does not hold."""

@@ -194,7 +194,7 @@ def _plain(text: str) -> str:
     minus = "-" if sign else ""
     if not stripped:
         return "0"
-    if 0 <= exponent and len(stripped) + exponent <= 400:
+    if exponent >= 0 and len(stripped) + exponent <= 400:
         return minus + stripped + "0" * exponent
     if exponent < 0 and -exponent <= 400:
         padded = stripped.rjust(-exponent + 1, "0")

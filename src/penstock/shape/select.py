@@ -33,9 +33,7 @@ def asked_fields(schema: Schema, rules: Rules) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*schema.fields, *needed)))
 
 
-def rows_sql(
-    schema: Schema, rules: Rules, *, marks: bool, unknown: bool, untyped: bool, window: Window | None
-) -> str:
+def rows_sql(schema: Schema, rules: Rules, *, marks: bool, unknown: bool, untyped: bool, window: Window | None) -> str:
     """The whole statement.
 
     Args:
@@ -62,10 +60,10 @@ def rows_sql(
         paths=paths_sql(fields),
         keys="json_keys(body)" if unknown else "null::varchar[]",
         texts=_texts(len(fields), marks=marks),
-        values="".join(f"{_value(c, schema, place, untyped, marks)} as {identifier(c.name)},\n    " for c in schema.columns),
-        present="".join(
-            f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned
+        values="".join(
+            f"{_value(c, schema, place, untyped, marks)} as {identifier(c.name)},\n    " for c in schema.columns
         ),
+        present="".join(f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned),
         event_time=_event_time(place.get(rules.event_time or "")),
         unknown=_unknown(columned, place) if unknown else "null::varchar[]",
         missing=_missing([place[f] for f in rules.identity]),
@@ -133,8 +131,7 @@ def _unknown(columned: Sequence[str], place: dict[str, int]) -> str:
     present = " + ".join(f"({_y(place[f])} is not null)::int" for f in columned) or "0"
     known = "[" + ", ".join(literal(f) for f in columned) + "]::varchar[]"
     unknown = (
-        f"list_filter(_pen_k, lambda x: not list_contains({known}, x)"
-        f" and json_type(_pen_body, {_POINTER}) <> 'NULL')"
+        f"list_filter(_pen_k, lambda x: not list_contains({known}, x) and json_type(_pen_body, {_POINTER}) <> 'NULL')"
     )
     return f"case when len(_pen_k) > {present} and len({unknown}) > 0 then {unknown} end"
 
@@ -169,7 +166,4 @@ def _window(window: Window | None) -> str:
     if window is None:
         return "true"
     start, end = literal(window.start.isoformat()), literal(window.end.isoformat())
-    return (
-        "_pen_event_time is null or"
-        f" (_pen_event_time >= {start}::timestamp and _pen_event_time < {end}::timestamp)"
-    )
+    return f"_pen_event_time is null or (_pen_event_time >= {start}::timestamp and _pen_event_time < {end}::timestamp)"

@@ -72,6 +72,8 @@ class Shaper:
 
     def __init__(self, rules: Rules, *, threads: int = 2, memory_limit: str = "1GB") -> None:
         self.rules = rules
+        self._has_unknown = self._has_marks = False
+        self._refused: set[int] = set()
         self._connection = duckdb.connect(
             ":memory:",
             config={
@@ -141,7 +143,7 @@ class Shaper:
 
         Returns what is no such object, and the bytes of those that took the careful lane by their order.
         """
-        self._refused: set[int] = set()
+        self._refused = set()
         texts, unreadable = _utf8(batch.bodies)
         lines = _chunked(texts)
         suspects = {*self._suspects(lines, schema), *unreadable}
@@ -158,7 +160,12 @@ class Shaper:
                 else:
                     self._refused.add(n)
                     rejects.append(
-                        Reject(body=record.original.strip(b" \t\r\n"), code=record.code, reason=record.reason, origin=batch.origin(n))
+                        Reject(
+                            body=record.original.strip(b" \t\r\n"),
+                            code=record.code,
+                            reason=record.reason,
+                            origin=batch.origin(n),
+                        )
                     )
         if suspects:
             plain = np.ones(len(texts), dtype=bool)
@@ -185,7 +192,8 @@ class Shaper:
         ).fetchnumpy()
         self._connection.unregister("lines")
         self._has_unknown = not result["suspect"].all()
-        return (result["o"][result["suspect"]] // SUB_RECORDS).tolist()
+        places: list[int] = (result["o"][result["suspect"]] // SUB_RECORDS).tolist()
+        return places
 
     def _new_columns(self, batch: Batch, schema: Schema) -> list[Column]:
         """Columns for the fields that have none yet and hold a value in the batch."""
@@ -206,9 +214,7 @@ class Shaper:
             kinds |= self._kinds(unseen, "records")
         order = self._first_seen([f for f in fields if f in kinds])[: MAX_COLUMNS - len(schema.columns)]
         names = name_columns(order, (c.name for c in schema.columns))
-        return [
-            Column(field=f, name=names[f], type=infer_type(kinds[f], untyped=batch.untyped)) for f in order
-        ]
+        return [Column(field=f, name=names[f], type=infer_type(kinds[f], untyped=batch.untyped)) for f in order]
 
     def _settle(
         self, batch: Batch, schema: Schema, new: list[Column], window: Window | None
@@ -276,7 +282,9 @@ class Shaper:
         return added
 
     def _rows(self, batch: Batch, schema: Schema, window: Window | None) -> pa.Table:
-        sql = rows_sql(schema, self.rules, marks=self._has_marks, unknown=self._has_unknown, untyped=batch.untyped, window=window)
+        sql = rows_sql(
+            schema, self.rules, marks=self._has_marks, unknown=self._has_unknown, untyped=batch.untyped, window=window
+        )
         return self._connection.sql(sql).to_arrow_table()
 
     def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table) -> None:

@@ -34,8 +34,6 @@ _INTEGERS = "('BIGINT','UBIGINT')"
 _EXACT_IN_DOUBLE = 2**53
 
 
-
-
 def decimal_parts(type_: str) -> tuple[int, int] | None:
     """Precision and scale of ``decimal(p,s)``; None for another type."""
     match = _DECIMAL.fullmatch(type_)

@@ -56,11 +56,9 @@ class _Gathering:
     untyped: bool = False
 
     def add(self, place: str, cut: Cut) -> None:
-        starts = np.concatenate(([0], np.flatnonzero(np.diff(cut.numbers) != 1) + 1)) if len(cut.numbers) else []
-        for start in starts:
-            self.segments.append(
-                Segment(start=self.rows + int(start), place=place, number=int(cut.numbers[start]))
-            )
+        breaks = np.flatnonzero(np.diff(cut.numbers) != 1) + 1
+        for start in (0, *breaks) if len(cut.numbers) else ():
+            self.segments.append(Segment(start=self.rows + int(start), place=place, number=int(cut.numbers[start])))
         self.bodies.append(cut.bodies)
         self.rows += len(cut.bodies)
         self.bytes += cut.consumed
@@ -252,9 +250,7 @@ class FilesSource:
             else:
                 yield from self._split(plan, stream, ValueSplitter(), hashlib.sha256(), 0, stat, gathering)
 
-    def _resumed(
-        self, plan: FilePlan, stream: Any, known: Mapping[str, State]
-    ) -> tuple[Any, LineSplitter | None, int]:
+    def _resumed(self, plan: FilePlan, stream: Any, known: Mapping[str, State]) -> tuple[Any, LineSplitter | None, int]:
         """Skip what was read, if it is still what it was. Without a splitter, start over."""
         digest = hashlib.sha256()
         if plan.action != "resume":
@@ -282,11 +278,11 @@ class FilesSource:
         by_line = isinstance(splitter, LineSplitter)
         key = plan.place + self._scope
         chunk_bytes = min(self._batch_bytes, 1 << 24)
-        lines = splitter.lines if by_line else 0
+        lines = splitter.lines if isinstance(splitter, LineSplitter) else 0
         while chunk := stream.read(chunk_bytes):
             before = splitter.rest
             cut = splitter.cut(chunk)
-            if by_line:
+            if isinstance(splitter, LineSplitter):
                 taken = len(before) + len(chunk) - len(splitter.rest)
                 if taken:
                     digest.update(before)
@@ -325,9 +321,7 @@ class FilesSource:
                 fix="check the file, or set format: on the source",
             )
 
-    def _read_table(
-        self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: _Gathering
-    ) -> Iterator[None]:
+    def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: _Gathering) -> Iterator[None]:
         """CSV and Parquet: their position is the whole file."""
         if kind.format == "parquet":
             try:

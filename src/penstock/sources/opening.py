@@ -52,11 +52,11 @@ def kind_of(path: Path, place: str, format_: str, compression: str) -> Kind:
     if suffixes and suffixes[-1] in _COMPRESSED:
         squeezed = _COMPRESSED[suffixes.pop()]
     if compression != "auto":
-        squeezed = cast(Compression, compression)
+        squeezed = cast("Compression", compression)
     last = suffixes[-1] if suffixes else ""
     delimiter = "\t" if last == ".tsv" else None
     if format_ != "auto":
-        return Kind(cast(Format, format_), squeezed, delimiter)
+        return Kind(cast("Format", format_), squeezed, delimiter)
     known = _SUFFIXES.get(last)
     if known is None or known == "json":
         known = _sniff(path, place, squeezed, json_by_name=known == "json")
@@ -95,13 +95,13 @@ def opened(path: Path, place: str, compression: Compression) -> Iterator[BinaryI
     try:
         with path.open("rb", buffering=0) as raw:
             if compression == "gzip":
-                stream = cast(BinaryIO, gzip.GzipFile(fileobj=cast(BinaryIO, raw)))
+                stream = cast("BinaryIO", gzip.GzipFile(fileobj=cast("BinaryIO", raw)))
             elif compression == "zstd":
                 reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-                stream = cast(BinaryIO, reader)
+                stream = cast("BinaryIO", reader)
             else:
-                stream = cast(BinaryIO, raw)
-            yield cast(BinaryIO, _WithoutBom(stream, place))
+                stream = cast("BinaryIO", raw)
+            yield cast("BinaryIO", _WithoutBom(stream, place))
     except FileNotFoundError:
         raise SourceError("the file is gone", where=place, fix="run again; it may have been replaced") from None
     except PermissionError:

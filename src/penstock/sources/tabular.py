@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import duckdb
 import numpy as np
@@ -33,9 +33,7 @@ class CsvDialect:
     null_values: tuple[str, ...] = ("",)
 
 
-def csv_rows(
-    stream: BinaryIO, place: str, dialect: CsvDialect, block_bytes: int
-) -> Iterator[tuple[Cut, list[Reject]]]:
+def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) -> Iterator[tuple[Cut, list[Reject]]]:
     """Rows of a CSV file as objects whose values are texts or null; rows of another width are rejects.
 
     Raises:
@@ -123,7 +121,7 @@ def parquet_rows(stream: Any, skip: int = 0) -> Iterator[Cut]:
     connection.close()
 
 
-def _header(stream: BinaryIO, place: str, dialect: CsvDialect) -> tuple[bytes, list[str]]:
+def _header(stream: Stream, place: str, dialect: CsvDialect) -> tuple[bytes, list[str]]:
     """Column names, and the bytes already read that belong to the rows."""
     head = b""
     while True:
@@ -144,12 +142,20 @@ def _header(stream: BinaryIO, place: str, dialect: CsvDialect) -> tuple[bytes, l
     return b"", names
 
 
+class Stream(Protocol):
+    """What reading a CSV file needs of it."""
+
+    def read(self, size: int = -1) -> bytes: ...
+
+    def readline(self) -> bytes: ...
+
+
 class _Joined:
     """Bytes already read, then the stream they came from."""
 
     closed = False
 
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+    def __init__(self, head: bytes, stream: Stream) -> None:
         self._head = head
         self._stream = stream
 

@@ -68,7 +68,7 @@ class PrivatePostgres:
         }
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
-        os.chmod(self._folder, 0o755)
+        self._folder.chmod(0o755)
         if self._account:
             shutil.chown(self._folder, self._account, self._account_group())
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N")
@@ -142,7 +142,11 @@ class PrivatePostgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [self._binaries / program, *arguments], capture_output=True, check=False, cwd=self._folder, **self._as_account()
+            [self._binaries / program, *arguments],
+            capture_output=True,
+            check=False,
+            cwd=self._folder,
+            **self._as_account(),
         )
         if done.returncode:
             raise PenstockError(f"{program} failed", where=done.stderr.decode(errors="replace")[-2000:])

@@ -42,8 +42,8 @@ class Transformer:
     def run(self, *, full_refresh: bool = False) -> Built:
         """Build what the loads since the last good run touch: all models that depend on a stream that landed rows.
 
-        One upper ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile. Nothing new
-        and nothing changed means dbt is not even started.
+        One upper ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile.
+        Nothing new and nothing changed means dbt is not even started.
 
         Raises:
             ContractError: a data test failed.

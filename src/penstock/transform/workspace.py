@@ -17,7 +17,7 @@ from penstock.errors import UsageError
 if TYPE_CHECKING:
     from penstock.project import DuckDB, Postgres, Project
 
-SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"
+SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variable, not its value
 """dbt masks variables of this prefix in its logs."""
 
 FOLDER = ".penstock"
