@@ -28,7 +28,7 @@ def postgres_output(url: str) -> dict[str, Any]:
     return {
         "type": "postgres",
         "host": parts.get("host", "localhost"),
-        "port": int(parts.get("port", 5432)),
+        "port": int(parts.get("port") or 5432),
         "user": parts.get("user", "postgres"),
         "password": parts.get("password", "-"),
         "dbname": DATABASE,
@@ -38,7 +38,7 @@ def postgres_output(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Warehouse]]:
+def opened(postgres_server: str) -> Iterator[dict[tuple[str, str], Warehouse]]:
     """The warehouses open so far, by engine and project; the database is dropped at the end."""
     found: dict[tuple[str, str], Warehouse] = {}
     yield found
@@ -47,24 +47,15 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str,
     from dbt.adapters.factory import reset_adapters
 
     reset_adapters()
-    servers = {key[0]: each.output for key, each in found.items() if each.engine == "postgres"}
-    for output in servers.values():
-        with psycopg.connect(
-            host=output["host"],
-            port=output["port"],
-            user=output["user"],
-            password=output["password"],
-            dbname="postgres",
-            autocommit=True,
-        ) as connection:
-            connection.execute(f"drop database if exists {DATABASE} with (force)")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"drop database if exists {DATABASE} with (force)")
 
 
 @pytest.fixture
 def open_warehouse(
     opened: dict[tuple[str, str], Warehouse],
     tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
+    postgres_server: str,
 ) -> Open:
     """Open an empty warehouse of a kind under a project, ``example`` or ``probe``."""
 
@@ -74,7 +65,7 @@ def open_warehouse(
             if engine == "duckdb":
                 output = {"type": "duckdb", "path": str(folder / "warehouse.duckdb"), "schema": "main", "threads": 1}
             else:
-                output = postgres_output(request.getfixturevalue("postgres_url"))
+                output = postgres_output(postgres_server)
             opened[engine, project] = Warehouse(folder / "project", output, EXAMPLE if project == "example" else PROBE)
         warehouse = opened[engine, project]
         warehouse.reset()

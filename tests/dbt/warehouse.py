@@ -99,11 +99,8 @@ class Warehouse:
     def connected(self) -> Iterator[Any]:
         """A connection that commits at the end."""
         if self.engine == "duckdb":
-            connection = duckdb.connect(self.output["path"])
-            try:
-                yield connection
-            finally:
-                connection.close()
+            with duckdb.connect(self.output["path"]) as embedded:
+                yield embedded
         else:
             with psycopg.connect(
                 host=self.output["host"],

@@ -1,7 +1,7 @@
 {{ config(materialized='table') }}
 {#- Two sequence columns: the first gives the times, the second decides within one; a null key part never matters. -#}
 with events as (
-  select 'a' as tenant, 1 as number, 10 as at, 2 as place, 'second' as state, false as gone
+  select 'a' as tenant, 1 as number, 10 as moment, 2 as place, 'second' as state, false as gone
   union all select 'a', 1, 10, 1, 'first', false
   union all select 'a', 1, 10, null, 'before', false
   union all select 'a', 1, 20, 1, 'second', true
@@ -13,6 +13,6 @@ with events as (
 
 {{ '' }}select * from (
   {{ penstock.history(
-    'events', key=['tenant', 'number'], sequence=['at', 'place'], tracked=['state'], delete_when='gone'
+    'events', key=['tenant', 'number'], sequence=['moment', 'place'], tracked=['state'], delete_when='gone'
   ) }}
 ) as versions
