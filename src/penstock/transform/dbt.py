@@ -82,7 +82,7 @@ class Dbt:
             from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         except ImportError:
             return
-        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+        DuckDBConnectionManager.close_all_connections()
 
     def _parsed(self) -> Any:
         if self._manifest is None:

@@ -1,0 +1,69 @@
+"""The README's commands run, and so does the built wheel in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
+
+
+def readme_commands() -> list[str]:
+    """The lines of README's shell blocks, in order, without the ``make`` targets that run this test."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line for block in _BLOCK.findall(text) for line in block.strip().splitlines()]
+    return [line for line in lines if not re.match(r"(make|git clone|cd penstock|#)", line)]
+
+
+def test_readme_commands(tmp_path: Path) -> None:
+    """One after the other in an empty folder, as a new user would."""
+    commands = readme_commands()
+    assert any(c.startswith("penstock init") for c in commands)
+    folder = Path(sys.executable).parent
+    script = "set -euo pipefail\n" + "\n".join(c for c in commands if "pip install" not in c)
+    environ = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "landed" in done.stdout
+
+
+def test_built_wheel(tmp_path: Path) -> None:
+    """The wheel alone, with the locked requirements: init, run, and again nothing."""
+    given = os.environ.get("PENSTOCK_TEST_WHEEL")
+    wheel = Path(given) if given else _build(tmp_path)
+    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+    python = tmp_path / "venv" / "bin" / "python"
+    _run(uv, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv"))
+    install = (uv, "pip", "install", "--quiet", "--python", str(python))
+    _run(*install, "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt"))
+    _run(*install, "--no-deps", str(wheel))
+    penstock = str(python.parent / "penstock")
+    _run(penstock, "init", "shop", "--template", "user_events", cwd=tmp_path)
+    first = _run(penstock, "run", cwd=tmp_path / "shop")
+    assert "1 duplicate" in first and "models built" in first
+    assert "0 rows rebuilt" in _run(penstock, "run", cwd=tmp_path / "shop")
+    assert "organization" in _run(
+        penstock, "query", "select * from reports.user_events_daily order by 1", cwd=tmp_path / "shop"
+    )
+
+
+def _build(folder: Path) -> Path:
+    _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), str(ROOT))
+    return next((folder / "dist").glob("*.whl"))
+
+
+def _run(*command: str, cwd: Path | None = None) -> str:
+    environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=280, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
