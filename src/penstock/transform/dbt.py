@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,22 @@ class Dbt:
         return {
             s.identifier: f"source:{s.source_name}.{s.name}" for s in manifest.sources.values() if s.schema == "raw"
         }
+
+    def models_apart_from(self, tables: Collection[str]) -> list[str]:
+        """``schema.name`` of the models that read none of these raw tables, not even through others."""
+        manifest = self._parsed()
+        reading: dict[str, bool] = {
+            id_: s.schema == "raw" and s.identifier in tables for id_, s in manifest.sources.items()
+        }
+
+        def reads(id_: str) -> bool:
+            if id_ not in reading:
+                node = manifest.nodes.get(id_)
+                reading[id_] = node is not None and any(reads(parent) for parent in node.depends_on_nodes)
+            return reading[id_]
+
+        models = (n for n in manifest.nodes.values() if n.resource_type == "model")
+        return [f"{n.schema}.{n.alias}" for n in models if not reads(n.unique_id)]
 
     def build(
         self,

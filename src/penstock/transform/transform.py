@@ -74,6 +74,7 @@ class Transformer:
             ).rows
             sources = dbt.sources()
             select = [f"{sources[s]}+" for (s,) in streams if s in sources]
+            self._advance(dbt.models_apart_from({s for (s,) in streams}), seen, upper)
             if not select:
                 built.reason = "no model reads what has landed"
         run_id = self._begin(upper)
@@ -101,6 +102,14 @@ class Transformer:
             self._dbt = Dbt(prepare_workspace(self._session.project))
             self._fingerprint = fingerprint
         return self._dbt
+
+    def _advance(self, models: Sequence[str], seen: int, upper: int) -> None:
+        """Move the watermarks of models that have nothing to take in: what reads them goes no further than they."""
+        for model in models:
+            self._session.destination.query(
+                "update penstock.watermarks set seq = $1 where model = $2 and seq >= $3 and seq < $1",
+                [upper, model, seen],
+            )
 
     def _begin(self, upper: int) -> int:
         destination = self._session.destination
