@@ -1,6 +1,6 @@
 {{ config(
-  unique_key=['user_id', 'valid_from'],
-  indexes=penstock.indexes(['user_key'], [['user_id', 'valid_from'], ['organization_name'], ['organization_key']]),
+  unique_key=['durable_user_key', 'valid_from'],
+  indexes=penstock.indexes(['user_key'], [['durable_user_key', 'valid_from'], ['organization_name'], ['organization_key']]),
 ) }}
 {% set window = penstock.window() %}
 {{ penstock.takes_in(window) }}
@@ -18,12 +18,14 @@ with landed_organizations as (
 
 {#- An organisation touches the users under its name, and those who were joined to it under a former one. #}
 touched as (
-  {{ penstock.touched(arrived_events, {'user_id': 'user_id'}, 'user_events', window) }}
+  {{ penstock.touched(
+    arrived_events, {'durable_user_key': penstock.hash_key(['user_id'])}, 'user_events', window
+  ) }}
   union
-  select user_id from {{ this }}
+  select durable_user_key from {{ this }}
   where organization_name in (select organization_name from landed_organizations)
   union
-  select user_id from {{ this }}
+  select durable_user_key from {{ this }}
   where organization_key in (select organization_key from landed_organizations)
 ),
 {%- else -%}
@@ -45,12 +47,13 @@ organizations as (
 ),
 
 dim_user as (
-  {{ penstock.only(ref('dim_user'), 'user_id', 'touched') }}
+  {{ penstock.only(ref('dim_user'), 'durable_user_key', 'touched') }}
 ),
 
 users as (
   select
     dim_user.user_key,
+    dim_user.durable_user_key,
     dim_user.user_id,
     dim_user.username,
     dim_user.user_email,
@@ -66,4 +69,4 @@ users as (
   left join organizations on organizations.organization_name = dim_user.organization_name
 )
 
-{{ penstock.scoped('users', 'touched', 'user_id') }}
+{{ penstock.scoped('users', 'touched', 'durable_user_key') }}

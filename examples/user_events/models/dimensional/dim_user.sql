@@ -1,12 +1,17 @@
 {{ config(
-  unique_key=['user_id', 'valid_from'],
-  indexes=penstock.indexes(['user_key'], [['user_id', 'valid_from'], ['valid_from_date'], ['valid_to_date']]),
+  unique_key=['durable_user_key', 'valid_from'],
+  indexes=penstock.indexes(['user_key'], [['durable_user_key', 'valid_from'], ['valid_from_date'], ['valid_to_date']]),
 ) }}
 {% set window = penstock.window() %}
 {{ penstock.takes_in(window) }}
 
 with touched as (
-  {{ penstock.touched(ref('stg_user_events'), {'user_id': 'user_id'}, 'user_events', window) }}
+  {{ penstock.touched(
+    ref('stg_user_events'),
+    {'user_id': 'user_id', 'durable_user_key': penstock.hash_key(['user_id'])},
+    'user_events',
+    window,
+  ) }}
 ),
 
 snapshot as (
@@ -23,6 +28,7 @@ versions as (
 described as (
   select
     {{ penstock.hash_key(['user_id', 'valid_from']) }} as user_key,
+    {{ penstock.hash_key(['user_id']) }} as durable_user_key,
     user_id,
     username,
     user_email,
@@ -39,4 +45,4 @@ described as (
   from versions
 )
 
-{{ penstock.scoped('described', 'touched', 'user_id') }}
+{{ penstock.scoped('described', 'touched', 'durable_user_key') }}

@@ -10,7 +10,10 @@
 {% if is_incremental() -%}
 with landed as (
   {{ penstock.touched(
-    arrived, {'user_id': 'user_id', 'received_at': 'received_at'}, 'user_events', window
+    arrived,
+    {'durable_user_key': penstock.hash_key(['user_id']), 'received_at': 'received_at'},
+    'user_events',
+    window,
   ) }}
     and user_id is not null
     and received_at is not null
@@ -24,7 +27,7 @@ touched as (
   select cast((
     select min(events.received_at)
     from {{ events }} as events
-    where events.user_id = landed.user_id and events.received_at > landed.received_at
+    where events.durable_user_key = landed.durable_user_key and events.received_at > landed.received_at
   ) as date) as event_date
   from landed
 ),

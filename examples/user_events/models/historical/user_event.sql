@@ -1,6 +1,6 @@
 {{ config(
   unique_key=['user_event_id'],
-  indexes=penstock.indexes(['user_event_id'], [['user_id', 'received_at'], ['event_date']]),
+  indexes=penstock.indexes(['user_event_id'], [['durable_user_key', 'received_at'], ['event_date']]),
 ) }}
 {% set window = penstock.window() %}
 {{ penstock.takes_in(window) }}
@@ -11,6 +11,7 @@
 with arrived as (
   select
     {{ penstock.hash_key(status) }} as user_event_id,
+    {{ penstock.hash_key(['user_id']) }} as durable_user_key,
     {{ status | join(', ') }},
     event_date,
     count(*) as records
@@ -24,6 +25,7 @@ with arrived as (
 counted as (
   select
     arrived.user_event_id,
+    arrived.durable_user_key,
     {%- for column in status %}
     arrived.{{ column }},
     {%- endfor %}

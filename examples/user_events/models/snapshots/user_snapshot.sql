@@ -6,11 +6,16 @@
 {{ penstock.takes_in(window) }}
 
 with touched as (
-  {{ penstock.touched(ref('stg_user_events'), {'user_id': 'user_id'}, 'user_events', window) }}
+  {{ penstock.touched(
+    ref('stg_user_events'),
+    {'user_id': 'user_id', 'durable_user_key': penstock.hash_key(['user_id'])},
+    'user_events',
+    window,
+  ) }}
 ),
 
 events as (
-  {{ penstock.only(ref('user_event'), 'user_id', 'touched') }}
+  {{ penstock.only(ref('user_event'), 'durable_user_key', 'touched') }}
 ),
 
 versions as (
