@@ -50,7 +50,7 @@
       arguments.target_relation, arguments.temp_relation, keys[0], columns, same
     )) -}}
   {%- else -%}
-    {{- return('select 1') -}}
+    {{- return('select 1 where false') -}}
   {%- endif -%}
 {%- endmacro %}
 
