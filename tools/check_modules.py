@@ -108,7 +108,11 @@ def _imports(path: Path) -> list[tuple[str, int]]:
         names: list[str] = []
         if id(node) in typed or not isinstance(node, ast.ImportFrom | ast.Import):
             continue
-        if isinstance(node, ast.ImportFrom) and node.module:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            package = ["penstock", *path.relative_to(SOURCE).parts[:-1]]
+            base = ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
+            names = [f"{base}.{a.name}" for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{a.name}" if node.module == "penstock" else node.module for a in node.names]
         elif isinstance(node, ast.Import):
             names = [a.name for a in node.names]

@@ -1,0 +1,82 @@
+"""The checks of ``make check`` that are our own: each finds what it is for, and leaves the rest alone."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools import check_modules
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty tree in place of the project."""
+    source = tmp_path / "src" / "penstock"
+    source.mkdir(parents=True)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "benchmarks").mkdir()
+    monkeypatch.setattr(check_modules, "ROOT", tmp_path)
+    monkeypatch.setattr(check_modules, "SOURCE", source)
+    return tmp_path
+
+
+def test_sizes(tree: Path) -> None:
+    """600 lines are a module, 601 are two; tests may have 800."""
+    (tree / "src" / "penstock" / "full.py").write_text("pass\n" * 600)
+    (tree / "src" / "penstock" / "over.py").write_text("pass\n" * 601)
+    (tree / "tests" / "test_long.py").write_text("pass\n" * 800)
+    (tree / "tests" / "test_longer.py").write_text("pass\n" * 801)
+    found = check_modules.sizes()
+    assert [line.split(":")[0] for line in found] == ["src/penstock/over.py", "tests/test_longer.py"]
+
+
+def test_directions(tree: Path) -> None:
+    """A source may not know the command line, in whichever way it is imported; types may be named."""
+    (tree / "src" / "penstock" / "sources.py").write_text(
+        "import penstock.cli.app\n"
+        "from penstock import run\n"
+        "from penstock.errors import PenstockError\n"
+        "def late():\n"
+        "    from penstock.session import Session\n"
+        "if TYPE_CHECKING:\n"
+        "    from penstock.cli import main\n"
+    )
+    found = check_modules.directions()
+    assert [line.split(":")[1] for line in found] == ["1", "2", "5"]
+    assert all("sources imports" in line and "above" in line for line in found)
+
+
+def test_relative_imports_have_a_direction_too(tree: Path) -> None:
+    """``from ..cli import`` goes up as much as ``from penstock.cli import``."""
+    (tree / "src" / "penstock" / "sources").mkdir()
+    (tree / "src" / "penstock" / "sources" / "files.py").write_text(
+        "from ..cli import app\n"
+        "from .. import session\n"
+        "from .splitters import lines\n"
+        "from ..errors import SourceError\n"
+    )
+    assert [line.split(":")[1] for line in check_modules.directions()] == ["1", "2"]
+
+
+def test_a_new_part_needs_a_layer(tree: Path) -> None:
+    """A module nobody placed is a finding, not a hole."""
+    (tree / "src" / "penstock" / "helpers.py").write_text("")
+    assert check_modules.directions() == ["src/penstock/helpers.py: helpers has no layer in tools/check_modules.py"]
+
+
+def test_residue(tree: Path) -> None:
+    """Addresses of the machine it was written on are found in tracked files, and only there."""
+    somewhere = "/ho" + "me/somebody/project"
+    (tree / "tracked.txt").write_text(f"fine\nsee {somewhere}\n")
+    (tree / "untracked.txt").write_text(somewhere)
+    for command in (["init", "--quiet"], ["add", "tracked.txt"]):
+        subprocess.run(["git", *command], cwd=tree, check=True)
+    found = check_modules.residue()
+    assert len(found) == 1 and found[0].startswith("tracked.txt:2:")
+
+
+def test_start_up_is_light() -> None:
+    """Neither dbt nor a database is loaded to print help."""
+    assert check_modules.start_up() == []
