@@ -1,0 +1,163 @@
+"""Runs a child process and measures it whole: wall time from its start to its end, and its peak memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ChildFailed(Exception):
+    """A child ended badly, or not in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What a child took.
+
+    ``peak_bytes`` is the largest resident set of the child or of any one descendant it waited for, not their sum.
+    """
+
+    seconds: float
+    peak_bytes: int
+    output: str
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    timeout_seconds: float,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Ran:
+    """Run a command to its end.
+
+    This process has to stay small: Linux counts what the parent holds at the start of a child as the child's own.
+
+    Raises:
+        ChildFailed: it ended with another code than 0, or was killed, with all it had started, at the time limit.
+    """
+    with tempfile.TemporaryFile() as said:
+        started = time.perf_counter()
+        child = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            cwd=directory or ROOT,
+            start_new_session=True,
+        )
+        try:
+            in_time = _ends_within(child.pid, timeout_seconds)
+        except BaseException:
+            _kill(child)
+            child.wait()
+            raise
+        if not in_time:
+            _kill(child)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - started
+        child.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        output = said.read().decode(errors="replace")
+    name = " ".join(str(part) for part in command)[:200]
+    if not in_time:
+        raise ChildFailed(f"not done after {timeout_seconds:.0f} s: {name}\n{output[-2000:]}")
+    if child.returncode:
+        raise ChildFailed(f"exit code {child.returncode}: {name}\n{output[-2000:]}")
+    return Ran(seconds=seconds, peak_bytes=usage.ru_maxrss * 1024, output=output)
+
+
+class Worker:
+    """A child that stays, takes one JSON object a line on its standard input and answers each with one."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        timeout_seconds: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._errors = tempfile.TemporaryFile()
+        self._child = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, **(environment or {})},
+            cwd=ROOT,
+            start_new_session=True,
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send one request and return its answer.
+
+        Raises:
+            ChildFailed: the worker ended, or did not answer in time.
+        """
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        try:
+            self._child.stdin.write(json.dumps(request).encode() + b"\n")
+            self._child.stdin.flush()
+        except OSError:
+            raise ChildFailed(f"the worker ended: {self._said()}") from None
+        ready, _, _ = select.select([self._child.stdout], [], [], self._timeout_seconds)
+        line = self._child.stdout.readline() if ready else b""
+        if not line:
+            raise ChildFailed(f"no answer to {request} within {self._timeout_seconds:.0f} s: {self._said()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Have it end; kill it when it does not."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        try:
+            self._child.stdin.close()
+            self._child.wait(30)
+        except (OSError, subprocess.TimeoutExpired):
+            _kill(self._child)
+            self._child.wait()
+        self._child.stdout.close()
+        self._errors.close()
+
+    def _said(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")[-2000:]
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _ends_within(pid: int, seconds: float) -> bool:
+    handle = os.pidfd_open(pid)
+    try:
+        return bool(select.select([handle], [], [], seconds)[0])
+    finally:
+        os.close(handle)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

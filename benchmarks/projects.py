@@ -1,0 +1,72 @@
+"""Penstock projects of the benchmark's own, and the command lines that load them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.process import ROOT
+from benchmarks.warehouses import Warehouse
+
+EXAMPLE = ROOT / "examples" / "user_events"
+_NOT_MODELS = ("data", "warehouse.duckdb*", ".penstock", "target", "logs", "dbt_packages", ".env", "penstock.yml")
+
+_EVENTS = """\
+  user_events:
+    from: event_files
+    event_time: received_at
+    identity: content
+    columns:
+      id: text
+      event_type: text
+      username: text
+      user_email: text
+      user_type: text
+      organization_name: text
+      plan_name: text
+      received_at: timestamp
+"""
+_ORGANIZATIONS = """\
+  organizations:
+    from: organization_files
+    identity: [organization_key]
+    disposition: merge
+    version: created_at
+    columns:
+      organization_key: text
+      organization_name: text
+      created_at: timestamp
+"""
+
+
+def write_project(
+    folder: Path, warehouse: Warehouse, events: Sequence[Path], *, organizations: Path | None = None
+) -> Path:
+    """A project that loads ``events``; with organisations, it has the example's models too. Returns its folder."""
+    if organizations is not None:
+        shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(*_NOT_MODELS), dirs_exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "name: bench",
+        "target: here",
+        f"destinations: {{here: {warehouse.settings}}}",
+        "sources:",
+        f"  event_files: {{type: files, path: [{', '.join(map(str, events))}]}}",
+    ]
+    if organizations is not None:
+        lines.append(f"  organization_files: {{type: files, path: {organizations}}}")
+    text = "\n".join(lines) + "\nstreams:\n" + _EVENTS + (_ORGANIZATIONS if organizations is not None else "")
+    (folder / "penstock.yml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def load_command(folder: Path, *more: str) -> list[str]:
+    """A whole ``penstock load``."""
+    return [sys.executable, "-m", "penstock", "load", "--project-dir", str(folder), "--quiet", *more]
+
+
+def worker_command(folder: Path) -> list[str]:
+    """A project at work in one process; see :mod:`benchmarks.worker`."""
+    return [sys.executable, "-m", "benchmarks.worker", str(folder)]
