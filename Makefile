@@ -56,12 +56,11 @@ clean: ## Delete the environment, caches and what the example made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(EXAMPLE)/.penstock $(EXAMPLE)/warehouse.duckdb*
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "penstock needs Python 3.11 or later: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
-	@if command -v uv >/dev/null; then uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV); \
-	else "$(PYTHON)" -m venv $(VENV); $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; fi
+	@tools/make_venv "$(PYTHON)"
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	@test $(VENV)/dev.stamp -nt requirements/run.txt || tools/install requirements/run.txt
+	@[ $(VENV)/dev.stamp -nt requirements/run.txt -a $(VENV)/dev.stamp -nt pyproject.toml ] || \
+		tools/install requirements/run.txt
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
