@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from penstock.destinations.dispositions import wins_sql
 from penstock.destinations.known import MAX_ROWS, KnownIds
-from penstock.errors import DestinationError, LockedError, RejectedRows
+from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
     create_statements,
@@ -39,6 +39,7 @@ from penstock.sql import identifier, literal
 
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)(?P<rest>[^.]*)")
 _RETRY_SECONDS = 0.1
+_TAKEN_NAMES = ("penstock", "raw")
 
 
 class DuckDBDestination:
@@ -166,6 +167,12 @@ class DuckDBDestination:
             self._known[stream] = (seq, self._known[stream][1])
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        if self.path.stem in _TAKEN_NAMES:
+            raise UsageError(
+                f"a DuckDB file named {self.path.name} hides the schema {self.path.stem} in it",
+                where=str(self.path),
+                fix="give the destination another path:, such as warehouse.duckdb",
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         give_up = time.monotonic() + self._timeout
         config = dict(self._config)

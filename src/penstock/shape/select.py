@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from penstock.ports import Window
 from penstock.shape.schema import Column, Schema
 from penstock.shape.types import PATTERNS, value_sql
 from penstock.sql import identifier, literal, statement
@@ -33,12 +32,23 @@ def asked_fields(schema: Schema, rules: Rules) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*schema.fields, *needed)))
 
 
-def rows_sql(schema: Schema, rules: Rules, *, marks: bool, unknown: bool, untyped: bool, window: Window | None) -> str:
+SUSPICIOUS = (
+    r",\s*[}\]]"
+    r"|[:,\[]\s*-?([0-9.]*([0-9.]{17}|[0-9][eE])|[nNiI][aAnN][nNfF])"
+    r"|\\u(0000|[dD][89a-fA-F])"
+)
+"""Signs of trouble in a body: a trailing comma, a number of 17 characters or with an exponent, NaN and Infinity,
+an escaped NUL or surrogate. False alarms only cost time: both lanes give the same rows."""
+
+
+def rows_sql(source: str, schema: Schema, rules: Rules, *, careful: bool, unknown: bool, untyped: bool) -> str:
     """The whole statement.
 
     Args:
-        marks: whether some bodies hold marked exact numbers (:data:`penstock.shape.careful.EXACT_MARK`).
-        unknown: whether some records have fields without a column.
+        source: the table ``(o, body)`` of the bodies.
+        careful: whether the bodies come from the careful lane, so that none is suspect and some may hold marked
+            exact numbers (:data:`penstock.shape.careful.EXACT_MARK`).
+        unknown: whether to tell which fields have no column; else only whether there are any (``_pen_more``).
         untyped: whether texts may spell numbers in every column, not only in declared ones.
     """
     fields = asked_fields(schema, rules)
@@ -54,27 +64,54 @@ def rows_sql(schema: Schema, rules: Rules, *, marks: bool, unknown: bool, untype
         f"json_normalize('{{' || array_to_string(list_transform(_pen_lost, lambda x: to_json(x)::varchar || ':' ||"
         f" json_extract(_pen_body, {_POINTER})::varchar), ',') || '}}')"
     )
+    present = " + ".join(f"({_y(i)} is not null)::int" for i in range(1, len(fields) + 1)) or "0"
+    columned_present = " + ".join(f"({_y(place[f])} is not null)::int" for f in columned) or "0"
     return statement(
         "penstock.shape",
         "rows.sql",
+        source=source,
+        clean="true" if careful else _clean(rules.max_record_bytes),
+        suspect="false" if careful else _suspect(present),
         paths=paths_sql(fields),
-        keys="json_keys(body)" if unknown else "null::varchar[]",
-        texts=_texts(len(fields), marks=marks),
+        texts=_texts(len(fields), marks=careful),
         values="".join(
-            f"{_value(c, schema, place, untyped, marks)} as {identifier(c.name)},\n    " for c in schema.columns
+            f"{_value(c, schema, place, untyped, careful)} as {identifier(c.name)},\n    " for c in schema.columns
         ),
         present="".join(f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned),
         event_time=_event_time(place.get(rules.event_time or "")),
-        unknown=_unknown(columned, place) if unknown else "null::varchar[]",
+        more=f"len(_pen_k) > {columned_present}",
+        unknown=_unknown(columned, columned_present) if unknown else "null::varchar[]",
         missing=_missing([place[f] for f in rules.identity]),
         identity=_identity([place[f] for f in rules.identity]),
         content="left(sha256(_pen_c), 32)::uuid" if rules.content else "null::uuid",
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
         lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
-        window=_window(window),
         columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
-        rescued=_UNMARK.format(rescued) if marks else rescued,
+        rescued=_UNMARK.format(rescued) if careful else rescued,
         broken=" or ".join(broken) or "false",
+    )
+
+
+def _clean(max_bytes: int) -> str:
+    return (
+        f"coalesce(strlen(body) <= {max_bytes} and starts_with(ltrim(body, ' \t\r\n'), '{{') and json_valid(body)"
+        f" and not regexp_matches(body, '{SUSPICIOUS}')"
+        " and strlen(body) - strlen(replace(replace(body, '[', ''), '{', '')) <= 100, false)"
+    )
+
+
+def _suspect(present: str) -> str:
+    """Unclean, or with a key twice: among the top-level ones, or deeper, where VARIANT keeps only one of them.
+
+    Only ``case`` spares DuckDB the costly questions where the cheap one before them has the answer.
+    """
+    return (
+        "case when not _pen_clean then true"
+        f" when case when len(_pen_k) <> {present} then len(list_distinct(_pen_k)) <> len(_pen_k) else false end"
+        " then true"
+        " when contains(substr(_pen_c, 2), '{')"
+        " then strlen(_pen_c) <> strlen(json_normalize(_pen_c::json::variant::json))"
+        " else false end"
     )
 
 
@@ -126,14 +163,13 @@ def _misfit(field: str, schema: Schema, place: dict[str, int]) -> str:
     return f"_pen_p{place[field]} and {empty}"
 
 
-def _unknown(columned: Sequence[str], place: dict[str, int]) -> str:
+def _unknown(columned: Sequence[str], present: str) -> str:
     """The fields with a value and without a column, or null."""
-    present = " + ".join(f"({_y(place[f])} is not null)::int" for f in columned) or "0"
     known = "[" + ", ".join(literal(f) for f in columned) + "]::varchar[]"
     unknown = (
         f"list_filter(_pen_k, lambda x: not list_contains({known}, x) and json_type(_pen_body, {_POINTER}) <> 'NULL')"
     )
-    return f"case when len(_pen_k) > {present} and len({unknown}) > 0 then {unknown} end"
+    return f"case when len(_pen_k) > {present} then nullif({unknown}, []::varchar[]) end"
 
 
 def _missing(places: Sequence[int]) -> str:
@@ -160,10 +196,3 @@ def _event_time(i: int | None) -> str:
         f" when {_y(i)} = 'VARCHAR' and regexp_full_match({_t(i)}, '{zoned}')"
         f" then try_cast({_t(i)} as timestamptz) at time zone 'UTC' end"
     )
-
-
-def _window(window: Window | None) -> str:
-    if window is None:
-        return "true"
-    start, end = literal(window.start.isoformat()), literal(window.end.isoformat())
-    return f"_pen_event_time is null or (_pen_event_time >= {start}::timestamp and _pen_event_time < {end}::timestamp)"

@@ -16,19 +16,11 @@ from penstock.ports import Batch, Reject, Shaped, Window
 from penstock.shape.careful import Sound, examine
 from penstock.shape.infer import Kinds, infer_type
 from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
-from penstock.shape.select import asked_fields, paths_sql, rows_sql
+from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
 from penstock.sql import identifier, statement
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
-
-SUSPICIOUS = (
-    r",\s*[}\]]"
-    r"|[:,\[]\s*-?([0-9.]*([0-9.]{17}|[0-9][eE])|[nNiI][aAnN][nNfF])"
-    r"|\\u(0000|[dD][89a-fA-F])"
-)
-"""Signs of trouble in a body: a trailing comma, a number of 17 characters or with an exponent, NaN and Infinity,
-an escaped NUL or surrogate. False alarms only cost time: both lanes give the same rows."""
 
 SUB_RECORDS = 2**24
 """Order numbers a line has for the records in it."""
@@ -72,8 +64,8 @@ class Shaper:
 
     def __init__(self, rules: Rules, *, threads: int = 2, memory_limit: str = "1GB") -> None:
         self.rules = rules
-        self._has_unknown = self._has_marks = False
         self._refused: set[int] = set()
+        self._expect_unknown = False
         self._connection = duckdb.connect(
             ":memory:",
             config={
@@ -106,15 +98,26 @@ class Shaper:
         if fresh:
             schema = self.rules.declared_schema()
         may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
-        rejects, originals = self._read(batch, schema)
-        rows = None
-        if may_infer and (new := self._new_columns(batch, schema)):
-            schema, rows = self._settle(batch, schema, new, window)
-        if rows is None:
-            rows = self._rows(batch, schema, window)
+        lines, unreadable = _lines(batch.bodies)
+        rows = self._rows(lines, batch, schema, careful=False, unknown=self._expect_unknown)
+        rejects, originals, records, careful = self._examine(batch, lines, rows, unreadable)
+        if careful is not None:
+            rows = rows.filter(pc.invert(rows["_pen_suspect"]))
+            more = self._rows(careful, batch, schema, careful=True, unknown=self._expect_unknown)
+            rows = pa.concat_tables([rows, more])
+        self._connection.register("records", records)
+        if pc.any(rows["_pen_more"]).as_py():
+            schema, rows = self._place_unknown(batch, schema, rows, records, careful is not None, may_infer)
+        else:
+            self._expect_unknown = False
+        if window is not None:
+            rows = rows.filter(_inside(rows["_pen_event_time"], window))
         if self.rules.types == "evolve" and (variants := self._variants(batch, schema, rows)):
             schema = schema.grown(variants)
-            rows = self._rows(batch, schema, window)
+            rows = self._rows(records, batch, schema, careful=careful is not None, unknown=True)
+            if window is not None:
+                rows = rows.filter(_inside(rows["_pen_event_time"], window))
+        self._connection.unregister("records")
         self._stop_if_frozen(batch, schema, rows)
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, originals)
@@ -138,16 +141,20 @@ class Shaper:
             replayed=_settled(batch, self._refused),
         )
 
-    def _read(self, batch: Batch, schema: Schema) -> tuple[list[Reject], dict[int, bytes]]:
-        """Register ``records``: the bodies that are JSON objects which SQL reads right.
+    def _examine(
+        self, batch: Batch, lines: pa.Table, rows: pa.Table, unreadable: Sequence[int]
+    ) -> tuple[list[Reject], dict[int, bytes], pa.Table, pa.Table | None]:
+        """Take the suspects through the careful lane.
 
-        Returns what is no such object, and the bytes of those that took the careful lane by their order.
+        Returns:
+            What is no record; the bytes of those that are, by their order; all sound bodies; and those of the
+            careful lane alone, None when nothing was suspect.
         """
         self._refused = set()
-        texts, unreadable = _utf8(batch.bodies)
-        lines = _chunked(texts)
-        suspects = {*self._suspects(lines, schema), *unreadable}
-        self._has_unknown = self._has_unknown or bool(suspects)
+        marked = rows["_pen_suspect"]
+        if not unreadable and not pc.any(marked).as_py():
+            return [], {}, lines, None
+        suspects = {*unreadable, *(rows["_pen_o"].filter(marked).to_numpy() // SUB_RECORDS).tolist()}
         rejects: list[Reject] = []
         originals: dict[int, bytes] = {}
         sound: list[tuple[int, str]] = []
@@ -159,46 +166,38 @@ class Shaper:
                     originals[order] = record.original
                 else:
                     self._refused.add(n)
-                    rejects.append(
-                        Reject(
-                            body=record.original.strip(b" \t\r\n"),
-                            code=record.code,
-                            reason=record.reason,
-                            origin=batch.origin(n),
-                        )
-                    )
-        if suspects:
-            plain = np.ones(len(texts), dtype=bool)
-            plain[list(suspects)] = False
-            lines = pa.concat_tables([lines.filter(pa.array(plain)), _rewritten(sound, texts.type)])
-        self._connection.register("records", lines)
-        self._records = lines
-        self._has_marks = bool(sound)
-        return rejects, originals
+                    body = record.original.strip(b" \t\r\n")
+                    rejects.append(Reject(body=body, code=record.code, reason=record.reason, origin=batch.origin(n)))
+        plain = np.ones(lines.num_rows, dtype=bool)
+        plain[list(suspects)] = False
+        careful = _rewritten(sound, lines.schema.field("body").type)
+        return rejects, originals, pa.concat_tables([lines.filter(pa.array(plain)), careful]), careful
 
-    def _suspects(self, lines: pa.Table, schema: Schema) -> list[int]:
-        """Places of the lines that need the careful lane; learns whether any has a field without a column."""
-        fields = asked_fields(schema, self.rules)
-        self._connection.register("lines", lines)
-        result = self._connection.sql(
-            statement(
-                "penstock.shape",
-                "suspects.sql",
-                paths=paths_sql(fields),
-                present=" + ".join(f"(y[{i}] is not null)::int" for i in range(1, len(fields) + 1)) or "0",
-                max_bytes=str(self.rules.max_record_bytes),
-                suspicious=SUSPICIOUS,
-            )
-        ).fetchnumpy()
-        self._connection.unregister("lines")
-        self._has_unknown = not result["suspect"].all()
-        places: list[int] = (result["o"][result["suspect"]] // SUB_RECORDS).tolist()
-        return places
+    def _place_unknown(
+        self, batch: Batch, schema: Schema, rows: pa.Table, records: pa.Table, careful: bool, may_infer: bool
+    ) -> tuple[Schema, pa.Table]:
+        """Some records have fields without a column: grow by one for each that holds a value, or name them.
 
-    def _new_columns(self, batch: Batch, schema: Schema) -> list[Column]:
-        """Columns for the fields that have none yet and hold a value in the batch."""
-        if not self._has_unknown:
-            return []
+        Types come from a sample; where the batch contradicts one, it is inferred from all of it.
+        """
+        new = self._new_columns(batch, schema, records) if may_infer else []
+        if not new:
+            if not self._expect_unknown:
+                rows = self._rows(records, batch, schema, careful=careful, unknown=True)
+            self._expect_unknown = True
+            return schema, rows
+        grown = schema.grown(new)
+        rows = self._rows(records, batch, grown, careful=careful, unknown=True)
+        added = {c.field for c in new}
+        contradicted = [f for f in _lost_fields(rows) if f in added]
+        if contradicted:
+            kinds = self._kinds(contradicted, "records")
+            types = {f: infer_type(kinds[f], untyped=batch.untyped) for f in contradicted}
+            grown = schema.grown(replace(c, type=types.get(c.field, c.type)) for c in new)
+            rows = self._rows(records, batch, grown, careful=careful, unknown=True)
+        return grown, rows
+
+    def _new_columns(self, batch: Batch, schema: Schema, records: pa.Table) -> list[Column]:
         known = schema.fields
         found = self._connection.sql(
             "select distinct unnest(k) from"
@@ -206,31 +205,14 @@ class Shaper:
             " where len(k) > len(list_filter(y, lambda x: x is not null))"
         ).fetchall()
         fields = [f for (f,) in found if f not in set(known)]
-        if not fields:
-            return []
-        self._connection.register("sample", self._records.slice(0, _SAMPLE_ROWS))
+        self._connection.register("sample", records.slice(0, _SAMPLE_ROWS))
         kinds = self._kinds(fields, "sample")
+        self._connection.unregister("sample")
         if unseen := [f for f in fields if f not in kinds]:
             kinds |= self._kinds(unseen, "records")
         order = self._first_seen([f for f in fields if f in kinds])[: MAX_COLUMNS - len(schema.columns)]
         names = name_columns(order, (c.name for c in schema.columns))
         return [Column(field=f, name=names[f], type=infer_type(kinds[f], untyped=batch.untyped)) for f in order]
-
-    def _settle(
-        self, batch: Batch, schema: Schema, new: list[Column], window: Window | None
-    ) -> tuple[Schema, pa.Table]:
-        """Grow by ``new``, whose types come from a sample: where the batch contradicts one, infer it from all."""
-        grown = schema.grown(new)
-        rows = self._rows(batch, grown, None)
-        added = {c.field for c in new}
-        contradicted = [f for f in _lost_fields(rows) if f in added]
-        if contradicted:
-            kinds = self._kinds(contradicted, "records")
-            types = {f: infer_type(kinds[f], untyped=batch.untyped) for f in contradicted}
-            grown = schema.grown(replace(c, type=types.get(c.field, c.type)) for c in new)
-        elif window is None:
-            return grown, rows
-        return grown, self._rows(batch, grown, window)
 
     def _first_seen(self, fields: Sequence[str]) -> list[str]:
         """``fields`` in the order of the first record that has them, and in it by place."""
@@ -281,11 +263,15 @@ class Shaper:
             added.append(Column(field=field, name=name, type=type_, variant=True))
         return added
 
-    def _rows(self, batch: Batch, schema: Schema, window: Window | None) -> pa.Table:
-        sql = rows_sql(
-            schema, self.rules, marks=self._has_marks, unknown=self._has_unknown, untyped=batch.untyped, window=window
-        )
-        return self._connection.sql(sql).to_arrow_table()
+    def _rows(self, bodies: pa.Table, batch: Batch, schema: Schema, *, careful: bool, unknown: bool) -> pa.Table:
+        self._connection.register("bodies", bodies)
+        sql = rows_sql("bodies", schema, self.rules, careful=careful, unknown=unknown, untyped=batch.untyped)
+        rows = self._connection.sql(sql).to_arrow_table()
+        self._connection.unregister("bodies")
+        for name in ("_pen_more", "_pen_suspect"):
+            place = rows.schema.get_field_index(name)
+            rows = rows.set_column(place, name, rows[name].cast(pa.bool_()))
+        return rows
 
     def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table) -> None:
         if "freeze" not in (self.rules.columns, self.rules.types) or rows["_pen_lost"].null_count == rows.num_rows:
@@ -369,10 +355,19 @@ def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
     return column.cast(type_)
 
 
+def _lines(bodies: pa.Array) -> tuple[pa.Table, list[int]]:
+    """A table ``(o, body)`` in chunks, so that DuckDB's threads can share it, and the places that are not UTF-8."""
+    texts, unreadable = _utf8(bodies)
+    orders = pa.array(np.arange(len(texts), dtype=np.int64) * SUB_RECORDS)
+    schema = pa.schema([("o", pa.int64()), ("body", texts.type)])
+    starts = range(0, max(len(texts), 1), _CHUNK_ROWS)
+    chunks = [pa.record_batch([a.slice(i, _CHUNK_ROWS) for a in (orders, texts)], schema=schema) for i in starts]
+    return pa.Table.from_batches(chunks), unreadable
+
+
 def _utf8(bodies: pa.Array) -> tuple[pa.Array, list[int]]:
     """Bodies as texts, with null for what is not UTF-8, and the places of those."""
-    large = pa.types.is_large_binary(bodies.type)
-    text = pa.large_string() if large else pa.string()
+    text = pa.large_string() if pa.types.is_large_binary(bodies.type) else pa.string()
     try:
         return bodies.cast(text), []
     except pa.ArrowInvalid:
@@ -388,18 +383,11 @@ def _utf8(bodies: pa.Array) -> tuple[pa.Array, list[int]]:
     return pa.array(values, text), unreadable
 
 
-def _chunked(texts: pa.Array) -> pa.Table:
-    """A table ``(o, body)`` in chunks, so that DuckDB's threads can share it."""
-    orders = pa.array(np.arange(len(texts), dtype=np.int64) * SUB_RECORDS)
-    return pa.Table.from_batches(
-        [
-            pa.record_batch(
-                [orders.slice(i, _CHUNK_ROWS), texts.slice(i, _CHUNK_ROWS)],
-                schema=pa.schema([("o", pa.int64()), ("body", texts.type)]),
-            )
-            for i in range(0, max(len(texts), 1), _CHUNK_ROWS)
-        ]
-    )
+def _inside(times: pa.ChunkedArray, window: Window) -> pa.ChunkedArray:
+    """Whether an event time lies in the window, or there is none."""
+    start, end = (pa.scalar(t, pa.timestamp("us")) for t in (window.start, window.end))
+    inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
+    return pc.fill_null(inside, True)
 
 
 def _rewritten(sound: Sequence[tuple[int, str]], type_: pa.DataType) -> pa.Table:

@@ -121,6 +121,7 @@ class FilesSource:
         self._scope = f"@{window}" if window else ""
         self._fingerprint = fingerprint
         self._refresh = refresh
+        self._twins: dict[str, State] = {}
 
     def plan(self, known: Mapping[str, State]) -> list[FilePlan]:
         """What :meth:`read` would do with each file, from names, sizes and times alone where these suffice.
@@ -153,8 +154,7 @@ class FilesSource:
                 key = plan.place + self._scope
                 state = self._known(plan.place, known)
                 if state is None or not _same_stat(state, plan.path.stat()):
-                    twin = state or next(s for s in known.values() if s.get("size") == plan.size)
-                    fresh = {**twin, **_stat(plan.path.stat())}
+                    fresh = {**(state or self._twins[plan.place]), **_stat(plan.path.stat())}
                     gathering.positions[key] = Position(source=self.name, key=key, state=fresh)
                 continue
             kind = kind_of(plan.path, plan.place, self._format, self._compression)
@@ -214,11 +214,12 @@ class FilesSource:
                 return FilePlan(path, place, stat.st_size, "resume", state["offset"])
             return FilePlan(path, place, stat.st_size, "read")
         twins = {
-            s["content"]
-            for k, s in known.items()
-            if s.get("complete") and s["size"] == stat.st_size and (k.endswith(self._scope) or "@" not in k)
+            s["content"]: s
+            for s in known.values()
+            if s.get("complete") and s["size"] == stat.st_size and s.get("scope", "") in ("", self._scope)
         }
-        if twins and self._content(path, place) in twins:
+        if twins and (twin := twins.get(self._content(path, place))):
+            self._twins[place] = twin
             return FilePlan(path, place, stat.st_size, "skip")
         return FilePlan(path, place, stat.st_size, "read")
 
@@ -236,6 +237,8 @@ class FilesSource:
     ) -> Iterator[None]:
         """Add a file's records to the batch in hand, pausing where a batch may end."""
         stat = _stat(plan.path.stat())
+        if self._scope:
+            stat["scope"] = self._scope
         if kind.format == "parquet" or kind.format == "csv":
             yield from self._read_table(plan, kind, stat, gathering)
             return
@@ -304,7 +307,8 @@ class FilesSource:
         if by_line:
             digest.update(rest)
             if rest and _is_json(rest):
-                prefix, offset, lines = digest.hexdigest(), offset + len(rest), lines + 1
+                # its line is still open, so it does not count among the lines before
+                prefix, offset = digest.hexdigest(), offset + len(rest)
         if (cut := splitter.finish()) is not None:
             gathering.add(plan.place, cut)
         done = {**stat, "complete": True, "content": digest.hexdigest()}

@@ -12,6 +12,9 @@ from typing import Any
 from penstock.errors import TransformError
 from penstock.transform.workspace import Workspace
 
+WHOLE_TABLE = "whole_table"
+"""Tag of the data tests whose cost grows with the table."""
+
 _QUIET = ("--quiet", "--no-version-check", "--no-send-anonymous-usage-stats", "--log-level-file", "error")
 
 
@@ -70,10 +73,13 @@ class Dbt:
         *,
         select: Sequence[str] = (),
         full_refresh: bool = False,
-        unit_tests: bool = True,
+        whole: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> list[Node]:
         """Build and test what ``select`` says, all when it is empty.
+
+        Without ``whole``, unit tests and the tests that read whole tables are left out: models that were not changed are
+        still right, and the step's cost follows what is new.
 
         Raises:
             TransformError: dbt could not even start building: a project that does not parse, no connection.
@@ -83,8 +89,8 @@ class Dbt:
             arguments += ["--select", *select]
         if full_refresh:
             arguments.append("--full-refresh")
-        if not unit_tests:
-            arguments += ["--exclude-resource-type", "unit_test"]
+        if not whole:
+            arguments += ["--exclude-resource-type", "unit_test", "--exclude", f"tag:{WHOLE_TABLE}"]
         with _variables({**self._workspace.environment, **(environment or {})}):
             self._parsed()
             result = self._invoke(arguments)

@@ -84,7 +84,7 @@ class Transformer:
                 built.nodes = dbt.build(
                     select=select,
                     full_refresh=full_refresh,
-                    unit_tests=not same,
+                    whole=full_refresh or not same,
                     environment={UPPER_SEQ: str(upper)},
                 )
         except BaseException:
