@@ -15,7 +15,9 @@ FAST = settings(max_examples=150, deadline=None)
 
 nasty = st.text(st.sampled_from('[]{},:"\\/ \n\tnéa😀'), max_size=10)
 values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-999, 999), st.floats(allow_nan=False, allow_infinity=False), nasty),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-999, 999), st.floats(allow_nan=False, allow_infinity=False), nasty
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(nasty, inner, max_size=3),
     max_leaves=8,
 )
