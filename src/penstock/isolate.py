@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def culprits(destination: Destination, target: Target, shaped: Shaped) -> dict[bytes, str]:
-    """Identity → the destination's words, for each row that it refuses by itself.
+    """Identity → the destination's words, for each row that it refuses by itself. Where one identity may have several
+    contents, the content stands for it.
 
     Halves the batch again and again, writing each part in a transaction that is then rolled back: about
     ``2 log2(rows)`` trials for one culprit.
@@ -81,5 +82,6 @@ def _trial(destination: Destination, target: Target, shaped: Shaped, part: range
 
 
 def _id(shaped: Shaped, row: int) -> bytes:
-    value: Any = shaped.rows["_pen_id"][row]
+    column = "_pen_content" if "_pen_content" in shaped.rows.column_names else "_pen_id"
+    value: Any = shaped.rows[column][row]
     return bytes(value.value.as_py()) if hasattr(value.value, "as_py") else bytes(value.as_py().bytes)

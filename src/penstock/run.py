@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penstock.shape.schema import Schema
     from penstock.shape.shaper import Shaper
 
-COMMIT_BYTES = 256 << 20
+COMMIT_BYTES = 128 << 20
 
 
 class Stop:
@@ -230,7 +230,10 @@ class _Writer:
                 self._pool.submit(self._landing.write, shaped).result()
         except RejectedRows as e:
             self.rollback()
-            found = culprits(self._destination, self._target, shaped)
+            try:
+                found = culprits(self._destination, self._target, shaped)
+            except SchemaMoved:
+                raise _Again from e
             if not found:
                 raise
             self.refused |= found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -28,7 +29,7 @@ spaces = st.sampled_from(["", " ", "\n", "\r\n\t", "  \n"])
 def _split(splitter: Splitter, data: bytes, cuts: list[int]) -> list[tuple[int, bytes]]:
     """Number and bytes of each record, ``data`` being cut at ``cuts``."""
     places = [0, *sorted({min(c, len(data)) for c in cuts}), len(data)]
-    found = [splitter.cut(data[a:b]) for a, b in zip(places, places[1:], strict=False) if b > a]
+    found = [splitter.cut(data[a:b]) for a, b in pairwise(places) if b > a]
     found.append(splitter.finish())
     return [
         (int(number), body.as_py())

@@ -39,6 +39,7 @@ from penstock.sql import identifier, literal
 
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)(?P<rest>[^.]*)")
 _RETRY_SECONDS = 0.1
+LANDING_MEMORY = "256MB"
 _TAKEN_NAMES = ("penstock", "raw")
 
 
@@ -161,6 +162,11 @@ class DuckDBDestination:
         self._known[stream] = (last[0], ids)
         return ids
 
+    def spare_memory(self) -> None:
+        """Landing needs little memory, so it takes little, unless the project says how much."""
+        if "memory_limit" not in self._config:
+            self.connection.execute(f"set memory_limit = '{LANDING_MEMORY}'")
+
     def remember(self, stream: str, seq: int) -> None:
         """Note that what is known of the stream includes load ``seq``."""
         if stream in self._known:
@@ -222,6 +228,7 @@ class DuckDBLanding:
         self._open = True
         self._started_at = datetime.now(UTC)
         self._known = destination.known(target.stream)
+        destination.spare_memory()
         row = _first(self._connection.execute("select nextval('penstock.load_ids')"))
         assert row is not None
         self._load_id: int = row[0]
@@ -253,7 +260,10 @@ class DuckDBLanding:
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
         if self._target.disposition == "replace" and self._counts["read"] and not self._target.partial:
-            self._connection.execute(f"delete from {self._table} where _pen_id not in (from refreshed)")
+            # a delivery of which nothing can land is broken; it must not empty the table
+            self._connection.execute(
+                f"delete from {self._table} where _pen_id not in (from refreshed) and exists (from refreshed)"
+            )
         now = datetime.now(UTC)
         for position in self._positions.values():
             self._connection.execute(

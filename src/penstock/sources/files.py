@@ -130,7 +130,7 @@ class FilesSource:
             SourceError: no file matches.
         """
         plans = [self._plan_file(path, known) for path in self._paths()]
-        if self._refresh and any(p.action != "skip" for p in plans):
+        if self._refresh and (self._gone(plans, known) or any(p.action != "skip" for p in plans)):
             plans = [FilePlan(p.path, p.place, p.size, "read") for p in plans]
         return plans
 
@@ -148,7 +148,8 @@ class FilesSource:
         """Yield batches of about ``batch_bytes``; small files share one."""
         self.skipped.clear()
         gathering = _Gathering()
-        for plan in self.plan(known):
+        plans = self.plan(known)
+        for plan in plans:
             if plan.action == "skip":
                 self.skipped.append(plan.place)
                 key = plan.place + self._scope
@@ -164,6 +165,8 @@ class FilesSource:
             for _ in self._read_file(plan, kind, known, gathering):
                 if gathering.bytes >= 0.9 * self._batch_bytes:
                     yield gathering.take()
+        for key in self._gone(plans, known):
+            gathering.positions[key] = Position(source=self.name, key=key, state={"gone": True})
         if gathering.rows or gathering.rejects or gathering.positions:
             yield gathering.take()
 
@@ -192,12 +195,19 @@ class FilesSource:
         except ValueError:
             return str(path)
 
+    def _gone(self, plans: Sequence[FilePlan], known: Mapping[str, State]) -> list[str]:
+        """With ``refresh``: the keys of files that were read and are no longer there."""
+        there = {p.place + self._scope for p in plans}
+        mine = (k for k, s in known.items() if not s.get("gone") and s.get("scope", "") == self._scope)
+        return sorted(k for k in mine if k not in there) if self._refresh else []
+
     def _known(self, place: str, known: Mapping[str, State]) -> State | None:
         """What was read of a file: for this window, or whole."""
         whole = known.get(place)
         if whole is not None and whole.get("complete"):
             return whole
-        return known.get(place + self._scope)
+        part = known.get(place + self._scope)
+        return None if part is None or part.get("gone") else part
 
     def _plan_file(self, path: Path, known: Mapping[str, State]) -> FilePlan:
         place = self._place(path)
