@@ -1,14 +1,15 @@
 """The input: seeded user events, the same bytes in every run. Run as a module, it writes one file.
 
-Usage: python -m benchmarks.inputs PATH COUNT SEED EVENTS_PER_DAY (0: a year in all), or
-python -m benchmarks.inputs PATH COUNT organizations
+Usage: python -m benchmarks.inputs user_events|organizations PATH ARGUMENTS_AS_JSON
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from benchmarks.process import ROOT, run
 
@@ -19,11 +20,11 @@ OUT_OF_ORDER = 0.05
 _GENERATE_SECONDS = 900
 
 
-def user_events(count: int, *, seed: int = 1, events_per_day: int = 0) -> Path:
-    """The file of ``count`` records, written at its first use: 1 % exact copies, 5 % out of order."""
-    path = INPUT / f"user_events-{count}-{seed}-{events_per_day}.ndjson"
+def user_events(count: int, *, seed: int = 1) -> Path:
+    """The file of ``count`` records over a year, written at its first use: 1 % exact copies, 5 % out of order."""
+    path = INPUT / f"user_events-{count}-{seed}.ndjson"
     if not path.is_file():
-        _generate(path, count, str(seed), str(events_per_day))
+        _generate("user_events", path, count=count, seed=seed)
     return path
 
 
@@ -31,8 +32,31 @@ def organizations(count: int) -> Path:
     """The file of ``count`` organisations, those of the events first."""
     path = INPUT / f"organizations-{count}.json"
     if not path.is_file():
-        _generate(path, count, "organizations")
+        _generate("organizations", path, count=count)
     return path
+
+
+def history(count: int, more: int, folder: Path, *, events_per_day: int, organizations: int) -> tuple[Path, list[Path]]:
+    """A file of ``count`` records, and the ``more`` that come after them, in files of 1,000 in ``folder``."""
+    stem = INPUT / f"history-{count}-{more}-{events_per_day}-{organizations}"
+    past, rest = stem.with_suffix(".ndjson"), stem.with_suffix(".rest")
+    if not (past.is_file() and rest.is_file()):
+        whole = stem.with_suffix(".whole")
+        _generate(
+            "user_events",
+            whole,
+            count=count + more,
+            seed=1,
+            events_per_day=events_per_day,
+            organizations=organizations,
+        )
+        with whole.open("r+b") as file:
+            size = sum(map(len, islice(file, count)))
+            file.seek(size)
+            rest.write_bytes(file.read())
+            file.truncate(size)
+        whole.rename(past)
+    return past, batches(rest, folder)
 
 
 def distinct(count: int) -> int:
@@ -40,48 +64,33 @@ def distinct(count: int) -> int:
     return count - round(count * DUPLICATES)
 
 
-def batches(source: Path, folder: Path, *, after: int = 0, rows: int = 1_000) -> list[Path]:
-    """Split what follows the first ``after`` lines into files of ``rows`` lines, out of any source's sight."""
+def batches(source: Path, folder: Path, rows: int = 1_000) -> list[Path]:
+    """Split a file into files of ``rows`` lines, out of any source's sight."""
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     with source.open("rb") as file:
-        for _ in islice(file, after):
-            pass
         while lines := list(islice(file, rows)):
             found.append(folder / f"batch-{len(found):04}.ndjson")
             found[-1].write_bytes(b"".join(lines))
     return found
 
 
-def head(source: Path, target: Path, lines: int) -> Path:
-    """The first ``lines`` of a file, as a file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as file, target.open("wb") as out:
-        out.writelines(islice(file, lines))
-    return target
-
-
-def _generate(path: Path, count: int, *rest: str) -> None:
+def _generate(what: str, path: Path, **arguments: int) -> None:
     """In a child: the libraries that generate would make this process large."""
-    run([sys.executable, "-m", "benchmarks.inputs", path, str(count), *rest], timeout_seconds=_GENERATE_SECONDS)
+    command = [sys.executable, "-m", "benchmarks.inputs", what, str(path), json.dumps(arguments)]
+    run(command, timeout_seconds=_GENERATE_SECONDS)
 
 
 def main() -> None:
     """Write the file that the arguments name."""
     from penstock.generate import write_organizations, write_user_events
 
-    path, count = Path(sys.argv[1]), int(sys.argv[2])
-    if sys.argv[3] == "organizations":
-        write_organizations(path, count)
-        return
-    write_user_events(
-        path,
-        count=count,
-        seed=int(sys.argv[3]),
-        events_per_day=int(sys.argv[4]) or None,
-        duplicates=DUPLICATES,
-        out_of_order=OUT_OF_ORDER,
-    )
+    what, path = sys.argv[1], Path(sys.argv[2])
+    arguments: dict[str, Any] = json.loads(sys.argv[3])
+    if what == "organizations":
+        write_organizations(path, arguments["count"])
+    else:
+        write_user_events(path, duplicates=DUPLICATES, out_of_order=OUT_OF_ORDER, **arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The direct limit of each engine: the least code that lands the same rows once, with nothing kept beside them.
 
-Usage: python -m benchmarks.limits duckdb|copy FILE DUCKDB_FILE|POSTGRES_URL
+Usage: python -m benchmarks.limits duckdb|postgres FILE DUCKDB_FILE|POSTGRES_URL
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def postgres_copy(path: str, url: str) -> None:
 def main() -> None:
     """Load once."""
     how, path, target = sys.argv[1:4]
-    {"duckdb": duckdb_distinct, "copy": postgres_copy}[how](path, target)
+    {"duckdb": duckdb_distinct, "postgres": postgres_copy}[how](path, target)
 
 
 if __name__ == "__main__":

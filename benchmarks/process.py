@@ -91,7 +91,7 @@ class Worker:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._timeout_seconds = timeout_seconds
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the worker
         self._child = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.PIPE,

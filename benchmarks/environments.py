@@ -1,0 +1,122 @@
+"""The peers, each installed from the package index into an environment of its own under ``.bench/``."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.inputs import BENCH
+from benchmarks.process import ChildFailed, run
+from benchmarks.warehouses import Warehouse
+
+DLT = "1.31.0"
+INGESTR = "1.1.0"
+_SCRIPTS = Path(__file__).resolve().parent / "peers"
+_INSTALL_SECONDS = 300
+_INGESTR_KEY = ("id", "received_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A tool in its environment: how it is started, under which variables."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def dlt() -> Peer:
+    """dlt, with the same DuckDB and pyarrow as Penstock.
+
+    Raises:
+        ChildFailed: it cannot be installed.
+    """
+    same = [f"{name}=={version(name)}" for name in ("duckdb", "pyarrow", "adbc-driver-postgresql")]
+    python = _installed("dlt", [f"dlt[duckdb,postgres]=={DLT}", *same])
+    return Peer(f"dlt {DLT}", (str(python),))
+
+
+def ingestr() -> Peer:
+    """ingestr, with the driver of DuckDB it would otherwise fetch at its first use: that of the same DuckDB.
+
+    Raises:
+        ChildFailed: it cannot be installed.
+    """
+    python = _installed("ingestr", [f"ingestr=={INGESTR}", f"duckdb=={version('duckdb')}"])
+    environment = {"INGESTR_DISABLE_TELEMETRY": "true"}
+    driver = next(python.parent.parent.glob("lib/python*/site-packages/_duckdb*.so"), None)
+    library = _libpython()
+    if driver is not None and library is not None:
+        drivers = BENCH / "drivers"
+        drivers.mkdir(exist_ok=True)
+        machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+        (drivers / "duckdb.toml").write_text(
+            f'manifest_version = 1\nname = "DuckDB"\nversion = "{version("duckdb")}"\n'
+            '[ADBC]\nversion = "1.1.0"\n[Driver]\nentrypoint = "duckdb_adbc_init"\n'
+            f'[Driver.shared]\nlinux_{machine} = "{driver}"\n',
+            encoding="utf-8",
+        )
+        environment |= {"ADBC_DRIVER_PATH": str(drivers), "LD_PRELOAD": library}
+    return Peer(f"ingestr {INGESTR}", (str(python.parent / "ingestr"), "ingest"), environment)
+
+
+def dlt_load(peer: Peer, how: str, path: Path, warehouse: Warehouse, state: Path) -> list[str]:
+    """The command that loads a file by dlt's JSON reader (``json``) or its Arrow path (``arrow``)."""
+    return [*peer.command, str(_SCRIPTS / "dlt_load.py"), how, str(path), _dlt_address(warehouse), str(state)]
+
+
+def dlt_batches(peer: Peer, warehouse: Warehouse, state: Path) -> list[str]:
+    """The command that keeps dlt at work in one process."""
+    return [*peer.command, str(_SCRIPTS / "dlt_batches.py"), _dlt_address(warehouse), str(state)]
+
+
+def ingestr_load(peer: Peer, path: Path, warehouse: Warehouse, state: Path) -> list[str]:
+    """The command that loads a file by ingestr: merged by the fields that tell one event from another."""
+    keys = [part for name in _INGESTR_KEY for part in ("--primary-key", name)]
+    return [
+        *(*peer.command, "--yes", "--progress", "log", "--pipelines-dir", str(state)),
+        *("--source-uri", f"jsonl://{path}", "--source-table", "user_events"),
+        *("--dest-uri", warehouse.peer_url, "--dest-table", "raw.user_events"),
+        *("--columns", "received_at:timestamp_ntz", "--incremental-strategy", "merge", *keys),
+    ]
+
+
+def _dlt_address(warehouse: Warehouse) -> str:
+    return str(warehouse.path) if warehouse.kind == "duckdb" else warehouse.peer_url
+
+
+def _installed(name: str, requirements: list[str]) -> Path:
+    """The Python of the peer's environment, made at the first use and whenever the requirements change."""
+    folder = BENCH / f"venv-{name}"
+    python, stamp = folder / "bin" / "python", folder / "installed.txt"
+    wanted = "\n".join(requirements)
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return python
+    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+    if not Path(uv).is_file():
+        raise ChildFailed("uv is neither on PATH nor beside this Python: pip install uv")
+    BENCH.mkdir(exist_ok=True)
+    run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], timeout_seconds=_INSTALL_SECONDS)
+    run([uv, "pip", "install", "--quiet", "--python", python, *requirements], timeout_seconds=_INSTALL_SECONDS)
+    stamp.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def _libpython() -> str | None:
+    """Python's own shared library, which DuckDB's driver asks for when Python is not what loads it."""
+    configured = Path(sysconfig.get_config_var("LIBDIR") or "") / str(sysconfig.get_config_var("INSTSONAME"))
+    if configured.is_file() and ".so" in configured.name:
+        return str(configured)
+    found = ctypes.util.find_library(f"python{sys.version_info.major}.{sys.version_info.minor}")
+    if found and not os.path.isabs(found):
+        listed = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=False).stdout
+        return next((line.split("=> ")[1].strip() for line in listed.splitlines() if f"\t{found} " in line), None)
+    return found

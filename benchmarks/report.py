@@ -1,0 +1,146 @@
+"""Results as a table on the terminal and as ``RESULTS.md``: misses stand beside what is met."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.bench import Bench
+from benchmarks.figures import Figure, megabytes
+
+LIBRARIES = ("penstock", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg", "dbt-core")
+
+METHOD = """\
+Input: user events of `penstock generate` with seed 1, NDJSON, about 285 bytes each; 1 % are exact copies of another,
+5 % stand up to 20,000 records late. The operating system holds the file before the first run.
+
+Whole process means from the start of the process to its end, imports and commits included; peak memory is the largest
+resident set of the process or of any one child it waited for. PostgreSQL is a private server on the same machine with
+`fsync` on and its default settings; its own memory is not in the peak. Each load starts with a warehouse made anew
+and a disk at rest. The contenders take turns, round by round; figures are medians over the rounds, ratios medians over
+the ratios of each round. After each load the rows in the table are counted; who has too many or too few is out.
+
+The contenders:
+- Penstock: `penstock load --quiet`, contract and columns declared, identity by content, no dbt.
+- dlt Arrow: pyarrow reads the JSON, DuckDB adds a hash of the content, dlt loads parquet files and merges by the hash.
+- dlt JSON: dlt's own reader of JSON lines, with as many workers as cores and large buffers, as its guide to
+  performance advises; merged by a hash of the content. So slow that it runs in the first round only.
+  (`delete-insert` is the merge strategy of both: of dlt's strategies the one that drops copies inside one load.)
+- ingestr: merged by `id` and `received_at`, which it has to be told; it knows no identity by content.
+- the direct limit, DuckDB: `create table as select distinct * from read_json(...)`, columns declared.
+- the direct limit, PostgreSQL: DuckDB parses and makes an MD5 key, ADBC copies into an unlogged stage, then
+  `insert ... on conflict do nothing` into a table with that primary key.
+
+Start-up, for the same file again, is the same command for a project whose one file is empty and known. Batches and
+the dbt step are timed inside a running process: batches each as a new file, from the look at the folder to the
+commit; the dbt step as all that `penstock transform` does, tests included. The two sizes take turns. The histories of
+the dbt step have 1,000 events a day at both sizes, so the larger one is longer, not denser. In the table, their rows
+and seconds are those of one batch.
+"""
+
+
+def print_verdicts(bench: Bench) -> None:
+    """The bars as a table."""
+    table = Table("job", "bar", "Penstock", "others", "met", show_lines=True)
+    for v in bench.results.verdicts:
+        table.add_row(v.job, v.bar, v.reached, v.others, "[green]yes" if v.met else "[red]no")
+    Console().print(table)
+
+
+def write_results(bench: Bench, path: Path, *, seconds: float, missing: Sequence[str]) -> None:
+    """Write ``RESULTS.md``."""
+    met = sum(v.met for v in bench.results.verdicts)
+    lines = [
+        "# Speed",
+        "",
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, in {seconds / 60:.0f} minutes:"
+        f" {bench.rows:,} rows, {bench.runs} rounds. {met} of {len(bench.results.verdicts)} bars are met.",
+        "",
+        "| job | bar | Penstock | others (× is how many times as fast Penstock is) | met |",
+        "|---|---|---|---|---|",
+        *(_row(v.job, v.bar, v.reached, v.others, "yes" if v.met else "**no**") for v in bench.results.verdicts),
+        "",
+        "## All figures",
+        "",
+        "| job | contender | runs | median s | least s | most s | rows/s | peak memory |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_figure(f) for f in bench.results.figures),
+        "",
+        *(f"Not measured: {why}\n" for why in missing),
+        "## Method",
+        "",
+        METHOD,
+        "## Machine and versions",
+        "",
+        *machine(bench),
+        "",
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def machine(bench: Bench) -> list[str]:
+    """The machine and all that took part, one a line."""
+    peers = [p.name for p in (bench.dlt, bench.ingestr) if p]
+    libraries = ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name)))
+    return [
+        f"- {os.cpu_count()} cores, {_processor()}, {_memory_bytes() / 2**30:.0f} GiB of memory, {platform.system()}",
+        f"- Python {platform.python_version()}; {libraries}",
+        f"- {_postgres_version()}",
+        *([f"- {', '.join(peers)}, with the same DuckDB"] if peers else []),
+    ]
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _figure(figure: Figure) -> str:
+    if not figure.seconds:
+        return _row(figure.job, figure.contender, "0", f"failed: {figure.trouble}", "", "", "", "")
+    seconds = (figure.median, min(figure.seconds), max(figure.seconds))
+    return _row(
+        figure.job,
+        figure.contender,
+        str(len(figure.seconds)),
+        *(f"{s:.3f}" if figure.median < 1 else f"{s:.2f}" for s in seconds),
+        f"{figure.rows_per_second:,.0f}" if figure.rows > 10 else "",
+        megabytes(figure.peak_bytes) if figure.peak_bytes else "",
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _postgres_version() -> str:
+    from penstock.testing.postgres import MissingServer, server_binaries
+
+    try:
+        command = [server_binaries() / "postgres", "--version"]
+    except MissingServer:
+        return "no PostgreSQL"
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
