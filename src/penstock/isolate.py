@@ -43,6 +43,8 @@ def without(shaped: Shaped, refused: Mapping[bytes, str], stream: str) -> Shaped
     places = [i for i in range(shaped.rows.num_rows) if _id(shaped, i) in refused]
     if not places:
         return shaped
+    import numpy as np
+
     rejects = [
         Reject(
             body=shaped.original(i),
@@ -61,7 +63,7 @@ def without(shaped: Shaped, refused: Mapping[bytes, str], stream: str) -> Shaped
 
     return replace(
         shaped,
-        rows=shaped.rows.take(kept),
+        rows=shaped.rows.take(np.array(kept, dtype=np.int64)),
         original=original,
         rejects=(*shaped.rejects, *rejects),
         replayed=tuple(r for r in shaped.replayed if r not in again),

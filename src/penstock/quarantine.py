@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from penstock.ports import Batch, Position, Segment
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
+    from penstock.project import Project
     from penstock.session import Session
 
 SOURCE = "quarantine"
@@ -129,7 +130,7 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
         mine = [e for e in waiting if e.stream == stream]
         step = LoadStep(stream=stream, source=SOURCE)
         load(
-            _Entries(mine),
+            _Entries(mine, {e.id for e in mine if _is_untyped(e, session.project)}),
             session.destination,
             session.shaper(stream),
             step.target(session.project, replay=True),
@@ -151,28 +152,38 @@ class _Entries:
 
     name = SOURCE
 
-    def __init__(self, waiting: Sequence[Entry]) -> None:
+    def __init__(self, waiting: Sequence[Entry], untyped: Container[UUID]) -> None:
         self._waiting = waiting
+        self._untyped = untyped
 
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
         """Yield the entries, each with the origin it came with."""
         del known
-        batch: list[Entry] = []
-        size = 0
-        for entry in self._waiting:
-            batch.append(entry)
-            size += len(entry.body)
-            if size >= _BATCH_BYTES:
-                yield _batch(batch)
-                batch, size = [], 0
-        if batch:
-            yield _batch(batch)
+        for untyped in (False, True):
+            batch: list[Entry] = []
+            size = 0
+            for entry in (e for e in self._waiting if (e.id in self._untyped) == untyped):
+                batch.append(entry)
+                size += len(entry.body)
+                if size >= _BATCH_BYTES:
+                    yield _batch(batch, untyped=untyped)
+                    batch, size = [], 0
+            if batch:
+                yield _batch(batch, untyped=untyped)
 
     def acknowledge(self, positions: Sequence[Position]) -> None:
         """The mark in the ledger is all."""
 
 
-def _batch(waiting: Sequence[Entry]) -> Batch:
+def _is_untyped(entry: Entry, project: Project) -> bool:
+    """Whether the record came from CSV, so that its texts may spell numbers now as they did then."""
+    from penstock.sources.opening import is_csv
+
+    source = project.sources.get(entry.source)
+    return is_csv(entry.origin.rpartition("#")[0], source.format if source else "auto")
+
+
+def _batch(waiting: Sequence[Entry], *, untyped: bool) -> Batch:
     import pyarrow as pa
 
     segments = []
@@ -182,6 +193,7 @@ def _batch(waiting: Sequence[Entry]) -> Batch:
     return Batch(
         bodies=pa.array([e.body for e in waiting], pa.binary()),
         segments=segments,
+        untyped=untyped,
         replays=[str(e.id) for e in waiting],
         bytes=sum(len(e.body) for e in waiting),
     )

@@ -63,6 +63,12 @@ def kind_of(path: Path, place: str, format_: str, compression: str) -> Kind:
     return Kind(known, squeezed, delimiter)
 
 
+def is_csv(place: str, format_: str) -> bool:
+    """Whether :func:`kind_of` takes a file of this name for CSV; only a name or the source can say so."""
+    suffixes = [s for s in (s.lower() for s in Path(place).suffixes) if s not in _COMPRESSED]
+    return format_ == "csv" or (format_ == "auto" and _SUFFIXES.get(suffixes[-1] if suffixes else "") == "csv")
+
+
 def _sniff(path: Path, place: str, compression: Compression, *, json_by_name: bool) -> Format:
     """Tell ``.json`` files of one value a line from others, and JSON from what we do not read.
 
