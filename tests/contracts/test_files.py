@@ -355,7 +355,7 @@ print(landed.total("landed"), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """A file of 300 MB, one array of a million objects, loads in under 700 MB of memory."""
     (tmp_path / "in").mkdir()
-    record = '{{"n":{},"at":"2020-12-07T01:02:03","text":"' + "x" * 230 + '"}}'
+    record = '{{"n":{},"at":"2020-12-07T01:02:03","text":"' + "x" * 250 + '"}}'
     with (tmp_path / "in" / "f.json").open("w") as file:
         file.write("[")
         for n in range(10**6, 2 * 10**6):

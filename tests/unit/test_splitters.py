@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock.shape.careful import Sound, examine
 from penstock.sources.splitters import LineSplitter, Splitter, ValueSplitter
 
-FAST = settings(max_examples=150, deadline=None)
+FAST = settings(max_examples=60, deadline=None)
 
 nasty = st.text(st.sampled_from('[]{},:"\\/ \n\tnéa😀'), max_size=10)
 values = st.recursive(
