@@ -12,7 +12,11 @@ from penstock.cli import inspecting, loading, quarantine, starting
 app = typer.Typer(
     name="penstock",
     help="Land every event, file and API record once, keep all of its history, and have it modelled seconds later.",
-    epilog="Start with: penstock init my_project --template user_events && cd my_project && penstock run",
+    epilog=(
+        "Start with: penstock init my_project --template user_events && cd my_project && penstock run\n\n"
+        "Exit codes: 0 fine, 1 failed, 2 wrong call or project file, 3 contract or test failed, 4 source unreachable, "
+        "5 warehouse locked, 130 and 143 stopped by Ctrl-C and SIGTERM."
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
@@ -32,8 +36,7 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Exit codes: 0 fine, 1 failed, 2 wrong call or project file, 3 contract or test failed, 4 source unreachable,
-    5 warehouse locked, 130 and 143 stopped by Ctrl-C and SIGTERM."""
+    """Options before the command."""
 
 
 starting.register(app)
