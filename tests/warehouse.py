@@ -36,7 +36,7 @@ def land(
     window: Window | None = None,
     fingerprint: bool = True,
     batch_bytes: int = 16 << 20,
-    commit_bytes: int = 256 << 20,
+    commit_bytes: int | None = None,
 ) -> Landed:
     """Land every file in ``folder`` into ``rules.stream``."""
     source = FilesSource(

@@ -203,6 +203,8 @@ class Destination(Protocol):
     """The warehouse. Not thread-safe: one thread at a time."""
 
     kind: str
+    commit_bytes: int
+    """How much one transaction should land when the project does not say."""
 
     def prepare(self) -> None:
         """Make schema ``penstock`` when it is missing. Harmless again."""

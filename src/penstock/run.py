@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from penstock.shape.schema import Schema
     from penstock.shape.shaper import Shaper
 
-COMMIT_BYTES = 128 << 20
-
 
 class Stop:
     """A wish to stop, safe to set from a signal handler."""
@@ -63,14 +61,14 @@ def load(
     target: Target,
     *,
     window: Window | None = None,
-    commit_bytes: int = COMMIT_BYTES,
+    commit_bytes: int | None = None,
     progress: Callable[[Batch], None] = lambda _: None,
     stop: Stop | None = None,
 ) -> Landed:
     """Land what is new in ``source`` into a stream.
 
-    Commits about every ``commit_bytes``; ``replace`` commits once, at the end. When ``stop`` is set, commits what is
-    written and returns early; a ``replace`` is rolled back instead.
+    Commits about every ``commit_bytes``, the destination's own measure when left out; ``replace`` commits once, at the
+    end. When ``stop`` is set, commits what is written and returns early; a ``replace`` is rolled back instead.
 
     Raises:
         SourceError: what had been read before is landed.
@@ -83,7 +81,9 @@ def load(
     try:
         while True:
             try:
-                failure = _pass(source, writer, landed, commit_bytes, progress, stop, whole=whole)
+                failure = _pass(
+                    source, writer, landed, commit_bytes or destination.commit_bytes, progress, stop, whole=whole
+                )
             except _Again:
                 writer.rollback()
                 continue

@@ -252,6 +252,7 @@ def test_types_inferred(destination: Destination, tmp_path: Path) -> None:
         ("f.parquet", b"PAR1nonsense", "Parquet"),
         ("f.xlsx", b"PK\x03\x04", "format"),
     ],
+    ids=["cut-off gzip", "UTF-16", "column named twice", "no Parquet", "unknown format"],
 )
 def test_unreadable_files(destination: Destination, tmp_path: Path, file: str, content: bytes, what: str) -> None:
     """What cannot be read at all stops with an error that names the file; nothing is marked as read."""

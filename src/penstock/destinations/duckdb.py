@@ -53,6 +53,7 @@ class DuckDBDestination:
     """
 
     kind = "duckdb"
+    commit_bytes = 128 << 20
 
     def __init__(
         self,

@@ -9,6 +9,8 @@ import numpy as np
 MAX_ROWS = 20_000_000
 """Identities remembered: 8 bytes each. A bigger table is asked instead."""
 
+MAX_RUN_ROWS = 1_000_000
+
 
 class KnownIds:
     """The upper halves of the identities in one table, sorted, so that a batch is looked up in no time.
@@ -18,47 +20,49 @@ class KnownIds:
     """
 
     def __init__(self) -> None:
-        self._main = np.empty(0, dtype=np.uint64)
-        self._recent: list[Any] = []
-        self._recent_rows = 0
+        self._runs: list[Any] = []
         self._uncommitted: list[Any] = []
-        self.overflowed = False
+        self._rows = 0
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether the table is too big to be remembered."""
+        return self._rows > MAX_ROWS
 
     def maybe(self, halves: Any) -> Any:
         """For each half (``uint64``), whether the table may hold it; False is certain."""
-        found = _in_sorted(self._main, halves)
-        for run in (*self._recent, *self._uncommitted):
+        found = np.zeros(len(halves), dtype=bool)
+        for run in (*self._runs, *self._uncommitted):
             found |= _in_sorted(run, halves)
         return found
 
     def add(self, halves: Any) -> None:
         """Remember what the open landing inserted."""
-        if len(halves):
-            self._uncommitted.append(np.sort(halves))
-        if len(self._uncommitted) > 8:
-            self._uncommitted = [np.sort(np.concatenate(self._uncommitted))]
+        _append(self._uncommitted, np.sort(halves))
 
     def commit(self) -> None:
         """Keep what the landing added."""
-        self._recent += self._uncommitted
-        self._recent_rows += sum(map(len, self._uncommitted))
+        for run in self._uncommitted:
+            self._rows += len(run)
+            _append(self._runs, run)
         self._uncommitted = []
-        if len(self._recent) > 8 or self._recent_rows > len(self._main) // 4:
-            if self._recent_rows < len(self._main) // 16:
-                self._recent = [np.sort(np.concatenate(self._recent))]
-            else:
-                self._main = np.sort(np.concatenate((self._main, *self._recent)), kind="stable")
-                self._recent, self._recent_rows = [], 0
-        self.overflowed = len(self._main) + self._recent_rows > MAX_ROWS
 
     def rollback(self) -> None:
         """Forget what the landing added."""
         self._uncommitted = []
 
 
-def _in_sorted(run: Any, halves: Any) -> Any:
+def _append(runs: list[Any], run: Any) -> None:
+    """Add a run, and merge runs of like size, so that there are few; never big ones, so that it takes little memory."""
     if not len(run):
-        return np.zeros(len(halves), dtype=bool)
+        return
+    runs.append(run)
+    while len(runs) > 1 and len(runs[-1]) * 2 >= len(runs[-2]) and len(runs[-1]) + len(runs[-2]) <= MAX_RUN_ROWS:
+        last = runs.pop()
+        runs[-1] = np.sort(np.concatenate((runs[-1], last)), kind="stable")
+
+
+def _in_sorted(run: Any, halves: Any) -> Any:
     places = np.searchsorted(run, halves)
     places[places == len(run)] = 0
     return run[places] == halves

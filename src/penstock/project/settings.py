@@ -181,8 +181,8 @@ class Load(Settings):
 
     batch_bytes: Annotated[ByteSize, Field(ge=1, le=1_073_741_824)] = 16_777_216
     """How much is read and shaped at a time. 16 MiB by default."""
-    commit_bytes: Annotated[ByteSize, Field(ge=1)] = 268_435_456
-    """How much is landed in one transaction. 256 MiB by default."""
+    commit_bytes: Annotated[ByteSize, Field(ge=1)] | None = None
+    """How much is landed in one transaction. By default 128 MiB on DuckDB, 512 MiB on PostgreSQL."""
 
 
 class Transform(Settings):

@@ -59,10 +59,10 @@ class Shaper:
 
     Args:
         threads: DuckDB threads.
-        memory_limit: DuckDB's memory, in its spelling; a batch of 16 MiB needs about 150 MB.
+        memory_bytes: what DuckDB may use; a batch of 16 MiB needs about 150 MB, a bigger record eight times its size.
     """
 
-    def __init__(self, rules: Rules, *, threads: int = 2, memory_limit: str = "1GB") -> None:
+    def __init__(self, rules: Rules, *, threads: int = 2, memory_bytes: int = 256 << 20) -> None:
         self.rules = rules
         self._refused: set[int] = set()
         self._expect_unknown = False
@@ -70,7 +70,7 @@ class Shaper:
             ":memory:",
             config={
                 "threads": threads,
-                "memory_limit": memory_limit,
+                "memory_limit": f"{max(memory_bytes, 8 * rules.max_record_bytes)}B",
                 "arrow_lossless_conversion": True,
                 "preserve_insertion_order": False,
             },

@@ -78,8 +78,8 @@ class Dbt:
     ) -> list[Node]:
         """Build and test what ``select`` says, all when it is empty.
 
-        Without ``whole``, unit tests and the tests that read whole tables are left out: models that were not changed are
-        still right, and the step's cost follows what is new.
+        Without ``whole``, unit tests and the tests that read whole tables are left out: models that were not changed
+        are still right, and the step's cost follows what is new.
 
         Raises:
             TransformError: dbt could not even start building: a project that does not parse, no connection.
