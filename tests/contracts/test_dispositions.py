@@ -59,7 +59,12 @@ def test_append_by_content_keeps_every_version(destination: Destination, tmp_pat
 
 def test_composite_keys_do_not_run_together(destination: Destination, tmp_path: Path) -> None:
     """A key of several fields keeps them apart; a number and its text are one key, the empty text is a value."""
-    records = [{"a": "x", "b": "yz"}, {"a": "xy", "b": "z"}, {"a": "", "b": "xyz"}, {"a": "x", "b": "yz", "c": 1}]
+    records: list[dict[str, Any]] = [
+        {"a": "x", "b": "yz"},
+        {"a": "xy", "b": "z"},
+        {"a": "", "b": "xyz"},
+        {"a": "x", "b": "yz", "c": 1},
+    ]
     _put(tmp_path / "in", records)
     land(destination, tmp_path / "in", Rules(stream="s", identity=("a", "b")))
     assert _rows(destination, "a", "b") == [("", "xyz"), ("x", "yz"), ("xy", "z")]
@@ -81,14 +86,14 @@ def test_merge_late_never_overwrites_newer(destination: Destination, tmp_path: P
 @pytest.mark.parametrize("split", ["one file", "one each", "one batch each"])
 def test_merge_any_order(destination: Destination, tmp_path: Path, split: str) -> None:
     """Ties and missing versions are settled by what the records hold, never by when they came."""
-    records = [
+    records: list[dict[str, Any]] = [
         {"k": 1, "v": None, "t": "none"},
         {"k": 1, "v": 2, "t": "a"},
         {"k": 1, "v": 2, "t": "b"},
         {"k": 2, "t": "absent"},
         {"k": 2, "v": None, "t": "null"},
     ]
-    seen = set()
+    seen: set[Any] = set()
     for order in itertools.islice(itertools.permutations(records), 0, 120, 29):
         rules = Rules(**{**_fields(KEYED), "stream": f"s{len(seen)}", "declared": (("v", "bigint"),)})
         stream = rules.stream
@@ -142,7 +147,7 @@ def test_merge_new_column_with_the_winner(destination: Destination, tmp_path: Pa
 
 def test_merge_without_a_version_is_the_same_in_any_order(destination: Destination, tmp_path: Path) -> None:
     """Without ``version:`` one record of each key is kept, which does not depend on the order."""
-    seen = []
+    seen: list[Any] = []
     for order in ((1, 2, 3), (3, 1, 2)):
         rules = Rules(stream=f"s{len(seen)}", identity=("k",), content=True)
         for n in order:

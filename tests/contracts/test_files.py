@@ -36,7 +36,7 @@ def _values(destination: Destination) -> list[Any]:
 
 
 def _origins(destination: Destination) -> dict[Any, str]:
-    return dict(destination.query('select a, _pen_origin from raw."s"').rows)
+    return {a: origin for a, origin in destination.query('select a, _pen_origin from raw."s"').rows}  # noqa: C416
 
 
 def _land_from(destination: Destination, source: FilesSource) -> Landed:
