@@ -60,7 +60,7 @@ class Session:
     def source(self, step: LoadStep) -> FilesSource:
         """The source of a step, ready to read."""
         from penstock.sources.files import FilesSource
-        from penstock.sources.tabular import CsvDialect
+        from penstock.sources.opening import CsvDialect
 
         settings = self.project.sources[step.source]
         csv = settings.csv

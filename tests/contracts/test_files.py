@@ -21,7 +21,7 @@ from penstock.ports import Destination, Target, Window
 from penstock.run import Landed, load
 from penstock.shape.shaper import Rules, Shaper
 from penstock.sources.files import FilesSource
-from penstock.sources.tabular import CsvDialect
+from penstock.sources.opening import CsvDialect
 from tests.warehouse import land, quarantined, table, write_files
 
 RULES = Rules(stream="s")

@@ -41,6 +41,17 @@ class Kind:
     delimiter: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvDialect:
+    """How a CSV file is written. ``null_values`` are the unquoted texts that mean null; without a delimiter it is a
+    comma, in ``.tsv`` files a tab."""
+
+    delimiter: str | None = None
+    quote: str = '"'
+    header: bool = True
+    null_values: tuple[str, ...] = ("",)
+
+
 def kind_of(path: Path, place: str, format_: str, compression: str) -> Kind:
     """What kind of file ``path`` is: as said, else by its name, else by its first bytes.
 

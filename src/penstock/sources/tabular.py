@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import duckdb
@@ -17,20 +16,10 @@ import pyarrow.parquet as pq
 
 from penstock.errors import SourceError
 from penstock.ports import Reject
+from penstock.sources.opening import CsvDialect
 from penstock.sources.splitters import Cut
 
 _PARQUET_ROWS = 20_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsvDialect:
-    """How a CSV file is written. ``null_values`` are the unquoted texts that mean null; without a delimiter it is a
-    comma, in ``.tsv`` files a tab."""
-
-    delimiter: str | None = None
-    quote: str = '"'
-    header: bool = True
-    null_values: tuple[str, ...] = ("",)
 
 
 def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) -> Iterator[tuple[Cut, list[Reject]]]:
