@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.environments import Peer
-from benchmarks.figures import Figure, Results
+from benchmarks.figures import Figure, Results, megabytes
 from benchmarks.inputs import BENCH, distinct, user_events
 from benchmarks.process import ChildFailed, Ran, run
 from benchmarks.projects import load_command, write_project
@@ -61,8 +61,10 @@ class Bench:
             self.fail(figure, str(e))
             return None
         figure.seconds.append(ran.seconds)
+        figure.cpu_seconds.append(ran.cpu_seconds)
         figure.peak_bytes = max(figure.peak_bytes, ran.peak_bytes)
-        self.say(f"  {figure.job}: {figure.contender}: {ran.seconds:.2f} s, {ran.peak_bytes / 1e6:.0f} MB")
+        took = f"{ran.seconds:.2f} s, CPU {ran.cpu_seconds:.2f} s, {megabytes(ran.peak_bytes)}"
+        self.say(f"  {figure.job}: {figure.contender}: {took}")
         return ran
 
     def expect(self, figure: Figure, warehouse: Warehouse, rows: int) -> bool:

@@ -11,12 +11,13 @@ PENSTOCK = "Penstock"
 
 @dataclass(slots=True)
 class Figure:
-    """One contender at one job: the seconds of each run, and the largest peak memory of them."""
+    """One contender at one job: the wall and CPU seconds of each run, and the largest peak memory of them."""
 
     job: str
     contender: str
     rows: int = 0
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     peak_bytes: int = 0
     trouble: str = ""
 

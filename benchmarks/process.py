@@ -26,10 +26,12 @@ class ChildFailed(Exception):
 class Ran:
     """What a child took.
 
+    ``cpu_seconds`` are those of the child and of all descendants it waited for, in user and kernel mode.
     ``peak_bytes`` is the largest resident set of the child or of any one descendant it waited for, not their sum.
     """
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
     output: str
 
@@ -77,7 +79,12 @@ def run(
         raise ChildFailed(f"not done after {timeout_seconds:.0f} s: {name}\n{output[-2000:]}")
     if child.returncode:
         raise ChildFailed(f"exit code {child.returncode}: {name}\n{output[-2000:]}")
-    return Ran(seconds=seconds, peak_bytes=usage.ru_maxrss * 1024, output=output)
+    return Ran(
+        seconds=seconds,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak_bytes=usage.ru_maxrss * 1024,
+        output=output,
+    )
 
 
 class Worker:

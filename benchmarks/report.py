@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -23,10 +24,11 @@ Input: user events of `penstock generate` with seed 1, NDJSON, about 285 bytes e
 5 % stand up to 20,000 records late. The operating system holds the file before the first run.
 
 Whole process means from the start of the process to its end, imports and commits included; peak memory is the largest
-resident set of the process or of any one child it waited for. PostgreSQL is a private server on the same machine with
-`fsync` on and its default settings; its own memory is not in the peak. Each load starts with a warehouse made anew
-and a disk at rest. The contenders take turns, round by round; figures are medians over the rounds, ratios medians over
-the ratios of each round. After each load the rows in the table are counted; who has too many or too few is out.
+resident set of the process or of any one child it waited for, CPU seconds are those of all of them. PostgreSQL is a
+private server on the same machine with `fsync` on and its default settings; its own memory and CPU time are not in
+these figures. Each load starts with a warehouse made anew and a disk at rest. The contenders take turns, round by
+round; figures are medians over the rounds, ratios medians over the ratios of each round. After each load the rows in
+the table are counted; who has too many or too few is out.
 
 The contenders:
 - Penstock: `penstock load --quiet`, contract and columns declared, identity by content, no dbt.
@@ -70,8 +72,8 @@ def write_results(bench: Bench, path: Path, *, seconds: float, missing: Sequence
         "",
         "## All figures",
         "",
-        "| job | contender | runs | median s | least s | most s | rows/s | peak memory |",
-        "|---|---|---|---|---|---|---|---|",
+        "| job | contender | runs | median s | least s | most s | CPU s | rows/s | peak memory |",
+        "|---|---|---|---|---|---|---|---|---|",
         *(_figure(f) for f in bench.results.figures),
         "",
         *(f"Not measured: {why}\n" for why in missing),
@@ -105,13 +107,14 @@ def _row(*cells: str) -> str:
 
 def _figure(figure: Figure) -> str:
     if not figure.seconds:
-        return _row(figure.job, figure.contender, "0", f"failed: {figure.trouble}", "", "", "", "")
+        return _row(figure.job, figure.contender, "0", f"failed: {figure.trouble}", "", "", "", "", "")
     seconds = (figure.median, min(figure.seconds), max(figure.seconds))
     return _row(
         figure.job,
         figure.contender,
         str(len(figure.seconds)),
         *(f"{s:.3f}" if figure.median < 1 else f"{s:.2f}" for s in seconds),
+        f"{median(figure.cpu_seconds):.2f}" if figure.cpu_seconds else "",
         f"{figure.rows_per_second:,.0f}" if figure.rows > 10 else "",
         megabytes(figure.peak_bytes) if figure.peak_bytes else "",
     )
