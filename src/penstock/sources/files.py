@@ -161,9 +161,15 @@ class FilesSource:
             if gathering.rows and gathering.untyped != (kind.format == "csv"):
                 yield gathering.take()
             gathering.untyped = kind.format == "csv"
-            for _ in self._read_file(plan, kind, known, gathering):
-                if gathering.bytes >= 0.9 * self._batch_bytes:
+            try:
+                for _ in self._read_file(plan, kind, known, gathering):
+                    if gathering.bytes >= 0.9 * self._batch_bytes:
+                        yield gathering.take()
+            except SourceError:
+                # the files before it are sound, and must not wait for this one to be mended
+                if gathering.rows or gathering.rejects or gathering.positions:
                     yield gathering.take()
+                raise
         for key in self._gone(plans, known):
             gathering.positions[key] = Position(source=self.name, key=key, state={"gone": True})
         if gathering.rows or gathering.rejects or gathering.positions:
