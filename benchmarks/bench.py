@@ -54,7 +54,7 @@ class Bench:
 
     def measure(self, figure: Figure, command: list[str], environment: dict[str, str] | None = None) -> Ran | None:
         """Run a command and add what it took to a figure; None, and the trouble noted, when it fails."""
-        seconds = max(180.0, figure.rows / 5_000)
+        seconds = max(180.0, figure.rows / 2_000)
         try:
             ran = run(command, timeout_seconds=seconds, environment=environment)
         except ChildFailed as e:

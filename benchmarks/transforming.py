@@ -6,6 +6,7 @@ import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import inputs
 from benchmarks.bench import Bench
@@ -42,10 +43,10 @@ def dbt_step(bench: Bench, kind: str) -> None:
             sides = [_side(bench, kind, size, job, stack) for size in sizes]
             for number in range(WARM_UP + 2 * bench.runs):
                 for side in sides:
-                    seconds = _step(side, side.new[number])
+                    built = _step(side, side.new[number])
                     if number >= WARM_UP:
-                        side.figure.seconds.append(seconds)
-                        bench.say(f"  {job}: {side.figure.contender}: {seconds:.2f} s")
+                        side.figure.seconds.append(built["seconds"])
+                        bench.say(f"  {side.figure.contender}: {built['seconds']:.2f} s; slowest: {built['slowest']}")
     except ChildFailed as e:
         bench.results.unmeasured(job, bar, str(e))
         return
@@ -86,8 +87,8 @@ def _side(bench: Bench, kind: str, size: int, job: str, stack: ExitStack) -> Sid
     return side
 
 
-def _step(side: Side, path: Path) -> float:
-    """Seconds of the dbt step alone."""
+def _step(side: Side, path: Path) -> dict[str, Any]:
+    """Land a batch, then build: what the dbt step alone took."""
     incoming = side.project / "incoming"
     incoming.mkdir(exist_ok=True)
     part = incoming / f".{path.name}"
@@ -97,4 +98,4 @@ def _step(side: Side, path: Path) -> float:
     built = side.worker.ask(do="transform")
     if not landed or not built["models"]:
         raise ChildFailed(f"{path.name}: {landed} rows landed, {built['models']} models built: {built['reason']}")
-    return float(built["seconds"])
+    return built

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+_SLOWEST = 5
+
 
 def main() -> None:
     """Serve until standard input ends."""
@@ -26,15 +28,19 @@ def main() -> None:
         transformer = Transformer(session)
         for line in sys.stdin:
             request: dict[str, Any] = json.loads(line)
+            detail: dict[str, Any]
             started = time.perf_counter()
             if request["do"] == "load":
                 step = LoadStep(stream=request["stream"], source=request["source"])
                 detail = {"landed": session.load(step).total("landed")}
-            elif request["do"] == "transform":
-                built = transformer.run()
-                detail = {"models": built.count("model"), "tests": built.count("test"), "reason": built.reason}
             else:
-                detail = {"rows": int(session.destination.query(request["sql"]).rows[0][0])}
+                built = transformer.run()
+                slowest = sorted(built.nodes, key=lambda n: -n.seconds)[:_SLOWEST]
+                detail = {
+                    "models": built.count("model"),
+                    "reason": built.reason,
+                    "slowest": {n.name: round(n.seconds, 3) for n in slowest},
+                }
             answers.write(json.dumps({"seconds": time.perf_counter() - started, **detail}) + "\n")
 
 

@@ -37,7 +37,8 @@ def test_a_run_is_measured_whole() -> None:
     """Wall time covers the whole process, and peak memory what it held at most."""
     ran = run([sys.executable, "-c", "import time; b = b'x' * 90_000_000; time.sleep(0.3)"], timeout_seconds=30)
     assert ran.seconds > 0.3
-    assert 90e6 < ran.peak_bytes < 300e6
+    assert ran.peak_bytes > 90e6
+    assert 0 < ran.cpu_seconds < ran.seconds
 
 
 def test_a_child_that_fails_or_lingers_is_said_to() -> None:
