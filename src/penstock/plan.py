@@ -32,6 +32,7 @@ class LoadStep:
             source=self.source,
             disposition=stream.disposition,
             version=stream.version,
+            identity=str(stream.identity),
             partial=replay,
         )
 

@@ -110,7 +110,10 @@ class Shaped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What one load did, as the ledger has it: ``read = landed + duplicates + quarantined``."""
+    """What one load did, as the ledger has it: ``read = landed + duplicates + quarantined``.
+
+    ``deleted`` rows were there before a refresh (``replace``) and are not in it.
+    """
 
     load_id: int
     seq: int
@@ -120,6 +123,7 @@ class Receipt:
     landed: int
     duplicates: int
     quarantined: int
+    deleted: int
     bytes: int
     started_at: datetime
     committed_at: datetime
@@ -180,14 +184,15 @@ class SchemaMoved(Exception):
 class Target:
     """What a landing needs to know of a stream.
 
-    ``version`` is a field, for merge. ``partial`` says that what lands is not all there is, so that replace
-    deletes nothing.
+    ``identity`` in words; empty leaves it unchecked. ``version`` is a field, for merge. ``partial`` says that what
+    lands is not all there is, so that replace deletes nothing.
     """
 
     stream: str
     source: str
     disposition: Literal["append", "merge", "replace"] = "append"
     version: str | None = None
+    identity: str = ""
     partial: bool = False
 
 

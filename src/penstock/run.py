@@ -77,7 +77,7 @@ def load(
     landed = Landed(stream=target.stream, source=target.source)
     whole = target.disposition == "replace" and not target.partial
     writer = _Writer(destination, shaper, target, window)
-    stop = stop or Stop()
+    stop = Stop() if stop is None else stop
     try:
         while True:
             try:

@@ -126,7 +126,10 @@ def test_facts_of_the_real_sample(project: Project) -> None:
     ended = {(node["kind"], node["status"]) for node in nodes if node["kind"] != "exposure"}
     assert ended <= {("model", "success"), ("test", "pass"), ("unit_test", "pass"), ("unit_test", "success")}
 
-    versions = "select count(*), count(distinct user_id), count(*) filter (where is_current) from dimensional.dim_user"
+    versions = (
+        "select count(*) as versions, count(distinct user_id) as users, count(*) filter (where is_current) as current"
+        " from dimensional.dim_user"
+    )
     assert project.rows(versions) == [(28, 21, 14)]
     assert project.rows("select event_date, users_at_end from dimensional.fct_user_daily order by 1") == [
         (f"2020-12-{day:02}", users) for day, users in zip(range(5, 12), (2, 5, 11, 18, 17, 16, 14), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -118,11 +119,21 @@ def query(
     finally:
         destination.close()
     if json:
-        print_json([dict(zip(rows.columns, row, strict=True)) for row in rows.rows])
+        names = _distinct(rows.columns)
+        print_json([dict(zip(names, row, strict=True)) for row in rows.rows])
     elif csv:
         print_csv(rows.columns, rows.rows)
     else:
         print_table(rows.columns, rows.rows)
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    """Column names for an object's keys: ``count``, ``count_2``."""
+    names: list[str] = []
+    for column in columns:
+        same = sum(c == column for c in columns[: len(names)])
+        names.append(f"{column}_{same + 1}" if same else column)
+    return names
 
 
 def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:

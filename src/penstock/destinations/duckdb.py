@@ -24,6 +24,7 @@ from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    check_stream,
     create_statements,
     delta_view,
     ledger_sql,
@@ -225,7 +226,7 @@ class DuckDBLanding:
         self._connection = destination.connection
         self._table = f"raw.{identifier(target.stream)}"
         self._positions: dict[str, Position] = {}
-        self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "bytes": 0}
+        self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._open = True
         self._started_at = datetime.now(UTC)
         self._known = destination.known(target.stream)
@@ -235,6 +236,17 @@ class DuckDBLanding:
         self._load_id: int = row[0]
         self._connection.execute("begin")
         self._schema = destination.schema(target.stream)
+        if target.identity:
+            self._connection.execute(
+                ledger_sql("keep_stream"), [target.stream, target.identity, target.disposition]
+            ).fetchall()
+            kept = _first(self._connection.execute(ledger_sql("stream"), [target.stream]))
+            assert kept is not None
+            try:
+                check_stream(target, *kept)
+            except UsageError:
+                self.rollback()
+                raise
         if target.disposition == "replace":
             self._connection.execute("create or replace temp table refreshed (_pen_id uuid)")
 
@@ -262,9 +274,12 @@ class DuckDBLanding:
         """Write positions and the ledger entry, and commit."""
         if self._target.disposition == "replace" and self._counts["read"] and not self._target.partial:
             # a delivery of which nothing can land is broken; it must not empty the table
-            self._connection.execute(
-                f"delete from {self._table} where _pen_id not in (from refreshed) and exists (from refreshed)"
+            deleted = _first(
+                self._connection.execute(
+                    f"delete from {self._table} where _pen_id not in (from refreshed) and exists (from refreshed)"
+                )
             )
+            self._counts["deleted"] = deleted[0] if deleted else 0
         now = datetime.now(UTC)
         for position in self._positions.values():
             self._connection.execute(
@@ -280,7 +295,7 @@ class DuckDBLanding:
             )
         seq = 0
         if self._counts["read"]:
-            counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "bytes")]
+            counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
             row = _first(
                 self._connection.execute(
                     ledger_sql("add_load"),

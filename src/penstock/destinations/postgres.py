@@ -21,9 +21,10 @@ from adbc_driver_manager import Error as AdbcError
 
 from penstock.destinations.dispositions import wins_sql
 from penstock.destinations.known import KnownIds
-from penstock.errors import DestinationError, RejectedRows
+from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    check_stream,
     create_statements,
     delta_view,
     ledger_sql,
@@ -192,7 +193,7 @@ class PostgresLanding:
         self._target = target
         self._table = f"raw.{identifier(target.stream)}"
         self._positions: dict[str, Position] = {}
-        self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "bytes": 0}
+        self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._started_at = datetime.now(UTC)
         self._connection = destination.landing_connection
         self._open = True
@@ -207,6 +208,14 @@ class PostgresLanding:
             self._execute("set local enable_mergejoin = off")
             self._lock(f"penstock stream {target.stream}")
             self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
+            if target.identity:
+                self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
+                kept = self._all(ledger_sql("stream"), target.stream)[0]
+                try:
+                    check_stream(target, *kept)
+                except UsageError:
+                    self.rollback()
+                    raise
             last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
             empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
         self._known = destination.known(target.stream, last, empty=empty)
@@ -234,9 +243,10 @@ class PostgresLanding:
         with self._refusals():
             self._index()
             if target.disposition == "replace" and self._asking and not target.partial:
-                self._execute(
-                    f"delete from {self._table} t where not exists"
-                    " (select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id)"
+                self._counts["deleted"] = self._one(
+                    f"with gone as (delete from {self._table} t where not exists"
+                    " (select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id) returning 1)"
+                    " select count(*) from gone"
                 )
             now = datetime.now(UTC)
             for position in self._positions.values():
@@ -252,7 +262,7 @@ class PostgresLanding:
             seq = 0
             if self._counts["read"]:
                 self._lock(_LEDGER_LOCK)
-                counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "bytes")]
+                counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
                 seq = self._one(
                     ledger_sql("add_load"), self._load_id, target.stream, target.source, *counts, self._started_at, now
                 )

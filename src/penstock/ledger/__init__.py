@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from penstock.ports import Reject
+from penstock.errors import UsageError
+from penstock.ports import Reject, Target
 from penstock.shape.schema import Column, Schema
 from penstock.sql import identifier, literal, statement, statements
 
@@ -41,6 +42,20 @@ def delta_view(stream: str) -> str:
         table=f"raw.{identifier(stream)}",
         stream=literal(stream),
     )
+
+
+def check_stream(target: Target, identity: str, disposition: str) -> None:
+    """A stream's identity and disposition are those of its first landing: other ones would double its rows.
+
+    Raises:
+        UsageError: they were changed in the project.
+    """
+    for what, was, now in (("identity", identity, target.identity), ("disposition", disposition, target.disposition)):
+        if was != now:
+            raise UsageError(
+                f"stream {target.stream}: {what} was {was} when it first landed, and is {now} now",
+                fix=f"put {what}: {was} back, or give the stream another name and load it anew",
+            )
 
 
 def schema_from_rows(rows: Iterable[Sequence[Any]]) -> Schema:

@@ -13,9 +13,16 @@ create table if not exists penstock.loads (
   landed bigint not null,
   duplicates bigint not null,
   quarantined bigint not null,
+  deleted bigint not null,
   bytes bigint not null,
   started_at timestamp with time zone not null,
   committed_at timestamp with time zone not null
+);
+
+create table if not exists penstock.streams (
+  stream {text} primary key,
+  identity {text} not null,
+  disposition {text} not null
 );
 
 create table if not exists penstock.positions (

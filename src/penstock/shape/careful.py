@@ -89,7 +89,7 @@ def _pieces(text: str) -> Iterator[tuple[Any, int, int]]:
         try:
             value, stop = _DECODER.raw_decode(text, position)
         except json.JSONDecodeError as e:
-            raise _Refused("invalid_json", f"{e.msg} at character {e.pos + 1}") from None
+            raise _Refused("invalid_json", f"{e.msg.removesuffix(' at')} at character {e.pos + 1}") from None
         except RecursionError:
             raise _Refused("invalid_json", f"nested deeper than {MAX_DEPTH} levels") from None
         yield value, position, stop

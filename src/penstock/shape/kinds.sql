@@ -30,8 +30,8 @@ select
     as whole_digits,
   max(length(split_part(t, '.', 2))) filter (where y in ('DOUBLE', 'EXACT') and {plain_number}) as fraction_digits,
   count(*) filter (where y = 'EXACT' and not ({plain_number} and length(t) <= 39)) as wild,
-  count(*) filter (where y = 'VARCHAR' and regexp_full_match(t, '{date}') and try_cast(t as date) is not null) as dates,
-  count(*) filter (where y = 'VARCHAR' and regexp_full_match(t, '{timestamp}') and try_cast(t as timestamp) is not null)
+  count(*) filter (where y = 'VARCHAR' and regexp_full_match(t, '{date}') and t > '0001' and try_cast(t as date) is not null) as dates,
+  count(*) filter (where y = 'VARCHAR' and regexp_full_match(t, '{timestamp}') and t > '0001' and try_cast(t as timestamp) is not null)
     as timestamps,
   count(*) filter (
     where y = 'VARCHAR' and regexp_full_match(t, '{timestamptz}') and try_cast(t as timestamptz) is not null

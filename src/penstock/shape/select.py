@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from penstock.shape.schema import Column, Schema
@@ -54,6 +54,7 @@ def rows_sql(source: str, schema: Schema, rules: Rules, *, careful: bool, unknow
     fields = asked_fields(schema, rules)
     place = {field: i for i, field in enumerate(fields, 1)}
     columned = schema.fields
+    declared = dict(rules.declared)
     misfits = {f: _misfit(f, schema, place) for f in columned}
     broken = []
     if rules.columns == "reject":
@@ -75,7 +76,8 @@ def rows_sql(source: str, schema: Schema, rules: Rules, *, careful: bool, unknow
         paths=paths_sql(fields),
         texts=_texts(len(fields), marks=careful),
         values="".join(
-            f"{_value(c, schema, place, untyped, careful)} as {identifier(c.name)},\n    " for c in schema.columns
+            f"{_value(c, schema, place, declared, untyped=untyped, marks=careful)} as {identifier(c.name)},\n    "
+            for c in schema.columns
         ),
         present="".join(f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned),
         event_time=_event_time(place.get(rules.event_time or "")),
@@ -138,14 +140,16 @@ def _texts(count: int, *, marks: bool) -> str:
     return ",\n    ".join(parts)
 
 
-def _value(column: Column, schema: Schema, place: dict[str, int], untyped: bool, marks: bool) -> str:
+def _value(
+    column: Column, schema: Schema, place: dict[str, int], declared: Mapping[str, str], *, untyped: bool, marks: bool
+) -> str:
     i = place[column.field]
     json = f"json_normalize(json_extract(_pen_body, {literal(pointer(column.field))}))"
     if marks:
         json = _UNMARK.format(json)
 
     def value(c: Column) -> str:
-        return value_sql(c.type, _t(i), _y(i), json, parse=c.declared or untyped)
+        return value_sql(c.type, _t(i), _y(i), json, parse=untyped or declared.get(c.field) == c.type)
 
     if not column.variant:
         return value(column)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.errors import ContractError
+from penstock.errors import ContractError, UsageError
 from penstock.ports import Batch, Reject, Shaped, Window
 from penstock.shape.careful import Sound, examine
 from penstock.shape.infer import Kinds, infer_type
@@ -47,11 +47,22 @@ class Rules:
     types: Mode = "rescue"
     max_record_bytes: int = 16 * 2**20
 
-    def declared_schema(self) -> Schema:
-        """The schema before the first record: the declared columns."""
-        names = name_columns([f for f, _ in self.declared], ())
-        columns = (Column(field=f, name=names[f], type=t, declared=True) for f, t in self.declared)
-        return Schema().grown(columns)
+    def with_declared(self, schema: Schema) -> Schema:
+        """``schema`` with a column for each declared field that has none.
+
+        Raises:
+            UsageError: a field is declared as another type than its column has.
+        """
+        types = {c.field: c.type for c in schema.columns if not c.variant}
+        for field, type_ in self.declared:
+            if types.get(field, type_) != type_:
+                raise UsageError(
+                    f"stream {self.stream}: field {field!r} is declared {type_}, and its column is {types[field]}",
+                    fix=f"declare it {types[field]}; a column keeps its type, so for another one name a new stream",
+                )
+        new = [(f, t) for f, t in self.declared if f not in types]
+        names = name_columns([f for f, _ in new], (c.name for c in schema.columns))
+        return schema.grown(Column(field=f, name=names[f], type=t, declared=True) for f, t in new)
 
 
 class Shaper:
@@ -95,8 +106,7 @@ class Shaper:
             ContractError: the stream is frozen and the batch breaks its contract.
         """
         fresh = schema.version == 0
-        if fresh:
-            schema = self.rules.declared_schema()
+        schema = self.rules.with_declared(schema)
         may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
         lines, unreadable = _lines(batch.bodies)
         rows = self._rows(lines, batch, schema, careful=False, unknown=self._expect_unknown)

@@ -105,9 +105,19 @@ def parquet_rows(stream: Any, skip: int = 0) -> Iterator[Cut]:
         number += batch.num_rows
         if number <= skip:
             continue
-        bodies = _json(connection, pa.Table.from_batches([batch]))
+        bodies = _json(connection, _without_nan(pa.Table.from_batches([batch])))
         yield Cut(bodies, np.arange(first, number + 1), batch.nbytes)
     connection.close()
+
+
+def _without_nan(rows: pa.Table) -> pa.Table:
+    """NaN in a column of floats is how data frames write a missing value, and JSON has none."""
+    for place, column in enumerate(rows.schema):
+        if pa.types.is_floating(column.type):
+            values = rows.column(place)
+            missing = pc.fill_null(pc.is_nan(values), False)
+            rows = rows.set_column(place, column, pc.if_else(missing, pa.scalar(None, column.type), values))
+    return rows
 
 
 def _header(stream: Stream, place: str, dialect: CsvDialect) -> tuple[bytes, list[str]]:

@@ -52,7 +52,11 @@ class Transformer:
         session = self._session
         destination = session.destination
         fingerprint = project_fingerprint(session.project)
-        upper = int(destination.query("select coalesce(max(seq), 0) from penstock.loads where landed > 0").rows[0][0])
+        upper = int(
+            destination.query("select coalesce(max(seq), 0) from penstock.loads where landed > 0 or deleted > 0").rows[
+                0
+            ][0]
+        )
         last = destination.query(
             "select upper_seq, detail from penstock.runs where kind = 'transform' and status = 'success'"
             " order by run_id desc limit 1"
@@ -66,11 +70,15 @@ class Transformer:
         if same and seen == upper and not full_refresh:
             built.reason = "nothing has landed since the last run, and no model was changed"
             return built
+        shrunk = destination.query(
+            "select count(*) from penstock.loads where deleted > 0 and seq > $1 and seq <= $2", [seen, upper]
+        ).rows != [(0,)]
         select: list[str] = []
         dbt = self._ready(fingerprint)
         if same and not full_refresh:
             streams = destination.query(
-                "select distinct stream from penstock.loads where landed > 0 and seq > $1 and seq <= $2", [seen, upper]
+                f"select distinct stream from penstock.loads where {changed} and seq > $1 and seq <= $2",
+                [seen, upper],
             ).rows
             sources = dbt.sources()
             select = [f"{sources[s]}+" for (s,) in streams if s in sources]
@@ -83,7 +91,8 @@ class Transformer:
             if not built.reason:
                 built.nodes = dbt.build(
                     select=select,
-                    full_refresh=full_refresh,
+                    # what a refresh deleted cannot be told from what is left: build anew what reads it
+                    full_refresh=full_refresh or shrunk,
                     whole=full_refresh or not same,
                     environment={UPPER_SEQ: str(upper)},
                 )

@@ -21,6 +21,7 @@ SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variab
 """dbt masks variables of this prefix in its logs."""
 
 FOLDER = ".penstock"
+_DBT_PARAMETERS = ("sslcert", "sslkey", "sslrootcert", "connect_timeout", "keepalives_idle")
 _NOT_SOURCE = {FOLDER, "target", "logs", "dbt_packages", ".git", ".venv", "data"}
 _SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
 
@@ -151,6 +152,7 @@ def _postgres_output(destination: Postgres, threads: int) -> tuple[dict[str, Any
         "sslmode": destination.sslmode,
         "threads": threads,
     }
+    output |= {name: value for name, value in destination.parameters.items() if name in _DBT_PARAMETERS}
     password = destination.password.get_secret_value() if destination.password else os.environ.get("PGPASSWORD", "")
     output["password"] = f"{{{{ env_var('{SECRET}', '') }}}}"
     return output, {SECRET: password}

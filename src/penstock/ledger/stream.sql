@@ -1,0 +1,3 @@
+select identity, disposition
+from penstock.streams
+where stream = $1
