@@ -52,11 +52,8 @@ class Transformer:
         session = self._session
         destination = session.destination
         fingerprint = project_fingerprint(session.project)
-        upper = int(
-            destination.query("select coalesce(max(seq), 0) from penstock.loads where landed > 0 or deleted > 0").rows[
-                0
-            ][0]
-        )
+        changed = "(landed > 0 or deleted > 0)"
+        upper = int(destination.query(f"select coalesce(max(seq), 0) from penstock.loads where {changed}").rows[0][0])
         last = destination.query(
             "select upper_seq, detail from penstock.runs where kind = 'transform' and status = 'success'"
             " order by run_id desc limit 1"
