@@ -310,7 +310,7 @@ def test_stopped_in_the_middle(tmp_path: Path, number: signal.Signals) -> None:
     completes to exactly the table of one run."""
     project = make_project(tmp_path / "p")
     (project / "data" / "1.ndjson").unlink()
-    write_user_events(project / "data" / "big.ndjson", count=300_000, seed=1, duplicates=0.01)
+    write_user_events(project / "data" / "big.ndjson", count=160_000, seed=1, duplicates=0.01)
     whole = make_project(tmp_path / "whole")
     (whole / "data" / "1.ndjson").unlink()
     (whole / "data" / "big.ndjson").symlink_to(project / "data" / "big.ndjson")
@@ -332,9 +332,12 @@ def test_stopped_in_the_middle(tmp_path: Path, number: signal.Signals) -> None:
     assert "stopped" in stdout and "Traceback" not in stderr
     counted = "select count(*) as n, count(distinct _pen_id) as ids, (select sum(landed) from penstock.loads) as landed"
     (part,) = printed(project, "query", f"{counted} from raw.events", "--json")
-    assert 0 < part["n"] < 200_000 and part["n"] == part["ids"] == part["landed"]
+    assert 0 < part["n"] < 130_000 and part["n"] == part["ids"] == part["landed"]
     assert penstock(project, "load").returncode == 0
     assert penstock(whole, "load").returncode == 0
-    hashed = "select count(*) as n, sum(hash(columns(c -> c not in ('_pen_load', '_pen_loaded_at')))::hugeint)"
-    seen = [penstock(p, "query", f"{hashed} from raw.events", "--csv").stdout for p in (project, whole)]
+    hashed = (
+        "select count(*) as n, md5(string_agg(e::text, '' order by _pen_id)) as rows from (select * exclude (_pen_load,"
+    )
+    hashed += " _pen_loaded_at) from raw.events) e"
+    seen = [penstock(p, "query", hashed, "--csv").stdout for p in (project, whole)]
     assert seen[0] == seen[1] != ""

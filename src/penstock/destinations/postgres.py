@@ -199,6 +199,7 @@ class PostgresLanding:
         self._open = True
         self._asking = False
         self._unindexed = False
+        self._known: KnownIds | None = None
         with self._refusals():
             self._load_id: int = self._one("select nextval('penstock.load_ids')")
             self._execute("set local timezone = 'UTC'")
