@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.environments import Peer
-from benchmarks.figures import Figure, Results, megabytes
+from benchmarks.figures import Figure, Results, megabytes, shortened
 from benchmarks.inputs import BENCH, distinct, user_events
 from benchmarks.process import ChildFailed, Ran, run
 from benchmarks.projects import load_command, write_project
@@ -103,7 +103,7 @@ class Bench:
 
     def fail(self, figure: Figure, trouble: str) -> None:
         """Note what went wrong, and that the contender has no result."""
-        figure.trouble = " ".join(trouble.split())[-300:]
+        figure.trouble = shortened(trouble)
         figure.seconds.clear()
         self.say(f"  {figure.job}: {figure.contender}: {trouble}")
 

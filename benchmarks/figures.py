@@ -80,7 +80,13 @@ class Results:
 
     def unmeasured(self, job: str, bar: str, why: str) -> None:
         """Note a bar that Penstock failed to be measured against: a miss."""
-        self.judge(job, bar, f"failed: {' '.join(why.split())[:300]}", "", False)
+        self.judge(job, bar, f"failed: {shortened(why)}", "", False)
+
+
+def shortened(text: str) -> str:
+    """A long error on one line: how it starts, and how it ends, which is where the cause stands."""
+    line = " ".join(text.split())
+    return line if len(line) <= 400 else f"{line[:100]} … {line[-300:]}"
 
 
 def rate(figure: Figure) -> str:

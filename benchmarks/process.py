@@ -123,9 +123,11 @@ class Worker:
         except OSError:
             raise ChildFailed(f"the worker ended: {self._said()}") from None
         ready, _, _ = select.select([self._child.stdout], [], [], self._timeout_seconds)
-        line = self._child.stdout.readline() if ready else b""
-        if not line:
+        if not ready:
             raise ChildFailed(f"no answer to {request} within {self._timeout_seconds:.0f} s: {self._said()}")
+        line = self._child.stdout.readline()
+        if not line:
+            raise ChildFailed(f"the worker ended at {request}: {self._said()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -69,6 +69,7 @@ def batches(bench: Bench, kind: str) -> None:
                     _one_more(worker, project, path, figure, measured=number >= WARM_UP)
         theirs = _dlt_batches(bench, kind, sizes[0], new, job)
     except ChildFailed as e:
+        bench.say(f"  {job}: {e}")
         bench.results.unmeasured(job, bar, str(e))
         return
     small, large = figures

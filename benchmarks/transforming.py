@@ -48,6 +48,7 @@ def dbt_step(bench: Bench, kind: str) -> None:
                         side.figure.seconds.append(built["seconds"])
                         bench.say(f"  {side.figure.contender}: {built['seconds']:.2f} s; slowest: {built['slowest']}")
     except ChildFailed as e:
+        bench.say(f"  {job}: {e}")
         bench.results.unmeasured(job, bar, str(e))
         return
     small, large = (side.figure for side in sides)
