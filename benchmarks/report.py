@@ -107,7 +107,8 @@ def _row(*cells: str) -> str:
 
 def _figure(figure: Figure) -> str:
     if not figure.seconds:
-        return _row(figure.job, figure.contender, "0", f"failed: {figure.trouble}", "", "", "", "", "")
+        why = f"failed: {figure.trouble}" if figure.trouble else "not measured"
+        return _row(figure.job, figure.contender, "0", why, "", "", "", "", "")
     seconds = (figure.median, min(figure.seconds), max(figure.seconds))
     return _row(
         figure.job,
