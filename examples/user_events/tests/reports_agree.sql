@@ -1,3 +1,4 @@
+{{ config(tags=['whole_table']) }}
 -- The same events, counted by date alone, by organisation, by user type, and by organisation and event type.
 select event_date, sum(by_date), sum(by_organization), sum(by_user_type), sum(by_type)
 from (

@@ -1,3 +1,4 @@
+{{ config(tags=['whole_table']) }}
 -- A day's end is the end of the day before, with those who came and without those who went; and on the last day it is
 -- the number of users who exist.
 select event_date, users_at_end, expected

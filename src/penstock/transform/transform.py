@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from penstock.errors import ContractError, TransformError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from penstock.session import Session
 
 UPPER_SEQ = "PENSTOCK_UPPER_SEQ"
+TEST_EVERY = timedelta(days=1)
+"""How long the tests that read whole tables may be left out of the steps between."""
 
 
 @dataclass(slots=True)
@@ -54,15 +56,7 @@ class Transformer:
         fingerprint = project_fingerprint(session.project)
         changed = "(landed > 0 or deleted > 0)"
         upper = int(destination.query(f"select coalesce(max(seq), 0) from penstock.loads where {changed}").rows[0][0])
-        last = destination.query(
-            "select upper_seq, detail from penstock.runs where kind = 'transform' and status = 'success'"
-            " order by run_id desc limit 1"
-        ).rows
-        seen, same = 0, False
-        if last:
-            detail = last[0][1]
-            detail = json.loads(detail) if isinstance(detail, str) else detail
-            seen, same = int(last[0][0]), detail.get("fingerprint") == fingerprint
+        seen, same, tested = self._last(fingerprint)
         built = Built(upper_seq=upper)
         if same and seen == upper and not full_refresh:
             built.reason = "nothing has landed since the last run, and no model was changed"
@@ -82,6 +76,7 @@ class Transformer:
             self._advance(dbt.models_apart_from({s for (s,) in streams}), seen, upper)
             if not select:
                 built.reason = "no model reads what has landed"
+        whole = full_refresh or not same or not tested
         run_id = self._begin(upper)
         session.release()
         try:
@@ -90,18 +85,34 @@ class Transformer:
                     select=select,
                     # what a refresh deleted cannot be told from what is left: build anew what reads it
                     full_refresh=full_refresh or shrunk,
-                    whole=full_refresh or not same,
+                    whole=whole,
                     environment={UPPER_SEQ: str(upper)},
                 )
         except BaseException:
             dbt.release()
-            self._end(run_id, "error", fingerprint)
+            self._end(run_id, "error", fingerprint, whole=False)
             raise
         dbt.release()
         failed = [n for n in built.nodes if n.failed]
-        self._end(run_id, "error" if failed else "success", fingerprint)
+        self._end(run_id, "error" if failed else "success", fingerprint, whole=whole)
         _raise_for(failed, str(session.project.directory))
         return built
+
+    def _last(self, fingerprint: str) -> tuple[int, bool, bool]:
+        """Of the last good run: its upper ``seq``, and whether the models are still those; and whether a run of these
+        models tested whole tables within :data:`TEST_EVERY`."""
+        runs = self._session.destination.query(
+            "select upper_seq, ended_at, detail from penstock.runs where kind = 'transform' and status = 'success'"
+            " order by run_id desc limit 1000"
+        ).rows
+        seen, same, tested = 0, False, False
+        for place, (upper, ended_at, detail) in enumerate(runs):
+            known = json.loads(detail) if isinstance(detail, str) else detail
+            current = known["fingerprint"] == fingerprint
+            if place == 0:
+                seen, same = int(upper), current
+            tested = tested or (current and known["whole"] and datetime.now(UTC) - ended_at < TEST_EVERY)
+        return seen, same, tested
 
     def _ready(self, fingerprint: str) -> Dbt:
         if self._dbt is None or self._fingerprint != fingerprint:
@@ -127,10 +138,10 @@ class Transformer:
         )
         return run_id
 
-    def _end(self, run_id: int, status: str, fingerprint: str) -> None:
+    def _end(self, run_id: int, status: str, fingerprint: str, *, whole: bool) -> None:
         self._session.destination.query(
             "update penstock.runs set status = $2, ended_at = $3, detail = $4 where run_id = $1",
-            [run_id, status, datetime.now(UTC), json.dumps({"fingerprint": fingerprint})],
+            [run_id, status, datetime.now(UTC), json.dumps({"fingerprint": fingerprint, "whole": whole})],
         )
 
 
