@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from penstock.project import Project
 
 
+_LAST_DAY = date(9999, 12, 30)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStep:
     """Land what is new in one source into one stream."""
@@ -60,9 +63,11 @@ def day_window(day: date | None, start: date | None, end: date | None) -> Window
     if start is None and end is None:
         return None
     first = start or date(1, 1, 1)
-    last = end or date(9999, 12, 30)
+    last = end or _LAST_DAY
     if last < first:
         raise UsageError(f"--to {last} is before --from {first}", fix="swap them")
+    if last > _LAST_DAY:
+        raise UsageError(f"{last} is later than any date", fix=f"give {_LAST_DAY} at most")
     midnight = datetime.min.time()
     return Window(start=datetime.combine(first, midnight), end=datetime.combine(last + timedelta(days=1), midnight))
 
@@ -93,6 +98,13 @@ def plan_loads(
             where=str(project.directory / "penstock.yml"),
             fix="add event_time: FIELD to the stream",
         )
+    for name in chosen:
+        if window is not None and project.streams[name].event_time and project.streams[name].disposition == "replace":
+            raise UsageError(
+                f"stream {name} is replaced as a whole, and a date would delete all other days",
+                where=str(project.directory / "penstock.yml"),
+                fix="leave the date out, or load the other streams by name",
+            )
     return [
         LoadStep(
             stream=name,

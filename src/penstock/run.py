@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -216,7 +216,9 @@ class _Writer:
         """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""
         if self._in_hand is None:
             return False
-        (batch, shaped, written), self._in_hand = self._in_hand, None
+        batch, shaped, written = self._in_hand
+        wait([written])
+        self._in_hand = None
         moved = False
         try:
             try:
@@ -227,7 +229,11 @@ class _Writer:
                 self._schema = self._landed_schema()
                 shaped = self._shape(batch)
                 self._schema = shaped.schema
-                self._pool.submit(self._landing.write, shaped).result()
+                again = self._pool.submit(self._landing.write, shaped)
+                self._in_hand = (batch, shaped, again)
+                wait([again])
+                self._in_hand = None
+                again.result()
         except RejectedRows as e:
             self.rollback()
             try:

@@ -191,7 +191,7 @@ class DuckDBDestination:
                 connection = duckdb.connect(str(self.path), config=config)
                 connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
             except duckdb.IOException as e:
-                if "lock" not in str(e).lower():
+                if "set lock" not in str(e) and _HOLDER.search(str(e)) is None:
                     raise DestinationError(
                         str(e),
                         where=str(self.path),
@@ -272,7 +272,12 @@ class DuckDBLanding:
 
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
-        if self._target.disposition == "replace" and self._counts["read"] and not self._target.partial:
+        if (
+            self._target.disposition == "replace"
+            and self._counts["read"]
+            and not self._target.partial
+            and self._has_table()
+        ):
             # a delivery of which nothing can land is broken; it must not empty the table
             deleted = _first(
                 self._connection.execute(

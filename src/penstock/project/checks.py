@@ -40,6 +40,9 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
     if stream.version is not None and stream.disposition != "merge":
         fix = "set disposition: merge, or leave version out"
         yield document.problem((*path, "version"), f"has no meaning with disposition {stream.disposition}", fix)
+    if stream.disposition == "replace" and len(stream.from_) > 1:
+        fix = "name one source, whose path: may be a list, or take another disposition"
+        yield document.problem((*path, "from"), "replace takes one source: each would delete what the others hold", fix)
     if stream.disposition == "merge" and stream.identity.kind == "content":
         fix = "name the key fields: identity: [id]"
         at = (*path, "identity") if (*path, "identity") in document.marks else (*path, "disposition")

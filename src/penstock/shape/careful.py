@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
+from uuid import uuid4
 
 from penstock.ports import Reason
 
@@ -133,8 +134,9 @@ def _mark(value: _Exact) -> str:
 
 def _written(value: Any) -> str:
     """``value`` as JSON again, exact numbers as numbers; for quarantine."""
-    marked = json.dumps(value, ensure_ascii=False, default=_mark)
-    return re.sub(r'"\\u0000n([^"]*)"', r"\1", marked)
+    mark = f"{EXACT_MARK}{uuid4().hex}"
+    marked = json.dumps(value, ensure_ascii=False, default=lambda exact: mark + exact.text)
+    return re.sub(rf'"\\u0000n{mark[len(EXACT_MARK) :]}([^"]*)"', r"\1", marked)
 
 
 def _check(value: Any) -> None:

@@ -84,8 +84,7 @@ def name_columns(fields: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for field in sorted(fields, key=lambda f: (normal_name(f) != f, f)):
         name = normal_name(field)
-        if name in used:
-            name = f"{name[:54]}_{_digest(field)}"
+        name = _free(name, field, used)
         used.add(name)
         names[field] = name
     return names
@@ -94,8 +93,16 @@ def name_columns(fields: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
 def variant_name(name: str, type_: str, taken: Iterable[str]) -> str:
     """The column for values of ``name`` that are of another type: ``price__text``."""
     short = re.sub(r"[^a-z]+", "", type_.split("(")[0])
-    variant = f"{name[:50]}__{short}"
-    return variant if variant not in set(taken) else f"{variant[:54]}_{_digest(variant)}"
+    return _free(f"{name[:50]}__{short}", type_, set(taken))
+
+
+def _free(name: str, seed: str, used: set[str]) -> str:
+    """``name``, or where it is taken, with eight digits of a hash of ``seed``."""
+    found = name
+    while found in used:
+        found = f"{name[:54]}_{_digest(seed)}"
+        seed += "+"
+    return found
 
 
 def _digest(text: str) -> str:

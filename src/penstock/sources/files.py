@@ -153,15 +153,16 @@ class FilesSource:
                 self.skipped.append(plan.place)
                 key = plan.place + self._scope
                 state = self._known(plan.place, known)
-                if state is None or not _same_stat(state, plan.path.stat()):
-                    fresh = {**(state or self._twins[plan.place]), **_stat(plan.path.stat())}
+                stat = _stat_of(plan.path, plan.place)
+                if state is None or not _same_stat(state, stat):
+                    fresh = {**(state or self._twins[plan.place]), **_stat(stat)}
                     gathering.positions[key] = Position(source=self.name, key=key, state=fresh)
                 continue
-            kind = kind_of(plan.path, plan.place, self._format, self._compression)
-            if gathering.rows and gathering.untyped != (kind.format == "csv"):
-                yield gathering.take()
-            gathering.untyped = kind.format == "csv"
             try:
+                kind = kind_of(plan.path, plan.place, self._format, self._compression)
+                if gathering.rows and gathering.untyped != (kind.format == "csv"):
+                    yield gathering.take()
+                gathering.untyped = kind.format == "csv"
                 for _ in self._read_file(plan, kind, known, gathering):
                     if gathering.bytes >= 0.9 * self._batch_bytes:
                         yield gathering.take()
@@ -196,9 +197,15 @@ class FilesSource:
 
     def _place(self, path: Path) -> str:
         try:
-            return path.relative_to(self._root).as_posix()
+            place = path.relative_to(self._root).as_posix()
         except ValueError:
-            return str(path)
+            place = str(path)
+        try:
+            place.encode()
+        except UnicodeEncodeError:
+            shown = place.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise SourceError("a file name that is not UTF-8", where=shown, fix="rename the file") from None
+        return place
 
     def _gone(self, plans: Sequence[FilePlan], known: Mapping[str, State]) -> list[str]:
         """With ``refresh``: the keys of files that were read and are no longer there."""
@@ -216,7 +223,7 @@ class FilesSource:
 
     def _plan_file(self, path: Path, known: Mapping[str, State]) -> FilePlan:
         place = self._place(path)
-        stat = path.stat()
+        stat = _stat_of(path, place)
         if not self._fingerprint:
             return FilePlan(path, place, stat.st_size, "read")
         state = self._known(place, known)
@@ -251,7 +258,7 @@ class FilesSource:
         self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: _Gathering
     ) -> Iterator[None]:
         """Add a file's records to the batch in hand, pausing where a batch may end."""
-        stat = _stat(plan.path.stat())
+        stat = _stat(_stat_of(plan.path, plan.place))
         if self._scope:
             stat["scope"] = self._scope
         if kind.format == "parquet" or kind.format == "csv":
@@ -400,6 +407,15 @@ def _stat(stat: os.stat_result) -> dict[str, Any]:
         "ctime_ns": stat.st_ctime_ns,
         "inode": stat.st_ino,
     }
+
+
+def _stat_of(path: Path, place: str) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as e:
+        raise SourceError(
+            f"cannot be read: {e.strerror}", where=place, fix="run again; it may have been replaced"
+        ) from None
 
 
 def _same_stat(state: State, stat: os.stat_result) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import zstandard
 
@@ -30,6 +30,7 @@ _COMPRESSED: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zst": "
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _SNIFF_BYTES = 1 << 16
+_READ_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,7 @@ def opened(path: Path, place: str, compression: Compression) -> Iterator[BinaryI
             if compression == "gzip":
                 stream = cast("BinaryIO", gzip.GzipFile(fileobj=cast("BinaryIO", raw)))
             elif compression == "zstd":
-                reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-                stream = cast("BinaryIO", reader)
+                stream = cast("BinaryIO", _Zstd(cast("BinaryIO", raw)))
             else:
                 stream = cast("BinaryIO", raw)
             yield cast("BinaryIO", _WithoutBom(stream, place))
@@ -129,6 +129,45 @@ def opened(path: Path, place: str, compression: Compression) -> Iterator[BinaryI
             where=place,
             fix="deliver the file again; the records before the damage may have landed and will not be doubled",
         ) from None
+
+
+class _Zstd:
+    """Decompressed frames, one after the other. A frame that is cut off is an error, not an end."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._frame: Any = None
+        self._compressed = b""
+        self._ready = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes, all with -1; empty at the end."""
+        parts = [self._ready]
+        have = len(self._ready)
+        while size < 0 or have < size:
+            piece = self._more()
+            if piece is None:
+                break
+            parts.append(piece)
+            have += len(piece)
+        found = b"".join(parts)
+        cut = len(found) if size < 0 else size
+        self._ready = found[cut:]
+        return found[:cut]
+
+    def _more(self) -> bytes | None:
+        chunk = self._compressed or self._raw.read(_READ_BYTES)
+        self._compressed = b""
+        if not chunk:
+            if self._frame is not None and not self._frame.eof:
+                raise EOFError("the last frame is not complete")
+            return None
+        if self._frame is None or self._frame.eof:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+        piece: bytes = self._frame.decompress(chunk)
+        if self._frame.eof:
+            self._compressed = self._frame.unused_data
+        return piece
 
 
 class _WithoutBom:

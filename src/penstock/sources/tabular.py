@@ -18,8 +18,11 @@ from penstock.errors import SourceError
 from penstock.ports import Reject
 from penstock.sources.opening import CsvDialect
 from penstock.sources.splitters import Cut
+from penstock.sql import literal
 
 _PARQUET_ROWS = 20_000
+_MAX_HEADER_BYTES = 1 << 16
+_NOTHING = Cut(pa.array([], pa.binary()), np.empty(0, dtype=np.int64), 0)
 
 
 def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) -> Iterator[tuple[Cut, list[Reject]]]:
@@ -56,6 +59,7 @@ def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) 
         )
     except pa.ArrowInvalid as e:
         if "Empty CSV" in str(e):
+            yield _NOTHING, [_of_another_width(w, place, len(names)) for w in wrong]
             return
         raise SourceError(str(e), where=place, fix="check delimiter: and quote: of the source") from None
     number = 0
@@ -64,16 +68,9 @@ def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) 
         for batch in reader:
             rejects = []
             skipped = set()
-            for row, text, columns in wrong[taken:]:
-                rejects.append(
-                    Reject(
-                        body=text.encode() if isinstance(text, str) else bytes(text),
-                        code="invalid_json",
-                        reason=f"a CSV row of {columns} fields; the header has {len(names)}",
-                        origin=f"{place}#{row}",
-                    )
-                )
-                skipped.add(row)
+            for row in wrong[taken:]:
+                rejects.append(_of_another_width(row, place, len(names)))
+                skipped.add(row[0])
             taken = len(wrong)
             numbers = np.arange(number + 1, number + 1 + batch.num_rows + len(skipped))
             if skipped:
@@ -91,8 +88,19 @@ def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) 
                     )
                 )
             yield Cut(bodies, numbers[keep] if unreadable else numbers, batch.nbytes), rejects
+        yield _NOTHING, [_of_another_width(w, place, len(names)) for w in wrong[taken:]]
     except pa.ArrowInvalid as e:
         raise SourceError(str(e), where=place, fix="check delimiter: and quote: of the source") from None
+
+
+def _of_another_width(row: tuple[int, str, int], place: str, width: int) -> Reject:
+    number, text, columns = row
+    return Reject(
+        body=text.encode() if isinstance(text, str) else bytes(text),
+        code="invalid_json",
+        reason=f"a CSV row of {columns} fields; the header has {width}",
+        origin=f"{place}#{number}",
+    )
 
 
 def parquet_rows(stream: Any, skip: int = 0) -> Iterator[Cut]:
@@ -128,10 +136,20 @@ def _header(stream: Stream, place: str, dialect: CsvDialect) -> tuple[bytes, lis
         head += line
         if not line or head.count(dialect.quote.encode()) % 2 == 0:
             break
+        if len(head) > _MAX_HEADER_BYTES:
+            raise SourceError(
+                f"a quote in the header is not closed within {_MAX_HEADER_BYTES:,} bytes",
+                where=place,
+                fix="close it, or set csv: {quote: …} on the source",
+            )
     if not head.strip():
         return b"", []
     text = head.decode("utf-8", "replace")
-    row = next(csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter or ",", quotechar=dialect.quote))
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter or ",", quotechar=dialect.quote)
+        row = next(lines)
+    except csv.Error as e:
+        raise SourceError(f"the header cannot be read: {e}", where=place, fix="mend the header") from None
     if not dialect.header:
         return head, [f"column_{i}" for i in range(1, len(row) + 1)]
     names = [name.strip() or f"column_{i}" for i, name in enumerate(row, 1)]
@@ -206,7 +224,14 @@ def _is_utf8(cell: bytes) -> bool:
 
 
 def _json(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
-    connection.register("rows", rows)
-    bodies = connection.sql("select to_json(r)::varchar as body from rows r").to_arrow_table()["body"]
-    connection.unregister("rows")
+    """Rows as JSON objects.
+
+    Columns travel under neutral names: a file's own may be anything, and differ in case alone.
+    """
+    names = rows.column_names
+    connection.register("penstock_rows", rows.rename_columns([f"c{i}" for i in range(len(names))]))
+    members = ", ".join(f"{literal(name)}, c{i}" for i, name in enumerate(names))
+    query = f"select json_object({members})::varchar as body from penstock_rows"
+    bodies = connection.sql(query).to_arrow_table()["body"]
+    connection.unregister("penstock_rows")
     return pc.cast(bodies.combine_chunks(), pa.large_binary() if bodies.type == pa.large_string() else pa.binary())

@@ -45,18 +45,21 @@ class Dbt:
         self._workspace = workspace
         self._manifest: Any = None
 
-    def sources(self) -> dict[str, str]:
-        """``raw`` tables that models read → dbt's selector of each."""
-        manifest = self._parsed()
-        return {
-            s.identifier: f"source:{s.source_name}.{s.name}" for s in manifest.sources.values() if s.schema == "raw"
-        }
+    def sources(self) -> dict[str, list[str]]:
+        """Streams whose ``raw`` tables or views models read → dbt's selectors of those."""
+        found: dict[str, list[str]] = {}
+        for source in self._parsed().sources.values():
+            if source.schema == "raw":
+                selector = f"source:{source.source_name}.{source.name}"
+                found.setdefault(source.identifier.removesuffix("__delta"), []).append(selector)
+        return found
 
     def models_apart_from(self, tables: Collection[str]) -> list[str]:
         """``schema.name`` of the models that read none of these raw tables, not even through others."""
         manifest = self._parsed()
         reading: dict[str, bool] = {
-            id_: s.schema == "raw" and s.identifier in tables for id_, s in manifest.sources.items()
+            id_: s.schema == "raw" and s.identifier.removesuffix("__delta") in tables
+            for id_, s in manifest.sources.items()
         }
 
         def reads(id_: str) -> bool:

@@ -72,7 +72,7 @@ class Transformer:
                 [seen, upper],
             ).rows
             sources = dbt.sources()
-            select = [f"{sources[s]}+" for (s,) in streams if s in sources]
+            select = [f"{selector}+" for (s,) in streams for selector in sources.get(s, ())]
             self._advance(dbt.models_apart_from({s for (s,) in streams}), seen, upper)
             if not select:
                 built.reason = "no model reads what has landed"

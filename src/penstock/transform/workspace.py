@@ -22,7 +22,8 @@ SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variab
 
 FOLDER = ".penstock"
 _DBT_PARAMETERS = ("sslcert", "sslkey", "sslrootcert", "connect_timeout", "keepalives_idle")
-_NOT_SOURCE = {FOLDER, "target", "logs", "dbt_packages", ".git", ".venv", "data"}
+_GENERATED = {FOLDER, ".git", ".venv"}
+_BESIDE = {"target", "logs", "dbt_packages", "data"}
 _SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
 
 
@@ -86,7 +87,8 @@ def package_folder() -> Path:
 def _sources(root: Path) -> list[Path]:
     found = []
     for folder, folders, names in os.walk(root):
-        folders[:] = [f for f in folders if f not in _NOT_SOURCE]
+        left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())
+        folders[:] = [f for f in folders if f not in left_out]
         found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and n != "penstock.yml"]
     return found
 
