@@ -109,7 +109,7 @@ def test_defaults_are_the_documented_ones(tmp_path: Path) -> None:
     assert stream.disposition == "append"
     assert (stream.contract.columns, stream.contract.types) == ("evolve", "rescue")
     assert stream.max_record_bytes == 16 << 20
-    assert (found.load.batch_bytes, found.load.commit_bytes) == (16 << 20, None)
+    assert (found.load.batch_bytes, found.load.commit_bytes) == (8 << 20, None)
     assert found.transform is not None
     assert found.transform.threads == 4
 

@@ -54,7 +54,7 @@ class DuckDBDestination:
     """
 
     kind = "duckdb"
-    commit_bytes = 128 << 20
+    commit_bytes = 64 << 20
 
     def __init__(
         self,

@@ -179,10 +179,10 @@ class Stream(Settings):
 class Load(Settings):
     """How much is held in memory and in one transaction."""
 
-    batch_bytes: Annotated[ByteSize, Field(ge=1, le=1_073_741_824)] = 16_777_216
-    """How much is read and shaped at a time. 16 MiB by default."""
+    batch_bytes: Annotated[ByteSize, Field(ge=1, le=1_073_741_824)] = 8_388_608
+    """How much is read and shaped at a time. 8 MiB by default."""
     commit_bytes: Annotated[ByteSize, Field(ge=1)] | None = None
-    """How much is landed in one transaction. By default 128 MiB on DuckDB, 512 MiB on PostgreSQL."""
+    """How much is landed in one transaction. By default 64 MiB on DuckDB, 512 MiB on PostgreSQL."""
 
 
 class Transform(Settings):

@@ -41,7 +41,9 @@ SUSPICIOUS = (
 an escaped NUL or surrogate. False alarms only cost time: both lanes give the same rows."""
 
 
-def rows_sql(source: str, schema: Schema, rules: Rules, *, careful: bool, unknown: bool, untyped: bool) -> str:
+def rows_sql(
+    source: str, schema: Schema, rules: Rules, *, careful: bool, unknown: bool, untyped: bool, timed: bool
+) -> str:
     """The whole statement.
 
     Args:
@@ -49,6 +51,7 @@ def rows_sql(source: str, schema: Schema, rules: Rules, *, careful: bool, unknow
         careful: whether the bodies come from the careful lane, so that none is suspect and some may hold marked
             exact numbers (:data:`penstock.shape.careful.EXACT_MARK`).
         unknown: whether to tell which fields have no column; else only whether there are any (``_pen_more``).
+        timed: whether the event time is wanted.
         untyped: whether texts may spell numbers in every column, not only in declared ones.
     """
     fields = asked_fields(schema, rules)
@@ -80,7 +83,7 @@ def rows_sql(source: str, schema: Schema, rules: Rules, *, careful: bool, unknow
             for c in schema.columns
         ),
         present="".join(f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned),
-        event_time=_event_time(place.get(rules.event_time or "")),
+        event_time=_event_time(place.get(rules.event_time or "") if timed else None),
         more=f"len(_pen_k) > {columned_present}",
         unknown=_unknown(columned, columned_present) if unknown else "null::varchar[]",
         missing=_missing([place[f] for f in rules.identity]),

@@ -76,7 +76,7 @@ class Shaper:
     def __init__(self, rules: Rules, *, threads: int = 2, memory_bytes: int = 256 << 20) -> None:
         self.rules = rules
         self._refused: set[int] = set()
-        self._expect_unknown = False
+        self._expect_unknown = self._timed = False
         self._connection = duckdb.connect(
             ":memory:",
             config={
@@ -107,6 +107,7 @@ class Shaper:
         """
         fresh = schema.version == 0
         schema = self.rules.with_declared(schema)
+        self._timed = window is not None
         may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
         lines, unreadable = _lines(batch.bodies)
         rows = self._rows(lines, batch, schema, careful=False, unknown=self._expect_unknown)
@@ -275,7 +276,9 @@ class Shaper:
 
     def _rows(self, bodies: pa.Table, batch: Batch, schema: Schema, *, careful: bool, unknown: bool) -> pa.Table:
         self._connection.register("bodies", bodies)
-        sql = rows_sql("bodies", schema, self.rules, careful=careful, unknown=unknown, untyped=batch.untyped)
+        sql = rows_sql(
+            "bodies", schema, self.rules, careful=careful, unknown=unknown, untyped=batch.untyped, timed=self._timed
+        )
         rows = self._connection.sql(sql).to_arrow_table()
         self._connection.unregister("bodies")
         for name in ("_pen_more", "_pen_suspect"):
