@@ -177,9 +177,10 @@ def _perform(
 
 
 def _load(session: Session, step: Any, stop: Stop, *, quiet: bool) -> Landed:
-    source = session.source(step)
-    known = session.destination.positions(step.stream, step.source)
-    total = sum(p.size - p.offset for p in source.plan(known) if p.action != "skip")
+    total = 0
+    if not quiet:  # only a progress bar wants to know beforehand what the load will find out itself
+        known = session.destination.positions(step.stream, step.source)
+        total = sum(p.size - p.offset for p in session.source(step).plan(known) if p.action != "skip")
     with progress_bar(step.stream, total, quiet=quiet) as progress:
         return session.load(step, progress=progress, stop=stop)
 

@@ -24,7 +24,9 @@ from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    added_columns,
     check_stream,
+    column_rows,
     create_statements,
     delta_view,
     ledger_sql,
@@ -32,8 +34,8 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
-from penstock.ports import Position, Receipt, Rows, SchemaMoved, Shaped, Target
-from penstock.shape.schema import Column, Schema
+from penstock.ports import Position, Receipt, Rows, Shaped, Target
+from penstock.shape.schema import Schema
 from penstock.shape.shaper import id_halves
 from penstock.shape.types import duckdb_type
 from penstock.sql import identifier, literal
@@ -255,7 +257,7 @@ class DuckDBLanding:
         self._grow(shaped.schema)
         fault_point("before_stage")
         try:
-            with self._registered("rows_in_hand", shaped.rows):
+            with _Registered(self._connection, "rows_in_hand", shaped.rows):
                 landed = self._insert(shaped)
         except (duckdb.ConstraintException, duckdb.ConversionException) as e:
             raise RejectedRows(str(e).split("\n")[0], where=self._table) from None
@@ -335,17 +337,11 @@ class DuckDBLanding:
                 self._known.rollback()
             self._connection.execute("rollback")
 
-    def _registered(self, name: str, table: pa.Table) -> _Registered:
-        return _Registered(self._connection, name, table)
-
     def _grow(self, schema: Schema) -> None:
         """Bring the table up to the schema the rows follow."""
         if schema == self._schema:
             return
-        have = len(self._schema.columns)
-        if schema.version <= self._schema.version or schema.columns[:have] != self._schema.columns:
-            raise SchemaMoved
-        added = schema.columns[have:]
+        added = added_columns(self._schema, schema)
         if self._schema.version == 0 and not self._has_table():
             self._create(schema)
         else:
@@ -353,11 +349,8 @@ class DuckDBLanding:
                 self._connection.execute(
                     f"alter table {self._table} add column {identifier(column.name)} {duckdb_type(column.type)}"
                 )
-        for position, column in enumerate(added, have + 1):
-            self._connection.execute(
-                ledger_sql("add_column"),
-                [self._target.stream, schema.version, position, *_column_row(column)],
-            )
+        for row in column_rows(self._target.stream, self._schema, schema):
+            self._connection.execute(ledger_sql("add_column"), row)
         self._connection.execute(delta_view(self._target.stream))
         self._schema = schema
 
@@ -412,7 +405,7 @@ class DuckDBLanding:
                 halves = halves[new]
                 rows = shaped.rows.filter(pa.array(new))
                 self._known.add(halves)
-                with self._registered("rows_in_hand", rows):
+                with _Registered(self._connection, "rows_in_hand", rows):
                     return self._insert_rows(columns, "true")
             self._known.add(halves)
         return self._insert_rows(columns, fresh)
@@ -431,7 +424,7 @@ class DuckDBLanding:
 
     def _present(self, ids: pa.ChunkedArray) -> Any:
         """Which of ``ids`` the table holds."""
-        with self._registered("asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
+        with _Registered(self._connection, "asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
             found = self._connection.sql(f"select i from asked semi join {self._table} using (_pen_id)").fetchnumpy()[
                 "i"
             ]
@@ -483,7 +476,3 @@ def _first(cursor: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:
     """The first row; takes all of them, since an unfinished result keeps the connection from other work."""
     rows = cursor.fetchall()
     return rows[0] if rows else None
-
-
-def _column_row(column: Column) -> list[Any]:
-    return [column.field, column.name, column.type, column.declared, column.variant]

@@ -24,7 +24,9 @@ from penstock.destinations.known import KnownIds
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    added_columns,
     check_stream,
+    column_rows,
     create_statements,
     delta_view,
     ledger_sql,
@@ -32,7 +34,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
-from penstock.ports import Position, Receipt, Rows, SchemaMoved, Shaped, Target
+from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.schema import Column, Schema
 from penstock.shape.shaper import id_halves
 from penstock.sql import identifier
@@ -304,27 +306,14 @@ class PostgresLanding:
         """Bring the table up to the schema the rows follow."""
         if schema == self._schema:
             return
-        have = len(self._schema.columns)
-        if schema.version <= self._schema.version or schema.columns[:have] != self._schema.columns:
-            raise SchemaMoved
-        added = schema.columns[have:]
+        added = added_columns(self._schema, schema)
         if self._schema.version == 0 and not self._has_table():
             self._create(schema)
         elif added:
             clauses = ", ".join(f"add column {identifier(c.name)} {_type(c)}" for c in added)
             self._execute(f"alter table {self._table} {clauses}")
-        for position, column in enumerate(added, have + 1):
-            self._execute(
-                ledger_sql("add_column"),
-                self._target.stream,
-                schema.version,
-                position,
-                column.field,
-                column.name,
-                column.type,
-                column.declared,
-                column.variant,
-            )
+        for row in column_rows(self._target.stream, self._schema, schema):
+            self._execute(ledger_sql("add_column"), *row)
         self._execute(delta_view(self._target.stream))
         self._schema = schema
 

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from penstock.errors import UsageError
-from penstock.ports import Reject, Target
+from penstock.ports import Reject, SchemaMoved, Target
 from penstock.shape.schema import Column, Schema
 from penstock.sql import identifier, literal, statement, statements
 
@@ -65,6 +65,26 @@ def schema_from_rows(rows: Iterable[Sequence[Any]]) -> Schema:
         return Schema()
     columns = tuple(Column(field=f, name=n, type=t, declared=d, variant=v) for _, f, n, t, d, v in rows)
     return Schema(version=max(row[0] for row in rows), columns=columns)
+
+
+def added_columns(have: Schema, wanted: Schema) -> tuple[Column, ...]:
+    """The columns by which ``wanted`` grows out of ``have``.
+
+    Raises:
+        SchemaMoved: it does not: another load has changed the stream's schema meanwhile.
+    """
+    count = len(have.columns)
+    if wanted.version <= have.version or wanted.columns[:count] != have.columns:
+        raise SchemaMoved
+    return wanted.columns[count:]
+
+
+def column_rows(stream: str, have: Schema, wanted: Schema) -> list[tuple[Any, ...]]:
+    """The parameters of ``add_column.sql`` for each column by which ``wanted`` grows out of ``have``."""
+    return [
+        (stream, wanted.version, position, c.field, c.name, c.type, c.declared, c.variant)
+        for position, c in enumerate(added_columns(have, wanted), len(have.columns) + 1)
+    ]
 
 
 def quarantine_id(stream: str, body: bytes) -> UUID:

@@ -103,16 +103,14 @@ def _of_another_width(row: tuple[int, str, int], place: str, width: int) -> Reje
     )
 
 
-def parquet_rows(stream: Any, skip: int = 0) -> Iterator[Cut]:
-    """Rows of a Parquet file as objects, after the first ``skip``."""
+def parquet_rows(stream: Any) -> Iterator[Cut]:
+    """Rows of a Parquet file as objects."""
     number = 0
     connection = duckdb.connect(":memory:", config={"threads": 1})
     connection.execute("set TimeZone = 'UTC'")
     for batch in pq.ParquetFile(stream).iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
         first = number + 1
         number += batch.num_rows
-        if number <= skip:
-            continue
         bodies = _json(connection, _without_nan(pa.Table.from_batches([batch])))
         yield Cut(bodies, np.arange(first, number + 1), batch.nbytes)
     connection.close()

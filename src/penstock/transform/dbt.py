@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from penstock.errors import TransformError
@@ -176,15 +175,3 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def dbt_version() -> str:
-    """The installed dbt-core."""
-    from importlib.metadata import version
-
-    return version("dbt-core")
-
-
-def log_file(workspace: Workspace) -> Path:
-    """Where dbt writes what went wrong."""
-    return workspace.log_path / "dbt.log"
