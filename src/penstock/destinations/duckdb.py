@@ -161,7 +161,7 @@ class DuckDBDestination:
         if rows:
             reader = self.connection.sql(f"select _pen_id from raw.{identifier(stream)}").to_arrow_reader(500_000)
             for batch in reader:
-                ids.add(id_halves(batch.column(0))[:, 0].astype(np.uint64))
+                ids.add(id_halves(batch.column(0))[:, 0].view(np.uint64))
             ids.commit()
         self._known[stream] = (last[0], ids)
         return ids
@@ -396,7 +396,7 @@ class DuckDBLanding:
         elif self._known is None:
             fresh = f"not exists (select 1 from {self._table} r where r._pen_id = n._pen_id)"
         else:
-            halves = id_halves(shaped.rows["_pen_id"])[:, 0].astype(np.uint64)
+            halves = id_halves(shaped.rows["_pen_id"])[:, 0].view(np.uint64)
             maybe = self._known.maybe(halves)
             if maybe.any():
                 present = self._present(shaped.rows["_pen_id"].filter(pa.array(maybe)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.shape.schema import Column, Schema
 from penstock.shape.types import PATTERNS, value_sql
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from penstock.shape.shaper import Rules
 
 _POINTER = "'/' || replace(replace(x, '~', '~0'), '/', '~1')"
+CONTENT_HASH = "sha256(_pen_c)"
 _UNMARK = r"""regexp_replace({0}, '"\\u0000n([^"]*)"', '\1', 'g')"""
 
 
@@ -41,6 +42,14 @@ SUSPICIOUS = (
 an escaped NUL or surrogate. False alarms only cost time: both lanes give the same rows."""
 
 
+class Cell(NamedTuple):
+    """SQL for one field of a record: its value as text, its JSON type, and its value as JSON text."""
+
+    text: str
+    type: str
+    json: str
+
+
 def rows_sql(
     source: str, schema: Schema, rules: Rules, *, careful: bool, unknown: bool, untyped: bool, timed: bool
 ) -> str:
@@ -58,6 +67,7 @@ def rows_sql(
     place = {field: i for i, field in enumerate(fields, 1)}
     columned = schema.fields
     declared = dict(rules.declared)
+    cells = {f: _cell(f, i, marks=careful) for f, i in place.items()}
     misfits = {f: _misfit(f, schema, place) for f in columned}
     broken = []
     if rules.columns == "reject":
@@ -79,16 +89,16 @@ def rows_sql(
         paths=paths_sql(fields),
         texts=_texts(len(fields), marks=careful),
         values="".join(
-            f"{_value(c, schema, place, declared, untyped=untyped, marks=careful)} as {identifier(c.name)},\n    "
+            f"{column_value(c, schema, cells[c.field], declared, untyped=untyped)} as {identifier(c.name)},\n    "
             for c in schema.columns
         ),
         present="".join(f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned),
-        event_time=_event_time(place.get(rules.event_time or "") if timed else None),
+        event_time=event_time(cells.get(rules.event_time or "") if timed else None),
         more=f"len(_pen_k) > {columned_present}",
         unknown=_unknown(columned, columned_present) if unknown else "null::varchar[]",
-        missing=_missing([place[f] for f in rules.identity]),
-        identity=_identity([place[f] for f in rules.identity]),
-        content="left(sha256(_pen_c), 32)::uuid" if rules.content else "null::uuid",
+        missing=" or ".join(f"coalesce({cells[f].type} = 'NULL', true)" for f in rules.identity) or "false",
+        identity=identity([cells[f] for f in rules.identity]),
+        content=CONTENT_HASH if rules.content else "null::varchar",
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
         lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
         columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
@@ -143,16 +153,16 @@ def _texts(count: int, *, marks: bool) -> str:
     return ",\n    ".join(parts)
 
 
-def _value(
-    column: Column, schema: Schema, place: dict[str, int], declared: Mapping[str, str], *, untyped: bool, marks: bool
-) -> str:
-    i = place[column.field]
-    json = f"json_normalize(json_extract(_pen_body, {literal(pointer(column.field))}))"
-    if marks:
-        json = _UNMARK.format(json)
+def _cell(field: str, i: int, *, marks: bool) -> Cell:
+    json = f"json_normalize(json_extract(_pen_body, {literal(pointer(field))}))"
+    return Cell(_t(i), _y(i), _UNMARK.format(json) if marks else json)
+
+
+def column_value(column: Column, schema: Schema, cell: Cell, declared: Mapping[str, str], *, untyped: bool) -> str:
+    """SQL for what goes into ``column``: null when the value goes into an earlier column of its field, or fits none."""
 
     def value(c: Column) -> str:
-        return value_sql(c.type, _t(i), _y(i), json, parse=untyped or declared.get(c.field) == c.type)
+        return value_sql(c.type, *cell, parse=untyped or declared.get(c.field) == c.type)
 
     if not column.variant:
         return value(column)
@@ -179,27 +189,25 @@ def _unknown(columned: Sequence[str], present: str) -> str:
     return f"case when len(_pen_k) > {present} then nullif({unknown}, []::varchar[]) end"
 
 
-def _missing(places: Sequence[int]) -> str:
-    return " or ".join(f"coalesce({_y(i)} = 'NULL', true)" for i in places) or "false"
-
-
-def _identity(places: Sequence[int]) -> str:
-    """Identity: the first 128 bits of SHA-256 over the canonical record, or over the key's texts as a JSON array."""
-    if not places:
-        return "left(sha256(_pen_c), 32)::uuid"
+def identity(cells: Sequence[Cell]) -> str:
+    """Hexadecimal SHA-256 over the canonical record ``_pen_c``, or over the key's texts as a JSON array. Its first 128
+    bits are the identity."""
+    if not cells:
+        return CONTENT_HASH
     texts = ", ".join(
-        f"case when {_y(i)} in ('OBJECT', 'ARRAY') then json_normalize({_t(i)}) else {_t(i)} end" for i in places
+        f"case when {c.type} in ('OBJECT', 'ARRAY') then json_normalize({c.text}) else {c.text} end" for c in cells
     )
-    return f"left(sha256(to_json([{texts}])::varchar), 32)::uuid"
+    return f"sha256(to_json([{texts}])::varchar)"
 
 
-def _event_time(i: int | None) -> str:
+def event_time(cell: Cell | None) -> str:
     """The event time in UTC, null when there is none that parses."""
-    if i is None:
+    if cell is None:
         return "null::timestamp"
+    text, type_, _ = cell
     plain, zoned = PATTERNS["timestamp"], PATTERNS["timestamptz"]
     return (
-        f"case when {_y(i)} = 'VARCHAR' and regexp_full_match({_t(i)}, '{plain}') then try_cast({_t(i)} as timestamp)"
-        f" when {_y(i)} = 'VARCHAR' and regexp_full_match({_t(i)}, '{zoned}')"
-        f" then try_cast({_t(i)} as timestamptz) at time zone 'UTC' end"
+        f"case when {type_} = 'VARCHAR' and regexp_full_match({text}, '{plain}') then try_cast({text} as timestamp)"
+        f" when {type_} = 'VARCHAR' and regexp_full_match({text}, '{zoned}')"
+        f" then try_cast({text} as timestamptz) at time zone 'UTC' end"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from binascii import unhexlify
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,6 +20,7 @@ from penstock.shape.infer import Kinds, infer_type
 from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
+from penstock.shape.uniform import Template, fits, learn, uniform_sql
 from penstock.sql import identifier, statement
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
@@ -27,6 +30,11 @@ SUB_RECORDS = 2**24
 
 _CHUNK_ROWS = 8_192
 _SAMPLE_ROWS = 2_000
+_MAX_PREPARED = 16
+_MAX_TEMPLATES = 4
+_MAX_LESSON = 1 << 16
+_MAX_LESSONS = 16
+"""Templates tried and found useless, until no more are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,22 @@ class Rules:
         return schema.grown(Column(field=f, name=names[f], type=t, declared=True) for f, t in new)
 
 
+class _Bodies:
+    """The lines to be read, under a name that prepared statements keep."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, type_: pa.DataType) -> None:
+        self.name = name
+        self.table: pa.Table | None = None
+        self._empty = pa.table({"o": pa.array([], pa.int64()), "body": pa.array([], type_)})
+        connection.register(name, self)
+
+    def __arrow_c_schema__(self) -> object:
+        return self._empty.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return (self._empty if self.table is None else self.table).__arrow_c_stream__(requested_schema)
+
+
 class Shaper:
     """Shapes batches in a DuckDB of its own. Not thread-safe.
 
@@ -87,6 +111,11 @@ class Shaper:
             },
         )
         self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        self._bodies = {t: _Bodies(self._connection, f"bodies_{t}", t) for t in (pa.string(), pa.large_string())}
+        self._prepared: dict[str, str] = {}
+        self._names = itertools.count()
+        self._templates: list[Template] = []
+        self._lessons = _MAX_LESSONS
 
     def close(self) -> None:
         """Free the memory."""
@@ -108,28 +137,19 @@ class Shaper:
         fresh = schema.version == 0
         schema = self.rules.with_declared(schema)
         self._timed = window is not None
-        may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
+        self._refused = set()
         lines, unreadable = _lines(batch.bodies)
-        rows = self._rows(lines, batch, schema, careful=False, unknown=self._expect_unknown)
-        rejects, originals, records, careful = self._examine(batch, lines, rows, unreadable)
-        if careful is not None:
-            rows = rows.filter(pc.invert(rows["_pen_suspect"]))
-            more = self._rows(careful, batch, schema, careful=True, unknown=self._expect_unknown)
-            rows = pa.concat_tables([rows, more])
-        self._connection.register("records", records)
-        if pc.any(rows["_pen_more"]).as_py():
-            schema, rows = self._place_unknown(batch, schema, rows, records, careful is not None, may_infer)
-        else:
-            self._expect_unknown = False
+        found, lines = self._uniform(lines, batch, schema)
+        rejects: list[Reject] = []
+        originals: dict[int, bytes] = {}
         if window is not None:
-            rows = rows.filter(_inside(rows["_pen_event_time"], window))
-        if self.rules.types == "evolve" and (variants := self._variants(batch, schema, rows)):
-            schema = schema.grown(variants)
-            rows = self._rows(records, batch, schema, careful=careful is not None, unknown=True)
-            if window is not None:
-                rows = rows.filter(_inside(rows["_pen_event_time"], window))
-        self._connection.unregister("records")
-        self._stop_if_frozen(batch, schema, rows)
+            found = [_inside(rows, window) for rows in found]
+        if lines.num_rows or not found:
+            may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
+            schema, others, rejects, originals = self._others(batch, lines, unreadable, schema, window, may_infer)
+            found.append(others)
+        rows = pa.concat_tables(found, promote_options="default") if len(found) > 1 else found[0]
+        rows = _hashed(rows, "_pen_id", "_pen_content") if self.rules.content else _hashed(rows, "_pen_id")
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, originals)
         rows, duplicates = self._once(rows, schema)
@@ -152,6 +172,75 @@ class Shaper:
             replayed=_settled(batch, self._refused),
         )
 
+    def _uniform(self, lines: pa.Table, batch: Batch, schema: Schema) -> tuple[list[pa.Table], pa.Table]:
+        """Take the lines that follow a template, known or learned now. Returns their rows and the lines left."""
+        found: list[pa.Table] = []
+        few = lines.num_rows // 20
+
+        def take(template: Template, lines: pa.Table) -> pa.Table:
+            source = self._source(lines)
+            sql = uniform_sql(source, template, schema, self.rules, untyped=batch.untyped, timed=self._timed)
+            rows = self._run(sql, lines)
+            same = rows["_pen_same"]
+            rows = rows.drop_columns("_pen_same")
+            if not pc.all(same).as_py():
+                rows = rows.filter(same)
+            if rows.num_rows:
+                found.append(rows)
+            return _without(lines, rows["_pen_o"]) if rows.num_rows < lines.num_rows else lines.slice(0, 0)
+
+        for template in self._templates:
+            if lines.num_rows > few and fits(template, schema, self.rules):
+                lines = take(template, lines)
+        for _ in range(_MAX_TEMPLATES):
+            if lines.num_rows <= few or self._lessons <= 0:
+                break
+            body = lines["body"][lines.num_rows // 2].as_py()
+            learned = None if body is None or len(body) > _MAX_LESSON else learn(body, schema)
+            if learned is None or learned in self._templates or not fits(learned, schema, self.rules):
+                self._lessons -= 1
+                break
+            before = lines.num_rows
+            lines = take(learned, lines)
+            if before - lines.num_rows > few:
+                self._templates = [learned, *self._templates][:_MAX_TEMPLATES]
+            else:
+                self._lessons -= 1
+        return found, lines
+
+    def _others(
+        self,
+        batch: Batch,
+        lines: pa.Table,
+        unreadable: Sequence[int],
+        schema: Schema,
+        window: Window | None,
+        may_infer: bool,
+    ) -> tuple[Schema, pa.Table, list[Reject], dict[int, bytes]]:
+        """Rows of the records that follow no template, with the schema they may have made grow; what is no record;
+        and the bytes of those that had to be rewritten, by their order."""
+        rows = self._rows(lines, batch, schema, careful=False, unknown=self._expect_unknown)
+        rejects, originals, records, careful = self._examine(batch, lines, rows, unreadable)
+        if careful is not None:
+            rows = rows.filter(pc.invert(rows["_pen_suspect"]))
+            more = self._rows(careful, batch, schema, careful=True, unknown=self._expect_unknown)
+            rows = pa.concat_tables([rows, more])
+        self._connection.register("records", records)
+        if pc.any(rows["_pen_more"]).as_py():
+            schema, rows = self._place_unknown(batch, schema, rows, records, careful is not None, may_infer)
+        else:
+            self._expect_unknown = False
+        if window is not None:
+            rows = _inside(rows, window)
+        if self.rules.types == "evolve" and (variants := self._variants(batch, schema, rows)):
+            schema = schema.grown(variants)
+            rows = self._rows(records, batch, schema, careful=careful is not None, unknown=True)
+            if window is not None:
+                rows = _inside(rows, window)
+        self._connection.unregister("records")
+        self._stop_if_frozen(batch, schema, rows)
+        return schema, rows, rejects, originals
+
     def _examine(
         self, batch: Batch, lines: pa.Table, rows: pa.Table, unreadable: Sequence[int]
     ) -> tuple[list[Reject], dict[int, bytes], pa.Table, pa.Table | None]:
@@ -161,7 +250,6 @@ class Shaper:
             What is no record; the bytes of those that are, by their order; all sound bodies; and those of the
             careful lane alone, None when nothing was suspect.
         """
-        self._refused = set()
         marked = rows["_pen_suspect"]
         if not unreadable and not pc.any(marked).as_py():
             return [], {}, lines, None
@@ -179,10 +267,9 @@ class Shaper:
                     self._refused.add(n)
                     body = record.original.strip(b" \t\r\n")
                     rejects.append(Reject(body=body, code=record.code, reason=record.reason, origin=batch.origin(n)))
-        plain = np.ones(lines.num_rows, dtype=bool)
-        plain[list(suspects)] = False
         careful = _rewritten(sound, lines.schema.field("body").type)
-        return rejects, originals, pa.concat_tables([lines.filter(pa.array(plain)), careful]), careful
+        records = _without(lines, np.fromiter(suspects, np.int64, len(suspects)) * SUB_RECORDS)
+        return rejects, originals, pa.concat_tables([records, careful]), careful
 
     def _place_unknown(
         self, batch: Batch, schema: Schema, rows: pa.Table, records: pa.Table, careful: bool, may_infer: bool
@@ -275,15 +362,35 @@ class Shaper:
         return added
 
     def _rows(self, bodies: pa.Table, batch: Batch, schema: Schema, *, careful: bool, unknown: bool) -> pa.Table:
-        self._connection.register("bodies", bodies)
         sql = rows_sql(
-            "bodies", schema, self.rules, careful=careful, unknown=unknown, untyped=batch.untyped, timed=self._timed
+            self._source(bodies),
+            schema,
+            self.rules,
+            careful=careful,
+            unknown=unknown,
+            untyped=batch.untyped,
+            timed=self._timed,
         )
-        rows = self._connection.sql(sql).to_arrow_table()
-        self._connection.unregister("bodies")
-        for name in ("_pen_more", "_pen_suspect"):
+        return self._run(sql, bodies)
+
+    def _source(self, bodies: pa.Table) -> str:
+        return self._bodies[bodies.schema.field("body").type].name
+
+    def _run(self, sql: str, bodies: pa.Table) -> pa.Table:
+        """Run a statement over ``bodies``. Planning takes longer than a small batch, so it is done once."""
+        if sql not in self._prepared:
+            if len(self._prepared) == _MAX_PREPARED:
+                self._connection.execute(f"deallocate {self._prepared.pop(next(iter(self._prepared)))}")
+            self._prepared[sql] = f"shape_{next(self._names)}"
+            self._connection.execute(f"prepare {self._prepared[sql]} as {sql}")
+        holder = self._bodies[bodies.schema.field("body").type]
+        holder.table = bodies
+        rows = self._connection.sql(f"execute {self._prepared[sql]}").to_arrow_table()
+        holder.table = None
+        for name in ("_pen_same", "_pen_more", "_pen_suspect"):
             place = rows.schema.get_field_index(name)
-            rows = rows.set_column(place, name, rows[name].cast(pa.bool_()))
+            if place >= 0:
+                rows = rows.set_column(place, name, rows[name].cast(pa.bool_()))
         return rows
 
     def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table) -> None:
@@ -396,11 +503,31 @@ def _utf8(bodies: pa.Array) -> tuple[pa.Array, list[int]]:
     return pa.array(values, text), unreadable
 
 
-def _inside(times: pa.ChunkedArray, window: Window) -> pa.ChunkedArray:
-    """Whether an event time lies in the window, or there is none."""
+def _hashed(rows: pa.Table, *names: str) -> pa.Table:
+    """``rows`` with the first 128 bits of the hexadecimal hashes in the named columns, as UUIDs."""
+    for name in names:
+        ids = []
+        for chunk in rows[name].chunks:
+            offsets = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+            text = memoryview(chunk.buffers()[2] or b"")[offsets[0] : offsets[-1]]
+            whole = np.frombuffer(unhexlify(text), np.uint8).reshape(len(chunk), 32)
+            storage = pa.Array.from_buffers(pa.binary(16), len(chunk), [None, pa.py_buffer(whole[:, :16].tobytes())])
+            ids.append(pa.ExtensionArray.from_storage(pa.uuid(), storage))
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.chunked_array(ids, pa.uuid()))
+    return rows
+
+
+def _without(lines: pa.Table, orders: Any) -> pa.Table:
+    """``lines`` but for those of the given order numbers."""
+    return lines.filter(pa.array(~np.isin(lines["o"].to_numpy(), orders)))
+
+
+def _inside(rows: pa.Table, window: Window) -> pa.Table:
+    """The rows whose event time lies in the window, and those that have none."""
+    times = rows["_pen_event_time"]
     start, end = (pa.scalar(t, pa.timestamp("us")) for t in (window.start, window.end))
     inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
-    return pc.fill_null(inside, True)
+    return rows.filter(pc.fill_null(inside, True))
 
 
 def _rewritten(sound: Sequence[tuple[int, str]], type_: pa.DataType) -> pa.Table:
@@ -411,19 +538,18 @@ def _rewritten(sound: Sequence[tuple[int, str]], type_: pa.DataType) -> pa.Table
 def _first_of_each(rows: pa.Table) -> pa.Array | None:
     """Which rows are the first of their identity in record order, as a mask; None when all are."""
     halves = id_halves(rows["_pen_id"])
-    ranked = np.argsort(halves[:, 0], kind="stable")
-    high = halves[ranked, 0]
-    equal = high[1:] == high[:-1]
-    if not equal.any():
+    high = halves[:, 0].view("<u8")
+    ranked = np.sort(high)
+    twice = ranked[1:][ranked[1:] == ranked[:-1]]
+    if not len(twice):
         return None
-    near = np.zeros(len(ranked), dtype=bool)
-    near[1:] |= equal
-    near[:-1] |= equal
-    twins = ranked[near]
+    places = np.searchsorted(twice, high)
+    places[places == len(twice)] = 0
+    twins = np.flatnonzero(twice[places] == high)
     order = rows["_pen_o"].to_numpy()
     twins = twins[np.lexsort((order[twins], halves[twins, 1], halves[twins, 0]))]
     later = twins[1:][(halves[twins][1:] == halves[twins][:-1]).all(axis=1)]
-    first = np.ones(len(ranked), dtype=bool)
+    first = np.ones(len(high), dtype=bool)
     first[later] = False
     return pa.array(first)
 

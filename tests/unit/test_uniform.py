@@ -1,0 +1,137 @@
+"""The fast lane gives the rows that the other lanes give, and takes what it says it takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.ports import Batch, Segment, Shaped, Window
+from penstock.shape import shaper as shaping
+from penstock.shape.schema import Column, Schema
+from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.uniform import learn
+
+_TYPES = {"id": "bigint", "at": "timestamp", "name": "text", "price": "double", "paid": "boolean", "any": "json"}
+SCHEMA = Schema(version=1, columns=tuple(Column(field=f, name=f, type=t) for f, t in _TYPES.items()))
+RULES = [
+    Rules(stream="s"),
+    Rules(stream="s", identity=("id",)),
+    Rules(stream="s", identity=("id", "name"), version="at", content=True),
+    Rules(stream="s", declared=(("id", "bigint"), ("at", "timestamp"), ("paid", "boolean"))),
+    Rules(stream="s", types="evolve"),
+    Rules(stream="s", types="reject", columns="reject"),
+    Rules(stream="s", event_time="at", max_record_bytes=70),
+]
+_TEXTS = st.sampled_from(
+    ["", "x", "é 😀", "a/b", "2020-12-07", "2020-12-07 01:02:03", "1", "true", "NaN", "\x7f", "{}", ","]
+)
+_NUMBERS = st.sampled_from([0, -1, 7, 12.5, -0.0, 1e22, 1e-7, 2**53 + 1, 2**63, 2**64 - 1, 0.1])
+_VALUES = {
+    "id": st.integers(-3, 3) | _NUMBERS,
+    "at": st.sampled_from(["2020-12-07", "2020-12-08T01:02:03.5", "2020-12-09 00:00", "2020-02-30", ""]) | st.none(),
+    "name": _TEXTS | st.none(),
+    "price": _NUMBERS | st.none(),
+    "paid": st.booleans() | st.none(),
+    "any": _TEXTS | _NUMBERS | st.booleans() | st.none(),
+}
+_RECORDS = st.lists(st.fixed_dictionaries(_VALUES), min_size=1, max_size=12)
+_SEPARATORS = st.sampled_from([(",", ":"), (", ", ": "), (" ,\t", " : ")])
+_PIECES = ['"', "\\", ",", "{", "}", "[", "]", ":", "\n", "\x00", "\x01", "\\u0000", "\\ud800", "\\n"]
+_PIECES += ["9", "e", ".", "-", " ", "NaN", "-Infinity", "1e400", "9" * 25, "0.12345678901234567890", "null", "é"]
+_PIECES += ['"id":1,', '"é":[1,{"a":1,"a":2}]']
+_DAMAGE = st.lists(
+    st.tuples(st.integers(0, 11), st.integers(0, 200), st.integers(0, 3), st.sampled_from(_PIECES)), max_size=6
+)
+
+
+def _shaped(bodies: list[bytes], rules: Rules, window: Window | None, *, untyped: bool = False) -> Shaped:
+    shaper = Shaper(rules, threads=1)
+    try:
+        batch = Batch(
+            bodies=pa.array(bodies, pa.binary()),
+            segments=[Segment(start=0, place="f", number=1)],
+            untyped=untyped,
+            replays=[f"entry {i}" for i in range(len(bodies))],
+        )
+        return shaper.shape(batch, SCHEMA, window)
+    finally:
+        shaper.close()
+
+
+def _seen(shaped: Shaped) -> tuple[Any, ...]:
+    rows = sorted((dict(r) for r in shaped.rows.select(sorted(shaped.rows.column_names)).to_pylist()), key=str)
+    rejects = sorted(shaped.rejects, key=lambda r: (r.origin, r.body))
+    return rows, shaped.schema, rejects, shaped.read, shaped.duplicates, sorted(shaped.replayed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    found=_RECORDS,
+    separators=_SEPARATORS,
+    damage=_DAMAGE,
+    end=st.sampled_from(["", "\n", "\r\n"]),
+    rules=st.sampled_from(RULES),
+    windowed=st.booleans(),
+    untyped=st.booleans(),
+)
+def test_the_fast_lane_gives_the_rows_of_the_others(
+    found: list[dict[str, Any]],
+    separators: tuple[str, str],
+    damage: list[tuple[int, int, int, str]],
+    end: str,
+    rules: Rules,
+    windowed: bool,
+    untyped: bool,
+) -> None:
+    """Records written one like the other, some of them damaged anywhere: rows, schema, rejects and counts are equal."""
+    bodies = [json.dumps(r, ensure_ascii=False, separators=separators) + end for r in found]
+    for n, place, cut, piece in damage:
+        body = bodies[n % len(bodies)]
+        bodies[n % len(bodies)] = body[:place] + piece + body[place + cut :]
+    raw = [b.encode() for b in bodies]
+    window = Window(start=datetime(2020, 12, 7), end=datetime(2020, 12, 9)) if windowed else None
+    rules = replace(rules, event_time="at") if windowed else rules
+    fast = _shaped(raw, rules, window, untyped=untyped)
+    with patch.object(shaping, "_MAX_LESSONS", 0):
+        slow = _shaped(raw, rules, window, untyped=untyped)
+    assert _seen(fast) == _seen(slow)
+
+
+def test_the_fast_lane_takes_uniform_records() -> None:
+    """No other statement is run when all records follow one template, nulls and all."""
+    bodies = [
+        json.dumps({"id": i, "at": None if i % 3 else "2020-12-07", "name": f"n{i}", "price": i / 8, "paid": None})
+        for i in range(100)
+    ]
+    with patch.object(Shaper, "_others", side_effect=AssertionError):
+        shaped = _shaped([b.encode() for b in bodies], Rules(stream="s"), None)
+    assert shaped.rows.num_rows == 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"a":[1]}',
+        '{"a":{}}',
+        '{"a":"\\n"}',
+        '{"a":1,"A":2}',
+        '{"a":1,}',
+        '{"a":1',
+        '{"":1}',
+        "{'a':1}",
+    ],
+)
+def test_nothing_to_learn(body: str) -> None:
+    """What is nested, escaped, ambiguous or no JSON makes no template."""
+    assert learn(body, SCHEMA) is None
