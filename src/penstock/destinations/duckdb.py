@@ -154,14 +154,15 @@ class DuckDBDestination:
                 [stream],
             )
         )
-        rows = count[0] if count else 0
-        if rows > MAX_ROWS or (rows and self._landings[stream] < 2):
+        size = count[0] if count else 0
+        if size > MAX_ROWS or (size and self._landings[stream] < 2):
             return None
         ids = KnownIds()
-        if rows:
-            reader = self.connection.sql(f"select _pen_id from raw.{identifier(stream)}").to_arrow_reader(500_000)
-            for batch in reader:
-                ids.add(id_halves(batch.column(0))[:, 0].view(np.uint64))
+        if size:
+            rows = self.connection.sql(f"select _pen_id, _pen_load from raw.{identifier(stream)}")
+            for batch in rows.to_arrow_reader(500_000):
+                loads = batch.column(1).to_numpy()
+                ids.add(id_halves(batch.column(0))[:, 0].view(np.uint64), int(loads.min()), int(loads.max()))
             ids.commit()
         self._known[stream] = (last[0], ids)
         return ids
@@ -397,17 +398,17 @@ class DuckDBLanding:
             fresh = f"not exists (select 1 from {self._table} r where r._pen_id = n._pen_id)"
         else:
             halves = id_halves(shaped.rows["_pen_id"])[:, 0].view(np.uint64)
-            maybe = self._known.maybe(halves)
+            maybe, loads = self._known.maybe(halves)
             if maybe.any():
-                present = self._present(shaped.rows["_pen_id"].filter(pa.array(maybe)))
+                present = self._present(shaped.rows["_pen_id"].filter(pa.array(maybe)), *loads)
                 new = np.ones(len(halves), dtype=bool)
                 new[np.flatnonzero(maybe)[present]] = False
                 halves = halves[new]
                 rows = shaped.rows.filter(pa.array(new))
-                self._known.add(halves)
+                self._known.add(halves, self._load_id, self._load_id)
                 with _Registered(self._connection, "rows_in_hand", rows):
                     return self._insert_rows(columns, "true")
-            self._known.add(halves)
+            self._known.add(halves, self._load_id, self._load_id)
         return self._insert_rows(columns, fresh)
 
     def _insert_rows(self, columns: Sequence[str], fresh: str) -> int:
@@ -422,12 +423,11 @@ class DuckDBLanding:
         assert row is not None
         return int(row[0])
 
-    def _present(self, ids: pa.ChunkedArray) -> Any:
-        """Which of ``ids`` the table holds."""
+    def _present(self, ids: pa.ChunkedArray, first: int, last: int) -> Any:
+        """Which of ``ids`` are in the table, landed by one of the loads ``first`` to ``last``."""
+        landed = f"(select _pen_id from {self._table} where _pen_load between {first} and {last})"
         with _Registered(self._connection, "asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
-            found = self._connection.sql(f"select i from asked semi join {self._table} using (_pen_id)").fetchnumpy()[
-                "i"
-            ]
+            found = self._connection.sql(f"select i from asked semi join {landed} using (_pen_id)").fetchnumpy()["i"]
         present = np.zeros(len(ids), dtype=bool)
         present[found] = True
         return present

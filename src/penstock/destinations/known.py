@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,27 @@ MAX_ROWS = 20_000_000
 MAX_RUN_ROWS = 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Sorted upper halves of the rows that loads ``first`` to ``last`` landed, and the lower halves beside them."""
+
+    high: Any
+    low: Any
+    first: int
+    last: int
+
+
 class KnownIds:
     """The upper halves of the identities in one table, sorted, so that a batch is looked up in no time.
 
-    A half that is absent proves the record new; one that is present has to be asked for in full. What a landing adds
-    counts at once and is forgotten again if the landing is rolled back.
+    A half that is absent proves the record new; one that is present has to be asked for in full, unless the lower
+    halves are remembered too, which takes twice the memory. What a landing adds counts at once and is forgotten again
+    if the landing is rolled back.
     """
 
     def __init__(self) -> None:
-        self._runs: list[Any] = []
-        self._uncommitted: list[Any] = []
+        self._runs: list[_Run] = []
+        self._uncommitted: list[_Run] = []
         self._rows = 0
 
     @property
@@ -29,21 +41,43 @@ class KnownIds:
         """Whether the table is too big to be remembered."""
         return self._rows > MAX_ROWS
 
-    def maybe(self, halves: Any) -> Any:
-        """For each half (``uint64``), whether the table may hold it; False is certain."""
-        found = np.zeros(len(halves), dtype=bool)
+    def maybe(self, high: Any) -> tuple[Any, tuple[int, int]]:
+        """For each half (``uint64``), whether the table may hold it; False is certain. And the first and the last of
+        the loads that may have landed them."""
+        found = np.zeros(len(high), dtype=bool)
+        loads = []
         for run in (*self._runs, *self._uncommitted):
-            found |= _in_sorted(run, halves)
+            here = run.high[_places(run.high, high)] == high
+            if here.any():
+                found |= here
+                loads += [run.first, run.last]
+        return found, (min(loads, default=0), max(loads, default=0))
+
+    def held(self, high: Any, low: Any) -> Any:
+        """For each identity, whether the table holds it, where all were added whole; None when only the table can
+        tell, because two identities have one upper half."""
+        found = np.zeros(len(high), dtype=bool)
+        for run in (*self._runs, *self._uncommitted):
+            places = _places(run.high, high)
+            here = run.high[places] == high
+            if (run.low[places] != low)[here].any():
+                return None
+            found |= here
         return found
 
-    def add(self, halves: Any) -> None:
-        """Remember what the open landing inserted."""
-        _append(self._uncommitted, np.sort(halves))
+    def add(self, high: Any, first: int, last: int, low: Any = None) -> None:
+        """Remember what loads ``first`` to ``last`` inserted."""
+        _append(self._uncommitted, _sorted(high, low, first, last))
+
+    def halve(self) -> None:
+        """Forget the lower halves."""
+        for runs in (self._runs, self._uncommitted):
+            runs[:] = [replace(run, low=None) for run in runs]
 
     def commit(self) -> None:
         """Keep what the landing added."""
         for run in self._uncommitted:
-            self._rows += len(run)
+            self._rows += len(run.high)
             _append(self._runs, run)
         self._uncommitted = []
 
@@ -52,17 +86,29 @@ class KnownIds:
         self._uncommitted = []
 
 
-def _append(runs: list[Any], run: Any) -> None:
+def _sorted(high: Any, low: Any, first: int, last: int) -> _Run:
+    if low is None:
+        return _Run(np.sort(high, kind="stable"), None, first, last)
+    order = np.argsort(high, kind="stable")
+    return _Run(high[order], low[order], first, last)
+
+
+def _append(runs: list[_Run], run: _Run) -> None:
     """Add a run, and merge runs of like size, so that there are few; never big ones, so that it takes little memory."""
-    if not len(run):
+    if not len(run.high):
         return
     runs.append(run)
-    while len(runs) > 1 and len(runs[-1]) * 2 >= len(runs[-2]) and len(runs[-1]) + len(runs[-2]) <= MAX_RUN_ROWS:
-        last = runs.pop()
-        runs[-1] = np.sort(np.concatenate((runs[-1], last)), kind="stable")
+    while len(runs) > 1:
+        a, b = runs[-2:]
+        if len(b.high) * 2 < len(a.high) or len(a.high) + len(b.high) > MAX_RUN_ROWS:
+            break
+        high = np.concatenate((a.high, b.high))
+        low = None if a.low is None else np.concatenate((a.low, b.low))
+        runs[-2:] = [_sorted(high, low, min(a.first, b.first), max(a.last, b.last))]
 
 
-def _in_sorted(run: Any, halves: Any) -> Any:
-    places = np.searchsorted(run, halves)
+def _places(run: Any, high: Any) -> Any:
+    """Where in a sorted run each half is, if it is there."""
+    places = np.searchsorted(run, high)
     places[places == len(run)] = 0
-    return run[places] == halves
+    return places
