@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,17 @@ from penstock.ledger import (
     state_text,
 )
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
+from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Schema
-from penstock.shape.shaper import id_halves
 from penstock.shape.types import duckdb_type
 from penstock.sql import identifier, literal
 
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)(?P<rest>[^.]*)")
 _RETRY_SECONDS = 0.1
-LANDING_MEMORY = "256MB"
+LANDING_MEMORY_MB = 128
+LANDING_MEMORY_MB_PER_COLUMN = 1
+"""DuckDB holds a block of 256 KB or more for each column that it fills."""
+USUAL_BATCH_BYTES = 32 << 20
 _TAKEN_NAMES = ("penstock", "raw")
 
 
@@ -76,6 +79,7 @@ class DuckDBDestination:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._known: dict[str, tuple[int, KnownIds]] = {}
         self._landings: dict[str, int] = {}
+        self._sparing = False
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -124,6 +128,9 @@ class DuckDBDestination:
             DestinationError: DuckDB refused it.
         """
         try:
+            if self._sparing:
+                self.connection.execute("reset memory_limit")
+                self._sparing = False
             cursor = self.connection.execute(sql, list(parameters))
             rows = cursor.fetchall()
             return Rows(columns=[d[0] for d in cursor.description or ()], rows=rows)
@@ -167,10 +174,14 @@ class DuckDBDestination:
         self._known[stream] = (last[0], ids)
         return ids
 
-    def spare_memory(self) -> None:
+    def spare_memory(self, columns: int, batch_bytes: int = 0) -> None:
         """Landing needs little memory, so it takes little, unless the project says how much."""
         if "memory_limit" not in self._config:
-            self.connection.execute(f"set memory_limit = '{LANDING_MEMORY}'")
+            limit = LANDING_MEMORY_MB + LANDING_MEMORY_MB_PER_COLUMN * columns
+            if batch_bytes > USUAL_BATCH_BYTES:
+                limit += 6 * batch_bytes >> 20
+            self.connection.execute(f"set memory_limit = '{limit}MB'")
+            self._sparing = True
 
     def remember(self, stream: str, seq: int) -> None:
         """Note that what is known of the stream includes load ``seq``."""
@@ -233,12 +244,12 @@ class DuckDBLanding:
         self._open = True
         self._started_at = datetime.now(UTC)
         self._known = destination.known(target.stream)
-        destination.spare_memory()
         row = _first(self._connection.execute("select nextval('penstock.load_ids')"))
         assert row is not None
         self._load_id: int = row[0]
         self._connection.execute("begin")
         self._schema = destination.schema(target.stream)
+        destination.spare_memory(len(self._schema.columns))
         if target.identity:
             self._connection.execute(
                 ledger_sql("keep_stream"), [target.stream, target.identity, target.disposition]
@@ -255,17 +266,17 @@ class DuckDBLanding:
 
     def write(self, shaped: Shaped) -> None:
         """Write a batch into the open transaction."""
-        self._grow(shaped.schema)
-        fault_point("before_stage")
-        try:
+        with self._refusals():
+            self._grow(shaped.schema)
+            if (size := max(shaped.rows.nbytes, shaped.bytes)) > USUAL_BATCH_BYTES:
+                self._destination.spare_memory(len(shaped.schema.columns), size)
+            fault_point("before_stage")
             with _Registered(self._connection, "rows_in_hand", shaped.rows):
                 landed = self._insert(shaped)
-        except (duckdb.ConstraintException, duckdb.ConversionException) as e:
-            raise RejectedRows(str(e).split("\n")[0], where=self._table) from None
-        fault_point("after_stage")
-        quarantined = self._quarantine(shaped)
-        for entry in shaped.replayed:
-            self._connection.execute(ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry])
+            fault_point("after_stage")
+            quarantined = self._quarantine(shaped)
+            for entry in shaped.replayed:
+                self._connection.execute(ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry])
         self._positions.update({p.key: p for p in shaped.positions})
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
@@ -342,6 +353,7 @@ class DuckDBLanding:
         """Bring the table up to the schema the rows follow."""
         if schema == self._schema:
             return
+        self._destination.spare_memory(len(schema.columns))
         added = added_columns(self._schema, schema)
         if self._schema.version == 0 and not self._has_table():
             self._create(schema)
@@ -354,6 +366,22 @@ class DuckDBLanding:
             self._connection.execute(ledger_sql("add_column"), row)
         self._connection.execute(delta_view(self._target.stream))
         self._schema = schema
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """DuckDB's errors as ours."""
+        try:
+            yield
+        except (duckdb.ConstraintException, duckdb.ConversionException) as e:
+            raise RejectedRows(str(e).split("\n")[0], where=self._table) from None
+        except duckdb.OutOfMemoryException as e:
+            raise DestinationError(
+                str(e).split("\n")[0],
+                where=str(self._destination.path),
+                fix="give the destination a memory_limit that is larger, or set a smaller batch_bytes under load:",
+            ) from None
+        except duckdb.Error as e:
+            raise DestinationError(str(e).split("\n")[0], where=str(self._destination.path)) from None
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""

@@ -44,25 +44,33 @@ class KnownIds:
     def maybe(self, high: Any) -> tuple[Any, tuple[int, int]]:
         """For each half (``uint64``), whether the table may hold it; False is certain. And the first and the last of
         the loads that may have landed them."""
-        found = np.zeros(len(high), dtype=bool)
+        order = np.argsort(high)  # a walk through a run in its order is five times as fast as jumps
+        walked = high[order]
+        here = np.zeros(len(high), dtype=bool)
         loads = []
         for run in (*self._runs, *self._uncommitted):
-            here = run.high[_places(run.high, high)] == high
-            if here.any():
-                found |= here
+            hit = run.high[_places(run.high, walked)] == walked
+            if hit.any():
+                here |= hit
                 loads += [run.first, run.last]
+        found = np.empty_like(here)
+        found[order] = here
         return found, (min(loads, default=0), max(loads, default=0))
 
     def held(self, high: Any, low: Any) -> Any:
         """For each identity, whether the table holds it, where all were added whole; None when only the table can
         tell, because two identities have one upper half."""
-        found = np.zeros(len(high), dtype=bool)
+        order = np.argsort(high)
+        walked, beside = high[order], low[order]
+        here = np.zeros(len(high), dtype=bool)
         for run in (*self._runs, *self._uncommitted):
-            places = _places(run.high, high)
-            here = run.high[places] == high
-            if (run.low[places] != low)[here].any():
+            places = _places(run.high, walked)
+            hit = run.high[places] == walked
+            if (run.low[places] != beside)[hit].any():
                 return None
-            found |= here
+            here |= hit
+        found = np.empty_like(here)
+        found[order] = here
         return found
 
     def add(self, high: Any, first: int, last: int, low: Any = None) -> None:

@@ -35,8 +35,8 @@ from penstock.ledger import (
     state_text,
 )
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
+from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Column, Schema
-from penstock.shape.shaper import id_halves
 from penstock.sql import identifier
 
 MIN_VERSION = 13

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from binascii import unhexlify
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.errors import ContractError, UsageError
+from penstock.errors import ContractError, PenstockError, UsageError
 from penstock.ports import Batch, Reject, Shaped, Window
+from penstock.shape.arrow import (
+    SUB_RECORDS,
+    cast,
+    first_of_each,
+    hashed,
+    lines_of,
+    origins_of,
+    rewritten,
+    rows_inside,
+    without,
+)
 from penstock.shape.careful import Sound, examine
 from penstock.shape.infer import Kinds, infer_type
 from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
@@ -25,11 +35,8 @@ from penstock.sql import identifier, statement
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
 
-SUB_RECORDS = 2**24
-"""Order numbers a line has for the records in it."""
-
-_CHUNK_ROWS = 8_192
 _SAMPLE_ROWS = 2_000
+_MAX_MEMORY_BYTES = 16 << 30
 _MAX_PREPARED = 16
 _MAX_TEMPLATES = 4
 _MAX_LESSON = 1 << 16
@@ -99,13 +106,14 @@ class Shaper:
 
     def __init__(self, rules: Rules, *, threads: int = 2, memory_bytes: int = 256 << 20) -> None:
         self.rules = rules
+        self._memory_bytes = max(memory_bytes, 8 * rules.max_record_bytes)
         self._refused: set[int] = set()
         self._expect_unknown = self._timed = False
         self._connection = duckdb.connect(
             ":memory:",
             config={
                 "threads": threads,
-                "memory_limit": f"{max(memory_bytes, 8 * rules.max_record_bytes)}B",
+                "memory_limit": f"{self._memory_bytes}B",
                 "arrow_lossless_conversion": True,
                 "preserve_insertion_order": False,
             },
@@ -133,23 +141,39 @@ class Shaper:
 
         Raises:
             ContractError: the stream is frozen and the batch breaks its contract.
+            PenstockError: the batch needs more than 16 GiB of memory.
         """
+        while True:
+            try:
+                return self._shape(batch, schema, window)
+            except duckdb.OutOfMemoryException:
+                # records of many fields take more than most; nothing has been kept of the attempt
+                if self._memory_bytes > _MAX_MEMORY_BYTES // 2:
+                    raise PenstockError(
+                        f"stream {self.rules.stream}: a batch needs over {self._memory_bytes >> 20:,} MiB of memory",
+                        where=batch.origin(0),
+                        fix="set a smaller batch_bytes under load:",
+                    ) from None
+                self._memory_bytes *= 2
+                self._connection.execute(f"set memory_limit = '{self._memory_bytes}B'")
+
+    def _shape(self, batch: Batch, schema: Schema, window: Window | None) -> Shaped:
         fresh = schema.version == 0
         schema = self.rules.with_declared(schema)
         self._timed = window is not None
         self._refused = set()
-        lines, unreadable = _lines(batch.bodies)
+        lines, unreadable = lines_of(batch.bodies)
         found, lines = self._uniform(lines, batch, schema)
         rejects: list[Reject] = []
         originals: dict[int, bytes] = {}
         if window is not None:
-            found = [_inside(rows, window) for rows in found]
+            found = [rows_inside(rows, window) for rows in found]
         if lines.num_rows or not found:
             may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
             schema, others, rejects, originals = self._others(batch, lines, unreadable, schema, window, may_infer)
             found.append(others)
         rows = pa.concat_tables(found, promote_options="default") if len(found) > 1 else found[0]
-        rows = _hashed(rows, "_pen_id", "_pen_content") if self.rules.content else _hashed(rows, "_pen_id")
+        rows = hashed(rows, "_pen_id", "_pen_content") if self.rules.content else hashed(rows, "_pen_id")
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, originals)
         rows, duplicates = self._once(rows, schema)
@@ -187,7 +211,7 @@ class Shaper:
                 rows = rows.filter(same)
             if rows.num_rows:
                 found.append(rows)
-            return _without(lines, rows["_pen_o"]) if rows.num_rows < lines.num_rows else lines.slice(0, 0)
+            return without(lines, rows["_pen_o"]) if rows.num_rows < lines.num_rows else lines.slice(0, 0)
 
         for template in self._templates:
             if lines.num_rows > few and fits(template, schema, self.rules):
@@ -231,12 +255,12 @@ class Shaper:
         else:
             self._expect_unknown = False
         if window is not None:
-            rows = _inside(rows, window)
+            rows = rows_inside(rows, window)
         if self.rules.types == "evolve" and (variants := self._variants(batch, schema, rows)):
             schema = schema.grown(variants)
             rows = self._rows(records, batch, schema, careful=careful is not None, unknown=True)
             if window is not None:
-                rows = _inside(rows, window)
+                rows = rows_inside(rows, window)
         self._connection.unregister("records")
         self._stop_if_frozen(batch, schema, rows)
         return schema, rows, rejects, originals
@@ -267,8 +291,8 @@ class Shaper:
                     self._refused.add(n)
                     body = record.original.strip(b" \t\r\n")
                     rejects.append(Reject(body=body, code=record.code, reason=record.reason, origin=batch.origin(n)))
-        careful = _rewritten(sound, lines.schema.field("body").type)
-        records = _without(lines, np.fromiter(suspects, np.int64, len(suspects)) * SUB_RECORDS)
+        careful = rewritten(sound, lines.schema.field("body").type)
+        records = without(lines, np.fromiter(suspects, np.int64, len(suspects)) * SUB_RECORDS)
         return rejects, originals, pa.concat_tables([records, careful]), careful
 
     def _place_unknown(
@@ -440,7 +464,7 @@ class Shaper:
             ).to_arrow_table()
             self._connection.unregister("candidates")
             return kept, rows.num_rows - kept.num_rows
-        first = _first_of_each(rows)
+        first = first_of_each(rows)
         if first is None:
             return rows, 0
         kept = rows.filter(first)
@@ -448,12 +472,12 @@ class Shaper:
 
     def _finish(self, batch: Batch, schema: Schema, rows: pa.Table) -> pa.Table:
         """The columns that land, each of its exact Arrow type, in table order."""
-        columns = {c.name: _cast(rows[c.name], arrow_type(c.type)) for c in schema.columns}
-        columns["_pen_id"] = _cast(rows["_pen_id"], pa.uuid())
-        columns["_pen_origin"] = _origins(batch, rows["_pen_o"])
-        columns["_pen_rescued"] = _cast(rows["_pen_rescued"], pa.json_(pa.string()))
+        columns = {c.name: cast(rows[c.name], arrow_type(c.type)) for c in schema.columns}
+        columns["_pen_id"] = cast(rows["_pen_id"], pa.uuid())
+        columns["_pen_origin"] = origins_of(batch, rows["_pen_o"])
+        columns["_pen_rescued"] = cast(rows["_pen_rescued"], pa.json_(pa.string()))
         if self.rules.content:
-            columns["_pen_content"] = _cast(rows["_pen_content"], pa.uuid())
+            columns["_pen_content"] = cast(rows["_pen_content"], pa.uuid())
         return pa.table(columns)
 
 
@@ -464,121 +488,6 @@ def _original(batch: Batch, originals: dict[int, bytes], order: int) -> bytes:
 
 def _settled(batch: Batch, refused: set[int]) -> tuple[str, ...]:
     return tuple(id_ for n, id_ in enumerate(batch.replays) if n not in refused)
-
-
-def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
-    if column.type == type_:
-        return column
-    if isinstance(type_, pa.BaseExtensionType):
-        storage = column.cast(type_.storage_type)
-        return pa.chunked_array([type_.wrap_array(c) for c in storage.chunks], type_)
-    return column.cast(type_)
-
-
-def _lines(bodies: pa.Array) -> tuple[pa.Table, list[int]]:
-    """A table ``(o, body)`` in chunks, so that DuckDB's threads can share it, and the places that are not UTF-8."""
-    texts, unreadable = _utf8(bodies)
-    orders = pa.array(np.arange(len(texts), dtype=np.int64) * SUB_RECORDS)
-    schema = pa.schema([("o", pa.int64()), ("body", texts.type)])
-    starts = range(0, max(len(texts), 1), _CHUNK_ROWS)
-    chunks = [pa.record_batch([a.slice(i, _CHUNK_ROWS) for a in (orders, texts)], schema=schema) for i in starts]
-    return pa.Table.from_batches(chunks), unreadable
-
-
-def _utf8(bodies: pa.Array) -> tuple[pa.Array, list[int]]:
-    """Bodies as texts, with null for what is not UTF-8, and the places of those."""
-    text = pa.large_string() if pa.types.is_large_binary(bodies.type) else pa.string()
-    try:
-        return bodies.cast(text), []
-    except pa.ArrowInvalid:
-        pass
-    unreadable = []
-    values: list[str | None] = []
-    for n, body in enumerate(bodies):
-        try:
-            values.append(body.as_py().decode("utf-8"))
-        except UnicodeDecodeError:
-            values.append(None)
-            unreadable.append(n)
-    return pa.array(values, text), unreadable
-
-
-def _hashed(rows: pa.Table, *names: str) -> pa.Table:
-    """``rows`` with the first 128 bits of the hexadecimal hashes in the named columns, as UUIDs."""
-    for name in names:
-        ids = []
-        for chunk in rows[name].chunks:
-            offsets = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
-            text = memoryview(chunk.buffers()[2] or b"")[offsets[0] : offsets[-1]]
-            whole = np.frombuffer(unhexlify(text), np.uint8).reshape(len(chunk), 32)
-            storage = pa.Array.from_buffers(pa.binary(16), len(chunk), [None, pa.py_buffer(whole[:, :16].tobytes())])
-            ids.append(pa.ExtensionArray.from_storage(pa.uuid(), storage))
-        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.chunked_array(ids, pa.uuid()))
-    return rows
-
-
-def _without(lines: pa.Table, orders: Any) -> pa.Table:
-    """``lines`` but for those of the given order numbers."""
-    return lines.filter(pa.array(~np.isin(lines["o"].to_numpy(), orders)))
-
-
-def _inside(rows: pa.Table, window: Window) -> pa.Table:
-    """The rows whose event time lies in the window, and those that have none."""
-    times = rows["_pen_event_time"]
-    start, end = (pa.scalar(t, pa.timestamp("us")) for t in (window.start, window.end))
-    inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
-    return rows.filter(pc.fill_null(inside, True))
-
-
-def _rewritten(sound: Sequence[tuple[int, str]], type_: pa.DataType) -> pa.Table:
-    orders, bodies = zip(*sound, strict=True) if sound else ((), ())
-    return pa.table({"o": pa.array(orders, pa.int64()), "body": pa.array(bodies, type_)})
-
-
-def _first_of_each(rows: pa.Table) -> pa.Array | None:
-    """Which rows are the first of their identity in record order, as a mask; None when all are."""
-    halves = id_halves(rows["_pen_id"])
-    high = halves[:, 0].view("<u8")
-    ranked = np.sort(high)
-    twice = ranked[1:][ranked[1:] == ranked[:-1]]
-    if not len(twice):
-        return None
-    places = np.searchsorted(twice, high)
-    places[places == len(twice)] = 0
-    twins = np.flatnonzero(twice[places] == high)
-    order = rows["_pen_o"].to_numpy()
-    twins = twins[np.lexsort((order[twins], halves[twins, 1], halves[twins, 0]))]
-    later = twins[1:][(halves[twins][1:] == halves[twins][:-1]).all(axis=1)]
-    first = np.ones(len(high), dtype=bool)
-    first[later] = False
-    return pa.array(first)
-
-
-def id_halves(ids: pa.ChunkedArray) -> Any:
-    """Identities as an ``(n, 2)`` array of big-endian 64-bit halves, without a copy where that is possible."""
-    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], ids.type)
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    buffer = array.buffers()[1]
-    if buffer is None:
-        return np.empty((0, 2), dtype=">u8")
-    raw = np.frombuffer(buffer, dtype=">u8")
-    return raw.reshape(-1, 2)[array.offset : array.offset + len(array)]
-
-
-def _origins(batch: Batch, orders: pa.ChunkedArray) -> pa.ChunkedArray:
-    """``place#number`` of each row."""
-    lines = orders.to_numpy() // SUB_RECORDS
-    starts = np.array([s.start for s in batch.segments], dtype=np.int64)
-    which = np.searchsorted(starts, lines, side="right") - 1
-    bases = np.array([s.number - s.start for s in batch.segments], dtype=np.int64)
-    numbers = pa.array(lines + bases[which] if len(lines) else lines).cast(pa.string())
-    if len(batch.segments) == 1:
-        return pc.binary_join_element_wise(pa.scalar(batch.segments[0].place), numbers, "#")
-    places = pa.array([s.place for s in batch.segments], pa.string()).take(pa.array(which))
-    return pc.binary_join_element_wise(places, numbers, "#")
 
 
 def _lost_fields(rows: pa.Table) -> list[str]:

@@ -26,7 +26,7 @@ _END = re.compile(r"\s*\}\s*")
 _INTEGER = r"-?[0-9]{1,18}"
 _NUMBER = r"-?[0-9]{1,17}(\.[0-9]+)?(e[-+]?[0-9]{1,2})?"
 """Numbers that come out again as they were because they were understood. DuckDB passes on unread what is too big."""
-MAX_FIELDS = 200
+MAX_FIELDS = 500
 
 
 @dataclass(frozen=True, slots=True)
