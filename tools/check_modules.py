@@ -18,7 +18,7 @@ MAX_TEST_LINES = 800
 
 LAYERS = (
     ("cli",),
-    ("inspect", "quarantine", "scaffold"),
+    ("inspect", "quarantine", "scaffold", "publish"),
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),

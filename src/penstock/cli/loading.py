@@ -144,7 +144,7 @@ def _perform(
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
     failure: PenstockError | None = None
-    with Session(project) as session, _stoppable() as stop:
+    with Session(project) as session, stoppable() as stop:
         for step in steps:
             started = time.monotonic()
             try:
@@ -211,7 +211,7 @@ def _built_json(built: Built) -> dict[str, Any]:
 
 
 @contextmanager
-def _stoppable() -> Iterator[Stop]:
+def stoppable() -> Iterator[Stop]:
     """A stop that Ctrl-C and SIGTERM set: the batch in hand is finished, then all is committed. Twice means now."""
     from penstock.run import Stop
 
