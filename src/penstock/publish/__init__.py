@@ -216,9 +216,10 @@ def _records(files: FilesSource, request: Request) -> Iterator[tuple[list[bytes]
 
 
 def _read(files: FilesSource) -> Iterator[tuple[list[bytes], int]]:
-    """What the files hold; what is no record too, as it came: whoever consumes it has a quarantine."""
+    """What the files hold; what is no record too, for whoever consumes it has a quarantine."""
     for batch in files.read({}):
-        yield [*batch.bodies.to_pylist(), *(reject.body for reject in batch.rejects)], batch.bytes
+        rejected = [reject.body for reject in batch.rejects]
+        yield [body.strip() for body in (*batch.bodies.to_pylist(), *rejected)], batch.bytes
 
 
 def _shuffled(files: FilesSource, order: random.Random) -> Iterator[tuple[list[bytes], int]]:
