@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -270,7 +271,7 @@ def test_wrong_calls_send_nothing(make: Callable[..., Path], tmp_path: Path) -> 
         with pytest.raises(UsageError, match=words):
             publish(project, Request(**{"stream": "events", "files": [path], **options}))
     assert publish(project, Request(stream="others", files=[path], source="queue")).confirmed == 1
-    with pytest.raises(SourceError, match="no file matches"):
+    with pytest.raises(SourceError, match="no file to publish matches .*none.ndjson"):
         _publish(folder, tmp_path / "none.ndjson")
     with pytest.raises(SourceError, match="no exchange 'none'"):
         _publish(folder, path, exchange="none", routing_key="k")
@@ -325,6 +326,39 @@ def test_a_killed_broker_is_exit_code_4(make: Callable[..., Path]) -> None:
         broker.start()
         assert confirmed > 500
         _wait(lambda: _waiting(broker.url) >= confirmed)
+
+
+def test_ctrl_c_waits_for_what_was_sent(make: Callable[..., Path], channel: Any, rabbitmq_url: str) -> None:
+    """Exit code 130, and as many messages in the queue as it says."""
+    folder = make()
+    _write(folder, ({"id": i} for i in range(1_000)))
+    run = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "penstock",
+            "publish",
+            "events",
+            "in.ndjson",
+            "--rate",
+            "100",
+            "--repeat",
+            "9",
+            "--json",
+        ],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _wait(lambda: _waiting(rabbitmq_url) > 10)
+        run.send_signal(signal.SIGINT)
+        printed, _ = run.communicate(timeout=60)
+    finally:
+        run.kill()
+        run.wait()
+    assert run.returncode == 130
+    assert json.loads(printed)["confirmed"] == json.loads(printed)["sent"] == len(_taken(channel)) < 9_000
 
 
 def _waiting(url: str) -> int:
