@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10
 _FIXES = {
-    312: "declare the queue, or name the exchange and routing key it is bound to",
     403: "mend user: and password:, or grant the permissions: rabbitmqctl set_permissions",
     404: "make it, or let declare: true make it",
     405: "another consumer has the queue for itself: stop it, or take another queue",
@@ -95,7 +94,7 @@ def connected(settings: RabbitMQ, *, name: str = "") -> Iterator[pika.BlockingCo
     """A connection of one's own, closed at the end.
 
     Raises:
-        SourceError: for whatever the broker refuses, in there too.
+        SourceError: for whatever the broker refuses, in there too; messages it does not take are told as by pika.
     """
     try:
         connection = pika.BlockingConnection(connection_parameters(settings, name=name))
@@ -104,9 +103,9 @@ def connected(settings: RabbitMQ, *, name: str = "") -> Iterator[pika.BlockingCo
         finally:
             if connection.is_open:
                 connection.close()
-    except exceptions.AMQPError as e:
-        raise source_error(e, settings) from e
-    except OSError as e:
+    except (exceptions.UnroutableError, exceptions.NackError):
+        raise
+    except (exceptions.AMQPError, OSError) as e:
         raise source_error(e, settings) from e
 
 
