@@ -94,9 +94,9 @@ def drain(settings: RabbitMQ, *, acknowledge: bool = True, known: Any = None, **
     return found
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
+def until(holds: Callable[[], bool], what: str | Callable[[], str]) -> None:
     """Wait for something to be so."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while not holds():
-        assert time.monotonic() < give_up, what
+        assert time.monotonic() < give_up, what if isinstance(what, str) else what()
         time.sleep(0.02)

@@ -94,7 +94,7 @@ def test_consuming_goes_on(broker: PrivateRabbitMQ, proxy: Proxy, fault: Fault, 
         source.acknowledge(found[0].positions)
         until(lambda: kind == "stream" or waiting(direct) == 50, "the first ten are acknowledged")
         fault(broker, proxy, source, direct)
-        until(lambda: source.reconnects >= 1 and source.connected, "it is connected again")
+        until(lambda: source.reconnects >= 1 and source.connected, lambda: f"connected again after {source.last_error}")
         for batch in found[1:]:
             source.acknowledge(batch.positions)
         publish(direct, numbered(100, 110))
