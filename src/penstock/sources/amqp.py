@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 from pika import exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from penstock.errors import SourceError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10
 _FIXES = {
-    312: "declare the queue, or name the exchange and routing key it is bound to",
     403: "mend user: and password:, or grant the permissions: rabbitmqctl set_permissions",
     404: "make it, or let declare: true make it",
     405: "another consumer has the queue for itself: stop it, or take another queue",
@@ -95,7 +95,7 @@ def connected(settings: RabbitMQ, *, name: str = "") -> Iterator[pika.BlockingCo
     """A connection of one's own, closed at the end.
 
     Raises:
-        SourceError: for whatever the broker refuses, in there too.
+        SourceError: for whatever the broker refuses, in there too; messages it does not take are told as by pika.
     """
     try:
         connection = pika.BlockingConnection(connection_parameters(settings, name=name))
@@ -104,9 +104,9 @@ def connected(settings: RabbitMQ, *, name: str = "") -> Iterator[pika.BlockingCo
         finally:
             if connection.is_open:
                 connection.close()
-    except exceptions.AMQPError as e:
-        raise source_error(e, settings) from e
-    except OSError as e:
+    except (exceptions.UnroutableError, exceptions.NackError):
+        raise
+    except (exceptions.AMQPError, OSError) as e:
         raise source_error(e, settings) from e
 
 
@@ -114,14 +114,11 @@ def is_permanent(error: BaseException) -> bool:
     """Whether trying again is of no use until somebody mends something."""
     if isinstance(error, exceptions.ChannelClosedByBroker | exceptions.ConnectionClosedByBroker):
         return error.reply_code in _PERMANENT
-    kinds = (
-        exceptions.ProbableAuthenticationError,
-        exceptions.ProbableAccessDeniedError,
-        exceptions.AuthenticationError,
-        exceptions.IncompatibleProtocolError,
-        SourceError,
-    )
-    return isinstance(error, kinds) or any(isinstance(e, ssl.SSLError) for e in _chain(error))
+    if isinstance(error, exceptions.ProbableAuthenticationError | exceptions.ProbableAccessDeniedError):
+        return "StreamLostError" not in str(error)  # pika guesses from how far it came: it may just have been cut
+    if isinstance(error, exceptions.AuthenticationError | SourceError):
+        return True
+    return any(isinstance(e, ssl.SSLError) for e in _chain(error))
 
 
 def source_error(error: BaseException, settings: RabbitMQ) -> SourceError:
@@ -142,13 +139,16 @@ def source_error(error: BaseException, settings: RabbitMQ) -> SourceError:
             f"RabbitMQ does not let user {settings.user} into vhost {settings.vhost}", where=where, fix=_FIXES[530]
         )
     if isinstance(error, exceptions.IncompatibleProtocolError):
-        return SourceError("this is no AMQP 0-9-1", where=where, fix="mend port: and tls:")
+        return SourceError("what is there hangs up, or speaks no AMQP 0-9-1", where=where, fix="mend port: and tls:")
     for cause in _chain(error):
         if isinstance(cause, ssl.SSLError):
             return SourceError(
                 f"TLS failed: {cause.reason or cause}", where=where, fix="mend tls:, its ca and certificate"
             )
-    said = next((str(e) for e in _chain(error) if isinstance(e, OSError)), str(error) or type(error).__name__)
+    system = next((str(e) for e in _chain(error) if isinstance(e, OSError)), "")
+    said = system or str(error) or type(error).__name__
+    if not system and not isinstance(error, exceptions.AMQPConnectionError | AMQPConnectorException):
+        return SourceError(f"receiving broke: {said}", where=where, fix="see RabbitMQ's log")
     return SourceError(f"RabbitMQ is away: {said}", where=where, fix="start it, or mend host: and port:")
 
 

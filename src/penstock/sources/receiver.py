@@ -121,9 +121,12 @@ class Receiver:
                 most_bytes -= part.bytes
                 self.waiting -= len(part.tags)
                 self.waiting_bytes -= part.bytes
-            resume = self._paused and self.waiting_bytes <= WAITING_BYTES // 2
-        if resume:
-            self._wish(lambda _: self._resume())
+            bulk = self._bulk if self._paused and self.waiting_bytes <= WAITING_BYTES // 2 else None
+            if bulk is not None:
+                self._paused = False
+        if bulk is not None:  # whatever the thread is at: it may be waiting for an answer that is not read
+            with suppress(exceptions.AMQPError, RuntimeError, OSError):
+                bulk.ioloop.add_callback_threadsafe(bulk.resume)
         return taken
 
     def acknowledge(self, generation: int, tag: int) -> None:
@@ -146,7 +149,8 @@ class Receiver:
 
         def ask(channel: BlockingChannel) -> None:
             try:
-                answer.append(int(channel.queue_declare(self.settings.queue, passive=True).method.message_count or 0))
+                if not self._paused:
+                    answer.append(_ready(channel, self.settings.queue))
             finally:
                 answered.set()
 
@@ -179,15 +183,12 @@ class Receiver:
             started = time.monotonic()
             try:
                 self._consume()
-            except (exceptions.AMQPError, OSError, SourceError, _Lost) as e:
+            except Exception as e:  # noqa: BLE001 - pika raises many kinds, and giving up helps against none
                 error = source_error(e, self.settings)
                 self.last_error = str(error)
                 if not self.connections and (is_permanent(e) or time.monotonic() > give_up):
                     self._fail(error)
                     return
-            except BaseException as e:  # noqa: BLE001 - handed to the reader, which raises it
-                self._fail(SourceError(f"receiving broke: {e!r}", where=self.settings.address))
-                return
             finally:
                 self._forget()
             if time.monotonic() - started > _STEADY_SECONDS:
@@ -229,10 +230,9 @@ class Receiver:
                 self._do_wishes(channel)
             if self._closing.is_set():
                 self._do_wishes(channel)
-            elif lost:
-                raise _Lost(lost[0])
             else:
-                channel.basic_qos(prefetch_count=self._prefetch)  # raises what the broker closed the channel for
+                reason = channel._closing_reason  # noqa: SLF001 - it is told nowhere else
+                raise _Lost(lost[0]) if lost else reason or _Lost("the channel closed")
         finally:
             self._connection = None
             if connection.is_open:
@@ -267,12 +267,6 @@ class Receiver:
                 self._prefetch = max(1, min(self._prefetch, self.waiting * WAITING_BYTES // self.waiting_bytes // 2))
             self.changed.notify_all()
 
-    def _resume(self) -> None:
-        with self.changed:
-            paused, self._paused = self._paused, False
-        if paused and self._bulk is not None:
-            self._bulk.resume()
-
     def _forget(self) -> None:
         """The connection is gone, and what it brought will come again."""
         with self.changed:
@@ -289,6 +283,10 @@ class _Lost(Exception):
 
 
 _BULK: Any = BulkConnection
+
+
+def _ready(channel: BlockingChannel, queue: str) -> int:
+    return int(channel.queue_declare(queue, passive=True).method.message_count or 0)
 
 
 def _awake() -> None:
