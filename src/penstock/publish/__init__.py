@@ -108,7 +108,7 @@ def publish(
         type=request.stream,
     )
     files = files_of(project, request)
-    _sizes(files, request)  # a missing file is told before anything is sent
+    _sizes(files)  # a missing file is told before anything is sent
     with connected(settings, name=f"{settings.consumer_name} publish") as connection:
         if request.queue is None and request.exchange is None:
             with connection.channel() as channel:
@@ -197,15 +197,14 @@ def size_of(project: Project, request: Request) -> int:
     """How many bytes of file will be read; 0 when it is not known before."""
     if request.limit is not None:
         return 0
-    return request.repeat * sum(_sizes(files_of(project, request), request))
+    return request.repeat * sum(_sizes(files_of(project, request)))
 
 
-def _sizes(files: FilesSource, request: Request) -> list[int]:
+def _sizes(files: FilesSource) -> list[int]:
     try:
         return [plan.size for plan in files.plan({})]
-    except SourceError as e:
-        names = ", ".join(str(path) for path in request.files)
-        raise SourceError(f"no file to publish matches {names}", fix="mend the path") from e
+    except SourceError as e:  # of files that the call names, not the project
+        raise SourceError(e.what.removeprefix(f"source {files.name}: "), fix="mend the paths in the call") from e
 
 
 def _records(files: FilesSource, request: Request) -> Iterator[tuple[list[bytes], int]]:
