@@ -22,8 +22,8 @@ run: $(VENV)/run.stamp ## Run the example on the embedded DuckDB, and print the 
 	@$(BIN)/penstock query --project-dir $(EXAMPLE) "$(REPORT)"
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL too
-	@tools/need_postgres
+test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL and RabbitMQ too
+	@tools/need_servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: check
@@ -35,8 +35,16 @@ check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Measure against the peers; writes benchmarks/RESULTS.md
-	@tools/need_postgres
+	@tools/need_servers
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: up
+up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy
+	docker compose up --detach --wait
+
+.PHONY: down
+down: ## Stop them; their data stays
+	docker compose down
 
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/

@@ -141,7 +141,8 @@ def _memory_bytes() -> int:
 
 
 def _postgres_version() -> str:
-    from penstock.testing.postgres import MissingServer, server_binaries
+    from penstock.testing.postgres import server_binaries
+    from penstock.testing.private import MissingServer
 
     try:
         command = [server_binaries() / "postgres", "--version"]

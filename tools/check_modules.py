@@ -18,7 +18,7 @@ MAX_TEST_LINES = 800
 
 LAYERS = (
     ("cli",),
-    ("inspect", "quarantine", "scaffold"),
+    ("inspect", "quarantine", "scaffold", "publish"),
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),
@@ -30,7 +30,7 @@ LAYERS = (
 """From the top: a layer imports from itself and from below."""
 
 FREE = {"testing", "generate", "dbt", "templates", "__init__", "__main__"}
-HEAVY = ("duckdb", "pyarrow", "numpy", "dbt", "psycopg", "adbc_driver_postgresql", "pydantic", "yaml")
+HEAVY = ("duckdb", "pyarrow", "numpy", "dbt", "psycopg", "adbc_driver_postgresql", "pydantic", "pika", "yaml")
 FORBIDDEN = re.compile(r"/(?:work|root|home)/[a-z]|files\.pythonhosted\.org|pypi\.org|--index-url")
 BINARY = {".png", ".gz", ".zst", ".parquet"}
 

@@ -5,6 +5,7 @@
     │   └── ProjectError      the project file: names file, line and field
     ├── ContractError         the data broke what the stream promised; nothing landed (exit 3)
     ├── SourceError           a source cannot be read now; try again later            (exit 4)
+    ├── RefusedMessages       the broker did not take these messages, which it told   (exit 1)
     ├── LockedError           another process holds what is needed; wait or stop it   (exit 5)
     └── DestinationError      the warehouse refused or is away                        (exit 1)
         ├── RejectedRows      it refused these rows, not the connection: bisect
@@ -76,6 +77,10 @@ class SourceError(PenstockError):
     """A source cannot be read; what was landed before stays landed."""
 
     exit_code = 4
+
+
+class RefusedMessages(PenstockError):
+    """The broker did not put these messages into a queue; it did so with all others that were sent."""
 
 
 class LockedError(PenstockError):

@@ -18,7 +18,7 @@ from penstock.sql import statement
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
-    from penstock.project import Project
+    from penstock.project import Project, RabbitMQ
     from penstock.sources.files import FilePlan
 
 _LAST_LOADS = 10
@@ -75,8 +75,13 @@ def explain_loads(
             if step.window:
                 how += f", {stream.event_time} in {step.window}"
             known = destination.positions(step.stream, step.source) if destination else {}
+            settings = project.sources[step.source]
+            if settings.type == "rabbitmq":
+                how += f", from {settings.queue_type} queue {settings.queue} at {settings.address} by penstock consume"
+                plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
+                continue
             try:
-                files = session.source(step).plan(known)
+                files = session.files(step, settings).plan(known)
                 plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, files=files))
             except SourceError as e:
                 plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, problem=str(e)))
@@ -165,8 +170,12 @@ def _check_sources(project: Project) -> list[Check]:
     checks = []
     for step in plan_loads(project):
         name = f"source {step.source} of {step.stream}"
+        settings = project.sources[step.source]
         try:
-            source = Session(project).source(step)
+            if settings.type == "rabbitmq":
+                checks.append(_check_queue(name, settings))
+                continue
+            source = Session(project).files(step, settings)
             plans = source.plan({})
             for plan in plans:
                 source.probe(plan)
@@ -175,6 +184,14 @@ def _check_sources(project: Project) -> list[Check]:
         except PenstockError as e:
             checks.append(_failed(name, e))
     return checks
+
+
+def _check_queue(name: str, settings: RabbitMQ) -> Check:
+    from penstock.sources.amqp import messages_waiting
+
+    waiting = messages_waiting(settings)
+    found = "will be declared" if waiting is None else f"{waiting:,} messages waiting"
+    return Check(name=name, ok=True, found=f"{settings.queue_type} queue {settings.queue}, {found}")
 
 
 def _check_destination(project: Project) -> Check:

@@ -117,6 +117,23 @@ def plan_loads(
     ]
 
 
+def ending(project: Project, steps: Sequence[LoadStep]) -> list[LoadStep]:
+    """The steps whose sources come to an end. A queue has none: ``penstock consume`` reads it.
+
+    Raises:
+        UsageError: none of them does.
+    """
+    found = [step for step in steps if project.sources[step.source].type != "rabbitmq"]
+    if steps and not found:
+        names = dict.fromkeys(step.stream for step in steps)
+        raise UsageError(
+            f"{', '.join(names)}: fed by a queue, which has no end to load up to",
+            where=str(project.directory / "penstock.yml"),
+            fix=f"penstock consume {' '.join(names)}",
+        )
+    return found
+
+
 def _nearest(name: str, names: Iterable[str]) -> str:
     known = sorted(names)
     found = difflib.get_close_matches(name, known, n=1)

@@ -45,22 +45,26 @@ class Position:
 class Segment:
     """Rows of a batch, from ``start`` on, that came from one place.
 
-    Row ``i`` has the origin ``f"{place}#{number + i - start}"``.
+    Row ``i`` has the origin ``f"{place}#{number + i - start}"``; without a number, just the place.
     """
 
     start: int
     place: str
-    number: int
+    number: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A record that cannot land: its bytes as they came, why, and where it came from."""
+    """A record that cannot land: its bytes as they came, why, and where it came from.
+
+    ``headers`` are what a message carried beside its body.
+    """
 
     body: bytes
     code: Reason
     reason: str
     origin: str
+    headers: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,8 @@ class Batch:
     ``bodies`` is a binary Arrow array, one record a row. ``untyped`` says that every value in them is text
     without a type (CSV). ``positions`` are the source's positions once this batch has landed; ``read`` counts
     ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source. ``replays`` names, for each row,
-    the quarantine entry it comes from, when it does.
+    the quarantine entry it comes from, when it does. ``message_ids`` has each row's message id, null where it has
+    none; it is None when no row has one. An :attr:`empty` batch says that the source waits for more to come.
     """
 
     bodies: pa.BinaryArray
@@ -80,11 +85,17 @@ class Batch:
     untyped: bool = False
     bytes: int = 0
     replays: Sequence[str] = ()
+    message_ids: pa.StringArray | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to land."""
+        return not len(self.bodies) and not self.rejects and not self.positions
 
     def origin(self, row: int) -> str:
         """Where row ``row`` came from."""
         segment = next(s for s in reversed(self.segments) if s.start <= row)
-        return f"{segment.place}#{segment.number + row - segment.start}"
+        return segment.place if segment.number is None else f"{segment.place}#{segment.number + row - segment.start}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +159,9 @@ class Source(Protocol):
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
         """Yield what is new after ``known`` (position key → state), in order.
 
-        May block. Raises :class:`penstock.errors.SourceError` when the source cannot be read; whatever was
-        yielded before then is sound.
+        May block; a source without an end yields an empty batch from time to time while it waits. Called again, it
+        starts over from ``known``, and what it gave before but was not acknowledged may come again. Raises
+        :class:`penstock.errors.SourceError` when the source cannot be read; whatever was yielded before then is sound.
         """
         ...
 

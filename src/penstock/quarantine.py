@@ -180,6 +180,8 @@ def _is_untyped(entry: Entry, project: Project) -> bool:
     from penstock.sources.opening import is_csv
 
     source = project.sources.get(entry.source)
+    if source is not None and source.type != "files":
+        return False
     return is_csv(entry.origin.rpartition("#")[0], source.format if source else "auto")
 
 
@@ -189,7 +191,10 @@ def _batch(waiting: Sequence[Entry], *, untyped: bool) -> Batch:
     segments = []
     for i, entry in enumerate(waiting):
         place, _, number = entry.origin.rpartition("#")
-        segments.append(Segment(start=i, place=place, number=int(number)))
+        numbered = bool(place) and number.isdecimal()
+        segments.append(
+            Segment(start=i, place=place if numbered else entry.origin, number=int(number) if numbered else None)
+        )
     return Batch(
         bodies=pa.array([e.body for e in waiting], pa.binary()),
         segments=segments,

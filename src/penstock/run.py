@@ -125,6 +125,8 @@ def _pass(
             except SourceError as e:
                 failure = e
                 break
+            if batch.empty:
+                continue
             fault_point("file_middle")
             writer.write(batch)
             progress(batch)

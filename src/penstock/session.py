@@ -10,10 +10,11 @@ from penstock.plan import LoadStep
 from penstock.run import Landed, Stop, load
 
 if TYPE_CHECKING:
-    from penstock.ports import Batch, Destination
-    from penstock.project import Project
+    from penstock.ports import Batch, Destination, Source
+    from penstock.project import Files, Project, RabbitMQ
     from penstock.shape.shaper import Rules, Shaper
     from penstock.sources.files import FilesSource
+    from penstock.sources.rabbitmq import RabbitMQSource
 
 
 class Session:
@@ -57,12 +58,16 @@ class Session:
             stop=stop,
         )
 
-    def source(self, step: LoadStep) -> FilesSource:
-        """The source of a step, ready to read."""
+    def source(self, step: LoadStep) -> Source:
+        """The source of a step, ready to read. A queue is consumed: :meth:`queue` says until when."""
+        settings = self.project.sources[step.source]
+        return self.files(step, settings) if settings.type == "files" else self.queue(step, settings)
+
+    def files(self, step: LoadStep, settings: Files) -> FilesSource:
+        """The source of a step that reads files."""
         from penstock.sources.files import FilesSource
         from penstock.sources.opening import CsvDialect
 
-        settings = self.project.sources[step.source]
         csv = settings.csv
         return FilesSource(
             step.source,
@@ -77,6 +82,31 @@ class Session:
             window=step.window,
             fingerprint=step.fingerprint,
             refresh=self.project.streams[step.stream].disposition == "replace",
+        )
+
+    def queue(
+        self,
+        step: LoadStep,
+        settings: RabbitMQ,
+        *,
+        until_empty: bool = False,
+        max_messages: int | None = None,
+        max_seconds: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> RabbitMQSource:
+        """The source of a step that consumes a queue: until stopped, unless a limit is given. Close it after use."""
+        from penstock.sources.rabbitmq import RabbitMQSource
+
+        stream = self.project.streams[step.stream]
+        return RabbitMQSource(
+            step.source,
+            settings,
+            message_ids=stream.identity.kind == "message",
+            max_record_bytes=stream.max_record_bytes,
+            until_empty=until_empty,
+            max_messages=max_messages,
+            max_seconds=max_seconds,
+            stop=stop,
         )
 
     def shaper(self, stream: str) -> Shaper:

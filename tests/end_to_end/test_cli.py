@@ -26,6 +26,7 @@ COMMANDS = [
     "transform",
     "run",
     "backfill",
+    "publish",
     "status",
     "query",
     "generate",

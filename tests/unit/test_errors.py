@@ -13,6 +13,7 @@ EXIT_CODES = {
     "ProjectError": 2,
     "ContractError": 3,
     "SourceError": 4,
+    "RefusedMessages": 1,
     "LockedError": 5,
     "DestinationError": 1,
     "RejectedRows": 1,

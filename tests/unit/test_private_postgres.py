@@ -15,7 +15,8 @@ import pytest
 
 from penstock.errors import PenstockError
 from penstock.testing import postgres
-from penstock.testing.postgres import MissingServer, PrivatePostgres, server_binaries
+from penstock.testing.postgres import PrivatePostgres, server_binaries
+from penstock.testing.private import MissingServer
 
 OWNER = """
 import sys

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from penstock.errors import ProjectError
 from penstock.project import (
     DuckDB,
+    Files,
     Identity,
     Postgres,
     Project,
@@ -77,9 +78,12 @@ def test_every_setting_arrives_typed(tmp_path: Path) -> None:
     assert isinstance(found.destination, DuckDB)
     assert found.destination.path == tmp_path / "warehouse.duckdb"
     assert found.destination.memory_limit == "2GB"
-    assert found.sources["event_files"].path == ("data/user_events/**",)
-    assert found.sources["more"].csv.delimiter == ";"
-    assert found.sources["more"].csv.null_values == ("", "NA")
+    files, more = found.sources["event_files"], found.sources["more"]
+    assert isinstance(files, Files)
+    assert isinstance(more, Files)
+    assert files.path == ("data/user_events/**",)
+    assert more.csv.delimiter == ";"
+    assert more.csv.null_values == ("", "NA")
     events = found.streams["user_events"]
     assert events.from_ == ("event_files", "more")
     assert events.identity == Identity("content")

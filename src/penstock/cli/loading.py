@@ -136,14 +136,15 @@ def _perform(
     json: bool,
 ) -> None:
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
-    from penstock.plan import plan_loads
+    from penstock.plan import ending, plan_loads
     from penstock.session import Session
 
-    steps = [] if streams is None else plan_loads(project, streams, window=window, fingerprint=fingerprint)
+    planned = [] if streams is None else plan_loads(project, streams, window=window, fingerprint=fingerprint)
+    steps = ending(project, planned)
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
     failure: PenstockError | None = None
-    with Session(project) as session, _stoppable() as stop:
+    with Session(project) as session, stoppable() as stop:
         for step in steps:
             started = time.monotonic()
             try:
@@ -178,9 +179,11 @@ def _perform(
 
 def _load(session: Session, step: Any, stop: Stop, *, quiet: bool) -> Landed:
     total = 0
-    if not quiet:  # only a progress bar wants to know beforehand what the load will find out itself
+    settings = session.project.sources[step.source]
+    # only a progress bar wants to know beforehand what the load will find out itself
+    if not quiet and settings.type == "files":
         known = session.destination.positions(step.stream, step.source)
-        total = sum(p.size - p.offset for p in session.source(step).plan(known) if p.action != "skip")
+        total = sum(p.size - p.offset for p in session.files(step, settings).plan(known) if p.action != "skip")
     with progress_bar(step.stream, total, quiet=quiet) as progress:
         return session.load(step, progress=progress, stop=stop)
 
@@ -208,7 +211,7 @@ def _built_json(built: Built) -> dict[str, Any]:
 
 
 @contextmanager
-def _stoppable() -> Iterator[Stop]:
+def stoppable() -> Iterator[Stop]:
     """A stop that Ctrl-C and SIGTERM set: the batch in hand is finished, then all is committed. Twice means now."""
     from penstock.run import Stop
 

@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -97,20 +97,31 @@ class Progress(Protocol):
     def __call__(self, batch: Batch) -> None: ...
 
 
+Advance = Callable[[int, int], None]
+"""Is told of so many more, and of the bytes they took."""
+
+
 @contextmanager
 def progress_bar(label: str, total_bytes: int, *, quiet: bool) -> Iterator[Progress]:
     """Rows a second, bytes and time left: a bar on a terminal, a line every five seconds elsewhere, both on stderr."""
-    if quiet:
-        yield lambda _: None
-    elif sys.stderr.isatty():
-        with _bar(label, total_bytes) as bar:
-            yield bar
-    else:
-        yield _Lines(label, total_bytes)
+    with counting_bar(label, total_bytes, quiet=quiet) as advance:
+        yield lambda batch: advance(len(batch.bodies) + len(batch.rejects), batch.bytes)
 
 
 @contextmanager
-def _bar(label: str, total_bytes: int) -> Iterator[Progress]:
+def counting_bar(label: str, total_bytes: int, *, noun: str = "rows", quiet: bool) -> Iterator[Advance]:
+    """As :func:`progress_bar`, for what is no batch."""
+    if quiet:
+        yield lambda *_: None
+    elif sys.stderr.isatty():
+        with _bar(label, total_bytes, noun) as bar:
+            yield bar
+    else:
+        yield _Lines(label, total_bytes, noun)
+
+
+@contextmanager
+def _bar(label: str, total_bytes: int, noun: str) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -127,11 +138,11 @@ def _bar(label: str, total_bytes: int) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total_bytes or None, rate="")
 
-        def advance(batch: Batch) -> None:
+        def advance(more: int, size: int) -> None:
             nonlocal rows
-            rows += len(batch.bodies) + len(batch.rejects)
+            rows += more
             rate = rows / max(time.monotonic() - started, 1e-3)
-            bar.update(task, advance=batch.bytes, rate=f"{rows:,} rows, {rate:,.0f} rows/s")
+            bar.update(task, advance=size, rate=f"{rows:,} {noun}, {rate:,.0f} {noun}/s")
 
         yield advance
 
@@ -141,15 +152,16 @@ class _Lines:
 
     every_seconds = 5.0
 
-    def __init__(self, label: str, total_bytes: int) -> None:
+    def __init__(self, label: str, total_bytes: int, noun: str) -> None:
         self._label = label
         self._total = total_bytes
+        self._noun = noun
         self._started = self._printed = time.monotonic()
         self._rows = self._bytes = 0
 
-    def __call__(self, batch: Batch) -> None:
-        self._rows += len(batch.bodies) + len(batch.rejects)
-        self._bytes += batch.bytes
+    def __call__(self, more: int, size: int) -> None:
+        self._rows += more
+        self._bytes += size
         now = time.monotonic()
         if now - self._printed < self.every_seconds:
             return
@@ -158,7 +170,7 @@ class _Lines:
         left = (self._total - self._bytes) / (self._bytes / seconds) if 0 < self._bytes <= self._total else None
         remaining = f", {left:,.0f} s left" if left is not None else ""
         print(
-            f"{self._label}: {self._rows:,} rows, {self._rows / seconds:,.0f} rows/s,"
+            f"{self._label}: {self._rows:,} {self._noun}, {self._rows / seconds:,.0f} {self._noun}/s,"
             f" {self._bytes / 2**20:,.0f} of {self._total / 2**20:,.0f} MiB{remaining}",
             file=sys.stderr,
             flush=True,

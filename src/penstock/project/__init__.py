@@ -5,6 +5,7 @@ the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` th
 """
 
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
 from penstock.project.settings import (
     Contract,
@@ -31,6 +32,7 @@ __all__ = [
     "Load",
     "Postgres",
     "Project",
+    "RabbitMQ",
     "Source",
     "Stream",
     "Transform",

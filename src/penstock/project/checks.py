@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from penstock.project.document import Document, Problem
 from penstock.project.nearest import nearest
+from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.settings import ProjectFile, Stream
 
 _TIMELIKE = ("date", "timestamp", "timestamptz", "text")
@@ -25,8 +26,25 @@ def cross_checks(file: ProjectFile, document: Document, *, unneeded: set[str | i
         near = nearest(file.target, names)
         fix = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
         yield document.problem(("target",), f"there is no destination {file.target!r}", fix)
+    for name, source in file.sources.items():
+        if isinstance(source, RabbitMQ):
+            yield from _queue(name, source, file, document)
     for name, stream in file.streams.items():
         yield from _stream(name, stream, file, document)
+
+
+def _queue(name: str, source: RabbitMQ, file: ProjectFile, document: Document) -> Iterator[Problem]:
+    path = ("sources", name)
+    fed = [stream for stream, settings in file.streams.items() if name in settings.from_]
+    if len(fed) > 1:
+        what = f"source {name!r} is a queue, which feeds one stream, and {fed[0]} takes it already"
+        fix = "give each stream a queue of its own, bound to the same exchange"
+        yield from (document.problem(("streams", stream, "from"), what, fix) for stream in fed[1:])
+    if source.protocol == "stream" and source.queue_type != "stream":
+        what = f"the stream protocol reads stream queues alone, and this one is {source.queue_type}"
+        yield document.problem((*path, "protocol"), what, "set queue_type: stream, or leave protocol out")
+    if source.exchange is None and (*path, "routing_keys") in document.marks:
+        yield document.problem((*path, "routing_keys"), "has no meaning without an exchange", "name the exchange")
 
 
 def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
@@ -43,6 +61,9 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
     if stream.disposition == "replace" and len(stream.from_) > 1:
         fix = "name one source, whose path: may be a list, or take another disposition"
         yield document.problem((*path, "from"), "replace takes one source: each would delete what the others hold", fix)
+    if stream.disposition == "replace" and any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
+        fix = "take disposition append or merge"
+        yield document.problem((*path, "disposition"), "replace takes all there is, and a queue has no end", fix)
     if stream.disposition == "merge" and stream.identity.kind == "content":
         fix = "name the key fields: identity: [id]"
         at = (*path, "identity") if (*path, "identity") in document.marks else (*path, "disposition")

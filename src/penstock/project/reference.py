@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import settings
+from penstock.project import rabbitmq, settings
+from penstock.project.group import Settings
+from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.settings import (
     Contract,
     Csv,
@@ -20,7 +23,6 @@ from penstock.project.settings import (
     Load,
     Postgres,
     ProjectFile,
-    Settings,
     Stream,
     Transform,
 )
@@ -34,6 +36,8 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("A PostgreSQL destination", "destinations.<name>", Postgres),
     ("A source of files", "sources.<name>", Files),
     ("CSV", "sources.<name>.csv", Csv),
+    ("A source of RabbitMQ", "sources.<name>", RabbitMQ),
+    ("TLS", "sources.<name>.tls", Tls),
     ("A stream", "streams.<name>", Stream),
     ("A contract", "streams.<name>.contract", Contract),
     ("Loading", "load", Load),
@@ -43,7 +47,7 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
 _HEAD = """\
 # Configuration
 
-<!-- Made from the types in src/penstock/project/settings.py by configuration_page(); a test keeps it so. -->
+<!-- Made from the types in src/penstock/project by configuration_page(); a test keeps it so. -->
 
 All settings of a project are in `penstock.yml`. For completion and checking in an editor, put
 `# yaml-language-server: $schema=penstock.schema.json` on its first line; `penstock schema` writes that file.
@@ -76,6 +80,8 @@ def project_schema() -> dict[str, Any]:
     properties["sources"]["propertyNames"] = {"pattern": "^[a-zA-Z][a-zA-Z0-9_-]{0,62}$"}
     properties["streams"]["propertyNames"] = {"pattern": "^[a-z][a-z0-9_]{0,47}$"}
     properties["transform"] = _either(properties["transform"], {"type": "boolean"})
+    queue = definitions["RabbitMQ"]["properties"]
+    queue["tls"] = _either(queue["tls"], {"type": "boolean"})
     contract = definitions["Stream"]["properties"]["contract"]
     modes = {"enum": ["evolve", "rescue", "reject", "freeze"]}
     definitions["Stream"]["properties"]["contract"] = _either(contract, modes)
@@ -91,7 +97,8 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    for group in ast.parse(Path(settings.__file__).read_text(encoding="utf-8")).body:
+    texts = (inspect.getsource(module) for module in (settings, rabbitmq))
+    for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
             about = found.setdefault(group.name, {})
             for setting, text in zip(group.body, group.body[1:], strict=False):
@@ -168,7 +175,7 @@ def _shape(schema: Mapping[str, Any]) -> str:
 def _default(value: Any) -> str:
     if value is PydanticUndefined:
         return "required"
-    if value is None or isinstance(value, Mapping):
+    if value is None or isinstance(value, Mapping | SecretStr):
         return ""
     if isinstance(value, Settings):
         return "as below"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
+from penstock.project.group import Settings, none
+from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.values import (
     CONTENT,
     ByteSize,
@@ -26,21 +27,6 @@ Mode = Literal["evolve", "rescue", "reject", "freeze"]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 _SECRET_PARAMETERS = ("password", "sslpassword", "passfile")
-
-
-def _none() -> Mapping[str, Any]:
-    return MappingProxyType({})
-
-
-class Settings(BaseModel):
-    """What all groups of settings share: frozen, no unknown names, no input echoed in errors."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        coerce_numbers_to_str=True,
-        hide_input_in_errors=True,
-    )
 
 
 class DuckDB(Settings):
@@ -77,7 +63,7 @@ class Postgres(Settings):
     """Database. libpq's default (`PGDATABASE`, or the user's name) when left out."""
     sslmode: SslMode = "prefer"
     """How the connection is secured, in libpq's words."""
-    parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=_none)
+    parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=none)
     """More libpq connection parameters, such as `connect_timeout`."""
 
     @model_validator(mode="before")
@@ -169,7 +155,7 @@ class Stream(Settings):
     """With `merge`: the field whose greatest value wins, whatever the order of arrival."""
     contract: Annotated[Contract, BeforeValidator(_contract)] = Field(default_factory=Contract)
     """What happens to new fields and to values of another type; one word stands for both."""
-    columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=_none)
+    columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=none)
     """Declared types by field: text, bigint, double, decimal(p,s), boolean, date, timestamp, timestamptz, uuid, json.
     The types of other fields are inferred from the first load."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
@@ -201,8 +187,7 @@ def _transform(value: Any) -> Any:
 
 
 Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
-Source = Files
-"""The sources there are. A second one makes this a union told apart by ``type``, as :data:`Destination` is."""
+Source = Annotated[Files | RabbitMQ, Field(discriminator="type")]
 
 
 class ProjectFile(Settings):
@@ -214,9 +199,9 @@ class ProjectFile(Settings):
     """Which destination is used when `--target` names none. May be left out when there is only one."""
     destinations: Annotated[Mapping[str, Destination], PartNames, Frozen] = Field(min_length=1)
     """The warehouses, by a name of your choice."""
-    sources: Annotated[Mapping[str, Source], PartNames, Frozen] = Field(default_factory=_none)
+    sources: Annotated[Mapping[str, Source], PartNames, Frozen] = Field(default_factory=none)
     """Where records come from, by a name of your choice."""
-    streams: Annotated[Mapping[str, Stream], StreamNames, Frozen] = Field(default_factory=_none)
+    streams: Annotated[Mapping[str, Stream], StreamNames, Frozen] = Field(default_factory=none)
     """The kinds of record, by the name of the table they land in."""
     load: Load = Field(default_factory=Load)
     """How much is held in memory and in one transaction."""

@@ -122,13 +122,14 @@ def id_halves(ids: pa.ChunkedArray) -> Any:
 
 
 def origins_of(batch: Batch, orders: pa.ChunkedArray) -> pa.ChunkedArray:
-    """``place#number`` of each row."""
+    """``place#number`` of each row, or just its place."""
     lines = orders.to_numpy() // SUB_RECORDS
     starts = np.array([s.start for s in batch.segments], dtype=np.int64)
     which = np.searchsorted(starts, lines, side="right") - 1
-    bases = np.array([s.number - s.start for s in batch.segments], dtype=np.int64)
+    bases = np.array([(s.number or 0) - s.start for s in batch.segments], dtype=np.int64)
     numbers = pa.array(lines + bases[which] if len(lines) else lines).cast(pa.string())
-    if len(batch.segments) == 1:
+    if len(batch.segments) == 1 and batch.segments[0].number is not None:
         return pc.binary_join_element_wise(pa.scalar(batch.segments[0].place), numbers, "#")
     places = pa.array([s.place for s in batch.segments], pa.string()).take(pa.array(which))
-    return pc.binary_join_element_wise(places, numbers, "#")
+    numbered = np.array([s.number is not None for s in batch.segments], dtype=bool)
+    return pc.if_else(pa.array(numbered[which]), pc.binary_join_element_wise(places, numbers, "#"), places)

@@ -1,0 +1,81 @@
+"""``publish``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from penstock.cli.loading import stoppable
+from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.printing import count, counting_bar, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: penstock publish user_events data/events.ndjson --rate 1000 --repeat 10")(publish)
+
+
+def publish(
+    stream: Annotated[str, typer.Argument(help="The stream whose queue takes the messages.")],
+    files: Annotated[list[Path], typer.Argument(help="Files, folders or globs; any that a files source reads.")],
+    rate: Annotated[float | None, typer.Option("--rate", min=0.001, help="Messages a second, at most.")] = None,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Publish the files so many times over.")] = 1,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="In random order; all records are held in memory.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed shuffles the same.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Publish so many messages at most.")] = None,
+    format_: Annotated[
+        Literal["json", "cloudevents", "cloudevents-binary"],
+        typer.Option("--format", help="What a message is: the record, or a CloudEvent in structured or binary mode."),
+    ] = "json",
+    source: Annotated[str | None, typer.Option("--source", help="The source whose queue it is.")] = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="Publish to this queue instead.")] = None,
+    exchange: Annotated[str | None, typer.Option("--exchange", help="Publish to this exchange instead.")] = None,
+    routing_key: Annotated[str | None, typer.Option("--routing-key", help="Publish with this key instead.")] = None,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Put the records of files on a stream's queue, each confirmed by the broker."""
+    from penstock.publish import Request, size_of
+    from penstock.publish import publish as perform
+
+    project = open_project(project_dir, target)
+    request = Request(
+        stream=stream,
+        files=files,
+        source=source,
+        queue=queue,
+        exchange=exchange,
+        routing_key=routing_key,
+        format=format_,
+        repeat=repeat,
+        limit=limit,
+        rate=rate,
+        shuffle=shuffle,
+        seed=seed,
+    )
+    started = time.monotonic()
+    with (
+        stoppable() as stop,
+        counting_bar(stream, size_of(project, request), noun="messages", quiet=quiet or json) as progress,
+    ):
+        published = perform(project, request, progress=progress, stop=lambda: bool(stop))
+    seconds = time.monotonic() - started
+    if json:
+        counts = {n: v for n, v in asdict(published).items() if n not in ("route", "reason")}
+        print_json({"stream": stream, **asdict(published.route), **counts, "seconds": round(seconds, 3)})
+    elif not quiet:
+        rate_ = f" ({seconds:.1f} s, {published.sent / seconds:,.0f} messages/s)" if seconds > 0.05 else ""
+        print(f"{stream}: {count(published.confirmed, 'message')} confirmed, to {published.route}{rate_}")
+    if published.error is not None:
+        raise published.error
+    if stop:
+        sys.exit(stop.exit_code)

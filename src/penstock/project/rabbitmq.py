@@ -1,0 +1,137 @@
+"""The settings of a RabbitMQ source. Names, types and docstrings here are the reference that users read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+
+from penstock.project.group import Settings, none
+from penstock.project.values import ByteSize, Frozen, OneOrMany, ProjectPath
+
+_EXPECTED = "expected amqp://user:password@host:port/vhost, or amqps:// for TLS"
+_TLS_PARAMETERS = {"cacertfile": "ca", "certfile": "certificate", "keyfile": "key"}
+
+
+class Tls(Settings):
+    """How a connection is encrypted."""
+
+    ca: ProjectPath | None = None
+    """The certificates to trust, a PEM file. The system's own when left out."""
+    certificate: ProjectPath | None = None
+    """The client's certificate, a PEM file, where the broker asks for one."""
+    key: ProjectPath | None = None
+    """The certificate's private key, a PEM file. Looked for in `certificate` when left out."""
+    verify: bool = True
+    """Whether the broker has to prove that it is `host`. `false` is for tests."""
+
+
+def _tls(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        return {"true": {}, "false": None}.get(str(value).lower(), value)
+    return value
+
+
+class RabbitMQ(Settings):
+    """A RabbitMQ queue: classic, quorum or stream. It feeds one stream."""
+
+    type: Literal["rabbitmq"]
+    """Which kind of source this is."""
+    url: SecretStr | None = Field(default=None, exclude=True)
+    """All of the connection in one, `amqp://user:password@host:port/vhost` (`amqps://` for TLS), instead of the
+    settings below."""
+    host: str = "localhost"
+    """Host name or address."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """Port. 5672 by default, 5671 with TLS."""
+    user: str = "guest"
+    """User."""
+    password: SecretStr = SecretStr("guest")
+    """Password; never shown."""
+    vhost: str = "/"
+    """Virtual host."""
+    tls: Annotated[Tls | None, BeforeValidator(_tls)] = None
+    """How the connection is encrypted; `true` for the defaults, `false` for not at all."""
+    queue: str = Field(min_length=1, max_length=255)
+    """The queue's name."""
+    queue_type: Literal["classic", "quorum", "stream"] = "quorum"
+    """What the queue is declared as."""
+    declare: bool = True
+    """Whether queue, exchange and bindings are made when they are missing. With `false` the queue has to be there."""
+    arguments: Annotated[Mapping[str, bool | int | float | str], Frozen] = Field(default_factory=none)
+    """More arguments of the queue's declaration, such as `x-dead-letter-exchange`."""
+    exchange: str | None = Field(default=None, min_length=1, max_length=255)
+    """An exchange to bind the queue to. Without one, messages are published to the queue itself."""
+    exchange_type: Literal["direct", "fanout", "topic", "headers"] = "topic"
+    """What the exchange is declared as."""
+    routing_keys: OneOrMany = ("#",)
+    """The key, or the list of keys, that the queue is bound with."""
+    protocol: Literal["amqp", "stream"] = "amqp"
+    """`stream` reads a stream queue by RabbitMQ's own stream protocol, several times as fast."""
+    stream_port: Annotated[int, Field(ge=1, le=65_535)] = 5552
+    """Port of the stream protocol."""
+    prefetch: Annotated[int, Field(ge=1, le=65_535)] = 10_000
+    """How many messages the broker sends ahead of those landed."""
+    consumer_name: str = Field(default="penstock", min_length=1, max_length=100)
+    """The name under which the broker lists the connection and the consumer."""
+    heartbeat_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
+    """A connection silent for this long is given up, and made again."""
+    batch_messages: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
+    """A batch lands when it has this many messages,"""
+    batch_bytes: Annotated[ByteSize, Field(ge=1, le=1_073_741_824)] = 8_388_608
+    """or this many bytes, 8 MiB by default,"""
+    batch_seconds: Annotated[float, Field(gt=0, le=3_600)] = 0.25
+    """or this long after its first message came."""
+    cloudevents: Literal["data", "envelope"] = "data"
+    """What lands of a CloudEvent: its data, or the whole of it in its JSON form."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_url(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("url") is None:
+            return data
+        url = data["url"].get_secret_value() if isinstance(data["url"], SecretStr) else str(data["url"])
+        both = sorted(set(data) & {"host", "port", "user", "password", "vhost"})
+        if both:
+            raise ValueError(f"url says all of the connection; leave out {', '.join(both)}")
+        return {**_connection_of(url), **{k: v for k, v in data.items() if k != "url"}}
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the protocol that is read by."""
+        port = self.stream_port if self.protocol == "stream" else self.amqp_port
+        return f"{self.host}:{port}"
+
+    @property
+    def amqp_port(self) -> int:
+        """The port of AMQP, said or by default."""
+        return self.port or (5672 if self.tls is None else 5671)
+
+
+def _connection_of(url: str) -> dict[str, Any]:
+    """Settings of an AMQP URI, in which an empty path means the default vhost."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(_EXPECTED) from None
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+        raise ValueError(_EXPECTED)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    tls: dict[str, Any] = {name: query.pop(key) for key, name in _TLS_PARAMETERS.items() if key in query}
+    if (verify := query.pop("verify", None)) is not None:
+        tls["verify"] = verify != "verify_none"
+    found: dict[str, Any] = {
+        "host": parts.hostname,
+        "port": port,
+        "user": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+        "vhost": unquote(parts.path[1:]) or None,
+        "heartbeat_seconds": query.pop("heartbeat", None),
+        "tls": tls if parts.scheme == "amqps" else None,
+    }
+    if query:
+        raise ValueError(f"url has parameters that are not known: {', '.join(sorted(query))}")
+    return {k: v for k, v in found.items() if v is not None}

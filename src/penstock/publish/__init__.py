@@ -1,0 +1,257 @@
+"""Puts the records of files on a queue, so that a stream can be fed without its producers.
+
+Delivery: at least once. What is counted as confirmed is in a queue; after a failure the same call again sends the
+same message ids.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pika.exceptions import AMQPError
+
+from penstock.errors import RefusedMessages, SourceError, UsageError
+from penstock.plan import LoadStep, plan_loads
+from penstock.publish.messages import Encoder, Format
+from penstock.publish.publisher import Publisher, Route
+from penstock.sources.amqp import connected, declare_topology, source_error
+
+if TYPE_CHECKING:
+    from penstock.project import Project, RabbitMQ
+    from penstock.sources.files import FilesSource
+
+WINDOW = 2_000
+_CHUNK = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to publish: ``repeat`` times all records of the files, in random order with ``shuffle``, ``limit`` at most.
+
+    ``source`` names the queue where a stream has several; ``queue``, ``exchange`` and ``routing_key`` say another
+    place at the same broker, which has to be there. ``rate`` is in messages a second.
+    """
+
+    stream: str
+    files: Sequence[Path]
+    source: str | None = None
+    queue: str | None = None
+    exchange: str | None = None
+    routing_key: str | None = None
+    format: Format = "json"
+    repeat: int = 1
+    limit: int | None = None
+    rate: float | None = None
+    shuffle: bool = False
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What became of the messages: ``sent = confirmed + returned + nacked``."""
+
+    route: Route
+    sent: int
+    confirmed: int
+    returned: int
+    nacked: int
+    reason: str = ""
+
+    @property
+    def error(self) -> RefusedMessages | None:
+        """The error that messages are which no queue has."""
+        if self.returned:
+            return RefusedMessages(
+                f"{self.returned:,} of {self.sent:,} messages came back: no queue takes them ({self.reason})",
+                where=str(self.route),
+                fix="bind a queue with that key, or publish with another --routing-key, --exchange or --queue",
+            )
+        if self.nacked:
+            return RefusedMessages(
+                f"{self.nacked:,} of {self.sent:,} messages were refused by their queue",
+                where=str(self.route),
+                fix="it may be full (x-max-length with overflow reject-publish): consume, then publish again",
+            )
+        return None
+
+
+def publish(
+    project: Project,
+    request: Request,
+    *,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Published:
+    """Publish, and return when the broker has answered for every message that was sent.
+
+    Args:
+        progress: is told of messages written, and of the bytes of file that they took.
+        stop: asked between messages; once true, no more are sent.
+
+    Raises:
+        UsageError: no such stream, or it has no queue; nothing was sent.
+        SourceError: a file cannot be read, the broker cannot be reached, or the connection was lost.
+    """
+    settings = queue_of(project, request)
+    route = route_of(settings, request)
+    stream = project.streams[request.stream]
+    encoder = Encoder(
+        identity=stream.identity.fields,
+        event_time=stream.event_time,
+        format=request.format,
+        source=f"/penstock/{project.name}/{request.stream}",
+        type=request.stream,
+    )
+    files = files_of(project, request)
+    _sizes(files)  # a missing file is told before anything is sent
+    with connected(settings, name=f"{settings.consumer_name} publish") as connection:
+        if request.queue is None and request.exchange is None:
+            with connection.channel() as channel:
+                declare_topology(channel, settings)
+        publisher = Publisher(connection, route, window=WINDOW)
+        try:
+            _send(publisher, encoder, _records(files, request), request.rate, progress, stop)
+        except (AMQPError, OSError) as e:
+            cause = source_error(e, settings)
+            raise SourceError(
+                f"{cause.what}; {publisher.confirmed:,} of the {publisher.sent:,} messages sent are confirmed",
+                where=cause.where,
+                fix=f"{cause.fix}; then publish again: the message ids are the same",
+            ) from e
+    return Published(
+        route=route,
+        sent=publisher.sent,
+        confirmed=publisher.confirmed,
+        returned=publisher.returned,
+        nacked=publisher.nacked,
+        reason=publisher.reason,
+    )
+
+
+def queue_of(project: Project, request: Request) -> RabbitMQ:
+    """The settings of the queue to publish to: the stream's own, or any of the project's by its name.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    steps = plan_loads(project, (request.stream,))
+    queues = {name: s for name, s in project.sources.items() if s.type == "rabbitmq"}
+    where = str(project.directory / "penstock.yml")
+    if request.source is not None:
+        if request.source in queues:
+            return queues[request.source]
+        known = f"there is {', '.join(queues)}" if queues else "there is none"
+        raise UsageError(f"no queue {request.source!r} among the sources", where=where, fix=known)
+    own = [step.source for step in steps if step.source in queues]
+    if len(own) == 1:
+        return queues[own[0]]
+    if own:
+        raise UsageError(
+            f"stream {request.stream} has several queues", where=where, fix=f"--source {own[0]}, or --source {own[1]}"
+        )
+    raise UsageError(
+        f"stream {request.stream} is fed by no queue",
+        where=where,
+        fix="add a source of type: rabbitmq to it, or name one of the project's with --source",
+    )
+
+
+def route_of(settings: RabbitMQ, request: Request) -> Route:
+    """Where the messages go.
+
+    A binding's wildcards are filled with the stream's name: what is published by that key comes to the queue.
+    """
+    if request.queue is not None:
+        if request.exchange is not None or request.routing_key is not None:
+            raise UsageError("--queue stands alone", fix="give --queue, or --exchange and --routing-key")
+        return Route(key=request.queue)
+    exchange = request.exchange or settings.exchange
+    if exchange is None:
+        if request.routing_key is not None:
+            raise UsageError("--routing-key needs an exchange", fix="add --exchange NAME, or give --queue NAME")
+        return Route(key=settings.queue)
+    words = settings.routing_keys[0].split(".")
+    bound = ".".join(request.stream if word in ("#", "*") else word for word in words)
+    return Route(exchange=exchange, key=bound if request.routing_key is None else request.routing_key)
+
+
+def files_of(project: Project, request: Request) -> FilesSource:
+    """The files to read, CSV as the stream's own files are written."""
+    from penstock.project import Files
+    from penstock.session import Session
+
+    step = LoadStep(stream=request.stream, source="publish", fingerprint=False)
+    own = (project.sources[name] for name in project.streams[request.stream].from_)
+    csv = next((s.csv for s in own if isinstance(s, Files)), None)
+    paths = [str(path.absolute()) for path in request.files]
+    settings = Files.model_validate({"type": "files", "path": paths, **({"csv": csv} if csv else {})})
+    return Session(project).files(step, settings)
+
+
+def size_of(project: Project, request: Request) -> int:
+    """How many bytes of file will be read; 0 when it is not known before."""
+    if request.limit is not None:
+        return 0
+    return request.repeat * sum(_sizes(files_of(project, request)))
+
+
+def _sizes(files: FilesSource) -> list[int]:
+    try:
+        return [plan.size for plan in files.plan({})]
+    except SourceError as e:  # of files that the call names, not the project
+        raise SourceError(e.what.removeprefix(f"source {files.name}: "), fix="mend the paths in the call") from e
+
+
+def _records(files: FilesSource, request: Request) -> Iterator[tuple[list[bytes], int]]:
+    """A few records at a time, and the bytes of file they took."""
+    left = request.limit
+    most = _CHUNK if request.rate is None else max(1, min(_CHUNK, int(request.rate / 10)))
+    order = random.Random(request.seed)  # noqa: S311 - nothing here is a secret
+    for _ in range(request.repeat):
+        for bodies, size in _shuffled(files, order) if request.shuffle else _read(files):
+            for at in range(0, len(bodies), most):
+                chunk = bodies[at : at + most] if left is None else bodies[at : at + min(most, left)]
+                if not chunk:
+                    return
+                left = left if left is None else left - len(chunk)
+                yield chunk, size * len(chunk) // len(bodies)
+
+
+def _read(files: FilesSource) -> Iterator[tuple[list[bytes], int]]:
+    """What the files hold; what is no record too, for whoever consumes it has a quarantine."""
+    for batch in files.read({}):
+        rejected = [reject.body for reject in batch.rejects]
+        yield [body.strip() for body in (*batch.bodies.to_pylist(), *rejected)], batch.bytes
+
+
+def _shuffled(files: FilesSource, order: random.Random) -> Iterator[tuple[list[bytes], int]]:
+    batches = list(_read(files))
+    bodies = [body for found, _ in batches for body in found]
+    order.shuffle(bodies)
+    yield bodies, sum(size for _, size in batches)
+
+
+def _send(
+    publisher: Publisher,
+    encoder: Encoder,
+    records: Iterator[tuple[list[bytes], int]],
+    rate: float | None,
+    progress: Callable[[int, int], None],
+    stop: Callable[[], bool],
+) -> None:
+    started = time.monotonic()
+    try:
+        for bodies, size in records:
+            publisher.send([encoder.message(body) for body in bodies])
+            progress(len(bodies), size)
+            if stop():
+                break
+            if rate is not None:
+                publisher.wait(started + publisher.sent / rate - time.monotonic())
+    finally:
+        publisher.settle()
