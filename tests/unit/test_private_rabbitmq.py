@@ -49,7 +49,8 @@ def test_confirmed_messages_survive_a_kill_and_a_restart(broker: PrivateRabbitMQ
         channel.queue_declare("kept", durable=True)
         channel.confirm_delivery()
         for _ in range(10):
-            channel.basic_publish("", "kept", b"{}", pika.BasicProperties(delivery_mode=2))
+            persistent = pika.BasicProperties(delivery_mode=2)  # type: ignore[no-untyped-call]
+            channel.basic_publish("", "kept", b"{}", persistent)
     processes = [broker.process.pid, *broker._children()] if broker.process else []
     assert len(processes) > 1
     broker.kill()
