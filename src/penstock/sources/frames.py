@@ -1,7 +1,7 @@
 """AMQP 0-9-1 frames in bulk: deliveries are cut out of the received bytes in one tight loop.
 
-pika builds about ten objects for each delivery and calls back for each, some 50 µs of Python. Here a delivery
-costs about 5 µs; all that is not part of one, pika still handles itself.
+pika builds about ten objects for each delivery and calls back for each. This takes about a quarter of the
+processor time (``python -m benchmarks.queue``); all that is not part of a delivery, pika still handles itself.
 
 A delivery is three kinds of frames on one channel, with none of another kind between them (AMQP 0-9-1, 4.2.6):
 the method Basic.Deliver, a content header with the body's size and the properties, and as many body frames as
