@@ -41,9 +41,11 @@ def main(messages: int = 100_000, size: int = 300) -> None:
                     {"type": "rabbitmq", "url": broker.url, "queue": queue, "queue_type": kind, "prefetch": _PREFETCH}
                 )
                 fill(settings, messages, size)
+                cpu = time.process_time()
                 rate = messages / way(settings, messages)
+                cpu = (time.process_time() - cpu) / messages * 1e6
                 first = rate if way is by_pika else first
-                print(f"{kind:8} {name:28} {rate:>9,.0f} messages/s  {rate / first:5.2f}")
+                print(f"{kind:8} {name:28} {rate:>9,.0f} messages/s  {rate / first:5.2f}   {cpu:5.1f} µs of CPU each")
                 with connected(settings) as connection:
                     connection.channel().queue_delete(queue)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import threading
 import time
@@ -293,3 +294,35 @@ def test_the_broker_knows_the_connection_by_name(broker: PrivateRabbitMQ) -> Non
     with connected(settings, name="penstock doctor") as connection:
         connection.channel()
         assert "penstock doctor" in broker.ctl("list_connections", "client_properties")
+
+
+@pytest.mark.parametrize("kind", ["classic", "stream"])
+def test_odd_messages_among_plain_ones(broker: PrivateRabbitMQ, kind: str) -> None:
+    """Each is undone or rejected whole with its headers and origin; the others of the batch land."""
+    settings = a_queue(broker.url, kind)
+    publish(settings, numbered(0, 2), message_id="plain")
+    publish(settings, [gzip.compress(numbered(2, 3)[0]), b"no gzip"], content_encoding="gzip", headers={"try": 1})
+    publish(settings, [b""], message_id="empty")
+    event = {
+        "cloudEvents:id": "7",
+        "cloudEvents:source": "/s",
+        "cloudEvents:type": "t",
+        "cloudEvents:specversion": "1.0",
+    }
+    publish(settings, numbered(3, 4), headers=event)
+    publish(settings, [b"not JSON, which is not the source's to say"])
+    (batch,) = drain(settings, message_ids=True)
+    assert bodies_of([batch])[:4] == numbered(0, 4)
+    assert batch.message_ids is not None
+    assert batch.message_ids.to_pylist() == ["plain", "plain", None, '["/s", "7"]', None]
+    assert [(r.body, r.code) for r in batch.rejects] == [(b"no gzip", "invalid_json"), (b"", "invalid_json")]
+    headers = batch.rejects[0].headers
+    assert headers is not None
+    assert headers["headers"]["try"] == 1
+    place = f"{'queue' if kind == 'classic' else 'stream'} {settings.queue}"
+    numbered_ = kind == "stream"
+    assert [r.origin for r in batch.rejects] == ([f"{place}#3", f"{place}#4"] if numbered_ else [place, place])
+    assert [batch.origin(i) for i in (0, 2, 3)] == (
+        [f"{place}#0", f"{place}#2", f"{place}#5"] if numbered_ else [place] * 3
+    )
+    assert kind == "stream" or waiting(settings) == 0

@@ -51,7 +51,8 @@ def test_confirmed_messages_survive_a_kill_and_a_restart(broker: PrivateRabbitMQ
             channel.queue_declare(kind, durable=True, arguments={"x-queue-type": kind})
         channel.confirm_delivery()
         for kind in ("classic", "quorum", "stream") * 10:
-            channel.basic_publish("", kind, b"{}", pika.BasicProperties(delivery_mode=2))  # type: ignore[no-untyped-call]
+            persistent = pika.BasicProperties(delivery_mode=2)  # type: ignore[no-untyped-call]
+            channel.basic_publish("", kind, b"{}", persistent)
     processes = [broker.process.pid, *broker._children()] if broker.process else []
     assert len(processes) > 1
     broker.kill()

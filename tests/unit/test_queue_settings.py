@@ -39,7 +39,7 @@ def test_a_url_says_all_of_the_connection(tmp_path: Path) -> None:
     assert found.tls is not None
     assert not found.tls.verify
     assert parameters.ssl_options is not None
-    assert parameters.client_properties["connection_name"] == "penstock"
+    assert (parameters.client_properties or {})["connection_name"] == "penstock"
 
 
 @pytest.mark.parametrize(

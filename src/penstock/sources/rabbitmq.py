@@ -28,7 +28,7 @@ _IDLE_SECONDS = 0.25
 _QUIET_SECONDS = 0.2
 """An empty queue is asked twice, with this between, as messages may be under way."""
 _STREAM_QUIET_SECONDS = 1.0
-"""A stream does not say how many messages are left: it is at its end when none came for so long."""
+"""A stream whose oldest messages were dropped does not say how many are left: none came for so long."""
 
 
 class RabbitMQSource:
@@ -201,12 +201,22 @@ class RabbitMQSource:
             return False
         before = receiver.received
         generation = receiver.generation
-        if not self._is_stream and receiver.ready() != 0:
+        if not self._read_all(receiver.ready()):
             return False
         with receiver.changed:
-            receiver.changed.wait(_STREAM_QUIET_SECONDS if self._is_stream else _QUIET_SECONDS)
-        again = self._is_stream or receiver.ready() == 0
+            quiet = _STREAM_QUIET_SECONDS if self._is_stream else _QUIET_SECONDS
+            if receiver.changed.wait_for(lambda: receiver.received != before or not receiver.connected, quiet):
+                return False
+        again = self._read_all(receiver.ready())
         return again and receiver.received == before and receiver.generation == generation and receiver.connected
+
+    def _read_all(self, ready: int | None) -> bool:
+        """Whether nothing is left, as far as the broker's count of messages tells.
+
+        A stream counts all it holds, read or not; its last offset is that count less one, or greater where its
+        oldest messages have been dropped.
+        """
+        return ready is not None and ready <= ((self._next_offset or 0) if self._is_stream else 0)
 
     def _nothing(self) -> Batch:
         return Batch(bodies=pa.array([], pa.binary()), segments=())

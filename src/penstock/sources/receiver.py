@@ -27,6 +27,8 @@ WAITING_BYTES = 64 << 20
 """How much may wait for the reader before the socket is read no further."""
 _FIRST_BACKOFF_SECONDS = 0.1
 _LAST_BACKOFF_SECONDS = 30.0
+_ANSWER_SECONDS = 15.0
+"""A broker that is starting may take a declaration of a quorum queue and never answer it."""
 _STEADY_SECONDS = 5.0
 """A connection that lived so long was not a failed attempt."""
 
@@ -149,8 +151,9 @@ class Receiver:
 
         def ask(channel: BlockingChannel) -> None:
             try:
-                if not self._paused:
-                    answer.append(_ready(channel, self.settings.queue))
+                if not self._paused and self._bulk is not None:
+                    with self._bulk.answered_within(_ANSWER_SECONDS):
+                        answer.append(_ready(channel, self.settings.queue))
             finally:
                 answered.set()
 
@@ -206,21 +209,23 @@ class Receiver:
         settings = self.settings
         connection = pika.BlockingConnection(connection_parameters(settings), _impl_class=_BULK)
         try:
-            channel = connection.channel()
-            declare_topology(channel, settings)
-            channel.basic_qos(prefetch_count=self._prefetch)
+            bulk = cast("BulkConnection", connection._impl)  # noqa: SLF001 - it has no other way in
             lost: list[str] = []
-            channel.add_on_cancel_callback(lambda _: lost.append("the broker cancelled the consumer"))
             with self.changed:
                 self.generation += 1
                 self._acknowledged = self.unacknowledged = 0
                 self._paused = False
+                self._bulk = bulk
             self._wishes.clear()
-            self._bulk = cast("BulkConnection", connection._impl)  # noqa: SLF001 - it has no other way in
-            self._bulk.take_deliveries(self._taken)
-            self._connection = connection
-            arguments = self._consume_arguments()
-            channel.basic_consume(settings.queue, _unused, consumer_tag=settings.consumer_name, arguments=arguments)
+            with bulk.answered_within(_ANSWER_SECONDS):
+                channel = connection.channel()
+                declare_topology(channel, settings)
+                channel.basic_qos(prefetch_count=self._prefetch)
+                channel.add_on_cancel_callback(lambda _: lost.append("the broker cancelled the consumer"))
+                bulk.take_deliveries(self._taken)
+                self._connection = connection  # before the first message, which may be acknowledged at once
+                arguments = self._consume_arguments()
+                channel.basic_consume(settings.queue, _unused, consumer_tag=settings.consumer_name, arguments=arguments)
             with self.changed:
                 self.connected = True
                 self.connections += 1
