@@ -18,6 +18,7 @@ MAX_TEST_LINES = 800
 
 LAYERS = (
     ("cli",),
+    ("watch",),
     ("inspect", "quarantine", "scaffold", "publish"),
     ("transform",),
     ("session",),
@@ -30,7 +31,19 @@ LAYERS = (
 """From the top: a layer imports from itself and from below."""
 
 FREE = {"testing", "generate", "dbt", "templates", "__init__", "__main__"}
-HEAVY = ("duckdb", "pyarrow", "numpy", "dbt", "psycopg", "adbc_driver_postgresql", "pydantic", "pika", "yaml")
+HEAVY = (
+    "duckdb",
+    "pyarrow",
+    "numpy",
+    "dbt",
+    "psycopg",
+    "adbc_driver_postgresql",
+    "pydantic",
+    "pika",
+    "yaml",
+    "watchfiles",
+    "prompt_toolkit",
+)
 FORBIDDEN = re.compile(r"/(?:work|root|home)/[a-z]|files\.pythonhosted\.org|pypi\.org|--index-url")
 BINARY = {".png", ".gz", ".zst", ".parquet"}
 

@@ -35,6 +35,14 @@ class Stop:
         self.exit_code = exit_code
         self._event.set()
 
+    def wait(self, seconds: float) -> bool:
+        """Let time pass, until the wish comes; whether it has."""
+        return self._event.wait(seconds)
+
+    def is_set(self) -> bool:
+        """As ``bool()``, for those who take an event."""
+        return self._event.is_set()
+
     def __bool__(self) -> bool:
         return self._event.is_set()
 
@@ -63,6 +71,7 @@ def load(
     window: Window | None = None,
     commit_bytes: int | None = None,
     progress: Callable[[Batch], None] = lambda _: None,
+    on_commit: Callable[[Receipt], None] = lambda _: None,
     stop: Stop | None = None,
 ) -> Landed:
     """Land what is new in ``source`` into a stream.
@@ -82,7 +91,14 @@ def load(
         while True:
             try:
                 failure = _pass(
-                    source, writer, landed, commit_bytes or destination.commit_bytes, progress, stop, whole=whole
+                    source,
+                    writer,
+                    landed,
+                    commit_bytes or destination.commit_bytes,
+                    progress,
+                    on_commit,
+                    stop,
+                    whole=whole,
                 )
             except _Again:
                 writer.rollback()
@@ -109,6 +125,7 @@ def _pass(
     landed: Landed,
     commit_bytes: int,
     progress: Callable[[Batch], None],
+    on_commit: Callable[[Receipt], None],
     stop: Stop,
     *,
     whole: bool,
@@ -131,23 +148,24 @@ def _pass(
             writer.write(batch)
             progress(batch)
             if not whole and (writer.bytes >= commit_bytes or writer.refused):
-                _commit(writer, source, landed)
+                _commit(writer, source, landed, on_commit)
         landed.stopped = bool(stop)
         if whole and (failure or landed.stopped):
             writer.rollback()
         else:
-            _commit(writer, source, landed)
+            _commit(writer, source, landed, on_commit)
     finally:
         batches.close()
     return failure
 
 
-def _commit(writer: _Writer, source: Source, landed: Landed) -> None:
+def _commit(writer: _Writer, source: Source, landed: Landed, on_commit: Callable[[Receipt], None]) -> None:
     receipt, positions = writer.commit()
     if receipt is not None:
         source.acknowledge(positions)
         if receipt.read:
             landed.receipts.append(receipt)
+            on_commit(receipt)
 
 
 class _Writer:
