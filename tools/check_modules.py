@@ -20,6 +20,7 @@ LAYERS = (
     ("cli",),
     ("watch",),
     ("inspect", "quarantine", "scaffold", "publish"),
+    ("diagnose",),
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),

@@ -224,7 +224,7 @@ class Watcher:
             try:
                 landing.write(
                     Shaped(
-                        rows=pa.table({}),
+                        rows=pa.table({"_pen_id": pa.array([], pa.string())}),
                         original=lambda _: b"",
                         schema=session.destination.schema(self._stream),
                         rejects=(),
