@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
-from penstock.cli import inspecting, loading, publishing, quarantine, starting, watching
+from penstock.cli import inspecting, loading, publishing, quarantine, shell, starting, watching
 
 app = typer.Typer(
     name="penstock",
@@ -44,4 +44,5 @@ loading.register(app)
 publishing.register(app)
 watching.register(app)
 inspecting.register(app)
+shell.register(app)
 app.add_typer(quarantine.app, name="quarantine")
