@@ -19,7 +19,7 @@ MAX_TEST_LINES = 800
 LAYERS = (
     ("cli",),
     ("watch",),
-    ("inspect", "quarantine", "scaffold", "publish"),
+    ("inspect", "quarantine", "scaffold", "consume", "publish"),
     ("diagnose",),
     ("transform",),
     ("session",),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
-from penstock.cli import inspecting, loading, publishing, quarantine, shell, starting, watching
+from penstock.cli import consuming, inspecting, loading, publishing, quarantine, shell, starting, watching
 
 app = typer.Typer(
     name="penstock",
@@ -42,6 +42,7 @@ def _root(
 starting.register(app)
 loading.register(app)
 publishing.register(app)
+consuming.register(app)
 watching.register(app)
 inspecting.register(app)
 shell.register(app)
