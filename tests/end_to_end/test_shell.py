@@ -170,59 +170,81 @@ def test_names_while_the_warehouse_is_away(project: Path) -> None:
     assert Names(loaded)() == ()
 
 
-@pytest.fixture
-def terminal(project: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+class Terminal:
     """A shell on a terminal of its own."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "penstock", "shell"],
-        cwd=project,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
-        start_new_session=True,
-    )
-    os.close(theirs)
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+
+    def __init__(self, project: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "penstock", "shell"],
+            cwd=project,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._said = ""
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._ours, keys)
+
+    def until(self, text: str) -> None:
+        """Wait until it says something, after what was waited for before."""
+        give_up = time.monotonic() + 60
+        while text not in self._said:
+            assert time.monotonic() < give_up, self._said
+            self._read(0.2)
+        self._said = self._said.partition(text)[2]
+
+    def rest(self) -> None:
+        """Wait until it has said all."""
+        while self._read(1.0):
+            pass
+
+    def close(self) -> None:
+        """End it, however it is."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._ours], [], [], seconds)[0]:
+            return False
+        self._said += os.read(self._ours, 65_536).decode(errors="replace")
+        return True
 
 
-def _until(terminal: int, text: str) -> str:
-    said = ""
-    give_up = time.monotonic() + 60
-    while text not in said:
-        assert time.monotonic() < give_up, said
-        if select.select([terminal], [], [], 0.2)[0]:
-            said += os.read(terminal, 65_536).decode(errors="replace")
-    return said
+@pytest.fixture
+def terminal(project: Path) -> Iterator[Terminal]:
+    """A shell in the project's folder."""
+    found = Terminal(project)
+    yield found
+    found.close()
 
 
-def test_typed(project: Path, terminal: tuple[subprocess.Popen[bytes], int]) -> None:
+def test_typed(project: Path, terminal: Terminal) -> None:
     """On a terminal a statement takes lines until its semicolon, Ctrl-C takes one back, and history is kept."""
-    process, keys = terminal
-    _until(keys, "trial>")
-    os.write(keys, b"load --quiet\r")
-    _until(keys, "trial>")
-    os.write(keys, b"select 6 *\r")
-    os.write(keys, b"7 as answer;\r")
-    _until(keys, "42")
-    _until(keys, "trial>")
-    os.write(keys, b"select nothing\x03")
-    _until(keys, "trial>")
-    os.write(keys, b"lod\r")
-    _until(keys, "did you mean")
-    _until(keys, "trial>")
-    os.write(keys, b"loa\t")
-    _until(keys, "load")
-    os.write(keys, b" -q\r")
-    _until(keys, "trial>")
-    os.write(keys, b"\x04")
-    assert process.wait(60) == 0
+    terminal.until("trial>")
+    terminal.type(b"load --quiet\r")
+    terminal.until("trial>")
+    terminal.type(b"select 6 *\r")
+    terminal.type(b"7 as answer;\r")
+    terminal.until("42")
+    terminal.until("trial>")
+    terminal.type(b"select nothing\x03")
+    terminal.until("trial>")
+    terminal.type(b"lod\r")
+    terminal.until("did you mean")
+    terminal.until("trial>")
+    terminal.type(b"loa\t")
+    terminal.rest()
+    terminal.type(b" -q\r")
+    terminal.rest()
+    terminal.type(b"\x04")
+    assert terminal.process.wait(60) == 0
     history = (project / ".penstock" / "history").read_text()
     assert "+select 6 *\n+7 as answer;" in history
     assert "+load -q" in history
