@@ -105,6 +105,10 @@ class Watching:
             self.error = e
 
     @property
+    def read(self) -> int:
+        return sum(receipt.read for receipt in self.receipts)
+
+    @property
     def landed(self) -> int:
         return sum(receipt.landed for receipt in self.receipts)
 
@@ -461,7 +465,8 @@ def test_same_rows_as_a_load(make: Callable[..., Path], kind: str, request: pyte
     with watching(folder) as found:
         for n in range(4):
             (folder / "data" / f"{n}.ndjson").write_text("".join(parts[500 * n : 500 * n + 500]))
-            found.until(lambda n=n: sum(r.read for r in found.receipts) == 500 * n + 500)
+            wanted = 500 * n + 500
+            found.until(lambda wanted=wanted: found.read == wanted)  # type: ignore[misc]
     with Session(load_project(folder)) as session:
         watched_rows = table(session.destination, "events")
         session.destination.query("drop schema raw cascade")
