@@ -18,10 +18,9 @@ from penstock.sources.inbox import Run
 from penstock.sources.queued import QueueSource
 from penstock.sources.receiver import Receiver
 
-_QUIET_SECONDS = 0.2
-"""An empty queue is asked twice, with this between, as messages may be under way."""
-_STREAM_QUIET_SECONDS = 1.0
-"""A stream whose oldest messages were dropped does not say how many are left: none came for so long."""
+_QUIET_SECONDS = {"classic": 0.2, "quorum": 1.0, "stream": 1.0}
+"""An empty queue is asked twice, with this between, as messages may be under way; from a quorum queue they take
+longer. A stream whose oldest messages were dropped does not say how many are left: none came for so long."""
 
 
 class RabbitMQSource(QueueSource[Receiver]):
@@ -77,7 +76,7 @@ class RabbitMQSource(QueueSource[Receiver]):
         if not self._read_all(receiver.ready()):
             return False
         with receiver.changed:
-            quiet = _STREAM_QUIET_SECONDS if self._is_stream else _QUIET_SECONDS
+            quiet = _QUIET_SECONDS[self._settings.queue_type]
             if receiver.changed.wait_for(lambda: receiver.received != before or not receiver.connected, quiet):
                 return False
         again = self._read_all(receiver.ready())

@@ -63,7 +63,7 @@ class StreamReceiver(Inbox):
 
     @property
     def halted(self) -> bool:
-        return not self._credit
+        return False  # nothing has to be acknowledged, and a batch is full before all that may wait is there
 
     def take(self, messages: int, most_bytes: int) -> list[Run]:
         with self.changed:
@@ -138,8 +138,8 @@ class StreamReceiver(Inbox):
             stream = pack(">I", 1) + wire.text(self.settings.queue)
             places = wire.replicas(connection.request(wire.METADATA, stream, "stream"))
             said = connection.properties
-            here = (said.get("advertised_host", ""), int(said.get("advertised_port", 0)))
-            if here in places or not places:
+            here = (said.get("advertised_host", ""), said.get("advertised_port", ""))
+            if not places or here in [(host, str(port)) for host, port in places]:
                 return connection
         except BaseException:
             connection.close()

@@ -222,6 +222,8 @@ class StreamConnection:
     def _receive(self, seconds: float) -> None:
         self._keep_alive()
         pending = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+        if self._heartbeat_seconds:
+            seconds = min(seconds, self._heartbeat_seconds / 4)
         ready = [] if pending else self._poll.poll(1000 * seconds)
         if any(number == self._woken.fileno() for number, _ in ready):
             self._woken.recv(1 << 12)
@@ -284,8 +286,9 @@ class StreamConnection:
         now = time.monotonic()
         if now - self._sent > self._heartbeat_seconds / 3:
             self.send(HEARTBEAT, b"")
-        if now - self._heard > self._heartbeat_seconds and not self._poll.poll(0):
-            raise Lost(f"nothing heard for {self._heartbeat_seconds:g} s")
+        # the broker sends one where it has sent nothing for half of it, and looks each half
+        if now - self._heard > 1.5 * self._heartbeat_seconds and not self._poll.poll(0):
+            raise Lost(f"nothing heard for {now - self._heard:.0f} s")
 
 
 class Fields:
