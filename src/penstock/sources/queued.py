@@ -225,6 +225,11 @@ class QueueSource(ABC, Generic[I]):
             bodies, heads = [bodies[i] for i in kept], [heads[i] for i in kept]
             numbers = None if numbers is None else [numbers[i] for i in kept]
             ids = {n: ids[i] for n, i in enumerate(kept) if i in ids}
+
+        def headers(row: int) -> Mapping[str, Any]:
+            said = headers_of(heads[row], self.heads.properties)
+            return {**said, **({"message_id": ids[row]} if ids.get(row) else {})}
+
         return Batch(
             bodies=pa.array(bodies, pa.binary() if sum(map(len, bodies)) < 1 << 31 else pa.large_binary()),
             segments=self._segments(numbers)
@@ -234,6 +239,7 @@ class QueueSource(ABC, Generic[I]):
             rejects=tuple(rejects.values()),
             bytes=size,
             message_ids=self._ids(heads, ids),
+            headers=headers,
         )
 
     def _segments(self, numbers: Sequence[int]) -> list[Segment]:

@@ -18,9 +18,10 @@ from penstock.sources.inbox import Run
 from penstock.sources.queued import QueueSource
 from penstock.sources.receiver import Receiver
 
-_QUIET_SECONDS = {"classic": 0.2, "quorum": 1.0, "stream": 1.0}
-"""An empty queue is asked twice, with this between, as messages may be under way; from a quorum queue they take
-longer. A stream whose oldest messages were dropped does not say how many are left: none came for so long."""
+_QUIET_SECONDS = 1.0
+"""An empty queue is asked twice, with this between, as messages may be under way."""
+_LATE_SECONDS = 10.0
+"""Likewise while fewer came than waited when the connection was made: a busy broker is slow, or others took them."""
 
 
 class RabbitMQSource(QueueSource[Receiver]):
@@ -76,7 +77,8 @@ class RabbitMQSource(QueueSource[Receiver]):
         if not self._read_all(receiver.ready()):
             return False
         with receiver.changed:
-            quiet = _QUIET_SECONDS[self._settings.queue_type]
+            late = not self._is_stream and receiver.received < receiver.expected
+            quiet = _LATE_SECONDS if late else _QUIET_SECONDS
             if receiver.changed.wait_for(lambda: receiver.received != before or not receiver.connected, quiet):
                 return False
         again = self._read_all(receiver.ready())

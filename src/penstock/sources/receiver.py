@@ -34,6 +34,8 @@ class Receiver(Inbox):
     def __init__(self, settings: RabbitMQ, *, first_generation: int = 1, patience_seconds: float = 30.0) -> None:
         super().__init__(settings, first_generation=first_generation, patience_seconds=patience_seconds)
         self.unacknowledged = 0
+        self.expected = 0
+        """What :attr:`received` should come to by the messages that waited when this connection was made."""
         self.offset: Callable[[], int | None] = lambda: None
         """For a stream queue, where to read on; None for its start."""
         self._prefetch = settings.prefetch
@@ -125,7 +127,7 @@ class Receiver(Inbox):
             self._wishes.clear()
             with bulk.answered_within(_ANSWER_SECONDS):
                 channel = connection.channel()
-                declare_topology(channel, settings)
+                self.expected = self.received + declare_topology(channel, settings)
                 channel.basic_qos(prefetch_count=self._prefetch)
                 channel.add_on_cancel_callback(lambda _: lost.append("the broker cancelled the consumer"))
                 bulk.take_deliveries(self._taken)
