@@ -120,7 +120,7 @@ def test_a_chunk() -> None:
         (b"\x51" + chunk([entry(b"a")])[1:], True, "0x51"),
         (chunk([pack(">BHII", 0xA0, 1, 5, 1) + b"x"]), True, "snappy"),
         (chunk([pack(">BHII", 0x90, 1, 5, 1) + b"x"]), True, "no gzip"),
-        (chunk([pack(">BHII", 0x80, 2, 6, 6) + entry(b"ab")], records=2), True, "sub-batch of 6 bytes"),
+        (chunk([pack(">BHII", 0x80, 2, 6, 6) + entry(b"ab")], records=2), True, "that holds"),
     ],
 )
 def test_broken_chunks(broken: bytes, lasting: bool, said: str) -> None:

@@ -82,7 +82,10 @@ def is_plain(head: bytes) -> bool:
         return True
     if head[0] or b"cloudevents" in head.lower():
         return False
-    at = _section(head, _PROPERTIES)
+    try:
+        at = _section(head, _PROPERTIES)
+    except ValueError:
+        return False
     if at is None:
         return True
     start, end = at
@@ -92,15 +95,20 @@ def is_plain(head: bytes) -> bool:
 
 
 def message_id(head: bytes) -> bytes | None:
-    """The message id, without decoding the rest."""
-    at = None if not head or head[0] else _section(head, _PROPERTIES)
-    if at is None:
+    """The message id, without decoding the rest; None when there is none."""
+    if not head or head[0]:
         return None
-    start, end = at
-    after = _after_text(head, start)
-    if after is not None:
-        return head[start + (2 if head[start] == 0xA1 else 5) : after]
-    found = properties(head).message_id if end > start else None
+    try:
+        at = _section(head, _PROPERTIES)
+        if at is None:
+            return None
+        start, end = at
+        after = _after_text(head, start)
+        if after is not None:
+            return head[start + (2 if head[start] == 0xA1 else 5) : after]
+        found = properties(head).message_id if end > start else None
+    except ValueError:
+        return None
     return None if found is None else str(found).encode()
 
 

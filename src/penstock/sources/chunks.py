@@ -103,6 +103,8 @@ def _batch(packed: bytes, compression: int, count: int, size: int, first: int) -
         data = unpack(packed, size)
     except Exception as e:
         raise BadChunk(f"the chunk at offset {first} has a sub-batch that is no {name}: {e}") from e
+    if len(data) != size:
+        raise BadChunk(f"the chunk at offset {first} has a sub-batch that is no {name} of {size} bytes")
     found, at = [], 0
     for _ in range(count):
         start = at + 4
