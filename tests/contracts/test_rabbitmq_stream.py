@@ -226,7 +226,7 @@ def test_a_slow_reader_bounds_memory(broker: PrivateRabbitMQ) -> None:
             most = max(most, source._receiver.waiting_bytes)
         assert source.reconnects == 0
     assert found == published
-    assert most < 6 << 20
+    assert most < 4 << 20
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ _ANSWER_SECONDS = 15.0
 class StreamReceiver(Inbox):
     """Reads a stream from an offset on.
 
-    The broker sends a chunk for each credit it has. It gets so many that what waits for the reader stays below
-    twice a batch's bytes, reckoned by the largest chunk that came; one chunk more where that is not enough.
+    The broker sends a chunk for each credit it has. It gets so many that what waits for the reader stays about
+    at a batch's bytes, reckoned by the largest chunk that came of late; one chunk more where that is not enough.
 
     Args:
         offset: where to read on; None for the start.
@@ -50,7 +50,7 @@ class StreamReceiver(Inbox):
         super().__init__(settings, first_generation=first_generation, patience_seconds=patience_seconds)
         self.offset = offset
         """The one after the last that was taken."""
-        self._most_bytes = 2 * settings.batch_bytes
+        self._most_bytes = settings.batch_bytes
         self._received_to: int | None = None
         self._credit = 0
         self._largest = 1 << 20
