@@ -8,7 +8,6 @@ One run, everything on this machine one after the other. Writes ``benchmarks/RES
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -41,6 +40,8 @@ RESULTS = ROOT / "benchmarks" / "RESULTS-queue.md"
 _FEW = 5_000
 """So many are enough for what goes one by one."""
 _VERY_FEW = 1_000
+_TIMES = 4
+"""So many times over the messages are published to see whether memory grows."""
 _SECONDS = 900
 _SAMPLE_SECONDS = 0.1
 
@@ -55,7 +56,8 @@ class Drained:
     worked: int
     loads: int
     peak_bytes: int
-    residents: list[int] = field(default_factory=list)
+    residents: list[int]
+    """The memory of the first process while it was at work."""
 
 
 class QueueBench:
@@ -76,12 +78,12 @@ class QueueBench:
         said = {"url": self.broker.url, "queue": f"{kind}_{self._queues}", "queue_type": kind, **more}
         return RabbitMQ.model_validate({"type": "rabbitmq", "stream_port": self.broker.stream_port, **said})
 
-    def publish(self, settings: RabbitMQ, messages: int | None = None) -> float:
+    def publish(self, settings: RabbitMQ, messages: int | None = None, *, times: int = 1) -> float:
         """Fill a queue by ``penstock publish``, durable and confirmed; returns the seconds of the whole command."""
         file = self.file if messages is None else inputs.user_events(messages)
         folder = self._project(settings)
         command = [sys.executable, "-m", "penstock", "publish", "user_events", str(file), "--project-dir", str(folder)]
-        return run([*command, "--quiet"], timeout_seconds=_SECONDS).seconds
+        return run([*command, "--quiet", "--repeat", str(times)], timeout_seconds=_SECONDS).seconds
 
     def published(self, settings: RabbitMQ) -> Line:
         """Fill a queue, and say how fast: without what the command takes for a few messages, and with it."""
@@ -95,7 +97,7 @@ class QueueBench:
         self.database.fresh()
         folder = self._project(settings)
         started = time.time()
-        peak, residents = watch([[*_consume(folder), "--until-empty"]] * processes)
+        peak, samples = watch([[*_consume(folder), "--until-empty"]] * processes)
         with psycopg.connect(self.database.url) as connection:
             loads = connection.execute(
                 "select extract(epoch from committed_at)::float8, read from penstock.loads where read > 0 order by seq"
@@ -113,7 +115,7 @@ class QueueBench:
             worked=messages - loads[0][1],
             loads=len(loads),
             peak_bytes=peak,
-            residents=residents,
+            residents=[size for moment, size in samples if first < moment < last],
         )
 
     def script(self, size: int) -> Line:
@@ -130,20 +132,16 @@ class QueueBench:
         return write_queue_project(self.work, self.database, settings)
 
 
-def watch(commands: Sequence[Sequence[str]]) -> tuple[int, list[int]]:
-    """Run commands at once; returns the largest peak of memory, and the first one's memory over time."""
+def watch(commands: Sequence[Sequence[str]]) -> tuple[int, list[tuple[float, int]]]:
+    """Run commands at once; returns the largest peak of memory, and the first one's memory at moments."""
     children = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for command in commands]
-    residents: list[int] = []
-    peak = 0
-    page = os.sysconf("SC_PAGE_SIZE")
+    samples: list[tuple[float, int]] = []
+    peaks = [0] * len(children)
     try:
-        while children[0].poll() is None:
-            try:
-                residents.append(int(Path(f"/proc/{children[0].pid}/statm").read_text().split()[1]) * page)
-                status = Path(f"/proc/{children[0].pid}/status").read_text()
-                peak = max(peak, *(1024 * int(s.split()[1]) for s in status.splitlines() if s.startswith("VmHWM")))
-            except (OSError, IndexError, TypeError):
-                pass
+        while any(child.poll() is None for child in children):
+            for i, child in enumerate(children):
+                peaks[i] = max(peaks[i], _memory(child.pid, "VmHWM"))
+            samples.append((time.time(), _memory(children[0].pid, "VmRSS")))
             time.sleep(_SAMPLE_SECONDS)
         codes = [child.wait(_SECONDS) for child in children]
     finally:
@@ -153,7 +151,16 @@ def watch(commands: Sequence[Sequence[str]]) -> tuple[int, list[int]]:
                 child.wait()
     if any(codes):
         raise ChildFailed(f"exit codes {codes}: {' '.join(commands[0])}")
-    return peak, residents
+    return max(peaks), samples
+
+
+def _memory(process: int, name: str) -> int:
+    """Bytes of a process; none when it is gone."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
 def receive(bench: QueueBench) -> None:
@@ -203,6 +210,15 @@ def consumers(bench: QueueBench) -> None:
         bench.results.add(_line(f"penstock consume, {processes} processes", "classic", drained))
 
 
+def memory(bench: QueueBench) -> None:
+    """A longer run by each protocol."""
+    settings = bench.settings("stream")
+    bench.publish(settings, times=_TIMES)
+    for protocol, kind in (("amqp", "stream by AMQP"), ("stream", "stream protocol")):
+        drained = bench.drain(settings.model_copy(update={"protocol": protocol}))
+        bench.results.add(_line(queue_report.LONG, kind, drained))
+
+
 def freshness(bench: QueueBench) -> None:
     """From published to visible in the models."""
     bench.results.missing.append(
@@ -211,7 +227,7 @@ def freshness(bench: QueueBench) -> None:
     )
 
 
-JOBS = (receive, scripts, queues, streams, consumers, freshness)
+JOBS = (receive, scripts, queues, streams, consumers, memory, freshness)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -240,15 +256,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _line(name: str, kind: str, drained: Drained) -> Line:
-    thirds = len(drained.residents) // 3
-    middle, end = drained.residents[thirds : 2 * thirds], drained.residents[2 * thirds :]
+    third = len(drained.residents) // 3
+    middle, end = drained.residents[third : 2 * third], drained.residents[2 * third :]
     return Line(
         name,
         kind,
         drained.worked / drained.work if drained.work else drained.messages / drained.whole,
         whole=drained.messages / drained.whole,
         peak_bytes=drained.peak_bytes,
-        growth=median(end) - median(middle) if middle and end else None,
+        growth=median(end) - median(middle) if middle and name == queue_report.LONG else None,
         loads=drained.loads,
     )
 

@@ -326,3 +326,11 @@ def test_odd_messages_among_plain_ones(broker: PrivateRabbitMQ, kind: str) -> No
         [f"{place}#0", f"{place}#2", f"{place}#5"] if numbered_ else [place] * 3
     )
     assert kind == "stream" or waiting(settings) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_waits_for_its_time_is_given_before_the_end(broker: PrivateRabbitMQ, kind: str) -> None:
+    """The queue is empty, and the batch is not: it is given, however long its time."""
+    settings = a_queue(broker.url, kind, batch_seconds=3)
+    publish(settings, numbered(0, 5))
+    assert bodies_of(drain(settings)) == numbered(0, 5)

@@ -154,7 +154,8 @@ class QueueSource(ABC, Generic[I]):
             stopping = self._stop() or (ends is not None and time.monotonic() >= ends)
             if not stopping and not self._full(receiver, asked, ends):
                 if time.monotonic() - gave >= _IDLE_SECONDS:
-                    if self._until_empty and self._drained(receiver):
+                    # what waits for its time to be up is in no queue, and has to be given
+                    if self._until_empty and self._drained(receiver) and not receiver.waiting:
                         return
                     yield self._nothing()
                     gave = time.monotonic()

@@ -70,7 +70,7 @@ class RabbitMQSource(QueueSource[Receiver]):
         return min(self._settings.batch_messages, max(receiver.prefetch // 2, 1))
 
     def _drained(self, receiver: Receiver) -> bool:
-        if not receiver.connected:
+        if not receiver.connected or receiver.waiting:
             return False
         before = receiver.received
         generation = receiver.generation

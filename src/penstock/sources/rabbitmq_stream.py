@@ -48,7 +48,7 @@ class StreamProtocolSource(QueueSource[StreamReceiver]):
         generation = receiver.generation
         last = receiver.last_offset()
         read = last is not None and last < (receiver.offset or 0)
-        return read and not receiver.waiting and receiver.connected and receiver.generation == generation
+        return read and receiver.connected and receiver.generation == generation
 
     def _numbers(self, runs: Sequence[Run]) -> Sequence[int]:
         return [offset for run in runs for offset in run.tags]

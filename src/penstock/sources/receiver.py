@@ -26,8 +26,6 @@ WAITING_BYTES = 64 << 20
 """How much may wait for the reader before the socket is read no further."""
 _ANSWER_SECONDS = 15.0
 """A broker that is starting may take a declaration of a quorum queue and never answer it."""
-_HASTY_SECONDS = 0.2
-"""A busy broker counts the messages of a quorum queue for 0.25 s, and then says that there are none."""
 
 
 class Receiver(Inbox):
@@ -88,11 +86,8 @@ class Receiver(Inbox):
         def ask(channel: BlockingChannel) -> None:
             try:
                 if not self._paused and self._bulk is not None:
-                    asked = time.monotonic()
                     with self._bulk.answered_within(_ANSWER_SECONDS):
-                        count = _ready(channel, self.settings.queue)
-                    if count or time.monotonic() - asked < _HASTY_SECONDS:
-                        answer.append(count)
+                        answer.append(_ready(channel, self.settings.queue))
             finally:
                 answered.set()
 
@@ -132,9 +127,7 @@ class Receiver(Inbox):
             self._wishes.clear()
             with bulk.answered_within(_ANSWER_SECONDS):
                 channel = connection.channel()
-                asked = time.monotonic()
-                waits = declare_topology(channel, settings)
-                self.expected = self.received + (waits or int(time.monotonic() - asked > _HASTY_SECONDS))
+                self.expected = self.received + declare_topology(channel, settings)
                 channel.basic_qos(prefetch_count=self._prefetch)
                 channel.add_on_cancel_callback(lambda _: lost.append("the broker cancelled the consumer"))
                 bulk.take_deliveries(self._taken)
