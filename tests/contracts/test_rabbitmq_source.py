@@ -328,9 +328,8 @@ def test_odd_messages_among_plain_ones(broker: PrivateRabbitMQ, kind: str) -> No
     assert kind == "stream" or waiting(settings) == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_waits_for_its_time_is_given_before_the_end(broker: PrivateRabbitMQ, kind: str) -> None:
-    """The queue is empty, and the batch is not: it is given, however long its time."""
-    settings = a_queue(broker.url, kind, batch_seconds=3)
-    publish(settings, numbered(0, 5))
-    assert bodies_of(drain(settings)) == numbered(0, 5)
+def test_the_last_messages_are_given_before_an_empty_queue_ends_it(broker: PrivateRabbitMQ) -> None:
+    """Messages that have come and wait for their batch to be due are no empty queue."""
+    settings = a_queue(broker.url, "classic", batch_messages=100, batch_seconds=3.0)
+    publish(settings, numbered(0, 130))
+    assert len(bodies_of(drain(settings))) == 130
