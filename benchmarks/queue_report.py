@@ -129,7 +129,7 @@ def write(results: Results, path: Path) -> None:
         "",
         "| queue | contender | messages/s | of pika's bare receive | from start | loads | peak memory | growth |",
         "|---|---|---|---|---|---|---|---|",
-        *(_line(line, results.rate(_PIKA, "classic")) for line in results.lines),
+        *(_line(line, results.rate(_PIKA, line.kind)) for line in results.lines),
         "",
         *(f"Failed: {trouble}\n" for trouble in results.troubles),
         *(f"Not measured: {why}.\n" for why in results.missing),

@@ -53,7 +53,7 @@ def print_verdicts(bench: Bench) -> None:
     """The bars as a table."""
     table = Table("job", "bar", "Penstock", "others", "met", show_lines=True)
     for v in bench.results.verdicts:
-        table.addrow(v.job, v.bar, v.reached, v.others, "[green]yes" if v.met else "[red]no")
+        table.add_row(v.job, v.bar, v.reached, v.others, "[green]yes" if v.met else "[red]no")
     Console().print(table)
 
 

@@ -37,8 +37,9 @@ _ANSWER_SECONDS = 15.0
 class StreamReceiver(Inbox):
     """Reads a stream from an offset on.
 
-    The broker sends a chunk for each credit it has. It gets so many that what waits for the reader stays about
-    at a batch's bytes, reckoned by the largest chunk that came of late; one chunk more where that is not enough.
+    The broker sends a chunk for each credit it has. It gets so many that what waits for the reader stays about at a
+    batch's bytes and two batches' messages, reckoned by the largest chunk that came of late; one chunk more where that
+    is not enough.
 
     Args:
         offset: where to read on; None for the start.
@@ -224,6 +225,8 @@ class StreamReceiver(Inbox):
 
     def _wanted(self) -> int:
         """How many credits to give now; :attr:`changed` is held, or nothing has begun."""
+        if self.waiting >= 2 * self.settings.batch_messages:
+            return 0
         room = (self._most_bytes - self.waiting_bytes) // self._largest
         target = min(max(room, 1 if self.waiting_bytes < self._most_bytes else 0), _MOST_CREDIT)
         return max(target - self._credit, 0)
