@@ -38,6 +38,11 @@ bench: $(VENV)/dev.stamp ## Measure against the peers; writes benchmarks/RESULTS
 	@tools/need_servers
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+.PHONY: bench-queue
+bench-queue: $(VENV)/dev.stamp ## Measure queues; writes benchmarks/RESULTS-queue.md
+	@tools/need_servers
+	$(BIN)/python -m benchmarks.queue_bench $(BENCH_ARGS)
+
 .PHONY: up
 up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy
 	docker compose up --detach --wait

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.process import ROOT
 from benchmarks.warehouses import Warehouse
+from penstock.project import RabbitMQ
 
 EXAMPLE = ROOT / "examples" / "user_events"
 _NOT_MODELS = ("data", "warehouse.duckdb*", ".penstock", "target", "logs", "dbt_packages", ".env", "penstock.yml")
@@ -58,6 +60,19 @@ def write_project(
     if organizations is not None:
         lines.append(f"  organization_files: {{type: files, path: {organizations}}}")
     text = "\n".join(lines) + "\nstreams:\n" + _EVENTS + (_ORGANIZATIONS if organizations is not None else "")
+    (folder / "penstock.yml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def write_queue_project(folder: Path, warehouse: Warehouse, settings: RabbitMQ) -> Path:
+    """A project that takes events from a queue. Returns its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said = settings.model_dump(mode="json", exclude_defaults=True, exclude={"password"})
+    said["password"] = settings.password.get_secret_value()
+    text = (
+        f"name: bench\ntarget: here\ndestinations: {{here: {warehouse.settings}}}\n"
+        f"sources:\n  event_files: {json.dumps(said)}\nstreams:\n{_EVENTS}"
+    )
     (folder / "penstock.yml").write_text(text, encoding="utf-8")
     return folder
 

@@ -68,7 +68,7 @@ def write_results(bench: Bench, path: Path, *, seconds: float, missing: Sequence
         "",
         "| job | bar | Penstock | others (× is how many times as fast Penstock is) | met |",
         "|---|---|---|---|---|",
-        *(_row(v.job, v.bar, v.reached, v.others, "yes" if v.met else "**no**") for v in bench.results.verdicts),
+        *(row(v.job, v.bar, v.reached, v.others, "yes" if v.met else "**no**") for v in bench.results.verdicts),
         "",
         "## All figures",
         "",
@@ -92,25 +92,33 @@ def write_results(bench: Bench, path: Path, *, seconds: float, missing: Sequence
 def machine(bench: Bench) -> list[str]:
     """The machine and all that took part, one a line."""
     peers = [p.name for p in (bench.dlt, bench.ingestr) if p]
-    libraries = ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name)))
     return [
-        f"- {os.cpu_count()} cores, {_processor()}, {_memory_bytes() / 2**30:.0f} GiB of memory, {platform.system()}",
-        f"- Python {platform.python_version()}; {libraries}",
-        f"- {_postgres_version()}",
+        *machine_lines(LIBRARIES),
         *([f"- {', '.join(peers)}, with the same DuckDB"] if peers else []),
     ]
 
 
-def _row(*cells: str) -> str:
+def machine_lines(libraries: Sequence[str]) -> list[str]:
+    """The machine, Python with its libraries, and PostgreSQL."""
+    versions = ", ".join(f"{name} {found}" for name in libraries if (found := _version(name)))
+    return [
+        f"- {os.cpu_count()} cores, {_processor()}, {_memory_bytes() / 2**30:.0f} GiB of memory, {platform.system()}",
+        f"- Python {platform.python_version()}; {versions}",
+        f"- {_postgres_version()}",
+    ]
+
+
+def row(*cells: str) -> str:
+    """A row of a table in Markdown."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _figure(figure: Figure) -> str:
     if not figure.seconds:
         why = f"failed: {figure.trouble}" if figure.trouble else "not measured"
-        return _row(figure.job, figure.contender, "0", why, "", "", "", "", "")
+        return row(figure.job, figure.contender, "0", why, "", "", "", "", "")
     seconds = (figure.median, min(figure.seconds), max(figure.seconds))
-    return _row(
+    return row(
         figure.job,
         figure.contender,
         str(len(figure.seconds)),

@@ -14,7 +14,9 @@ import pika
 from penstock.ports import Batch
 from penstock.project import RabbitMQ
 from penstock.sources.amqp import connected, declare_topology
+from penstock.sources.queued import QueueSource
 from penstock.sources.rabbitmq import RabbitMQSource
+from penstock.sources.rabbitmq_stream import StreamProtocolSource
 
 PATIENCE_SECONDS = 60.0
 _numbers = itertools.count(1)
@@ -59,9 +61,10 @@ def waiting(settings: RabbitMQ) -> int:
 
 
 @contextmanager
-def reading(settings: RabbitMQ, known: Any = None, **said: Any) -> Iterator[tuple[RabbitMQSource, Iterator[Batch]]]:
+def reading(settings: RabbitMQ, known: Any = None, **said: Any) -> Iterator[tuple[Any, Iterator[Batch]]]:
     """A source, and the batches it gives."""
-    with RabbitMQSource("queue", settings, **said) as source:
+    kind: type[QueueSource[Any]] = RabbitMQSource if settings.protocol == "amqp" else StreamProtocolSource
+    with kind("queue", settings, **said) as source:
         yield source, source.read(known or {})
 
 

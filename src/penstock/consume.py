@@ -16,7 +16,7 @@ from penstock.session import Session
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.sources.rabbitmq import RabbitMQSource
+    from penstock.sources.queued import QueueSource
 
 _FIRST_WAIT_SECONDS = 0.25
 _LAST_WAIT_SECONDS = 15.0
@@ -70,7 +70,7 @@ class Consumer:
         self._stop = Stop() if stop is None else stop
         self._on_commit = on_commit
         self._on_wait = on_wait
-        self._queue: RabbitMQSource | None = None
+        self._queue: QueueSource[Any] | None = None
 
     @property
     def connected(self) -> bool:
@@ -163,7 +163,7 @@ class Consumer:
 class _InHand:
     """A queue that gives again what was given and not acknowledged, instead of taking it from the broker anew."""
 
-    def __init__(self, source: RabbitMQSource) -> None:
+    def __init__(self, source: QueueSource[Any]) -> None:
         self.name = source.name
         self._source = source
         self._batches: Iterator[Batch] | None = None

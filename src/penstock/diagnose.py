@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -255,6 +254,8 @@ class _NoAnswer(Exception):
 
 def _ask(settings: RabbitMQ, path: str) -> dict[str, Any] | None:
     """What the management API answers; None when there is no such thing."""
+    from penstock.sources.amqp import tls_context
+
     secure = settings.tls is not None
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"{'https' if secure else 'http'}://{host}:{settings.management_port}"
@@ -262,7 +263,7 @@ def _ask(settings: RabbitMQ, path: str) -> dict[str, Any] | None:
     headers = {"authorization": "Basic " + base64.b64encode(account.encode()).decode()}
     request = urllib.request.Request(f"{base}/api/{path}", headers=headers)  # noqa: S310 - http or https, see above
     opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_context(settings) if secure else None)
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls_context(settings))
     )
     try:
         with opener.open(request, timeout=_API_SECONDS) as answer:
@@ -277,10 +278,3 @@ def _ask(settings: RabbitMQ, path: str) -> dict[str, Any] | None:
         why = e.reason if isinstance(e, urllib.error.URLError) else e
         hint = "rabbitmq-plugins enable rabbitmq_management, or mend management_port:"
         raise _NoAnswer(f"{base} does not answer ({why}): {hint}") from None
-
-
-def _context(settings: RabbitMQ) -> ssl.SSLContext | None:
-    from penstock.sources.amqp import ssl_options
-
-    options = ssl_options(settings)
-    return None if options is None else options.context

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from penstock.project import Files, Project, RabbitMQ
     from penstock.shape.shaper import Rules, Shaper
     from penstock.sources.files import FilesSource
-    from penstock.sources.rabbitmq import RabbitMQSource
+    from penstock.sources.queued import QueueSource
 
 
 class Session:
@@ -95,12 +95,16 @@ class Session:
         max_messages: int | None = None,
         max_seconds: float | None = None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> RabbitMQSource:
+    ) -> QueueSource[Any]:
         """The source of a step that consumes a queue: until stopped, unless a limit is given. Close it after use."""
-        from penstock.sources.rabbitmq import RabbitMQSource
+        kind: type[QueueSource[Any]]
+        if settings.protocol == "stream":
+            from penstock.sources.rabbitmq_stream import StreamProtocolSource as kind
+        else:
+            from penstock.sources.rabbitmq import RabbitMQSource as kind
 
         stream = self.project.streams[step.stream]
-        return RabbitMQSource(
+        return kind(
             step.source,
             settings,
             message_ids=stream.identity.kind == "message",

@@ -71,11 +71,11 @@ class RabbitMQ(Settings):
     protocol: Literal["amqp", "stream"] = "amqp"
     """`stream` reads a stream queue by RabbitMQ's own stream protocol, several times as fast."""
     stream_port: Annotated[int, Field(ge=1, le=65_535)] = 5552
-    """Port of the stream protocol."""
+    """Port of the stream protocol; with TLS mostly 5551."""
     management_port: Annotated[int, Field(ge=1, le=65_535)] = 15_672
     """Port of the management API, by HTTPS when there is `tls`. Only `penstock doctor` asks it, as the same user."""
     prefetch: Annotated[int, Field(ge=1, le=65_535)] = 10_000
-    """How many messages the broker sends ahead of those landed."""
+    """How many messages the broker sends ahead of those landed. By the stream protocol it is about a batch's bytes."""
     consumer_name: str = Field(default="penstock", min_length=1, max_length=100)
     """The name under which the broker lists the connection and the consumer."""
     heartbeat_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30

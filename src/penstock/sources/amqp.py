@@ -36,12 +36,13 @@ def connection_parameters(settings: RabbitMQ, *, name: str = "") -> pika.Connect
         SourceError: the TLS files cannot be read.
     """
     dead_after = 2 * settings.heartbeat_seconds
+    context = tls_context(settings)
     return pika.ConnectionParameters(
         host=settings.host,
         port=settings.amqp_port,
         virtual_host=settings.vhost,
         credentials=pika.PlainCredentials(settings.user, settings.password.get_secret_value()),
-        ssl_options=ssl_options(settings),
+        ssl_options=None if context is None else pika.SSLOptions(context, settings.host),
         heartbeat=settings.heartbeat_seconds,
         blocked_connection_timeout=300,
         socket_timeout=_CONNECT_SECONDS,
@@ -141,11 +142,11 @@ def _shown(vhost: str) -> str:
     return "" if vhost == "/" else vhost
 
 
-def ssl_options(settings: RabbitMQ) -> pika.SSLOptions | None:
-    """How TLS is spoken; None when it is not.
+def tls_context(settings: RabbitMQ) -> ssl.SSLContext | None:
+    """How to encrypt; None when it is not wanted.
 
     Raises:
-        SourceError: the files cannot be read.
+        SourceError: the TLS files cannot be read.
     """
     tls = settings.tls
     if tls is None:
@@ -160,7 +161,7 @@ def ssl_options(settings: RabbitMQ) -> pika.SSLOptions | None:
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return pika.SSLOptions(context, settings.host)
+    return context
 
 
 def _chain(error: Any) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ from penstock.sources.frames import properties
 if TYPE_CHECKING:
     from pika.spec import BasicProperties
 
+Properties = Callable[[bytes], "BasicProperties"]
 _PREFIXES = ("cloudEvents:", "cloudEvents_")
 _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("specversion", "id", "source", "type")
@@ -44,12 +45,20 @@ class Message:
     id: str | None
 
 
-def read_message(head: bytes, body: bytes, *, cloudevents: Literal["data", "envelope"], max_bytes: int) -> Message:
+def read_message(
+    head: bytes,
+    body: bytes,
+    *,
+    cloudevents: Literal["data", "envelope"],
+    max_bytes: int,
+    properties: Properties = properties,
+) -> Message:
     """Undo what was done to a record to send it.
 
     Args:
         head: the properties as they came.
         max_bytes: a body that grows beyond this when it is decompressed is none.
+        properties: decodes ``head``.
 
     Raises:
         Unreadable: the encoding is broken or not known, or a CloudEvent is none.
@@ -83,7 +92,7 @@ def read_message(head: bytes, body: bytes, *, cloudevents: Literal["data", "enve
     return Message(record, json.dumps([attributes["source"], attributes["id"]], ensure_ascii=False))
 
 
-def headers_of(head: bytes) -> Mapping[str, Any]:
+def headers_of(head: bytes, properties: Properties = properties) -> Mapping[str, Any]:
     """What a message carried beside its body, fit for JSON: its headers, and its properties by their names."""
     try:
         said: BasicProperties = properties(head)

@@ -1,0 +1,293 @@
+"""How fast queues land: each kind of queue into PostgreSQL, beside what people write and what is possible.
+
+Usage: python -m benchmarks.queue_bench [--messages N] [--output PATH]
+
+One run, everything on this machine one after the other. Writes ``benchmarks/RESULTS-queue.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from benchmarks import inputs, queue_report
+from benchmarks.process import ROOT, ChildFailed, run
+from benchmarks.projects import write_queue_project
+from benchmarks.queue import by_pika, by_socket
+from benchmarks.queue_report import Line, Results
+from benchmarks.warehouses import PostgresDatabase, postgres_server
+from penstock.project import RabbitMQ
+from penstock.testing.rabbitmq import PrivateRabbitMQ
+
+if TYPE_CHECKING:
+    from penstock.testing.postgres import PrivatePostgres
+
+MESSAGES = 100_000
+RESULTS = ROOT / "benchmarks" / "RESULTS-queue.md"
+_FEW = 5_000
+"""So many are enough for what goes one by one."""
+_VERY_FEW = 1_000
+_TIMES = 4
+"""So many times over the messages are published to see whether memory grows."""
+_SECONDS = 900
+_SAMPLE_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Drained:
+    """What consumers took: seconds from their start to the last commit, and between first and last commit."""
+
+    whole: float
+    messages: int
+    work: float
+    worked: int
+    loads: int
+    peak_bytes: int
+    residents: list[int]
+    """The memory of the first process while it was at work."""
+
+
+class QueueBench:
+    """A broker, a PostgreSQL, and what is measured with them."""
+
+    def __init__(self, broker: PrivateRabbitMQ, server: PrivatePostgres, messages: int, work: Path) -> None:
+        self.broker = broker
+        self.messages = messages
+        self.work = work
+        self.file = inputs.user_events(messages)
+        self.database = PostgresDatabase(server, "queue")
+        self.results = Results(messages=messages)
+        self._queues = 0
+
+    def settings(self, kind: str, **more: str | int) -> RabbitMQ:
+        """A queue of its own."""
+        self._queues += 1
+        said = {"url": self.broker.url, "queue": f"{kind}_{self._queues}", "queue_type": kind, **more}
+        return RabbitMQ.model_validate({"type": "rabbitmq", "stream_port": self.broker.stream_port, **said})
+
+    def publish(self, settings: RabbitMQ, messages: int | None = None, *, times: int = 1) -> float:
+        """Fill a queue by ``penstock publish``, durable and confirmed; returns the seconds of the whole command."""
+        file = self.file if messages is None else inputs.user_events(messages)
+        folder = self._project(settings)
+        command = [sys.executable, "-m", "penstock", "publish", "user_events", str(file), "--project-dir", str(folder)]
+        return run([*command, "--quiet", "--repeat", str(times)], timeout_seconds=_SECONDS).seconds
+
+    def published(self, settings: RabbitMQ) -> Line:
+        """Fill a queue, and say how fast: without what the command takes for a few messages, and with it."""
+        few = self.publish(self.settings(settings.queue_type), _VERY_FEW)
+        seconds = self.publish(settings)
+        rate = (self.messages - _VERY_FEW) / (seconds - few)
+        return Line("penstock publish, confirmed", settings.queue_type, rate, whole=self.messages / seconds)
+
+    def drain(self, settings: RabbitMQ, *, processes: int = 1) -> Drained:
+        """Consume a full queue into an empty database by so many ``penstock consume --until-empty`` at once."""
+        self.database.fresh()
+        folder = self._project(settings)
+        started = time.time()
+        peak, samples = watch([[*_consume(folder), "--until-empty"]] * processes)
+        with psycopg.connect(self.database.url) as connection:
+            loads = connection.execute(
+                "select extract(epoch from committed_at)::float8, read from penstock.loads where read > 0 order by seq"
+            ).fetchall()
+        messages = sum(read for _, read in loads)
+        landed = self.database.count()
+        expected = inputs.distinct(self.messages)
+        if landed != expected or messages < self.messages:
+            raise ChildFailed(f"{messages:,} read and {landed:,} landed of {expected:,}")
+        first, last = loads[0][0], loads[-1][0]
+        return Drained(
+            whole=last - started,
+            messages=messages,
+            work=last - first,
+            worked=messages - loads[0][1],
+            loads=len(loads),
+            peak_bytes=peak,
+            residents=[size for moment, size in samples if first < moment < last],
+        )
+
+    def script(self, size: int) -> Line:
+        """What people write, with a commit and an acknowledgement each ``size`` messages."""
+        settings = self.settings("classic")
+        self.publish(settings, _FEW)
+        self.database.fresh()
+        command = [sys.executable, "-m", "benchmarks.queue_peers", str(size), str(_FEW)]
+        ran = run([*command, self.broker.url, settings.queue, self.database.url], timeout_seconds=_SECONDS)
+        name = "the script people write" if size == 1 else f"the same, batches of {size}"
+        return Line(name, "classic", _FEW / float(ran.output), peak_bytes=ran.peak_bytes)
+
+    def _project(self, settings: RabbitMQ) -> Path:
+        return write_queue_project(self.work, self.database, settings)
+
+
+def watch(commands: Sequence[Sequence[str]]) -> tuple[int, list[tuple[float, int]]]:
+    """Run commands at once; returns the largest peak of memory, and the first one's memory at moments."""
+    children = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for command in commands]
+    samples: list[tuple[float, int]] = []
+    peaks = [0] * len(children)
+    try:
+        while any(child.poll() is None for child in children):
+            for i, child in enumerate(children):
+                peaks[i] = max(peaks[i], _memory(child.pid, "VmHWM"))
+            samples.append((time.time(), _memory(children[0].pid, "VmRSS")))
+            time.sleep(_SAMPLE_SECONDS)
+        codes = [child.wait(_SECONDS) for child in children]
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    if any(codes):
+        raise ChildFailed(f"exit codes {codes}: {' '.join(commands[0])}")
+    return max(peaks), samples
+
+
+def _memory(process: int, name: str) -> int:
+    """Bytes of a process; none when it is gone."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
+
+
+def receive(bench: QueueBench) -> None:
+    """The limits of AMQP in Python: thrown away, and parsed no further than its frames."""
+    ways: dict[str, Callable[[RabbitMQ, int], float]] = {
+        "pika, received and thrown away": by_pika,
+        "a bare socket that parses frames": by_socket,
+    }
+    for kind in ("classic", "quorum"):
+        for name, way in ways.items():
+            settings = bench.settings(kind)
+            bench.publish(settings)
+            bench.results.add(Line(name, kind, bench.messages / way(settings, bench.messages)))
+
+
+def scripts(bench: QueueBench) -> None:
+    """What people write."""
+    for size in (1, 100):
+        bench.results.add(bench.script(size))
+
+
+def queues(bench: QueueBench) -> None:
+    """Publish, then consume, each kind of queue by AMQP."""
+    for kind in ("classic", "quorum"):
+        settings = bench.settings(kind)
+        bench.results.add(bench.published(settings))
+        bench.results.add(_line("penstock consume", kind, bench.drain(settings)))
+
+
+def streams(bench: QueueBench) -> None:
+    """The same stream by both protocols, and by the faster one with larger batches."""
+    settings = bench.settings("stream")
+    bench.results.add(bench.published(settings))
+    bench.results.add(_line("penstock consume", "stream by AMQP", bench.drain(settings)))
+    faster = settings.model_copy(update={"protocol": "stream"})
+    bench.results.add(_line("penstock consume", "stream protocol", bench.drain(faster)))
+    larger = faster.model_copy(update={"batch_messages": 20_000})
+    bench.results.add(_line("penstock consume, batch_messages: 20000", "stream protocol", bench.drain(larger)))
+
+
+def consumers(bench: QueueBench) -> None:
+    """Several processes on one classic queue into one table."""
+    for processes in (2, 4):
+        settings = bench.settings("classic")
+        bench.publish(settings)
+        drained = bench.drain(settings, processes=processes)
+        bench.results.add(_line(f"penstock consume, {processes} processes", "classic", drained))
+
+
+def memory(bench: QueueBench) -> None:
+    """A longer run by each protocol."""
+    settings = bench.settings("stream")
+    bench.publish(settings, times=_TIMES)
+    for protocol, kind in (("amqp", "stream by AMQP"), ("stream", "stream protocol")):
+        drained = bench.drain(settings.model_copy(update={"protocol": protocol}))
+        bench.results.add(_line(queue_report.LONG, kind, drained))
+
+
+def freshness(bench: QueueBench) -> None:
+    """From published to visible in the models."""
+    bench.results.missing.append(
+        "from published to visible in `dim_user` and `reports.user_events_daily`: it takes a process that consumes and"
+        " builds models at once"
+    )
+
+
+JOBS = (receive, scripts, queues, streams, consumers, memory, freshness)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure all. 0 when all was measured, whether or not a bar is met."""
+    asked = _arguments(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    started = time.monotonic()
+    with ExitStack() as stack:
+        broker = stack.enter_context(PrivateRabbitMQ(eager=True))
+        server = stack.enter_context(postgres_server())
+        work = stack.enter_context(_folder())
+        bench = QueueBench(broker, server, asked.messages, work)
+        for job in JOBS:
+            print(f"{job.__name__} (after {time.monotonic() - started:.0f} s)", flush=True)
+            try:
+                job(bench)
+            except ChildFailed as e:
+                bench.results.troubles.append(f"{job.__name__}: {e}")
+                print(e, flush=True)
+    bench.results.seconds = time.monotonic() - started
+    queue_report.show(bench.results)
+    output = asked.output or (RESULTS if asked.messages == MESSAGES else inputs.BENCH / RESULTS.name)
+    queue_report.write(bench.results, output)
+    print(f"written to {output}")
+    return 1 if bench.results.troubles else 0
+
+
+def _line(name: str, kind: str, drained: Drained) -> Line:
+    third = len(drained.residents) // 3
+    middle, end = drained.residents[third : 2 * third], drained.residents[2 * third :]
+    return Line(
+        name,
+        kind,
+        drained.worked / drained.work if drained.work else drained.messages / drained.whole,
+        whole=drained.messages / drained.whole,
+        peak_bytes=drained.peak_bytes,
+        growth=median(end) - median(middle) if middle and name == queue_report.LONG else None,
+        loads=drained.loads,
+    )
+
+
+def _consume(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "penstock", "consume", "user_events", "--project-dir", str(folder), "--quiet"]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="penstock-queue-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.queue_bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=MESSAGES, help=f"{MESSAGES:,} by default")
+    parser.add_argument("--output", type=Path, help="where results go")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The queue's results as a table on the terminal and as ``RESULTS-queue.md``: misses stand beside what is met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figures import Verdict, megabytes
+from benchmarks.report import machine_lines, row
+
+_CONSUME, _PUBLISH = "penstock consume", "penstock publish, confirmed"
+_PIKA, _SCRIPT = "pika, received and thrown away", "the script people write"
+LONG = "penstock consume, four times as many"
+_KINDS = ("classic", "quorum")
+
+METHOD = """\
+Input: user events of `penstock generate` with seed 1, about 285 bytes each, 1 % exact copies; published by
+`penstock publish`, persistent, each with a message id of its content, every one confirmed, to durable queues with
+RabbitMQ's own settings. Queue, warehouse and everything else are on this one machine, and share its cores.
+
+`penstock consume --until-empty` is a process of its own: it lands by content identity, commits a batch with its
+ledger entry, and then acknowledges it. The queue was full before its start, the table empty. *Messages a second* are
+those between the first and the last commit; *from start* counts from the start of the process, its imports included,
+to the last commit. The rows in the table are counted afterwards: fewer or more than the distinct events is a failure.
+Publishing counts likewise without what the command takes for 1,000 messages, and from its start. The script people
+write, pika's bare receive (a callback for each message, an acknowledgement for each 5,000) and the bare socket are
+measured from their first message; neither script deduplicates.
+
+Peak memory is the largest resident set of one consumer; growth is how much more it held in the last third of its work
+than in the second, by medians, where the messages came four times over. PostgreSQL keeps its promises to the disk
+(`fsync` on), and has its own settings otherwise.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One contender at one kind of queue, in messages a second."""
+
+    name: str
+    kind: str
+    rate: float
+    whole: float | None = None
+    peak_bytes: int = 0
+    growth: float | None = None
+    loads: int | None = None
+
+
+@dataclass(slots=True)
+class Results:
+    """All that one run found."""
+
+    messages: int
+    seconds: float = 0.0
+    lines: list[Line] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+    def add(self, line: Line) -> None:
+        """Note one, and say it."""
+        self.lines.append(line)
+        print(f"  {line.kind}, {line.name}: {line.rate:,.0f} messages/s", flush=True)
+
+    def rate(self, name: str, kind: str) -> float | None:
+        """Messages a second of a contender; None when it was not measured."""
+        return next((line.rate for line in self.lines if (line.name, line.kind) == (name, kind)), None)
+
+
+def verdicts(results: Results) -> Iterator[Verdict]:
+    """What the bars say of the run."""
+    script = results.rate(_SCRIPT, "classic")
+    for kind in _KINDS:
+        mine, pika = results.rate(_CONSUME, kind), results.rate(_PIKA, kind)
+        job = f"{kind} queue to PostgreSQL, deduplicated, durable, acknowledged"
+        yield _verdict(job, "16,000 messages/s", mine, "", mine is not None and mine >= 16_000)
+        if mine and pika:
+            said = f"pika {pika:,.0f} ({mine / pika:.2f}×)"
+            yield _verdict(job, "0.8 of pika's bare receive", mine, said, mine >= 0.8 * pika)
+        if mine and script:
+            said = f"the script {script:,.0f} ({mine / script:.1f}×)"
+            yield _verdict(job, "10 times the script people write", mine, said, mine >= 10 * script)
+    fast = results.rate(_CONSUME, "stream protocol")
+    by_amqp = results.rate(_CONSUME, "stream by AMQP")
+    said = f"by AMQP {by_amqp:,.0f} ({fast / by_amqp:.2f}×)" if fast and by_amqp else ""
+    yield _verdict(
+        "stream protocol to PostgreSQL", "60,000 messages/s", fast, said, fast is not None and fast >= 60_000
+    )
+    for kind in _KINDS:
+        sent = results.rate(_PUBLISH, kind)
+        met = sent is not None and sent >= 15_000
+        yield _verdict(f"publish to a {kind} queue with confirms", "15,000 messages/s", sent, "", met)
+    peak = max((line.peak_bytes for line in results.lines if line.name in (_CONSUME, LONG)), default=0)
+    growth = max((line.growth for line in results.lines if line.growth is not None), default=0.0)
+    yield Verdict(
+        job="memory of the consumer",
+        bar="under 300 MB, flat",
+        reached=f"{megabytes(peak)} at most, {growth / 1e6:+.0f} MB in the last third of a longer run",
+        others="",
+        met=0 < peak < 300e6 and growth < 20e6,
+    )
+
+
+def show(results: Results) -> None:
+    """The bars as a table."""
+    table = Table("job", "bar", "Penstock", "others", "met", show_lines=True)
+    for v in verdicts(results):
+        table.add_row(v.job, v.bar, v.reached, v.others, "[green]yes" if v.met else "[red]no")
+    Console().print(table)
+
+
+def write(results: Results, path: Path) -> None:
+    """Write ``RESULTS-queue.md``."""
+    found = list(verdicts(results))
+    lines = [
+        "# Speed of queues",
+        "",
+        f"Written by `make bench-queue` on {datetime.now(UTC):%Y-%m-%d}, in {results.seconds / 60:.0f} minutes:"
+        f" {results.messages:,} messages, one run. {sum(v.met for v in found)} of {len(found)} bars are met.",
+        "",
+        "| job | bar | Penstock | others (× is how many times as fast Penstock is) | met |",
+        "|---|---|---|---|---|",
+        *(row(v.job, v.bar, v.reached, v.others, "yes" if v.met else "**no**") for v in found),
+        "",
+        "## All figures",
+        "",
+        "| queue | contender | messages/s | of pika's bare receive | from start | loads | peak memory | growth |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_line(line, results.rate(_PIKA, line.kind)) for line in results.lines),
+        "",
+        *(f"Failed: {trouble}\n" for trouble in results.troubles),
+        *(f"Not measured: {why}.\n" for why in results.missing),
+        "## Method",
+        "",
+        METHOD,
+        "## Machine and versions",
+        "",
+        *machine_lines(("penstock", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg", "pika")),
+        f"- {_rabbitmq_version()}",
+        "",
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _verdict(job: str, bar: str, rate: float | None, others: str, met: bool) -> Verdict:
+    reached = "not measured" if rate is None else f"{rate:,.0f} messages/s"
+    return Verdict(job=job, bar=bar, reached=reached, others=others, met=met)
+
+
+def _line(line: Line, pika: float | None) -> str:
+    return row(
+        line.kind,
+        line.name,
+        f"{line.rate:,.0f}",
+        f"{line.rate / pika:.2f}" if pika else "",
+        "" if line.whole is None else f"{line.whole:,.0f}",
+        "" if line.loads is None else str(line.loads),
+        megabytes(line.peak_bytes) if line.peak_bytes else "",
+        "" if line.growth is None else f"{line.growth / 1e6:+.0f} MB",
+    )
+
+
+def _rabbitmq_version() -> str:
+    from penstock.testing.rabbitmq import server_scripts
+
+    folder = next(iter(sorted((server_scripts().parent / "plugins").glob("rabbit-*"))), None)
+    return "RabbitMQ" if folder is None else f"RabbitMQ {folder.name.removeprefix('rabbit-').removesuffix('.ez')}"

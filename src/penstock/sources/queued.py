@@ -1,0 +1,284 @@
+"""What the readers of queues have in common: when a batch is given, and what is in it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import pyarrow as pa
+
+from penstock.ports import Batch, Position, Reject, Segment
+from penstock.sources.inbox import Inbox, Run
+from penstock.sources.messages import Message, Unreadable, headers_of, read_message
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from pika.spec import BasicProperties
+
+    from penstock.project import RabbitMQ
+
+_POLL_SECONDS = 0.05
+_IDLE_SECONDS = 0.25
+"""How long a reader waits for a message before it gets an empty batch."""
+
+I = TypeVar("I", bound=Inbox)  # noqa: E741 - an inbox
+
+
+class Heads(Protocol):
+    """How a protocol writes what comes beside a body."""
+
+    def is_plain(self, head: bytes) -> bool:
+        """Whether a body is what it seems: neither compressed nor, by its properties, a CloudEvent."""
+        ...
+
+    def message_id(self, head: bytes) -> bytes | None:
+        """The message id."""
+        ...
+
+    def properties(self, head: bytes) -> BasicProperties:
+        """All of it. A ``ValueError`` when it cannot be decoded."""
+        ...
+
+
+class QueueSource(ABC, Generic[I]):
+    """Reads one queue. A context manager; :meth:`close` it after the last commit.
+
+    :meth:`read` and :meth:`acknowledge` may be called from different threads.
+
+    Args:
+        name: the source's name, under which positions are kept.
+        message_ids: whether batches carry the messages' ids.
+        max_record_bytes: a body larger than this when decompressed is quarantined as it came.
+        until_empty: end when the queue is drained.
+        max_messages, max_seconds: end after so many messages, or so long.
+        stop: asked at least every 50 ms; once true, what is in hand is given and reading ends.
+        patience_seconds: how long the broker may be away at the first start.
+    """
+
+    heads: Heads
+
+    def __init__(
+        self,
+        name: str,
+        settings: RabbitMQ,
+        *,
+        message_ids: bool = False,
+        max_record_bytes: int = 16 << 20,
+        until_empty: bool = False,
+        max_messages: int | None = None,
+        max_seconds: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        patience_seconds: float = 30.0,
+    ) -> None:
+        self.name = name
+        self._settings = settings
+        self._is_stream = settings.queue_type == "stream"
+        self._key = f"{'stream' if self._is_stream else 'queue'} {settings.queue}"
+        self._message_ids = message_ids
+        self._max_record_bytes = max_record_bytes
+        self._until_empty = until_empty
+        self._max_messages = max_messages
+        self._max_seconds = max_seconds
+        self._stop = stop
+        self._patience_seconds = patience_seconds
+        self._receiver: I | None = None
+        self._before = (0, 0)
+        self._generation = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can come now."""
+        return self._receiver is not None and self._receiver.connected
+
+    @property
+    def reconnects(self) -> int:
+        """How many times the connection was made again."""
+        now = 0 if self._receiver is None else self._receiver.connections
+        return max(self._before[0] + now - 1, 0)
+
+    @property
+    def received(self) -> int:
+        """Messages received, also those that came again."""
+        return self._before[1] + (0 if self._receiver is None else self._receiver.received)
+
+    @property
+    def last_error(self) -> str:
+        """Why the last connection ended; empty when none did."""
+        return "" if self._receiver is None else self._receiver.last_error
+
+    @abstractmethod
+    def lag(self) -> int | None:
+        """How many messages wait; None when the broker does not say."""
+
+    @abstractmethod
+    def acknowledge(self, positions: Sequence[Position]) -> None:
+        """These have landed."""
+
+    @abstractmethod
+    def _open(self, known: Mapping[str, Mapping[str, Any]]) -> I:
+        """What receives, not yet started."""
+
+    @abstractmethod
+    def _most(self, receiver: I) -> int:
+        """How many messages a batch may have."""
+
+    @abstractmethod
+    def _drained(self, receiver: I) -> bool:
+        """Whether there is nothing to come."""
+
+    @abstractmethod
+    def _numbers(self, runs: Sequence[Run]) -> Sequence[int] | None:
+        """The messages' offsets, where they have any."""
+
+    @abstractmethod
+    def _state(self, runs: Sequence[Run], numbers: Sequence[int] | None) -> Mapping[str, Any]:
+        """The position's state once these have landed."""
+
+    def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
+        """Consume anew; a batch is given when it has the messages or bytes set, or its time is up.
+
+        Raises:
+            SourceError: at the first start, the broker refuses or stays away.
+        """
+        receiver = self._start(known)
+        started = time.monotonic()
+        ends = None if self._max_seconds is None else started + self._max_seconds
+        left = self._max_messages
+        most = self._most(receiver)
+        gave = started
+        while left is None or left > 0:
+            asked = most if left is None else min(most, left)
+            stopping = self._stop() or (ends is not None and time.monotonic() >= ends)
+            if not stopping and not self._full(receiver, asked, ends):
+                if time.monotonic() - gave >= _IDLE_SECONDS:
+                    # what waits for its time to be up is in no queue, and has to be given
+                    if self._until_empty and self._drained(receiver) and not receiver.waiting:
+                        return
+                    yield self._nothing()
+                    gave = time.monotonic()
+                continue
+            runs = receiver.take(asked, self._settings.batch_bytes)
+            if runs:
+                yield self._batch(runs)
+                gave = time.monotonic()
+                left = None if left is None else left - sum(len(run.tags) for run in runs)
+            if stopping:
+                return
+
+    def close(self) -> None:
+        """Leave; messages that were not acknowledged come again. Harmless again."""
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.close()
+            self._before = (self._before[0] + receiver.connections, self._before[1] + receiver.received)
+            self._generation = receiver.generation
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self, known: Mapping[str, Mapping[str, Any]]) -> I:
+        self.close()
+        self._receiver = receiver = self._open(known)
+        receiver.start()
+        return receiver
+
+    def _full(self, receiver: I, messages: int, ends: float | None) -> bool:
+        """Wait a moment for a batch to be worth giving, and say whether one is."""
+        with receiver.changed:
+            now = time.monotonic()
+            due = receiver.runs[0].at + self._settings.batch_seconds if receiver.runs else now + _POLL_SECONDS
+            if not self._worth(receiver, messages) and now < due:
+                until = due if ends is None else min(due, ends)
+                receiver.changed.wait(max(min(until - now, _POLL_SECONDS), 0))
+            if receiver.failure is not None and not receiver.runs:
+                raise receiver.failure
+            return self._worth(receiver, messages) or (bool(receiver.runs) and time.monotonic() >= due)
+
+    def _worth(self, receiver: I, messages: int) -> bool:
+        """Whether a batch is full, or nothing more can come before one is taken."""
+        return (
+            receiver.waiting >= messages
+            or receiver.waiting_bytes >= self._settings.batch_bytes
+            or (receiver.waiting > 0 and receiver.halted)
+        )
+
+    def _nothing(self) -> Batch:
+        return Batch(bodies=pa.array([], pa.binary()), segments=())
+
+    def _batch(self, runs: Sequence[Run]) -> Batch:
+        bodies = [body for run in runs for body in run.bodies]
+        heads = [head for run in runs for head in run.heads]
+        size = sum(run.bytes for run in runs)
+        numbers = self._numbers(runs)
+        position = Position(source=self.name, key=self._key, state=self._state(runs, numbers))
+        plain = self.heads.is_plain
+        pairs = enumerate(zip(heads, bodies, strict=True))
+        odd = [i for i, (head, body) in pairs if not body or body.isspace() or not plain(head)]
+        rejects, ids = self._read_odd(odd, heads, bodies, numbers)
+        if rejects:
+            kept = [i for i in range(len(bodies)) if i not in rejects]
+            bodies, heads = [bodies[i] for i in kept], [heads[i] for i in kept]
+            numbers = None if numbers is None else [numbers[i] for i in kept]
+            ids = {n: ids[i] for n, i in enumerate(kept) if i in ids}
+
+        def headers(row: int) -> Mapping[str, Any]:
+            said = headers_of(heads[row], self.heads.properties)
+            return {**said, **({"message_id": ids[row]} if ids.get(row) else {})}
+
+        return Batch(
+            bodies=pa.array(bodies, pa.binary() if sum(map(len, bodies)) < 1 << 31 else pa.large_binary()),
+            segments=self._segments(numbers)
+            if numbers is not None
+            else (Segment(start=0, place=self._key, number=None),),
+            positions=(position,),
+            rejects=tuple(rejects.values()),
+            bytes=size,
+            message_ids=self._ids(heads, ids),
+            headers=headers,
+        )
+
+    def _segments(self, numbers: Sequence[int]) -> list[Segment]:
+        """One for each stretch of offsets without a gap."""
+        starts = [i for i, number in enumerate(numbers) if not i or number != numbers[i - 1] + 1]
+        return [Segment(start=i, place=self._key, number=numbers[i]) for i in starts]
+
+    def _read_odd(
+        self, odd: Sequence[int], heads: Sequence[bytes], bodies: list[bytes], numbers: Sequence[int] | None
+    ) -> tuple[dict[int, Reject], dict[int, str | None]]:
+        """Undo compression and CloudEvents in place; what is no record becomes a reject, as it came."""
+        rejects: dict[int, Reject] = {}
+        ids: dict[int, str | None] = {}
+        for i in odd:
+            try:
+                if not bodies[i].strip():
+                    raise Unreadable("invalid_json", "an empty message")
+                message: Message = read_message(
+                    heads[i],
+                    bodies[i],
+                    cloudevents=self._settings.cloudevents,
+                    max_bytes=self._max_record_bytes,
+                    properties=self.heads.properties,
+                )
+                bodies[i], ids[i] = message.body, message.id
+            except Unreadable as e:
+                origin = self._key if numbers is None else f"{self._key}#{numbers[i]}"
+                headers = headers_of(heads[i], self.heads.properties)
+                rejects[i] = Reject(body=bodies[i], code=e.code, reason=e.reason, origin=origin, headers=headers)
+        return rejects, ids
+
+    def _ids(self, heads: Sequence[bytes], ids: Mapping[int, str | None]) -> pa.StringArray | None:
+        if not self._message_ids:
+            return None
+        message_id = self.heads.message_id
+        found = [ids[i] if i in ids else _text(message_id(head)) for i, head in enumerate(heads)]
+        return pa.array(found, pa.string())
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode("utf-8", "replace")

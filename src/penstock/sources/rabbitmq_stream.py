@@ -1,0 +1,57 @@
+"""RabbitMQ stream queues as a source, by the stream protocol.
+
+Delivery: at least once. A stream is read on after the offset in the ledger, wherever the broker stands; its own
+tracking of offsets is not used. A stream that was deleted and made again is read from its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penstock.ports import Position
+from penstock.sources import amqp1
+from penstock.sources.inbox import Run
+from penstock.sources.queued import QueueSource
+from penstock.sources.stream_receiver import StreamReceiver
+
+
+class StreamProtocolSource(QueueSource[StreamReceiver]):
+    """Reads one stream queue by the stream protocol; batches and positions are those of reading it by AMQP."""
+
+    heads = amqp1
+
+    def lag(self) -> int | None:
+        """How many messages were not yet given, gaps among them; None when the broker does not say."""
+        receiver = self._receiver
+        last = None if receiver is None else receiver.last_offset()
+        return None if receiver is None or last is None else max(last + 1 - (receiver.offset or 0), 0)
+
+    def acknowledge(self, positions: Sequence[Position]) -> None:
+        """Nothing: the ledger knows, and nobody else has to."""
+
+    def _open(self, known: Mapping[str, Mapping[str, Any]]) -> StreamReceiver:
+        state = known.get(self._key)
+        return StreamReceiver(
+            self._settings,
+            offset=None if state is None else int(state["offset"]) + 1,
+            first_generation=self._generation + 1,
+            patience_seconds=self._patience_seconds,
+        )
+
+    def _most(self, _: StreamReceiver) -> int:
+        return self._settings.batch_messages
+
+    def _drained(self, receiver: StreamReceiver) -> bool:
+        if not receiver.connected or receiver.waiting:
+            return False
+        generation = receiver.generation
+        last = receiver.last_offset()
+        read = last is not None and last < (receiver.offset or 0)
+        return read and receiver.connected and receiver.generation == generation
+
+    def _numbers(self, runs: Sequence[Run]) -> Sequence[int]:
+        return [offset for run in runs for offset in run.tags]
+
+    def _state(self, runs: Sequence[Run], numbers: Sequence[int] | None) -> Mapping[str, Any]:  # noqa: ARG002
+        return {"offset": runs[-1].tags[-1]}
