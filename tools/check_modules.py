@@ -18,7 +18,7 @@ MAX_TEST_LINES = 800
 
 LAYERS = (
     ("cli",),
-    ("inspect", "quarantine", "scaffold", "publish"),
+    ("inspect", "quarantine", "scaffold", "consume", "publish"),
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),

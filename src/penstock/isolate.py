@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from penstock.destinations.dispositions import rejected
 from penstock.errors import RejectedRows
-from penstock.ledger import quarantine_id
-from penstock.ports import Reject
 
 if TYPE_CHECKING:
     from penstock.ports import Destination, Shaped, Target
@@ -40,34 +39,9 @@ def without(shaped: Shaped, refused: Mapping[bytes, str], stream: str) -> Shaped
     """The batch with the rows in ``refused`` turned into rejects."""
     if not refused:
         return shaped
-    places = [i for i in range(shaped.rows.num_rows) if _id(shaped, i) in refused]
-    if not places:
-        return shaped
-    import numpy as np
-
-    rejects = [
-        Reject(
-            body=shaped.original(i),
-            code="destination_rejected",
-            reason=refused[_id(shaped, i)],
-            origin=shaped.rows["_pen_origin"][i].as_py(),
-        )
-        for i in places
-    ]
-    again = {str(quarantine_id(stream, r.body)) for r in rejects}
-    out = set(places)
-    kept = [i for i in range(shaped.rows.num_rows) if i not in out]
-
-    def original(row: int) -> bytes:
-        return shaped.original(kept[row])
-
-    return replace(
-        shaped,
-        rows=shaped.rows.take(np.array(kept, dtype=np.int64)),
-        original=original,
-        rejects=(*shaped.rejects, *rejects),
-        replayed=tuple(r for r in shaped.replayed if r not in again),
-    )
+    ids = [_id(shaped, i) for i in range(shaped.rows.num_rows)]
+    reasons = {i: refused[id_] for i, id_ in enumerate(ids) if id_ in refused}
+    return rejected(shaped, reasons, "destination_rejected", stream)
 
 
 def _trial(destination: Destination, target: Target, shaped: Shaped, part: range) -> str | None:

@@ -37,6 +37,7 @@ class LoadStep:
             version=stream.version,
             identity=str(stream.identity),
             partial=replay,
+            message=stream.identity.kind == "message",
         )
 
 

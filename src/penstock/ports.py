@@ -25,7 +25,12 @@ Reason = Literal[
     "contract",
     "destination_rejected",
     "too_large",
+    "identity_conflict",
 ]
+
+
+CONFLICT = "a message with the same id and another body came before"
+"""Why a record is an ``identity_conflict``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,12 @@ class Reject:
     headers: Mapping[str, Any] | None = None
 
 
+def no_headers(row: int) -> Mapping[str, Any] | None:
+    """Records that are no messages have none."""
+    del row
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Records that travel together, unparsed.
@@ -75,7 +86,8 @@ class Batch:
     without a type (CSV). ``positions`` are the source's positions once this batch has landed; ``read`` counts
     ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source. ``replays`` names, for each row,
     the quarantine entry it comes from, when it does. ``message_ids`` has each row's message id, null where it has
-    none; it is None when no row has one. An :attr:`empty` batch says that the source waits for more to come.
+    none; it is None when no row has one. ``headers`` gives what came beside a row's body. An :attr:`empty` batch says
+    that the source waits for more to come.
     """
 
     bodies: pa.BinaryArray
@@ -86,6 +98,7 @@ class Batch:
     bytes: int = 0
     replays: Sequence[str] = ()
     message_ids: pa.StringArray | None = None
+    headers: Callable[[int], Mapping[str, Any] | None] = no_headers
 
     @property
     def empty(self) -> bool:
@@ -105,7 +118,8 @@ class Shaped:
     ``rows`` has one column per schema column, then the record columns; each ``_pen_id`` once. ``duplicates``
     counts the records left out because the batch held them already. ``schema`` is the schema that the rows
     follow; it has grown when ``schema.version`` is above the destination's. ``original`` gives the bytes from
-    which a row was made. ``replayed`` are the quarantine entries that are settled once this lands.
+    which a row was made, ``headers`` what came beside them. ``replayed`` are the quarantine entries that are settled
+    once this lands.
     """
 
     rows: pa.Table
@@ -117,6 +131,7 @@ class Shaped:
     bytes: int
     positions: Sequence[Position] = ()
     replayed: Sequence[str] = ()
+    headers: Callable[[int], Mapping[str, Any] | None] = no_headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +212,8 @@ class Target:
     """What a landing needs to know of a stream.
 
     ``identity`` in words; empty leaves it unchecked. ``version`` is a field, for merge. ``partial`` says that what
-    lands is not all there is, so that replace deletes nothing.
+    lands is not all there is, so that replace deletes nothing. ``message`` says that identities are messages' ids, so
+    that one identity with two contents is a conflict.
     """
 
     stream: str
@@ -206,6 +222,12 @@ class Target:
     version: str | None = None
     identity: str = ""
     partial: bool = False
+    message: bool = False
+
+    @property
+    def content(self) -> bool:
+        """Whether rows carry a hash of their content, ``_pen_content``."""
+        return self.message or self.disposition != "append"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

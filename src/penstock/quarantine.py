@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ class Entry:
     quarantined_at: datetime
     replayed_in: int | None
     dropped_at: datetime | None
+    headers: Mapping[str, Any] | None = None
 
     @property
     def state(self) -> str:
@@ -58,6 +60,7 @@ class Entry:
             "replayed_in": self.replayed_in,
             "dropped_at": self.dropped_at,
             "state": self.state,
+            "headers": self.headers,
         }
 
 
@@ -92,6 +95,7 @@ def entries(
             quarantined_at=row[8],
             replayed_in=row[9],
             dropped_at=row[10],
+            headers=json.loads(row[11]) if isinstance(row[11], str) else row[11],
         )
         for row in rows
     ]
@@ -200,5 +204,7 @@ def _batch(waiting: Sequence[Entry], *, untyped: bool) -> Batch:
         segments=segments,
         untyped=untyped,
         replays=[str(e.id) for e in waiting],
+        message_ids=pa.array([(e.headers or {}).get("message_id") for e in waiting], pa.string()),
+        headers=lambda row: waiting[row].headers,
         bytes=sum(len(e.body) for e in waiting),
     )

@@ -63,12 +63,14 @@ def load(
     window: Window | None = None,
     commit_bytes: int | None = None,
     progress: Callable[[Batch], None] = lambda _: None,
+    on_commit: Callable[[Receipt], None] | None = None,
     stop: Stop | None = None,
 ) -> Landed:
     """Land what is new in ``source`` into a stream.
 
-    Commits about every ``commit_bytes``, the destination's own measure when left out; ``replace`` commits once, at the
-    end. When ``stop`` is set, commits what is written and returns early; a ``replace`` is rolled back instead.
+    Commits about every ``commit_bytes``, the destination's own measure when left out and after each batch when 0;
+    ``replace`` commits once, at the end. Receipts go to ``on_commit``, or are kept when there is none. When ``stop`` is
+    set, commits what is written and returns early; a ``replace`` is rolled back instead.
 
     Raises:
         SourceError: what had been read before is landed.
@@ -78,12 +80,12 @@ def load(
     whole = target.disposition == "replace" and not target.partial
     writer = _Writer(destination, shaper, target, window)
     stop = Stop() if stop is None else stop
+    most = destination.commit_bytes if commit_bytes is None else commit_bytes
+    took = landed.receipts.append if on_commit is None else on_commit
     try:
         while True:
             try:
-                failure = _pass(
-                    source, writer, landed, commit_bytes or destination.commit_bytes, progress, stop, whole=whole
-                )
+                failure = _pass(source, writer, landed, most, progress, took, stop, whole=whole)
             except _Again:
                 writer.rollback()
                 continue
@@ -109,6 +111,7 @@ def _pass(
     landed: Landed,
     commit_bytes: int,
     progress: Callable[[Batch], None],
+    took: Callable[[Receipt], None],
     stop: Stop,
     *,
     whole: bool,
@@ -128,26 +131,28 @@ def _pass(
             if batch.empty:
                 continue
             fault_point("file_middle")
+            fault_point("after_receive")
             writer.write(batch)
             progress(batch)
             if not whole and (writer.bytes >= commit_bytes or writer.refused):
-                _commit(writer, source, landed)
+                _commit(writer, source, took)
         landed.stopped = bool(stop)
         if whole and (failure or landed.stopped):
             writer.rollback()
         else:
-            _commit(writer, source, landed)
+            _commit(writer, source, took)
     finally:
         batches.close()
     return failure
 
 
-def _commit(writer: _Writer, source: Source, landed: Landed) -> None:
+def _commit(writer: _Writer, source: Source, took: Callable[[Receipt], None]) -> None:
     receipt, positions = writer.commit()
     if receipt is not None:
+        fault_point("before_ack")
         source.acknowledge(positions)
         if receipt.read:
-            landed.receipts.append(receipt)
+            took(receipt)
 
 
 class _Writer:
@@ -212,6 +217,7 @@ class _Writer:
 
     def _shape(self, batch: Batch) -> Shaped:
         shaped = self._shaper.shape(batch, self._schema, self._window)
+        fault_point("after_shape")
         return without(shaped, self.refused, self._target.stream)
 
     def _settle(self) -> bool:

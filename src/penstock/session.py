@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import UsageError
 from penstock.plan import LoadStep
 from penstock.run import Landed, Stop, load
 
@@ -122,19 +121,14 @@ class Session:
         from penstock.shape.shaper import Rules
 
         settings = self.project.streams[stream]
-        if settings.identity.kind == "message":
-            raise UsageError(
-                f"stream {stream}: identity: message is for queues; a file's records carry no message id",
-                where=str(self.project.directory / "penstock.yml"),
-                fix="use identity: content, or a list of key fields",
-            )
         return Rules(
             stream=stream,
             identity=settings.identity.fields,
             declared=tuple(settings.columns.items()),
             event_time=settings.event_time,
             version=settings.version,
-            content=settings.disposition != "append",
+            content=settings.disposition != "append" or settings.identity.kind == "message",
+            message=settings.identity.kind == "message",
             columns=settings.contract.columns,
             types=settings.contract.types,
             max_record_bytes=settings.max_record_bytes,

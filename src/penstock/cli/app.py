@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
-from penstock.cli import inspecting, loading, publishing, quarantine, starting
+from penstock.cli import consuming, inspecting, loading, publishing, quarantine, starting
 
 app = typer.Typer(
     name="penstock",
@@ -42,5 +42,6 @@ def _root(
 starting.register(app)
 loading.register(app)
 publishing.register(app)
+consuming.register(app)
 inspecting.register(app)
 app.add_typer(quarantine.app, name="quarantine")

@@ -1,8 +1,12 @@
-"""When a record with a known identity takes the place of the row that is there."""
+"""What becomes of a row whose identity is known, and of rows that cannot land."""
 
 from __future__ import annotations
 
-from penstock.ports import Target
+from collections.abc import Mapping
+from dataclasses import replace
+
+from penstock.ledger import quarantine_id
+from penstock.ports import Reason, Reject, Shaped, Target
 from penstock.shape.schema import Schema
 from penstock.sql import identifier
 
@@ -29,4 +33,39 @@ def wins_sql(target: Target, schema: Schema, *, new: str, old: str, load_id: int
     return (
         f"{ours} > {theirs} or ({theirs} is null and {ours} is not null)"
         f" or ({ours} is not distinct from {theirs} and {content})"
+    )
+
+
+def rejected(shaped: Shaped, reasons: Mapping[int, str], code: Reason, stream: str) -> Shaped:
+    """The batch with the rows in ``reasons`` turned into rejects."""
+    if not reasons:
+        return shaped
+    import numpy as np
+
+    rejects = [
+        Reject(
+            body=shaped.original(i),
+            code=code,
+            reason=reason,
+            origin=shaped.rows["_pen_origin"][i].as_py(),
+            headers=shaped.headers(i),
+        )
+        for i, reason in sorted(reasons.items())
+    ]
+    again = {str(quarantine_id(stream, r.body)) for r in rejects}
+    kept = [i for i in range(shaped.rows.num_rows) if i not in reasons]
+
+    def original(row: int) -> bytes:
+        return shaped.original(kept[row])
+
+    def headers(row: int) -> Mapping[str, object] | None:
+        return shaped.headers(kept[row])
+
+    return replace(
+        shaped,
+        rows=shaped.rows.take(np.array(kept, dtype=np.int64)),
+        original=original,
+        headers=headers,
+        rejects=(*shaped.rejects, *rejects),
+        replayed=tuple(r for r in shaped.replayed if r not in again),
     )

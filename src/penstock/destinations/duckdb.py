@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from penstock.destinations.dispositions import wins_sql
+from penstock.destinations.dispositions import rejected, wins_sql
 from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
@@ -30,12 +30,14 @@ from penstock.ledger import (
     column_rows,
     create_statements,
     delta_view,
+    headers_text,
     ledger_sql,
     quarantine_rows,
     schema_from_rows,
     state_text,
+    upgrade_statements,
 )
-from penstock.ports import Position, Receipt, Rows, Shaped, Target
+from penstock.ports import CONFLICT, Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Schema
 from penstock.shape.types import duckdb_type
@@ -100,14 +102,15 @@ class DuckDBDestination:
         if self.is_prepared():
             return
         with self._held.landing:
-            for sql in create_statements("duckdb"):
+            for sql in (*create_statements("duckdb"), *upgrade_statements("duckdb")):
                 self.connection.execute(sql)
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
         found = _first(
             self.connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'watermarks'"
+                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'quarantine'"
+                " and column_count >= 12"
             )
         )
         return found != (0,)
@@ -307,6 +310,7 @@ class DuckDBLanding:
             if (size := max(shaped.rows.nbytes, shaped.bytes)) > USUAL_BATCH_BYTES:
                 self._destination.spare_memory(len(shaped.schema.columns), size)
             fault_point("before_stage")
+            shaped = self._without_conflicts(shaped)
             with _Registered(self._connection, "rows_in_hand", shaped.rows):
                 landed = self._insert(shaped)
             fault_point("after_stage")
@@ -441,7 +445,7 @@ class DuckDBLanding:
         columns += ["_pen_id uuid not null", "_pen_load bigint not null"]
         columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin varchar not null"]
         columns.append("_pen_rescued json")
-        if self._target.disposition != "append":
+        if self._target.content:
             columns.append("_pen_content uuid not null")
         self._connection.execute(f"create table {self._table} ({', '.join(columns)})")
 
@@ -452,8 +456,9 @@ class DuckDBLanding:
         columns = [identifier(c.name) for c in self._schema.columns]
         columns += ["_pen_id", "_pen_origin", "_pen_rescued"]
         fresh = "true"
-        if self._target.disposition != "append":
+        if self._target.content:
             columns.append("_pen_content")
+        if self._target.disposition != "append":
             if self._target.disposition == "replace":
                 self._connection.execute("insert into refreshed select _pen_id from rows_in_hand")
             wins = wins_sql(self._target, self._schema, new="n", old="r", load_id=self._load_id)
@@ -481,6 +486,19 @@ class DuckDBLanding:
                     return self._insert_rows(columns, "true")
             self._known.add(halves, self._load_id, self._load_id)
         return self._insert_rows(columns, fresh)
+
+    def _without_conflicts(self, shaped: Shaped) -> Shaped:
+        """Message ids that are known with another content are conflicts."""
+        if not self._target.message or self._target.disposition != "append" or not shaped.rows.num_rows:
+            return shaped
+        places = pa.array(range(shaped.rows.num_rows))
+        asked = shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places)
+        with _Registered(self._connection, "asked", asked):
+            found = self._connection.execute(
+                f"select i from asked a join {self._table} r on r._pen_id = a._pen_id"
+                " where r._pen_content <> a._pen_content"
+            ).fetchall()
+        return rejected(shaped, {i: CONFLICT for (i,) in found}, "identity_conflict", self._target.stream)
 
     def _insert_rows(self, columns: Sequence[str], fresh: str) -> int:
         listed = ", ".join(columns)
@@ -510,7 +528,7 @@ class DuckDBLanding:
         for id_, reject in entries.items():
             row = _first(
                 self._connection.execute(
-                    ledger_sql("quarantine", id="$1"),
+                    ledger_sql("quarantine", id="$1", headers="$10"),
                     [
                         id_,
                         self._target.stream,
@@ -521,6 +539,7 @@ class DuckDBLanding:
                         reject.origin,
                         self._load_id,
                         now,
+                        headers_text(reject),
                     ],
                 )
             )

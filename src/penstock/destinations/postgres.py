@@ -19,7 +19,7 @@ import psycopg
 import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 
-from penstock.destinations.dispositions import wins_sql
+from penstock.destinations.dispositions import rejected, wins_sql
 from penstock.destinations.known import KnownIds
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
@@ -29,12 +29,14 @@ from penstock.ledger import (
     column_rows,
     create_statements,
     delta_view,
+    headers_text,
     ledger_sql,
     quarantine_rows,
     schema_from_rows,
     state_text,
+    upgrade_statements,
 )
-from penstock.ports import Position, Receipt, Rows, Shaped, Target
+from penstock.ports import CONFLICT, Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Column, Schema
 from penstock.sql import identifier
@@ -109,7 +111,7 @@ class PostgresDestination:
             try:
                 with self.reading.transaction():
                     self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
-                    for sql in create_statements("postgres"):
+                    for sql in (*create_statements("postgres"), *upgrade_statements("postgres")):
                         self.reading.execute(sql)
             except psycopg.Error as e:
                 raise DestinationError(
@@ -120,7 +122,8 @@ class PostgresDestination:
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        return self.reading.execute("select to_regclass('penstock.watermarks')").fetchone() != (None,)
+        newest = "attrelid = to_regclass('penstock.quarantine') and attname = 'headers'"
+        return self.reading.execute(f"select 1 from pg_attribute where {newest}").fetchone() is not None
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
@@ -228,6 +231,7 @@ class PostgresLanding:
         with self._refusals():
             self._grow(shaped.schema)
             fault_point("before_stage")
+            shaped = self._without_conflicts(shaped)
             landed = self._insert(shaped.rows) if shaped.rows.num_rows else 0
             fault_point("after_stage")
             quarantined = self._quarantine(shaped)
@@ -326,7 +330,7 @@ class PostgresLanding:
         columns += ["_pen_id uuid not null", "_pen_load bigint not null"]
         columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin text not null"]
         columns.append("_pen_rescued jsonb")
-        if self._target.disposition != "append":
+        if self._target.content:
             columns.append("_pen_content uuid not null")
         self._execute(f"create table {self._table} ({', '.join(columns)})")
         self._unindexed = True
@@ -410,6 +414,19 @@ class PostgresLanding:
         keep[losing] = False
         return (rows, ids) if keep.all() else (rows.filter(pa.array(keep)), ids[keep])
 
+    def _without_conflicts(self, shaped: Shaped) -> Shaped:
+        """Message ids that are known with another content are conflicts."""
+        if not self._target.message or self._target.disposition != "append" or not shaped.rows.num_rows:
+            return shaped
+        self._index()
+        places = pa.array(np.arange(shaped.rows.num_rows))
+        self._stage(shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places))
+        found = self._column(
+            f"select a.i from pg_temp.penstock_batch a join {self._table} t on t._pen_id = a._pen_id"
+            " where t._pen_content <> a._pen_content"
+        )
+        return rejected(shaped, {int(i): CONFLICT for i in found}, "identity_conflict", self._target.stream)
+
     def _stage(self, rows: pa.Table) -> None:
         self._execute("drop table if exists pg_temp.penstock_batch")
         self._ingest("penstock_batch", rows, temporary=True)
@@ -420,7 +437,7 @@ class PostgresLanding:
         new = 0
         for id_, reject in entries.items():
             inserted = self._all(
-                ledger_sql("quarantine", id="$1::text::uuid") + "returning 1",
+                ledger_sql("quarantine", id="$1::text::uuid", headers="$10::text::jsonb") + "returning 1",
                 str(id_),
                 self._target.stream,
                 self._target.source,
@@ -430,6 +447,7 @@ class PostgresLanding:
                 reject.origin,
                 self._load_id,
                 now,
+                headers_text(reject),
             )
             new += len(inserted)
         return new

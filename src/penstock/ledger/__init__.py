@@ -28,6 +28,11 @@ def create_statements(kind: str) -> list[str]:
     return statements("penstock.ledger", "create.sql", **TYPES[kind])
 
 
+def upgrade_statements(kind: str) -> list[str]:
+    """Statements that bring a ledger of an earlier version up to this one; harmless again."""
+    return statements("penstock.ledger", "upgrade.sql", **TYPES[kind])
+
+
 def ledger_sql(name: str, **parts: str) -> str:
     """A statement of the ledger: the text of ``<name>.sql``."""
     return statement("penstock.ledger", f"{name}.sql", **parts)
@@ -99,6 +104,13 @@ def quarantine_rows(stream: str, rejects: Iterable[Reject]) -> dict[UUID, Reject
     for reject in rejects:
         found.setdefault(quarantine_id(stream, reject.body), reject)
     return found
+
+
+def headers_text(reject: Reject) -> str | None:
+    """A reject's headers as JSON that both destinations can store."""
+    if reject.headers is None:
+        return None
+    return json.dumps(reject.headers, sort_keys=True, default=str).replace("\\u0000", "")
 
 
 def state_text(state: Mapping[str, Any]) -> str:

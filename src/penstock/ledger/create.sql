@@ -43,6 +43,7 @@ create table if not exists penstock.quarantine (
   reason_code {text} not null,
   reason {text} not null,
   origin {text} not null,
+  headers {json},
   load_id bigint not null,
   quarantined_at timestamp with time zone not null,
   replayed_in bigint,

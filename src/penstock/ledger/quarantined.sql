@@ -1,5 +1,6 @@
 select
-  quarantine_id, stream, source, body, reason_code, reason, origin, load_id, quarantined_at, replayed_in, dropped_at
+  quarantine_id, stream, source, body, reason_code, reason, origin, load_id, quarantined_at, replayed_in, dropped_at,
+  headers
 from penstock.quarantine
 where
   ($1 = '' or stream = $1)

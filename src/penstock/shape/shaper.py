@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import ContractError, PenstockError, UsageError
-from penstock.ports import Batch, Reject, Shaped, Window
+from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Window
 from penstock.shape.arrow import (
     SUB_RECORDS,
     cast,
@@ -49,7 +49,8 @@ class Rules:
     """What a stream says about its records.
 
     ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types. ``content`` asks for
-    the hash of the content beside the identity, for streams whose rows can be replaced.
+    the hash of the content beside the identity, for streams whose rows can be replaced. ``message`` makes the id of a
+    record's message its identity.
     """
 
     stream: str
@@ -58,6 +59,7 @@ class Rules:
     event_time: str | None = None
     version: str | None = None
     content: bool = False
+    message: bool = False
     columns: Mode = "evolve"
     types: Mode = "rescue"
     max_record_bytes: int = 16 * 2**20
@@ -173,9 +175,12 @@ class Shaper:
             schema, others, rejects, originals = self._others(batch, lines, unreadable, schema, window, may_infer)
             found.append(others)
         rows = pa.concat_tables(found, promote_options="default") if len(found) > 1 else found[0]
+        if self.rules.message:
+            rows = self._by_message(batch, rows)
         rows = hashed(rows, "_pen_id", "_pen_content") if self.rules.content else hashed(rows, "_pen_id")
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, originals)
+        rows, conflicting = self._split_conflicts(batch, rows, originals)
         rows, duplicates = self._once(rows, schema)
         if rows.num_rows and not schema.version:
             schema = replace(schema, version=1)
@@ -184,11 +189,15 @@ class Shaper:
         def original(row: int) -> bytes:
             return _original(batch, originals, int(orders[row]))
 
+        def headers(row: int) -> Mapping[str, Any] | None:
+            return batch.headers(int(orders[row]) // SUB_RECORDS)
+
         return Shaped(
             rows=self._finish(batch, schema, rows),
             original=original,
             schema=schema,
-            rejects=(*batch.rejects, *rejects, *broken),
+            headers=headers,
+            rejects=(*batch.rejects, *rejects, *broken, *conflicting),
             read=read,
             duplicates=duplicates,
             bytes=batch.bytes,
@@ -290,7 +299,7 @@ class Shaper:
                 else:
                     self._refused.add(n)
                     body = record.original.strip(b" \t\r\n")
-                    rejects.append(Reject(body=body, code=record.code, reason=record.reason, origin=batch.origin(n)))
+                    rejects.append(_reject(batch, n, body, record.code, record.reason))
         careful = rewritten(sound, lines.schema.field("body").type)
         records = without(lines, np.fromiter(suspects, np.int64, len(suspects)) * SUB_RECORDS)
         return rejects, originals, pa.concat_tables([records, careful]), careful
@@ -444,13 +453,58 @@ class Shaper:
         ):
             n = order // SUB_RECORDS
             self._refused.add(n)
-            if code == "missing_identity":
+            if code == "missing_identity" and self.rules.message:
+                reason = "the message has no id"
+            elif code == "missing_identity":
                 reason = f"one of the identity fields is absent or null: {', '.join(self.rules.identity)}"
             else:
                 reason = f"outside the contract: {', '.join(lost)}"
             body = _original(batch, originals, order)
-            rejects.append(Reject(body=body, code=code, reason=reason, origin=batch.origin(n)))
+            rejects.append(_reject(batch, n, body, code, reason))
         return rows.filter(pc.is_null(rows["_pen_reject"])), rejects
+
+    def _by_message(self, batch: Batch, rows: pa.Table) -> pa.Table:
+        """Identities from the messages' ids; of several records in one message each has its own. Without an id there is
+        no identity."""
+        orders = rows["_pen_o"].to_numpy()
+        if batch.message_ids is None:
+            ids = pa.nulls(len(orders), pa.string())
+        else:
+            ids = batch.message_ids.take(pa.array(orders // SUB_RECORDS))
+        self._connection.register("messages", pa.table({"o": orders, "part": orders % SUB_RECORDS, "id": ids}))
+        named = self._connection.sql(
+            "select sha256(to_json(case when part = 0 then [id] else [id, part::varchar] end)::varchar) as id"
+            " from messages order by o"
+        ).to_arrow_table()
+        self._connection.unregister("messages")
+        back = np.empty(len(orders), dtype=np.int64)
+        back[np.argsort(orders, kind="stable")] = np.arange(len(orders))
+        rows = rows.set_column(rows.schema.get_field_index("_pen_id"), "_pen_id", named["id"].take(pa.array(back)))
+        nameless = pc.and_(pc.is_null(ids), pc.is_null(rows["_pen_reject"]))
+        reject = pc.if_else(nameless, pa.scalar("missing_identity"), rows["_pen_reject"])
+        return rows.set_column(rows.schema.get_field_index("_pen_reject"), "_pen_reject", reject)
+
+    def _split_conflicts(
+        self, batch: Batch, rows: pa.Table, originals: dict[int, bytes]
+    ) -> tuple[pa.Table, list[Reject]]:
+        """One message id, two bodies: all that differ from the first are no duplicates of it."""
+        if not self.rules.message or self.rules.version is not None:
+            return rows, []
+        asked = rows.select(["_pen_id", "_pen_content", "_pen_o"])
+        self._connection.register("candidates", asked)
+        found = self._connection.sql(
+            "select _pen_o from candidates qualify _pen_content <> first_value(_pen_content)"
+            " over (partition by _pen_id order by _pen_o)"
+        ).fetchnumpy()["_pen_o"]
+        self._connection.unregister("candidates")
+        if not len(found):
+            return rows, []
+        rejects = []
+        for order in sorted(found.tolist()):
+            n = order // SUB_RECORDS
+            self._refused.add(n)
+            rejects.append(_reject(batch, n, _original(batch, originals, order), "identity_conflict", CONFLICT))
+        return rows.filter(pa.array(~np.isin(rows["_pen_o"].to_numpy(), found))), rejects
 
     def _once(self, rows: pa.Table, schema: Schema) -> tuple[pa.Table, int]:
         """Keep one row of each identity: the first, or for merge the one of the greatest version."""
@@ -479,6 +533,10 @@ class Shaper:
         if self.rules.content:
             columns["_pen_content"] = cast(rows["_pen_content"], pa.uuid())
         return pa.table(columns)
+
+
+def _reject(batch: Batch, n: int, body: bytes, code: Reason, reason: str) -> Reject:
+    return Reject(body=body, code=code, reason=reason, origin=batch.origin(n), headers=batch.headers(n))
 
 
 def _original(batch: Batch, originals: dict[int, bytes], order: int) -> bytes:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.05
 _IDLE_SECONDS = 0.25
 """How long a reader waits for a message before it gets an empty batch."""
-_QUIET_SECONDS = 0.2
+_QUIET_SECONDS = 1.0
 """An empty queue is asked twice, with this between, as messages may be under way."""
-_STREAM_QUIET_SECONDS = 1.0
-"""A stream whose oldest messages were dropped does not say how many are left: none came for so long."""
+_LATE_SECONDS = 10.0
+"""Likewise while fewer came than waited when the connection was made: a busy broker is slow, or others took them."""
 
 
 class RabbitMQSource:
@@ -204,7 +204,8 @@ class RabbitMQSource:
         if not self._read_all(receiver.ready()):
             return False
         with receiver.changed:
-            quiet = _STREAM_QUIET_SECONDS if self._is_stream else _QUIET_SECONDS
+            late = not self._is_stream and receiver.received < receiver.expected
+            quiet = _LATE_SECONDS if late else _QUIET_SECONDS
             if receiver.changed.wait_for(lambda: receiver.received != before or not receiver.connected, quiet):
                 return False
         again = self._read_all(receiver.ready())
@@ -236,6 +237,10 @@ class RabbitMQSource:
             bodies, heads = [bodies[i] for i in kept], [heads[i] for i in kept]
             numbers = None if numbers is None else [numbers[i] for i in kept]
             ids = {n: ids[i] for n, i in enumerate(kept) if i in ids}
+
+        def headers(row: int) -> Mapping[str, Any]:
+            return {**headers_of(heads[row]), **({"message_id": ids[row]} if ids.get(row) else {})}
+
         return Batch(
             bodies=pa.array(bodies, pa.binary() if sum(map(len, bodies)) < 1 << 31 else pa.large_binary()),
             segments=self._segments(numbers)
@@ -245,6 +250,7 @@ class RabbitMQSource:
             rejects=tuple(rejects.values()),
             bytes=size,
             message_ids=self._ids(heads, ids),
+            headers=headers,
         )
 
     def _position(self, generation: int, tag: int, numbers: Sequence[int] | None) -> Position:

@@ -84,6 +84,8 @@ class Receiver:
         self.connections = 0
         self.received = 0
         self.unacknowledged = 0
+        self.expected = 0
+        """What :attr:`received` should come to by the messages that waited when this connection was made."""
         self.last_error = ""
         self.failure: SourceError | None = None
         self.offset: Callable[[], int | None] = lambda: None
@@ -219,7 +221,7 @@ class Receiver:
             self._wishes.clear()
             with bulk.answered_within(_ANSWER_SECONDS):
                 channel = connection.channel()
-                declare_topology(channel, settings)
+                self.expected = self.received + declare_topology(channel, settings)
                 channel.basic_qos(prefetch_count=self._prefetch)
                 channel.add_on_cancel_callback(lambda _: lost.append("the broker cancelled the consumer"))
                 bulk.take_deliveries(self._taken)

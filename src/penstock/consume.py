@@ -1,0 +1,207 @@
+"""Consuming a queue: each batch is landed, committed, and only then acknowledged, for as long as it is wished."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
+from penstock.plan import LoadStep
+from penstock.ports import Batch, Position, Receipt
+from penstock.run import Stop, load
+from penstock.session import Session
+
+if TYPE_CHECKING:
+    from penstock.project import Project
+    from penstock.sources.rabbitmq import RabbitMQSource
+
+_FIRST_WAIT_SECONDS = 0.25
+_LAST_WAIT_SECONDS = 15.0
+_POLL_SECONDS = 0.05
+DRAIN_PATIENCE_SECONDS = 300.0
+"""How long a consumer that is to end with the queue waits for a warehouse that is away."""
+
+
+class Consumer:
+    """Consumes one stream's queue, in the thread that calls :meth:`run`; everything else may be read from any thread.
+
+    While the warehouse is away, messages stay unacknowledged: nothing is given back to the queue, which would count as
+    a failed delivery, and no more is taken than is in hand.
+
+    Args:
+        until_empty: end when the queue is drained.
+        max_messages, max_seconds: end after so many messages, or so long.
+        stop: when set, what is in hand is landed and acknowledged, and :meth:`run` returns.
+        on_commit: called after each commit, in the consumer's thread.
+        on_wait: called with the error and the seconds to wait, each time the warehouse is found away.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        stream: str,
+        source: str,
+        *,
+        until_empty: bool = False,
+        max_messages: int | None = None,
+        max_seconds: float | None = None,
+        stop: Stop | None = None,
+        on_commit: Callable[[Receipt], None] = lambda _: None,
+        on_wait: Callable[[Exception, float], None] = lambda _, __: None,
+    ) -> None:
+        self.stream = stream
+        self.source = source
+        self.read = self.landed = self.duplicates = self.quarantined = 0
+        self.last_commit_at: float | None = None
+        """When the last batch was committed, in seconds since 1970."""
+        self.batch_seconds = 0.0
+        """How long the last batch took from its landing to its commit."""
+        self.waiting_for = ""
+        """Why the warehouse cannot be written to; empty when it can."""
+        self._project = project
+        self._limits: dict[str, Any] = {
+            "until_empty": until_empty,
+            "max_messages": max_messages,
+            "max_seconds": max_seconds,
+        }
+        self._stop = Stop() if stop is None else stop
+        self._on_commit = on_commit
+        self._on_wait = on_wait
+        self._queue: RabbitMQSource | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can come now."""
+        return self._queue is not None and self._queue.connected
+
+    @property
+    def reconnects(self) -> int:
+        """How many times the connection to the broker was made again."""
+        return 0 if self._queue is None else self._queue.reconnects
+
+    @property
+    def received(self) -> int:
+        """Messages received, also those that came again."""
+        return 0 if self._queue is None else self._queue.received
+
+    @property
+    def last_error(self) -> str:
+        """Why the warehouse is away, or the last connection to the broker ended."""
+        return self.waiting_for or ("" if self._queue is None else self._queue.last_error)
+
+    def lag(self) -> int | None:
+        """How many messages wait in the queue; None when the broker does not say."""
+        return None if self._queue is None else self._queue.lag()
+
+    def run(self) -> None:
+        """Consume until the queue is empty, a limit is reached or ``stop`` is set.
+
+        Raises:
+            SourceError: the broker refuses or stays away at the first start.
+            DestinationError, LockedError: the warehouse cannot be opened at the start, or stays away while draining.
+            ContractError: the stream is frozen and a record breaks its contract; it stays in the queue.
+        """
+        step = LoadStep(stream=self.stream, source=self.source)
+        settings = self._project.sources[self.source]
+        if settings.type != "rabbitmq":
+            raise UsageError(f"source {self.source} is no queue", fix=f"penstock load {self.stream}")
+        with Session(self._project) as session:
+            _ = session.destination
+            stop = self._stop.__bool__
+            with session.queue(step, settings, stop=stop, **self._limits) as queue:
+                self._queue = queue
+                self._consume(session, step, _InHand(queue))
+
+    def _consume(self, session: Session, step: LoadStep, source: _InHand) -> None:
+        wait = _FIRST_WAIT_SECONDS
+        since: float | None = None
+        while True:
+            before = self.last_commit_at
+            try:
+                load(
+                    source,
+                    session.destination,
+                    session.shaper(self.stream),
+                    step.target(self._project),
+                    commit_bytes=0,
+                    on_commit=self._committed,
+                )
+                return
+            except RejectedRows:
+                raise
+            except (DestinationError, LockedError) as e:
+                if self.last_commit_at != before:
+                    wait, since = _FIRST_WAIT_SECONDS, None
+                since = time.monotonic() if since is None else since
+                if self._limits["until_empty"] and time.monotonic() - since > DRAIN_PATIENCE_SECONDS:
+                    raise
+                self.waiting_for = str(e)
+                session.release()
+                seconds = wait * random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts
+                self._on_wait(e, seconds)
+                until = time.monotonic() + seconds
+                while time.monotonic() < until and not self._stop:
+                    time.sleep(_POLL_SECONDS)
+                if self._stop:
+                    return
+                wait = min(2 * wait, _LAST_WAIT_SECONDS)
+
+    def _committed(self, receipt: Receipt) -> None:
+        self.waiting_for = ""
+        self.read += receipt.read
+        self.landed += receipt.landed
+        self.duplicates += receipt.duplicates
+        self.quarantined += receipt.quarantined
+        self.batch_seconds = (receipt.committed_at - receipt.started_at).total_seconds()
+        self.last_commit_at = receipt.committed_at.timestamp()
+        self._on_commit(receipt)
+
+
+class _InHand:
+    """A queue that gives again what was given and not acknowledged, instead of taking it from the broker anew."""
+
+    def __init__(self, source: RabbitMQSource) -> None:
+        self.name = source.name
+        self._source = source
+        self._batches: Iterator[Batch] | None = None
+        self._given: deque[Batch] = deque()
+
+    def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
+        """What is in hand, then what comes."""
+        yield from tuple(self._given)
+        if self._batches is None:
+            self._batches = self._source.read(known)
+        for batch in self._batches:
+            if not batch.empty:
+                self._given.append(batch)
+            yield batch
+
+    def acknowledge(self, positions: Sequence[Position]) -> None:
+        """Let go of what has landed, and tell the broker."""
+        landed = {id(position) for position in positions}
+        while self._given and all(id(position) in landed for position in self._given[0].positions):
+            self._given.popleft()
+        self._source.acknowledge(positions)
+
+
+def queues(project: Project, streams: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Stream and source of each queue that feeds one of the streams, of any stream when none is named.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from penstock.plan import plan_loads
+
+    steps = plan_loads(project, streams)
+    found = [(s.stream, s.source) for s in steps if project.sources[s.source].type == "rabbitmq"]
+    missing = [s for s in streams if s not in {stream for stream, _ in found}]
+    if missing or not found:
+        raise UsageError(
+            f"{', '.join(missing) or 'no stream'}: not fed by a queue" if missing else "no stream is fed by a queue",
+            where=str(project.directory / "penstock.yml"),
+            fix="add a source of type: rabbitmq, and name it in the stream's from:; files are for penstock load",
+        )
+    return found

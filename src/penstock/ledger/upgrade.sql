@@ -1,0 +1,1 @@
+alter table penstock.quarantine add column if not exists headers {json};
