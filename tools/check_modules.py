@@ -18,7 +18,10 @@ MAX_TEST_LINES = 800
 
 LAYERS = (
     ("cli",),
+    ("orchestrate",),
+    ("watch",),
     ("inspect", "quarantine", "scaffold", "consume", "publish"),
+    ("diagnose",),
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),
@@ -30,7 +33,19 @@ LAYERS = (
 """From the top: a layer imports from itself and from below."""
 
 FREE = {"testing", "generate", "dbt", "templates", "__init__", "__main__"}
-HEAVY = ("duckdb", "pyarrow", "numpy", "dbt", "psycopg", "adbc_driver_postgresql", "pydantic", "pika", "yaml")
+HEAVY = (
+    "duckdb",
+    "pyarrow",
+    "numpy",
+    "dbt",
+    "psycopg",
+    "adbc_driver_postgresql",
+    "pydantic",
+    "pika",
+    "yaml",
+    "watchfiles",
+    "prompt_toolkit",
+)
 FORBIDDEN = re.compile(r"/(?:work|root|home)/[a-z]|files\.pythonhosted\.org|pypi\.org|--index-url")
 BINARY = {".png", ".gz", ".zst", ".parquet"}
 

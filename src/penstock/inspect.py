@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penstock.diagnose import Check, check_queue, failed
 from penstock.errors import PenstockError, SourceError
 from penstock.plan import plan_loads
 from penstock.ports import Window
@@ -18,7 +19,7 @@ from penstock.sql import statement
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
-    from penstock.project import Project, RabbitMQ
+    from penstock.project import Project
     from penstock.sources.files import FilePlan
 
 _LAST_LOADS = 10
@@ -43,17 +44,6 @@ class LoadPlan:
             "problem": self.problem or None,
             "files": [{**asdict(f), "path": str(f.path)} for f in self.files],
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One finding of the doctor."""
-
-    name: str
-    ok: bool
-    found: str
-    fix: str = ""
-    exit_code: int = 1
 
 
 def explain_loads(
@@ -117,7 +107,7 @@ def examine(directory: Path | None, target: str | None) -> list[Check]:
 
         project = load_project(find_project(directory or Path.cwd()), target=target)
     except PenstockError as e:
-        return [*checks, _failed("project", e)]
+        return [*checks, failed("project", e)]
     where = f"{project.directory / 'penstock.yml'}, {len(project.streams)} streams, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
     checks += _check_sources(project)
@@ -173,7 +163,7 @@ def _check_sources(project: Project) -> list[Check]:
         settings = project.sources[step.source]
         try:
             if settings.type == "rabbitmq":
-                checks.append(_check_queue(name, settings))
+                checks += check_queue(name, settings)
                 continue
             source = Session(project).files(step, settings)
             plans = source.plan({})
@@ -182,16 +172,8 @@ def _check_sources(project: Project) -> list[Check]:
             size = sum(p.size for p in plans)
             checks.append(Check(name=name, ok=True, found=f"{len(plans)} files, {size:,} bytes"))
         except PenstockError as e:
-            checks.append(_failed(name, e))
+            checks.append(failed(name, e))
     return checks
-
-
-def _check_queue(name: str, settings: RabbitMQ) -> Check:
-    from penstock.sources.amqp import messages_waiting
-
-    waiting = messages_waiting(settings)
-    found = "will be declared" if waiting is None else f"{waiting:,} messages waiting"
-    return Check(name=name, ok=True, found=f"{settings.queue_type} queue {settings.queue}, {found}")
 
 
 def _check_destination(project: Project) -> Check:
@@ -214,7 +196,7 @@ def _check_destination(project: Project) -> Check:
             destination.close()
         return Check(name=name, ok=True, found=f"{version.split(' on ')[0]}, {ledger}")
     except PenstockError as e:
-        return _failed(name, e)
+        return failed(name, e)
 
 
 def _check_dbt(project: Project) -> Check:
@@ -237,9 +219,4 @@ def _check_dbt(project: Project) -> Check:
             )
         return Check(name="dbt project", ok=True, found=f"parses; reads {', '.join(tables) or 'no raw table'}")
     except PenstockError as e:
-        return _failed("dbt project", e)
-
-
-def _failed(name: str, error: PenstockError) -> Check:
-    where = f"{error.where}: " if error.where else ""
-    return Check(name=name, ok=False, found=where + error.what, fix=error.fix, exit_code=error.exit_code)
+        return failed("dbt project", e)

@@ -35,6 +35,14 @@ class Stop:
         self.exit_code = exit_code
         self._event.set()
 
+    def wait(self, seconds: float) -> bool:
+        """Let time pass, until the wish comes; whether it has."""
+        return self._event.wait(seconds)
+
+    def is_set(self) -> bool:
+        """As ``bool()``, for those who take an event."""
+        return self._event.is_set()
+
     def __bool__(self) -> bool:
         return self._event.is_set()
 

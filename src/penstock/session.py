@@ -62,8 +62,10 @@ class Session:
         settings = self.project.sources[step.source]
         return self.files(step, settings) if settings.type == "files" else self.queue(step, settings)
 
-    def files(self, step: LoadStep, settings: Files) -> FilesSource:
-        """The source of a step that reads files."""
+    def files(
+        self, step: LoadStep, settings: Files, *, refresh: bool | None = None, growing: bool = False
+    ) -> FilesSource:
+        """The source of a step that reads files; all of them anew as the stream's disposition asks for, or as said."""
         from penstock.sources.files import FilesSource
         from penstock.sources.opening import CsvDialect
 
@@ -80,7 +82,8 @@ class Session:
             batch_bytes=self.project.load.batch_bytes,
             window=step.window,
             fingerprint=step.fingerprint,
-            refresh=self.project.streams[step.stream].disposition == "replace",
+            refresh=self.project.streams[step.stream].disposition == "replace" if refresh is None else refresh,
+            growing=growing,
         )
 
     def queue(

@@ -60,6 +60,10 @@ class Server:
         self._server.server_close()
 
 
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
 def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -75,7 +79,7 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
                 case "/metrics":
                     self._answer(200, answers.metrics(), CONTENT_TYPE)
                 case "/status" if self._allowed():
-                    self._perform(lambda: json.dumps(answers.status(), default=str).encode())
+                    self._perform(lambda: json.dumps(answers.status(), default=_text).encode())
                 case "/status":
                     self._refuse()
                 case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -30,15 +31,14 @@ class Trigger:
 
     A build starts ``debounce_seconds`` after the last commit, or ``debounce_most_seconds`` after the first. One that
     fails is tried again after 1 s, 2 s, … 60 s, with what has landed by then; landing does not wait for it.
+    ``on_built`` is called after each build, with the seconds it took.
     """
 
-    def __init__(self, project: Project, *, stop: Stop) -> None:
+    def __init__(self, project: Project, *, stop: Stop, on_built: Callable[[float], None] = lambda _: None) -> None:
         assert project.transform is not None
         self.builds = 0
         """Builds that went well."""
         self.failures = 0
-        self.seconds: list[float] = []
-        """How long the last builds took, the newest last."""
         self.last_error = ""
         """Why the last build failed; empty after one that went well."""
         self.upper_seq = 0
@@ -46,6 +46,7 @@ class Trigger:
         self._project = project
         self._settings = project.transform
         self._stop = stop
+        self._on_built = on_built
         self._lock = threading.Condition()
         self._first: float | None = None
         self._last = 0.0
@@ -125,7 +126,7 @@ class Trigger:
         self._retry_at, self._backoff = 0.0, FIRST_BACKOFF_SECONDS
         if built.nodes:
             self.builds += 1
-            self.seconds = [*self.seconds[-99:], seconds]
+            self._on_built(seconds)
 
     def _failed(self, error: str, session: Session) -> None:
         self.failures += 1

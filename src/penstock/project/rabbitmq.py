@@ -72,6 +72,8 @@ class RabbitMQ(Settings):
     """`stream` reads a stream queue by RabbitMQ's own stream protocol, several times as fast."""
     stream_port: Annotated[int, Field(ge=1, le=65_535)] = 5552
     """Port of the stream protocol."""
+    management_port: Annotated[int, Field(ge=1, le=65_535)] = 15_672
+    """Port of the management API, by HTTPS when there is `tls`. Only `penstock doctor` asks it, as the same user."""
     prefetch: Annotated[int, Field(ge=1, le=65_535)] = 10_000
     """How many messages the broker sends ahead of those landed."""
     consumer_name: str = Field(default="penstock", min_length=1, max_length=100)

@@ -118,6 +118,8 @@ class Files(Settings):
     """The files' format; `auto` tells it from each file's name, else from its first bytes."""
     compression: Literal["auto", "none", "gzip", "zstd"] = "auto"
     """How the files are compressed; `auto` tells it from each file's name."""
+    settle_seconds: Annotated[float, Field(ge=0.05, le=3_600)] = 0.5
+    """When watched, a file lands once it has not changed for so long; at once when it was moved in."""
     csv: Csv = Field(default_factory=Csv)
     """How CSV files are written."""
 

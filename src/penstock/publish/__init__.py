@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from penstock.publish.publisher import Publisher, Route
 from penstock.sources.amqp import connected, declare_topology, source_error
 
 if TYPE_CHECKING:
+    from penstock.ports import Batch
     from penstock.project import Project, RabbitMQ
     from penstock.sources.files import FilesSource
 
@@ -99,14 +101,7 @@ def publish(
     """
     settings = queue_of(project, request)
     route = route_of(settings, request)
-    stream = project.streams[request.stream]
-    encoder = Encoder(
-        identity=stream.identity.fields,
-        event_time=stream.event_time,
-        format=request.format,
-        source=f"/penstock/{project.name}/{request.stream}",
-        type=request.stream,
-    )
+    encoder = _encoder_of(project, request)
     files = files_of(project, request)
     _sizes(files)  # a missing file is told before anything is sent
     with connected(settings, name=f"{settings.consumer_name} publish") as connection:
@@ -123,6 +118,48 @@ def publish(
                 where=cause.where,
                 fix=f"{cause.fix}; then publish again: the message ids are the same",
             ) from e
+    return _published(publisher, route)
+
+
+@contextmanager
+def feeding(project: Project, request: Request) -> Iterator[Callable[[Sequence[bytes]], None]]:
+    """A stream's queue held open: what is given takes records, and returns when each of them is confirmed.
+
+    Raises:
+        UsageError: no such stream, or it has no queue.
+        SourceError: the broker is away; records not confirmed may be on the queue all the same.
+        RefusedMessages: the broker did not take some.
+    """
+    settings = queue_of(project, request)
+    route = route_of(settings, request)
+    encoder = _encoder_of(project, request)
+    with connected(settings, name=f"{settings.consumer_name} publish") as connection:
+        with connection.channel() as channel:
+            declare_topology(channel, settings)
+        publisher = Publisher(connection, route, window=WINDOW)
+
+        def send(bodies: Sequence[bytes]) -> None:
+            for at in range(0, len(bodies), _CHUNK):
+                publisher.send([encoder.message(body) for body in bodies[at : at + _CHUNK]])
+            publisher.settle()
+            if (error := _published(publisher, route).error) is not None:
+                raise error
+
+        yield send
+
+
+def _encoder_of(project: Project, request: Request) -> Encoder:
+    stream = project.streams[request.stream]
+    return Encoder(
+        identity=stream.identity.fields,
+        event_time=stream.event_time,
+        format=request.format,
+        source=f"/penstock/{project.name}/{request.stream}",
+        type=request.stream,
+    )
+
+
+def _published(publisher: Publisher, route: Route) -> Published:
     return Published(
         route=route,
         sent=publisher.sent,
@@ -225,8 +262,12 @@ def _records(files: FilesSource, request: Request) -> Iterator[tuple[list[bytes]
 def _read(files: FilesSource) -> Iterator[tuple[list[bytes], int]]:
     """What the files hold; what is no record too, for whoever consumes it has a quarantine."""
     for batch in files.read({}):
-        rejected = [reject.body for reject in batch.rejects]
-        yield [body.strip() for body in (*batch.bodies.to_pylist(), *rejected)], batch.bytes
+        yield bodies_of(batch), batch.bytes
+
+
+def bodies_of(batch: Batch) -> list[bytes]:
+    """The records of a batch of files as messages have them, what is no record among them."""
+    return [body.strip() for body in (*batch.bodies.to_pylist(), *(reject.body for reject in batch.rejects))]
 
 
 def _shuffled(files: FilesSource, order: random.Random) -> Iterator[tuple[list[bytes], int]]:

@@ -41,7 +41,7 @@ def connection_parameters(settings: RabbitMQ, *, name: str = "") -> pika.Connect
         port=settings.amqp_port,
         virtual_host=settings.vhost,
         credentials=pika.PlainCredentials(settings.user, settings.password.get_secret_value()),
-        ssl_options=_ssl_options(settings),
+        ssl_options=ssl_options(settings),
         heartbeat=settings.heartbeat_seconds,
         blocked_connection_timeout=300,
         socket_timeout=_CONNECT_SECONDS,
@@ -73,21 +73,6 @@ def declare_topology(channel: BlockingChannel, settings: RabbitMQ) -> int:
         for key in settings.routing_keys:
             channel.queue_bind(settings.queue, settings.exchange, key)
     return int(declared.method.message_count)
-
-
-def messages_waiting(settings: RabbitMQ) -> int | None:
-    """How many messages are ready in the queue; None when it is not there and would be declared. Changes nothing.
-
-    Raises:
-        SourceError: the broker is away or refuses.
-    """
-    with connected(settings) as connection:
-        try:
-            return int(connection.channel().queue_declare(settings.queue, passive=True).method.message_count)
-        except exceptions.ChannelClosedByBroker as e:
-            if e.reply_code == 404 and settings.declare:
-                return None
-            raise
 
 
 @contextmanager
@@ -156,7 +141,12 @@ def _shown(vhost: str) -> str:
     return "" if vhost == "/" else vhost
 
 
-def _ssl_options(settings: RabbitMQ) -> pika.SSLOptions | None:
+def ssl_options(settings: RabbitMQ) -> pika.SSLOptions | None:
+    """How TLS is spoken; None when it is not.
+
+    Raises:
+        SourceError: the files cannot be read.
+    """
     tls = settings.tls
     if tls is None:
         return None

@@ -93,6 +93,7 @@ class FilesSource:
         window: only part of each file is wanted, so positions are kept for that part alone.
         fingerprint: skip content that landed before; without it every file is read.
         refresh: read everything or nothing: if any file is new or changed, all are read.
+        growing: leave an NDJSON file's unfinished last line for later, and list the file in ``unfinished``.
     """
 
     def __init__(
@@ -108,9 +109,11 @@ class FilesSource:
         window: Window | None = None,
         fingerprint: bool = True,
         refresh: bool = False,
+        growing: bool = False,
     ) -> None:
         self.name = name
         self.skipped: list[str] = []
+        self.unfinished: list[Path] = []
         self._patterns = patterns
         self._root = root
         self._format = format
@@ -120,6 +123,7 @@ class FilesSource:
         self._scope = f"@{window}" if window else ""
         self._fingerprint = fingerprint
         self._refresh = refresh
+        self._growing = growing
         self._twins: dict[str, State] = {}
 
     def plan(self, known: Mapping[str, State]) -> list[FilePlan]:
@@ -146,6 +150,7 @@ class FilesSource:
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
         """Yield batches of about ``batch_bytes``; small files share one."""
         self.skipped.clear()
+        self.unfinished.clear()
         gathering = _Gathering()
         plans = self.plan(known)
         for plan in plans:
@@ -179,14 +184,18 @@ class FilesSource:
     def acknowledge(self, positions: Sequence[Position]) -> None:
         """Files need no acknowledgement: the position in the ledger is all."""
 
-    def _paths(self) -> list[Path]:
+    def paths(self) -> list[Path]:
+        """The files there are, in the order in which they are read. A dot or ``_`` before its name hides a file."""
         found: set[Path] = set()
         for pattern in self._patterns:
             full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
             if os.path.isdir(full):
                 full = os.path.join(full, "**")
             found.update(Path(p) for p in glob.iglob(full, recursive=True) if os.path.isfile(p))
-        files = sorted(p for p in found if not p.name.startswith((".", "_")))
+        return sorted(p for p in found if not p.name.startswith((".", "_")))
+
+    def _paths(self) -> list[Path]:
+        files = self.paths()
         if not files:
             raise SourceError(
                 f"source {self.name}: no file matches {', '.join(self._patterns)}",
@@ -326,6 +335,10 @@ class FilesSource:
             yield
         prefix = digest.hexdigest()
         rest = splitter.rest
+        if by_line and rest and self._growing and not _is_json(rest):
+            self.unfinished.append(plan.path)
+            yield
+            return
         if by_line:
             digest.update(rest)
             if rest and _is_json(rest):

@@ -81,6 +81,14 @@ def is_csv(place: str, format_: str) -> bool:
     return format_ == "csv" or (format_ == "auto" and _SUFFIXES.get(suffixes[-1] if suffixes else "") == "csv")
 
 
+def is_lines(place: str, format_: str) -> bool:
+    """Whether its name or its source says that a file is NDJSON and not compressed: any whole line may be read."""
+    suffix = Path(place).suffix.lower()
+    if suffix in _COMPRESSED:
+        return False
+    return format_ == "ndjson" or (format_ == "auto" and _SUFFIXES.get(suffix) == "ndjson")
+
+
 def _sniff(path: Path, place: str, compression: Compression, *, json_by_name: bool) -> Format:
     """Tell ``.json`` files of one value a line from others, and JSON from what we do not read.
 

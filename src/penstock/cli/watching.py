@@ -1,0 +1,121 @@
+"""``watch``."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.cli.loading import stoppable
+from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.printing import count, print_json
+from penstock.errors import SourceError
+
+if TYPE_CHECKING:
+    from penstock.ports import Receipt
+    from penstock.run import Stop
+    from penstock.watch import Watcher
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: penstock watch data/user_events --publish")(watch)
+
+
+def watch(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The folder; those of all streams' files without one.")
+    ] = None,
+    stream: Annotated[
+        str | None, typer.Option("--stream", "-s", help="Where it lands: needed where no stream's files are.")
+    ] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Put the records on the stream's queue instead.")] = False,
+    once: Annotated[bool, typer.Option("--once", "--until-empty", help="Take what is there, and end.")] = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Land files as they are dropped into a folder, as soon as each is wholly written. Until stopped."""
+    from penstock.watch import Watcher, watched
+
+    project = open_project(project_dir, target)
+    say = (lambda _: None) if quiet or json else _say
+    receipts: list[Receipt] = []
+
+    def committed(receipt: Receipt) -> None:
+        if json:
+            receipts.append(receipt)
+        say(_line(receipt))
+
+    found = watched(project, directory, stream)
+    with stoppable() as stop:
+        watchers = [
+            Watcher(
+                project,
+                name,
+                source,
+                directory=directory,
+                publish=publish,
+                once=once,
+                stop=stop,
+                on_commit=committed,
+                say=say,
+            )
+            for name, source in found
+        ]
+        if not once:
+            say(f"watching {directory or 'for files'}, for {', '.join(dict.fromkeys(name for name, _ in found))}")
+        failure = _run(watchers, stop, once=once)
+    failures = {str(path): error for watcher in watchers for path, error in watcher.failures.items()}
+    if json:
+        print_json(
+            {
+                **{n: sum(getattr(r, n) for r in receipts) for n in ("read", "landed", "duplicates", "quarantined")},
+                "published": sum(watcher.published for watcher in watchers),
+                "failed": {path: str(error) for path, error in failures.items()},
+            }
+        )
+    if failure is not None:
+        raise failure
+    if once and failures:
+        raise SourceError(
+            f"{count(len(failures), 'file')} could not be taken: {', '.join(failures)}",
+            fix="mend them, and do it again: what was taken is not taken twice",
+        ) from None
+
+
+def _run(watchers: list[Watcher], stop: Stop, *, once: bool) -> BaseException | None:
+    """One after the other, or all at once; the first error that ended one ends them all."""
+    if once or len(watchers) == 1:
+        for watcher in watchers:
+            watcher.run()
+        return None
+    failures: list[BaseException] = []
+
+    def run(watcher: Watcher) -> None:
+        try:
+            watcher.run()
+        except BaseException as e:  # noqa: BLE001 - raised again in the main thread
+            failures.append(e)
+            stop.set()
+
+    threads = [threading.Thread(target=run, args=(w,), name="watch") for w in watchers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures[0] if failures else None
+
+
+def _line(receipt: Any) -> str:
+    return (
+        f"{receipt.stream}: {receipt.read:,} read, {receipt.landed:,} landed, "
+        f"{count(receipt.duplicates, 'duplicate')}, {receipt.quarantined:,} quarantined"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
