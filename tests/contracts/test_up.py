@@ -145,11 +145,11 @@ class Up:
         return next(p for p in self.status()["parts"] if name in p["part"])
 
     def figures(self) -> dict[tuple[str, str], float]:
-        """``(name, first label)`` → value."""
+        """``(name, stream, model or part)`` → value."""
         code, page = self.get("/metrics")
         assert code == 200
         return {
-            (s.name, next(iter(s.labels.values()), "")): s.value
+            (s.name, next((s.labels[n] for n in ("stream", "model", "part") if n in s.labels), "")): s.value
             for family in text_string_to_metric_families(page)
             for s in family.samples
         }
@@ -277,8 +277,8 @@ def test_the_broker_is_killed(tmp_path: Path) -> None:
 
 
 def test_stopped_under_load(project: Path) -> None:
-    """SIGTERM while messages come and models are built: 0, what is acknowledged is in the table once, the rest is in the
-    queue, and the next start does it."""
+    """SIGTERM while messages come and models are built: 0, what is acknowledged is in the table once, the rest is in
+    the queue, and the next start does it."""
     settings = load_project(project).sources["event_queue"]
     assert settings.type == "rabbitmq"
     declare(settings)
