@@ -326,3 +326,10 @@ def test_odd_messages_among_plain_ones(broker: PrivateRabbitMQ, kind: str) -> No
         [f"{place}#0", f"{place}#2", f"{place}#5"] if numbered_ else [place] * 3
     )
     assert kind == "stream" or waiting(settings) == 0
+
+
+def test_the_last_messages_are_given_before_an_empty_queue_ends_it(broker: PrivateRabbitMQ) -> None:
+    """Messages that have come and wait for their batch to be due are no empty queue."""
+    settings = a_queue(broker.url, "classic", batch_messages=100, batch_seconds=3.0)
+    publish(settings, numbered(0, 130))
+    assert len(bodies_of(drain(settings))) == 130

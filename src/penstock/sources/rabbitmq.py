@@ -197,7 +197,7 @@ class RabbitMQSource:
         )
 
     def _drained(self, receiver: Receiver) -> bool:
-        if not receiver.connected:
+        if not receiver.connected or receiver.waiting:
             return False
         before = receiver.received
         generation = receiver.generation
