@@ -41,13 +41,20 @@ def load(project: Project, session: Session, *users: str) -> list[Receipt]:
     """Land a file with an event of each user, and what else is new."""
     if users:
         events = [
-            {"id": u, "event_type": "User Created", "username": u, "user_email": f"{u}@example.com", "user_type": "User",
-             "organization_name": "Initech", "plan_name": "Free", "received_at": "2025-05-01T10:00:00"}
+            {"id": u, "event_type": "User Created", "username": u, "user_email": f"{u}@example.com",
+             "user_type": "User", "organization_name": "Initech", "plan_name": "Free",
+             "received_at": "2025-05-01T10:00:00"}
             for u in users
         ]  # fmt: skip
         path = project.directory / "data" / "user_events" / f"{users[0]}.ndjson"
         path.write_text("".join(json.dumps(e) + "\n" for e in events))
     return [r for step in plan_loads(project) for r in session.load(step).receipts]
+
+
+def watermarks(session: Session) -> dict[str, object]:
+    """Model → when it took something in last."""
+    rows = session.destination.query("select model, updated_at from penstock.watermarks").rows
+    return {str(row[0]): row[1] for row in rows}
 
 
 @contextmanager
@@ -88,11 +95,11 @@ def test_only_what_depends_is_built(project: Project) -> None:
         load(project, session)
         with triggered(project) as trigger:
             until(lambda: trigger.builds == 1, lambda: trigger.last_error)
-            before = dict(session.destination.query("select model, updated_at from penstock.watermarks").rows)
+            before = watermarks(session)
             for receipt in load(project, session, "t1"):
                 trigger.landed(receipt)
             until(lambda: trigger.builds == 2, lambda: trigger.last_error)
-            after = dict(session.destination.query("select model, updated_at from penstock.watermarks").rows)
+            after = watermarks(session)
     changed = {model for model in after if after[model] != before[model]}
     assert "dimensional.dim_user" in changed and "dimensional.dim_organization" not in changed
 
