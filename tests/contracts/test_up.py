@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -258,6 +258,25 @@ def test_a_failing_model_stops_nothing(embedded: Path) -> None:
         assert process.end(signal.SIGINT) == 0
 
 
+def test_a_part_that_dies_is_started_again(embedded: Path) -> None:
+    """A consumer whose stream is frozen dies of a new field, again and again: it shows, and the other parts go on."""
+    settings = json.loads((embedded / "penstock.yml").read_text())
+    settings["streams"]["user_events"]["contract"] = "freeze"
+    (embedded / "penstock.yml").write_text(json.dumps(settings))
+    with up(embedded) as process:
+        eventually(lambda: process.get("/readyz")[0], 200)
+        send(embedded, [an_event("u1", surprise="!")])
+        until(lambda: process.part("consume")["restarts"] >= 2, process.said)
+        assert "surprise" in process.part("consume")["last_error"]
+        assert process.figures()["penstock_part_restarts_total", "consume user_events event_queue"] >= 2
+        organization = {"organization_key": "k", "organization_name": "Hooli", "created_at": "2025-05-01T10:00:00"}
+        (embedded / "data" / "organizations" / "more.ndjson").write_text(json.dumps(organization) + "\n")
+        found = "select count(*) from dimensional.dim_organization where organization_name = 'Hooli'"
+        eventually(lambda: process.query(found), [[1]])
+        assert process.end() == 0
+        assert "starting it again in 2 s" in process.said()
+
+
 def test_the_broker_is_killed(tmp_path: Path) -> None:
     """A broker that dies and comes back is waited for: not ready meanwhile, all of it in the models after."""
     with PrivateRabbitMQ() as broker:
@@ -295,4 +314,3 @@ def test_stopped_under_load(project: Path) -> None:
             lambda: process.query("select count(*) from dimensional.dim_user where user_id like 'u%'"), [[3_000]]
         )
         assert process.end() == 0
-        assert os.path.exists(project / ".penstock")
