@@ -39,7 +39,7 @@ UNNAMED = "watch"
 UNFINISHED_SECONDS = 60.0
 """How long a last line may stay unfinished before it counts as it is."""
 
-_GROUP = 200
+_GROUP = 10_000
 _FIRST_BACKOFF_SECONDS = 0.5
 _LAST_BACKOFF_SECONDS = 30.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import pika
 import pytest
 
 from penstock.errors import PenstockError, SourceError, UsageError
+from penstock.generate import write_user_events
 from penstock.ports import Receipt
 from penstock.project import load_project
 from penstock.run import Stop
@@ -27,6 +29,7 @@ from penstock.session import Session
 from penstock.testing.postgres import PrivatePostgres
 from penstock.watch import UNNAMED, Watcher, watched
 from tests.queues import until
+from tests.warehouse import table
 
 PROJECT = """
 name: trial
@@ -100,6 +103,10 @@ class Watching:
             self.watcher.run()
         except PenstockError as e:
             self.error = e
+
+    @property
+    def read(self) -> int:
+        return sum(receipt.read for receipt in self.receipts)
 
     @property
     def landed(self) -> int:
@@ -447,6 +454,51 @@ def test_killed_after_publishing(make: Callable[..., Path], rabbitmq_url: str) -
         assert channel.basic_get("q")[0] is None
     assert ids[:3] == ids[3:]
     assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_same_rows_as_a_load(make: Callable[..., Path], kind: str, request: pytest.FixtureRequest) -> None:
+    """Law 2: dropped one after the other, or loaded at once, files give the same table."""
+    folder = make(request.getfixturevalue("postgres_url") if kind == "postgres" else "")
+    write_user_events(folder / "all.ndjson", count=2_000, seed=3, duplicates=0.02)
+    parts = (folder / "all.ndjson").read_text().splitlines(keepends=True)
+    with watching(folder) as found:
+        for n in range(4):
+            (folder / "data" / f"{n}.ndjson").write_text("".join(parts[500 * n : 500 * n + 500]))
+            wanted = 500 * n + 500
+            found.until(lambda wanted=wanted: found.read == wanted)  # type: ignore[misc]
+    with Session(load_project(folder)) as session:
+        watched_rows = table(session.destination, "events")
+        session.destination.query("drop schema raw cascade")
+        session.destination.query("drop schema penstock cascade")
+    assert penstock(folder, "load", "--quiet").returncode == 0
+    with Session(load_project(folder)) as session:
+        assert table(session.destination, "events") == watched_rows
+
+
+def test_killed_again_and_again(make: Callable[..., Path], rabbitmq_url: str) -> None:
+    """Killed at random while files are dropped: each record lands once, and each is on the queue."""
+    folder = make(rabbitmq=rabbitmq_url)
+    draw = random.Random(4)
+    dropped = 0
+    for _ in range(4):
+        started = [
+            subprocess.Popen([sys.executable, "-m", "penstock", "watch", "data", *options], cwd=folder)
+            for options in ((), ("--publish",))
+        ]
+        until = time.monotonic() + draw.uniform(1.5, 3.5)
+        while time.monotonic() < until:
+            (folder / "data" / f"{dropped}.tmp").write_text(lines(100 * dropped, 100 * dropped + 100))
+            os.rename(folder / "data" / f"{dropped}.tmp", folder / "data" / f"{dropped}.ndjson")
+            dropped += 1
+            time.sleep(0.2)
+        for process in started:
+            process.kill()
+            process.wait()
+    assert penstock(folder, "watch", "--once").returncode == 0
+    assert penstock(folder, "watch", "--once", "--publish").returncode == 0
+    assert numbers(folder) == list(range(100 * dropped))
+    assert {m["n"] for m in messages(rabbitmq_url)} == set(range(100 * dropped))
 
 
 def test_command(make: Callable[..., Path]) -> None:

@@ -165,7 +165,7 @@ class ShellCompleter(Completer):
         if word.startswith("-"):
             yield from _matching(word, [o for p in command.params for o in p.opts if o.startswith("--")])
             return
-        yield from _matching(word, self._streams)
+        yield from _matching(word, [*self._streams, *(SQL_WORDS if first == "explain" else ())])
         if first in ("publish", "watch"):
             path = "" if typed is words else words[-1]
             yield from self._paths.get_completions(Document(path), event)

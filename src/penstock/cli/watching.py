@@ -43,11 +43,11 @@ def watch(
 
     project = open_project(project_dir, target)
     say = (lambda _: None) if quiet or json else _say
-    receipts: list[Receipt] = []
+    counts = dict.fromkeys(("read", "landed", "duplicates", "quarantined"), 0)
 
     def committed(receipt: Receipt) -> None:
-        if json:
-            receipts.append(receipt)
+        for name in counts:
+            counts[name] += getattr(receipt, name)
         say(_line(receipt))
 
     found = watched(project, directory, stream)
@@ -73,11 +73,13 @@ def watch(
     if json:
         print_json(
             {
-                **{n: sum(getattr(r, n) for r in receipts) for n in ("read", "landed", "duplicates", "quarantined")},
+                **counts,
                 "published": sum(watcher.published for watcher in watchers),
                 "failed": {path: str(error) for path, error in failures.items()},
             }
         )
+    elif once and not stop and not counts["read"] and not failures and not any(w.published for w in watchers):
+        say("nothing new")
     if failure is not None:
         raise failure
     if once and failures:

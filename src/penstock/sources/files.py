@@ -132,7 +132,11 @@ class FilesSource:
         Raises:
             SourceError: no file matches.
         """
-        plans = [self._plan_file(path, known) for path in self._paths()]
+        whole: dict[int, dict[str, State]] = {}
+        for state in known.values():
+            if state.get("complete") and state.get("scope", "") in ("", self._scope):
+                whole.setdefault(state["size"], {})[state["content"]] = state
+        plans = [self._plan_file(path, known, whole) for path in self._paths()]
         if self._refresh and (self._gone(plans, known) or any(p.action != "skip" for p in plans)):
             plans = [FilePlan(p.path, p.place, p.size, "read") for p in plans]
         return plans
@@ -230,7 +234,8 @@ class FilesSource:
         part = known.get(place + self._scope)
         return None if part is None or part.get("gone") else part
 
-    def _plan_file(self, path: Path, known: Mapping[str, State]) -> FilePlan:
+    def _plan_file(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
+        """``whole`` are the files that were read to their end, by size and content."""
         place = self._place(path)
         stat = _stat_of(path, place)
         if not self._fingerprint:
@@ -244,11 +249,7 @@ class FilesSource:
             if state.get("prefix") and (not state["complete"] or stat.st_size > state["size"]):
                 return FilePlan(path, place, stat.st_size, "resume", state["offset"])
             return FilePlan(path, place, stat.st_size, "read")
-        twins = {
-            s["content"]: s
-            for s in known.values()
-            if s.get("complete") and s["size"] == stat.st_size and s.get("scope", "") in ("", self._scope)
-        }
+        twins = whole.get(stat.st_size)
         if twins and (twin := twins.get(self._content(path, place))):
             self._twins[place] = twin
             return FilePlan(path, place, stat.st_size, "skip")
