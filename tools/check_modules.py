@@ -18,6 +18,7 @@ MAX_TEST_LINES = 800
 
 LAYERS = (
     ("cli",),
+    ("orchestrate",),
     ("watch",),
     ("inspect", "quarantine", "scaffold", "consume", "publish"),
     ("diagnose",),

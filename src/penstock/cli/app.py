@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
-from penstock.cli import consuming, inspecting, loading, publishing, quarantine, shell, starting, watching
+from penstock.cli import consuming, inspecting, loading, publishing, quarantine, running, shell, starting, watching
 
 app = typer.Typer(
     name="penstock",
@@ -44,6 +44,7 @@ loading.register(app)
 publishing.register(app)
 consuming.register(app)
 watching.register(app)
+running.register(app)
 inspecting.register(app)
 shell.register(app)
 app.add_typer(quarantine.app, name="quarantine")

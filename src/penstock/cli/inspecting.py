@@ -72,13 +72,19 @@ def explain(
 def status(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:
     """Show the ledger: streams, last loads, lag, quarantine, models' watermarks."""
     from penstock.inspect import read_status
+    from penstock.orchestrate.running import running_process
 
     project = open_project(project_dir, target)
-    found = read_status(project)
+    running = running_process(project)
+    found = read_status(project) if running is None else running.status()
     if json:
         print_json(found)
         return
     print(f"project {project.name}, destination {project.target} ({project.destination.type})")
+    if running is not None:
+        print(f"up: process {running.pid}, {running.url}")
+        print_table(list(found["parts"][0]), [list(p.values()) for p in found["parts"]], "parts")
+        print()
     if not found["streams"]:
         print("nothing has landed yet; start with: penstock run")
         return
@@ -106,6 +112,7 @@ def query(
 ) -> None:
     """Run SQL on the destination and print the rows."""
     from penstock.destinations import open_destination
+    from penstock.orchestrate.running import running_process
 
     if csv and json:
         raise UsageError("--csv and --json exclude each other", fix="give one of them")
@@ -113,11 +120,16 @@ def query(
     settings = project.destination
     if settings.type == "duckdb" and not settings.path.exists():
         raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
-    destination = open_destination(settings)
-    try:
-        rows = destination.query(sys.stdin.read() if sql == "-" else sql)
-    finally:
-        destination.close()
+    running = running_process(project) if settings.type == "duckdb" else None
+    statement = sys.stdin.read() if sql == "-" else sql
+    if running is not None:
+        rows = running.query(statement)
+    else:
+        destination = open_destination(settings)
+        try:
+            rows = destination.query(statement)
+        finally:
+            destination.close()
     if json:
         names = _distinct(rows.columns)
         print_json([dict(zip(names, row, strict=True)) for row in rows.rows])

@@ -1,6 +1,6 @@
 """DuckDB: the embedded warehouse, one file.
 
-One process at a time may hold the file, so landings need no lock of their own and an identity is kept unique
+One process at a time may hold the file, and its threads land one after the other, so an identity is kept unique
 by asking before inserting; a primary key would double the file and slow every load for the same promise.
 """
 
@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.destinations.dispositions import rejected, wins_sql
+from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
@@ -52,7 +53,7 @@ _TAKEN_NAMES = ("penstock", "raw")
 
 
 class DuckDBDestination:
-    """A DuckDB file.
+    """A DuckDB file. Several threads of a process may have one of these each, of the same file.
 
     Args:
         path: the file; made when missing.
@@ -73,14 +74,15 @@ class DuckDBDestination:
     ) -> None:
         self.path = path
         self._timeout = lock_timeout_seconds
-        self._config: dict[str, Any] = {"arrow_lossless_conversion": True}
+        self._settings = ["arrow_lossless_conversion = true"]
         if threads:
-            self._config["threads"] = threads
+            self._settings.append(f"threads = {threads:d}")
         if memory_limit:
-            self._config["memory_limit"] = memory_limit
+            self._settings.append(f"memory_limit = {literal(memory_limit)}")
+        self._own_limit = memory_limit is not None
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._known: dict[str, tuple[int, KnownIds]] = {}
-        self._landings: dict[str, int] = {}
+        self._held = held_file(path)
+        self._landing: DuckDBLanding | None = None
         self._sparing = False
 
     @property
@@ -97,7 +99,9 @@ class DuckDBDestination:
 
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing."""
-        if not self.is_prepared():
+        if self.is_prepared():
+            return
+        with self._held.landing:
             for sql in (*create_statements("duckdb"), *upgrade_statements("duckdb")):
                 self.connection.execute(sql)
 
@@ -121,8 +125,16 @@ class DuckDBDestination:
         return {key: json.loads(state) for key, state in rows}
 
     def land(self, target: Target) -> DuckDBLanding:
-        """Open a transaction that lands into ``target``'s stream."""
-        return DuckDBLanding(self, target)
+        """Open a transaction that lands into ``target``'s stream, after those of other threads have ended."""
+        connection = self.connection
+        self._held.landing.acquire()
+        self._landing = landing = DuckDBLanding(self, connection, target, self._held.landing.release)
+        try:
+            landing.begin()
+        except BaseException:
+            landing.rollback()
+            raise
+        return landing
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run one statement and return its rows.
@@ -142,22 +154,28 @@ class DuckDBDestination:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._landing is not None:
+            self._landing.rollback()
+            self._landing = None
         if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            with self._held.opening:
+                self._connection.close()
+                self._connection = None
+                self._held.connections -= 1
 
     def known(self, stream: str) -> KnownIds | None:
         """The identities of the stream's table when remembering them pays: it was empty when this process
-        began to land into it, or this process lands into it again."""
+        began to land into it, or this process lands into it again. For an open landing."""
+        held = self._held
         last = _first(
             self.connection.execute("select coalesce(max(seq), 0) from penstock.loads where stream = $1", [stream])
         )
         assert last is not None
-        seen = self._known.get(stream)
-        self._landings[stream] = self._landings.get(stream, 0) + 1
+        seen = held.known.get(stream)
+        held.landings[stream] = held.landings.get(stream, 0) + 1
         if seen is not None and seen[0] == last[0]:
             return None if seen[1].overflowed else seen[1]
-        self._known.pop(stream, None)
+        held.known.pop(stream, None)
         count = _first(
             self.connection.execute(
                 "select estimated_size from duckdb_tables() where schema_name = 'raw' and table_name = $1",
@@ -165,7 +183,7 @@ class DuckDBDestination:
             )
         )
         size = count[0] if count else 0
-        if size > MAX_ROWS or (size and self._landings[stream] < 2):
+        if size > MAX_ROWS or (size and held.landings[stream] < 2):
             return None
         ids = KnownIds()
         if size:
@@ -174,12 +192,13 @@ class DuckDBDestination:
                 loads = batch.column(1).to_numpy()
                 ids.add(id_halves(batch.column(0))[:, 0].view(np.uint64), int(loads.min()), int(loads.max()))
             ids.commit()
-        self._known[stream] = (last[0], ids)
+        held.known[stream] = (last[0], ids)
         return ids
 
     def spare_memory(self, columns: int, batch_bytes: int = 0) -> None:
-        """Landing needs little memory, so it takes little, unless the project says how much."""
-        if "memory_limit" not in self._config:
+        """Landing needs little memory, so it takes little, unless the project says how much or others work with the
+        file, whose memory it is too."""
+        if not self._own_limit and self._held.connections == 1:
             limit = LANDING_MEMORY_MB + LANDING_MEMORY_MB_PER_COLUMN * columns
             if batch_bytes > USUAL_BATCH_BYTES:
                 limit += 6 * batch_bytes >> 20
@@ -188,8 +207,8 @@ class DuckDBDestination:
 
     def remember(self, stream: str, seq: int) -> None:
         """Note that what is known of the stream includes load ``seq``."""
-        if stream in self._known:
-            self._known[stream] = (seq, self._known[stream][1])
+        if stream in self._held.known:
+            self._held.known[stream] = (seq, self._held.known[stream][1])
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         if self.path.stem in _TAKEN_NAMES:
@@ -200,13 +219,10 @@ class DuckDBDestination:
             )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         give_up = time.monotonic() + self._timeout
-        config = dict(self._config)
-        if not self.path.exists() and duckdb.__version__.startswith("2"):
-            config["storage_compatibility_version"] = "v1.5.0"
         while True:
             try:
-                connection = duckdb.connect(str(self.path), config=config)
-                connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+                with self._held.opening:
+                    return self._connect()
             except duckdb.IOException as e:
                 if "set lock" not in str(e) and _HOLDER.search(str(e)) is None:
                     raise DestinationError(
@@ -217,8 +233,18 @@ class DuckDBDestination:
                 if time.monotonic() >= give_up:
                     raise self._locked(str(e)) from None
                 time.sleep(_RETRY_SECONDS)
-            else:
-                return connection
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        """Connect as dbt does, without a configuration: DuckDB refuses a second one that differs in a process."""
+        if not self.path.exists() and duckdb.__version__.startswith("2"):
+            duckdb.connect(str(self.path), config={"storage_compatibility_version": "v1.5.0"}).close()
+        connection = duckdb.connect(str(self.path))
+        for setting in ("TimeZone = 'UTC'", "enable_progress_bar = false", *self._settings):
+            connection.execute(f"set {setting}")
+        self._held.connections += 1
+        if self._held.connections > 1 and not self._own_limit:
+            connection.execute("reset memory_limit")
+        return connection
 
     def _locked(self, message: str) -> LockedError:
         match = _HOLDER.search(message)
@@ -235,21 +261,35 @@ class DuckDBDestination:
 
 
 class DuckDBLanding:
-    """One open transaction."""
+    """One open transaction. ``ended`` is called once, at its end."""
 
-    def __init__(self, destination: DuckDBDestination, target: Target) -> None:
+    def __init__(
+        self,
+        destination: DuckDBDestination,
+        connection: duckdb.DuckDBPyConnection,
+        target: Target,
+        ended: Callable[[], None],
+    ) -> None:
         self._destination = destination
         self._target = target
-        self._connection = destination.connection
+        self._connection = connection
+        self._ended = ended
         self._table = f"raw.{identifier(target.stream)}"
         self._positions: dict[str, Position] = {}
         self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._open = True
         self._started_at = datetime.now(UTC)
+        self._known: KnownIds | None = None
+        self._load_id = 0
+        self._schema = Schema()
+
+    def begin(self) -> None:
+        """Open the transaction. Whatever it raises, :meth:`rollback` has to follow."""
+        destination, target = self._destination, self._target
         self._known = destination.known(target.stream)
         row = _first(self._connection.execute("select nextval('penstock.load_ids')"))
         assert row is not None
-        self._load_id: int = row[0]
+        self._load_id = row[0]
         self._connection.execute("begin")
         self._schema = destination.schema(target.stream)
         destination.spare_memory(len(self._schema.columns))
@@ -259,11 +299,7 @@ class DuckDBLanding:
             ).fetchall()
             kept = _first(self._connection.execute(ledger_sql("stream"), [target.stream]))
             assert kept is not None
-            try:
-                check_stream(target, *kept)
-            except UsageError:
-                self.rollback()
-                raise
+            check_stream(target, *kept)
         if target.disposition == "replace":
             self._connection.execute("create or replace temp table refreshed (_pen_id uuid)")
 
@@ -334,6 +370,7 @@ class DuckDBLanding:
             self._known.commit()
             if seq:
                 self._destination.remember(self._target.stream, seq)
+        self._ended()
         fault_point("after_commit")
         return Receipt(
             load_id=self._load_id,
@@ -347,11 +384,17 @@ class DuckDBLanding:
 
     def rollback(self) -> None:
         """Undo what was written."""
-        if self._open:
-            self._open = False
+        if not self._open:
+            return
+        self._open = False
+        try:
             if self._known is not None:
                 self._known.rollback()
-            self._connection.execute("rollback")
+            # there is no transaction any more where its begin or its commit failed, and no connection where it died
+            with contextlib.suppress(duckdb.TransactionException, duckdb.ConnectionException):
+                self._connection.execute("rollback")
+        finally:
+            self._ended()
 
     def _grow(self, schema: Schema) -> None:
         """Bring the table up to the schema the rows follow."""

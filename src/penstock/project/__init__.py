@@ -18,6 +18,7 @@ from penstock.project.settings import (
     Source,
     Stream,
     Transform,
+    Up,
 )
 from penstock.project.values import Identity
 
@@ -36,6 +37,7 @@ __all__ = [
     "Source",
     "Stream",
     "Transform",
+    "Up",
     "configuration_page",
     "find_project",
     "load_project",

@@ -16,7 +16,7 @@ from penstock.project.document import Document, Problem, parse
 from penstock.project.document import Path as SettingPath
 from penstock.project.nearest import nearest
 from penstock.project.overrides import choices_in, override
-from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform
+from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
 from penstock.project.values import Identity, WrongName
 
 FILE_NAME = "penstock.yml"
@@ -46,6 +46,7 @@ class Project:
     streams: Mapping[str, Stream]
     load: Load
     transform: Transform | None
+    up: Up
 
     @property
     def destination(self) -> Destination:
@@ -62,7 +63,10 @@ class Project:
         return {
             "name": self.name,
             "target": self.target,
-            **{key: _plain(getattr(self, key)) for key in ("destinations", "sources", "streams", "load", "transform")},
+            **{
+                key: _plain(getattr(self, key))
+                for key in ("destinations", "sources", "streams", "load", "transform", "up")
+            },
         }
 
 
@@ -125,6 +129,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         streams=file.streams,
         load=file.load,
         transform=file.transform,
+        up=file.up,
     )
 
 

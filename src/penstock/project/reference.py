@@ -25,6 +25,7 @@ from penstock.project.settings import (
     ProjectFile,
     Stream,
     Transform,
+    Up,
 )
 
 _VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
@@ -42,6 +43,7 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("A contract", "streams.<name>.contract", Contract),
     ("Loading", "load", Load),
     ("Transforming", "transform", Transform),
+    ("Running it all", "up", Up),
 )
 
 _HEAD = """\

@@ -178,6 +178,21 @@ class Transform(Settings):
 
     threads: Annotated[int, Field(ge=1, le=64)] = 4
     """How many models dbt builds at a time."""
+    debounce_seconds: Annotated[float, Field(ge=0, le=3_600)] = 0.1
+    """`penstock up`: models are built when nothing has landed for so long."""
+    debounce_most_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.5
+    """`penstock up`: models wait no longer than this, even if something lands all the time."""
+    test_every_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 86_400.0
+    """`penstock up`: how long the models' tests may be left out between builds. A day by default."""
+
+
+class Up(Settings):
+    """Where `penstock up` answers: `/healthz`, `/readyz`, `/metrics`."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Questions to the warehouse are answered on the machine itself only."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """The port to listen on; 0 takes a free one, which `penstock up` prints."""
 
 
 def _transform(value: Any) -> Any:
@@ -209,6 +224,8 @@ class ProjectFile(Settings):
     """How much is held in memory and in one transaction."""
     transform: Annotated[Transform | None, BeforeValidator(_transform)] = Field(default_factory=Transform)
     """How dbt is run; `false` when the project has no dbt models."""
+    up: Up = Field(default_factory=Up)
+    """Where `penstock up` answers."""
 
 
 def _connection_of(url: str) -> dict[str, Any]:

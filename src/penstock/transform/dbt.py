@@ -14,7 +14,7 @@ from penstock.transform.workspace import Workspace
 WHOLE_TABLE = "whole_table"
 """Tag of the data tests whose cost grows with the table."""
 
-_QUIET = ("--quiet", "--no-version-check", "--no-send-anonymous-usage-stats", "--log-level-file", "error")
+_QUIET = ("--quiet", "--no-version-check", "--no-send-anonymous-usage-stats")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +93,27 @@ class Dbt:
             arguments.append("--full-refresh")
         if not whole:
             arguments += ["--exclude-resource-type", "unit_test", "--exclude", f"tag:{WHOLE_TABLE}"]
+        return self._perform(arguments, environment)
+
+    def follow(self, *, select: Sequence[str], views: bool, environment: Mapping[str, str] | None = None) -> list[Node]:
+        """Build models without testing them, with as little about it as dbt can: for a load that was just committed.
+
+        Without ``views``, models that are views are left out: what they show is never old.
+
+        Raises:
+            TransformError: as :meth:`build`.
+        """
+        arguments = ["--no-write-json", "--no-populate-cache", "run", "--select", *select]
+        if not views:
+            arguments += ["--exclude", "config.materialized:view"]
+        return self._perform(arguments, environment, log_level="none")
+
+    def _perform(
+        self, arguments: Sequence[str], environment: Mapping[str, str] | None, log_level: str = "error"
+    ) -> list[Node]:
         with _variables({**self._workspace.environment, **(environment or {})}):
             self._parsed()
-            result = self._invoke(arguments)
+            result = self._invoke(arguments, log_level)
         if result is None or not hasattr(result, "results"):
             return []
         return [_node(r) for r in result.results]
@@ -114,7 +132,7 @@ class Dbt:
                 self._manifest = self._invoke(["parse"])
         return self._manifest
 
-    def _invoke(self, arguments: Sequence[str]) -> Any:
+    def _invoke(self, arguments: Sequence[str], log_level: str = "error") -> Any:
         from dbt.cli.main import dbtRunner
 
         messages: list[str] = []
@@ -127,6 +145,8 @@ class Dbt:
         outcome = dbtRunner(manifest=self._manifest, callbacks=[listen]).invoke(
             [
                 *_QUIET,
+                "--log-level-file",
+                log_level,
                 "--log-path",
                 str(space.log_path),
                 *arguments,

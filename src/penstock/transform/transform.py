@@ -34,12 +34,26 @@ class Built:
 
 
 class Transformer:
-    """dbt for one session, kept warm."""
+    """dbt for one session, kept warm.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        following: each run follows a load: models are built at once, and tested when the last tests are older than
+            ``test_every``. The warehouse stays open, as other threads of this process work with it.
+        test_every: how long tests may be left out; by default those that read whole tables, for a day.
+    """
+
+    def __init__(self, session: Session, *, following: bool = False, test_every: timedelta = TEST_EVERY) -> None:
         self._session = session
+        self._following = following
+        self._test_every = test_every
         self._dbt: Dbt | None = None
         self._fingerprint = ""
+        self._columns = -1
+
+    def close(self) -> None:
+        """Let go of the warehouse."""
+        if self._dbt is not None:
+            self._dbt.release()
 
     def run(self, *, full_refresh: bool = False) -> Built:
         """Build what the loads since the last good run touch: all models that depend on a stream that landed rows.
@@ -77,30 +91,43 @@ class Transformer:
             if not select:
                 built.reason = "no model reads what has landed"
         whole = full_refresh or not same or not tested
+        columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
         run_id = self._begin(upper)
-        session.release()
+        if not self._following:
+            session.release()
         try:
-            if not built.reason:
+            environment = {UPPER_SEQ: str(upper)}
+            if built.reason:
+                pass
+            elif self._following and not whole and not shrunk:
+                built.nodes = dbt.follow(select=select, views=columns != self._columns, environment=environment)
+            else:
                 built.nodes = dbt.build(
                     select=select,
                     # what a refresh deleted cannot be told from what is left: build anew what reads it
                     full_refresh=full_refresh or shrunk,
                     whole=whole,
-                    environment={UPPER_SEQ: str(upper)},
+                    environment=environment,
                 )
         except BaseException:
-            dbt.release()
+            self._let_go(dbt)
             self._end(run_id, "error", fingerprint, whole=False)
             raise
-        dbt.release()
+        self._let_go(dbt)
         failed = [n for n in built.nodes if n.failed]
+        if not failed and not built.reason:
+            self._columns = columns
         self._end(run_id, "error" if failed else "success", fingerprint, whole=whole)
         _raise_for(failed, str(session.project.directory))
         return built
 
+    def _let_go(self, dbt: Dbt) -> None:
+        if not self._following:
+            dbt.release()
+
     def _last(self, fingerprint: str) -> tuple[int, bool, bool]:
         """Of the last good run: its upper ``seq``, and whether the models are still those; and whether a run of these
-        models tested whole tables within :data:`TEST_EVERY`."""
+        models tested whole tables within ``test_every``."""
         runs = self._session.destination.query(
             "select upper_seq, ended_at, detail from penstock.runs where kind = 'transform' and status = 'success'"
             " order by run_id desc limit 1000"
@@ -111,7 +138,7 @@ class Transformer:
             current = known["fingerprint"] == fingerprint
             if place == 0:
                 seen, same = int(upper), current
-            tested = tested or (current and known["whole"] and datetime.now(UTC) - ended_at < TEST_EVERY)
+            tested = tested or (current and known["whole"] and datetime.now(UTC) - ended_at < self._test_every)
         return seen, same, tested
 
     def _ready(self, fingerprint: str) -> Dbt:

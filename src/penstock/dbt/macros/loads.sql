@@ -48,14 +48,15 @@
 
 {% macro window() -%}
   {%- if not execute -%}{{- return({'after': 0, 'upto': 0}) -}}{%- endif -%}
+  {%- set own, read = this.schema ~ '.' ~ this.identifier, penstock.upstream_models(model) -%}
+  {%- set rows = run_query(
+    "select model, seq from " ~ penstock.ledger('watermarks') ~ " where model in ('" ~ ([own] + read) | join("', '") ~ "')"
+  ) -%}
+  {%- set known = {} -%}
+  {%- for row in rows.rows -%}{%- do known.update({row[0]: row[1] | int}) -%}{%- endfor -%}
   {%- set limits = [penstock.upper_seq()] -%}
-  {%- for name in penstock.upstream_models(model) -%}
-    {%- set rows = run_query(
-      "select coalesce(max(seq), 0) from " ~ penstock.ledger('watermarks') ~ " where model = '" ~ name ~ "'"
-    ) -%}
-    {%- do limits.append(rows.columns[0].values()[0] | int) -%}
-  {%- endfor -%}
-  {{- return({'after': penstock.watermark(this) if is_incremental() else 0, 'upto': limits | min}) -}}
+  {%- for name in read -%}{%- do limits.append(known.get(name, 0)) -%}{%- endfor -%}
+  {{- return({'after': known.get(own, 0) if is_incremental() else 0, 'upto': limits | min}) -}}
 {%- endmacro %}
 
 

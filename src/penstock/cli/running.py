@@ -1,0 +1,87 @@
+"""``up``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.cli.loading import has_models
+from penstock.cli.options import ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.printing import count
+
+if TYPE_CHECKING:
+    from penstock.run import Stop
+
+_POLL_SECONDS = 0.2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: penstock up --port 9464")(up)
+
+
+def up(
+    host: Annotated[str | None, typer.Option("--host", help="Answer on this address; 127.0.0.1 by default.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65_535, help="Answer on this port; 0, the default, is a free one."),
+    ] = None,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+) -> None:
+    """Land what comes, by queue and by file, and build the models that depend on it, until stopped."""
+    from penstock.orchestrate.supervisor import Supervisor
+
+    project = open_project(project_dir, target)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    with _stoppable() as stop:
+        supervisor = Supervisor(project, models=has_models(project), stop=stop, host=host, port=port, say=say)
+        try:
+            running = supervisor.start()
+            if not quiet:
+                print(f"{project.name} is up: {count(len(supervisor.parts), 'part')}, {running.url}", flush=True)
+                for part in supervisor.parts:
+                    print(f"  {part.name}", flush=True)
+            while not stop:
+                time.sleep(_POLL_SECONDS)
+        finally:
+            stop.set()
+            late = supervisor.close()
+        if not quiet:
+            print("stopped: what was in hand is landed", flush=True)
+        if late:
+            # the transactions of what is cut off here are rolled back: the next start does it again
+            say(f"not waited for any longer: {', '.join(late)}")
+            sys.stdout.flush()
+            os._exit(0)
+
+
+@contextmanager
+def _stoppable() -> Iterator[Stop]:
+    """A stop that Ctrl-C and SIGTERM set, which is how it ends well. Twice means now."""
+    from penstock.run import Stop
+
+    stop = Stop()
+
+    def ask(number: int, _: Any) -> None:
+        if stop:
+            os._exit(128 + number)
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,136 @@
+"""The health endpoint of ``penstock up``, and its answers to ``penstock query`` and ``penstock status``."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import json
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from penstock.errors import PenstockError
+from penstock.orchestrate.figures import CONTENT_TYPE
+from penstock.orchestrate.wire import dump_rows
+from penstock.ports import Rows
+
+_JSON = "application/json"
+_MAX_BODY_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What is answered, each called in a thread of the server.
+
+    ``unready`` gives the reasons why the process is not ready, none when it is.
+    """
+
+    unready: Callable[[], list[str]]
+    metrics: Callable[[], bytes]
+    status: Callable[[], dict[str, Any]]
+    query: Callable[[str], Rows]
+
+
+class Server:
+    """An HTTP server in a thread of its own.
+
+    ``/healthz``, ``/readyz`` and ``/metrics`` are for all who reach it; ``/status`` and ``/query`` for this machine
+    and who knows the token.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+
+    def __init__(self, host: str, port: int, token: str, answers: Answers) -> None:
+        class Listening(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            daemon_threads = True
+
+        self._server = Listening((host, port), _handler(token, answers))
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 60
+
+        def do_GET(self) -> None:
+            match self.path.partition("?")[0]:
+                case "/healthz":
+                    self._answer(200, b"ok\n")
+                case "/readyz":
+                    reasons = answers.unready()
+                    self._answer(503 if reasons else 200, ("\n".join(reasons) or "ready").encode() + b"\n")
+                case "/metrics":
+                    self._answer(200, answers.metrics(), CONTENT_TYPE)
+                case "/status" if self._allowed():
+                    self._perform(lambda: json.dumps(answers.status(), default=_text).encode())
+                case "/status":
+                    self._refuse()
+                case _:
+                    self._answer(404, b"not here\n")
+
+        def do_POST(self) -> None:
+            if self.path != "/query":
+                self._answer(404, b"not here\n")
+            elif not self._allowed():
+                self._refuse()
+            else:
+                self._perform(lambda: dump_rows(answers.query(self._sql())))
+
+        def _sql(self) -> str:
+            size = int(self.headers.get("Content-Length") or 0)
+            if size > _MAX_BODY_BYTES:
+                raise ValueError("the statement is too long")
+            return str(json.loads(self.rfile.read(size))["sql"])
+
+        def _allowed(self) -> bool:
+            given = self.headers.get("Authorization", "").encode()
+            near = ipaddress.ip_address(self.client_address[0].partition("%")[0])
+            mapped = near.ipv4_mapped if isinstance(near, ipaddress.IPv6Address) else None
+            return (mapped or near).is_loopback and hmac.compare_digest(given, f"Bearer {token}".encode())
+
+        def _refuse(self) -> None:
+            # what is not read of the request would be taken for the next one
+            self.close_connection = True
+            self._answer(403, json.dumps({"what": "this needs the token of the process"}).encode(), _JSON)
+
+        def _perform(self, work: Callable[[], bytes]) -> None:
+            try:
+                content = work()
+            except PenstockError as e:
+                self._answer(400, json.dumps({"what": e.what, "where": e.where}).encode(), _JSON)
+            except (ValueError, KeyError, TypeError) as e:
+                self.close_connection = True
+                self._answer(400, json.dumps({"what": f"this is no question: {e}"}).encode(), _JSON)
+            else:
+                self._answer(200, content, _JSON)
+
+        def _answer(self, status: int, content: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    return Handler

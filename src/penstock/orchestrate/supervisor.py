@@ -1,0 +1,272 @@
+"""Keeps the parts of ``penstock up`` alive: a consumer for each queue, a watcher for each folder, the trigger."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from os import getpid
+from typing import TYPE_CHECKING, Any, Protocol
+
+from penstock.consume import Consumer
+from penstock.destinations import open_destination
+from penstock.errors import LockedError, PenstockError, UsageError
+from penstock.inspect import read_status
+from penstock.ledger import ledger_sql
+from penstock.orchestrate.figures import Figures
+from penstock.orchestrate.running import Running, announce, running_process, withdraw
+from penstock.orchestrate.serving import Answers, Server
+from penstock.orchestrate.trigger import Trigger
+from penstock.plan import plan_loads
+from penstock.session import Session
+from penstock.watch import Watcher
+
+if TYPE_CHECKING:
+    from penstock.ports import Receipt, Rows
+    from penstock.project import Project
+    from penstock.run import Stop
+
+FIRST_BACKOFF_SECONDS = 1.0
+LAST_BACKOFF_SECONDS = 60.0
+GRACE_SECONDS = 10.0
+"""How long parts may take to end once they are asked to."""
+_STEADY_SECONDS = 60.0
+"""A part that lived so long is restarted as if it were the first time."""
+
+
+class Job(Protocol):
+    """What a part does: runs in its thread until it is stopped, or fails."""
+
+    def run(self) -> None:
+        """Return once stopped."""
+        ...
+
+
+@dataclass(slots=True)
+class Part:
+    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``."""
+
+    name: str
+    make: Callable[[], Job]
+    state: str = "stopped"
+    restarts: int = 0
+    last_error: str = ""
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    job: Job | None = None
+    thread: threading.Thread | None = None
+
+    def become(self, state: str) -> None:
+        """Change the state."""
+        self.state, self.since = state, datetime.now(UTC)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data. The error is that of the last restart, or what the part itself struggles with."""
+        error = getattr(self.job, "last_error", "") or self.last_error
+        return {
+            "part": self.name,
+            "state": self.state,
+            "restarts": self.restarts,
+            "since": self.since,
+            "last_error": error,
+        }
+
+
+class Supervisor:
+    """The parts of a project in one process.
+
+    Args:
+        models: whether models follow loads.
+        host, port: where the health endpoint listens; the project's own settings when left out.
+        say: is told in a line of what a part died of, and when it is started again.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        models: bool,
+        stop: Stop,
+        host: str | None = None,
+        port: int | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.figures = Figures()
+        self.parts: list[Part] = []
+        self.running: Running | None = None
+        self._project = project
+        self._stop = stop
+        self._host = project.up.host if host is None else host
+        self._port = project.up.port if port is None else port
+        self._say = say
+        self._trigger: Trigger | None = None
+        self._session = Session(project)
+        self._asking = threading.Lock()
+        self._server: Server | None = None
+        for step in plan_loads(project):
+            self._add(step.stream, step.source)
+        if models:
+            self._trigger = trigger = Trigger(project, stop=stop, on_built=self.figures.built)
+            self.parts.append(Part("trigger", lambda: trigger))
+        self._measure()
+
+    def start(self) -> Running:
+        """Start everything; returns where it answers.
+
+        Raises:
+            LockedError: the project is up already, or another process holds the warehouse.
+            UsageError: the address cannot be listened on.
+            DestinationError: the warehouse is away.
+        """
+        other = running_process(self._project)
+        if other is not None:
+            raise LockedError(
+                f"the project is up already, in process {other.pid}", where=other.url, fix=f"stop it: kill {other.pid}"
+            )
+        _ = self._session.destination
+        token = secrets.token_urlsafe(32)
+        answers = Answers(unready=self.unready, metrics=self.figures.page, status=self.status, query=self._query)
+        try:
+            self._server = Server(self._host, self._port, token, answers)
+        except OSError as e:
+            raise UsageError(
+                f"cannot listen: {e}", where=f"{self._host}:{self._port}", fix="choose another with --host or --port"
+            ) from None
+        near = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
+        self.running = Running(
+            pid=getpid(), target=self._project.target, host=near, port=self._server.port, token=token
+        )
+        announce(self._project, self.running)
+        for part in self.parts:
+            part.thread = threading.Thread(target=self._keep, args=(part,), name=part.name, daemon=True)
+            part.thread.start()
+        return self.running
+
+    def close(self) -> list[str]:
+        """Wait for the parts, which have been asked to stop; returns those that have not ended in time."""
+        until = time.monotonic() + GRACE_SECONDS
+        for part in self.parts:
+            if part.thread is not None:
+                part.thread.join(max(0.0, until - time.monotonic()))
+        if self.running is not None:
+            withdraw(self._project)
+        if self._server is not None:
+            self._server.close()
+        late = [p.name for p in self.parts if p.thread is not None and p.thread.is_alive()]
+        if not late:
+            self._session.close()
+        return late
+
+    def unready(self) -> list[str]:
+        """Why the process is not ready; empty when it is."""
+        reasons = [f"{p.name}: {p.last_error or p.state}" for p in self.parts if p.state != "running"]
+        for part, consumer in self._consumers():
+            if part.state == "running" and not consumer.connected:
+                reasons.append(f"{part.name}: not connected; {consumer.last_error}")
+        try:
+            with self._asking:
+                self._session.destination.query("select 1")
+        except PenstockError as e:
+            self._session.release()
+            reasons.append(f"destination: {e.what}")
+        return reasons
+
+    def status(self) -> dict[str, Any]:
+        """The parts, and the ledger."""
+        return {"parts": [p.as_dict() for p in self.parts], **read_status(self._project)}
+
+    def _query(self, sql: str) -> Rows:
+        destination = open_destination(self._project.destination)
+        try:
+            return destination.query(sql)
+        finally:
+            destination.close()
+
+    def _add(self, stream: str, source: str) -> None:
+        def consumer() -> Job:
+            return Consumer(self._project, stream, source, stop=self._stop, on_commit=self._committed)
+
+        def watcher() -> Job:
+            return Watcher(self._project, stream, source, stop=self._stop, on_commit=self._committed)
+
+        queue = self._project.sources[source].type == "rabbitmq"
+        self.parts.append(Part(f"{'consume' if queue else 'watch'} {stream} {source}", consumer if queue else watcher))
+        self.figures.stream(stream)
+
+    def _committed(self, receipt: Receipt) -> None:
+        self.figures.committed(receipt)
+        if self._trigger is not None:
+            self._trigger.landed(receipt)
+
+    def _keep(self, part: Part) -> None:
+        """Run a part until all is stopped."""
+        backoff = FIRST_BACKOFF_SECONDS
+        while not self._stop:
+            started = time.monotonic()
+            part.become("running")
+            try:
+                part.job = part.make()
+                part.job.run()
+                part.last_error = "" if self._stop else "it ended by itself"
+            except Exception as e:  # noqa: BLE001 - whatever a part dies of, the others live on and it is started again
+                part.last_error = str(e) or type(e).__name__
+            if self._stop:
+                break
+            if time.monotonic() - started > _STEADY_SECONDS:
+                backoff = FIRST_BACKOFF_SECONDS
+            part.restarts += 1
+            part.become("waiting")
+            self._say(f"{part.name}: {part.last_error}\n  starting it again in {backoff:g} s")
+            self._stop.wait(backoff)
+            backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
+        part.become("stopped")
+
+    def _consumers(self) -> list[tuple[Part, Consumer]]:
+        return [(p, p.job) for p in self.parts if isinstance(p.job, Consumer)]
+
+    def _measure(self) -> None:
+        measure = self.figures.measure
+        measure("lag_messages", "Messages that wait in the queue.", ["stream", "source"], self._lag)
+        measure("lag_seconds", "Since the last commit, while messages wait.", ["stream", "source"], self._lag_seconds)
+        measure("model_freshness_seconds", "Since the last load that the model holds.", ["model"], self._freshness)
+        measure(
+            "part_restarts",
+            "Times a part was started again.",
+            ["part"],
+            lambda: {(p.name,): p.restarts for p in self.parts},
+            counter=True,
+        )
+        measure(
+            "part_up",
+            "Whether a part runs.",
+            ["part"],
+            lambda: {(p.name,): float(p.state == "running") for p in self.parts},
+        )
+        if (trigger := self._trigger) is not None:
+            measure(
+                "transform_failures", "Builds that failed.", [], lambda: {(): float(trigger.failures)}, counter=True
+            )
+
+    def _lag(self) -> Mapping[tuple[str, ...], float]:
+        lags = {(c.stream, c.source): c.lag() for _, c in self._consumers()}
+        return {labels: float(lag) for labels, lag in lags.items() if lag is not None}
+
+    def _lag_seconds(self) -> Mapping[tuple[str, ...], float]:
+        now = time.time()
+        found: dict[tuple[str, ...], float] = {}
+        for part, consumer in self._consumers():
+            since = consumer.last_commit_at or part.since.timestamp()
+            found[consumer.stream, consumer.source] = max(0.0, now - since) if consumer.lag() else 0.0
+        return found
+
+    def _freshness(self) -> Mapping[tuple[str, ...], float]:
+        try:
+            with self._asking:
+                rows = self._session.destination.query(ledger_sql("freshness")).rows
+        except PenstockError:
+            self._session.release()
+            return {}
+        now = datetime.now(UTC)
+        return {(model,): max(0.0, (now - committed).total_seconds()) for model, committed in rows}

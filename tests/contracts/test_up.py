@@ -1,0 +1,316 @@
+"""``penstock up`` as a process, on a real broker and both warehouses: messages and files come, and models follow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from penstock.project import load_project
+from penstock.testing.rabbitmq import PrivateRabbitMQ
+from tests.queues import a_queue, declare, publish, until, waiting
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def project(request: pytest.FixtureRequest, tmp_path: Path, rabbitmq_url: str) -> Path:
+    """The example in a folder of its own, its events by queue too."""
+    if request.param == "duckdb":
+        warehouse = {"type": "duckdb", "path": "warehouse.duckdb"}
+    else:
+        warehouse = {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
+    return a_project(tmp_path, warehouse, rabbitmq_url)
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, rabbitmq_url: str) -> Path:
+    """The same, on DuckDB."""
+    return a_project(tmp_path, {"type": "duckdb", "path": "warehouse.duckdb"}, rabbitmq_url)
+
+
+def a_project(folder: Path, warehouse: dict[str, Any], broker: str, queue_type: str = "quorum") -> Path:
+    """The example over a queue."""
+    directory = folder / "project"
+    shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
+    columns = dict.fromkeys(
+        ("id", "event_type", "username", "user_email", "user_type", "organization_name", "plan_name"), "text"
+    )
+    queue = a_queue(broker, queue_type)
+    settings = {
+        "name": "user_events",
+        "destinations": {"here": warehouse},
+        "sources": {
+            "event_queue": {"type": "rabbitmq", "url": broker, "queue": queue.queue, "queue_type": queue_type},
+            "event_files": {"type": "files", "path": "data/user_events/**"},
+            "organization_files": {"type": "files", "path": "data/organizations/**"},
+        },
+        "streams": {
+            "user_events": {
+                "from": ["event_queue", "event_files"],
+                "event_time": "received_at",
+                "columns": {**columns, "received_at": "timestamp"},
+            },
+            "organizations": {
+                "from": "organization_files",
+                "identity": ["organization_key"],
+                "disposition": "merge",
+                "version": "created_at",
+                "columns": {"organization_key": "text", "organization_name": "text", "created_at": "timestamp"},
+            },
+        },
+    }
+    (directory / "penstock.yml").write_text(json.dumps(settings))
+    return directory
+
+
+def an_event(id_: str, kind: str = "User Created", at: str = "2025-05-01T10:00:00", **said: str) -> dict[str, str]:
+    """One event of a user."""
+    return {
+        "id": id_, "event_type": kind, "username": id_, "user_email": f"{id_}@example.com", "user_type": "User",
+        "organization_name": "Initech", "plan_name": "Free", "received_at": at, **said,
+    }  # fmt: skip
+
+
+def send(project: Path, events: Sequence[dict[str, str]]) -> None:
+    """Put events on the project's queue."""
+    settings = load_project(project).sources["event_queue"]
+    assert settings.type == "rabbitmq"
+    publish(settings, [json.dumps(e).encode() for e in events])
+
+
+def call(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command beside the process."""
+    return subprocess.run(
+        [sys.executable, "-m", "penstock", *words, "--project-dir", str(project)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+class Up:
+    """A process that is up."""
+
+    def __init__(self, project: Path, *words: str) -> None:
+        self.project = project
+        self.log = (project / "up.log").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "penstock", "up", "--project-dir", str(project), *words],
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+        self.file = project / ".penstock" / "up.json"
+        until(lambda: self.file.exists() or self.process.poll() is not None, self.said)
+        assert self.process.poll() is None, self.said()
+        self.found = json.loads(self.file.read_text())
+        self.url = f"http://{self.found['host']}:{self.found['port']}"
+
+    def said(self) -> str:
+        """What it printed."""
+        return (self.project / "up.log").read_text()
+
+    def get(self, path: str, body: bytes | None = None, token: str | None = None) -> tuple[int, str]:
+        """Ask it."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.url + path, body, headers), timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+
+    def status(self) -> dict[str, Any]:
+        """Its parts and the ledger."""
+        found: dict[str, Any] = json.loads(self.get("/status", token=self.found["token"])[1])
+        return found
+
+    def query(self, sql: str) -> list[list[Any]]:
+        """Rows, asked for through the process."""
+        code, said = self.get("/query", json.dumps({"sql": sql}).encode(), self.found["token"])
+        return json.loads(said)["rows"] if code == 200 else []
+
+    def part(self, name: str) -> dict[str, Any]:
+        """How a part fares."""
+        return next(p for p in self.status()["parts"] if name in p["part"])
+
+    def figures(self) -> dict[tuple[str, str], float]:
+        """``(name, stream, model or part)`` → value."""
+        code, page = self.get("/metrics")
+        assert code == 200
+        return {
+            (s.name, next((s.labels[n] for n in ("stream", "model", "part") if n in s.labels), "")): s.value
+            for family in text_string_to_metric_families(page)
+            for s in family.samples
+        }
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end; its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@contextmanager
+def up(project: Path, *words: str) -> Iterator[Up]:
+    """A process for the block; ended at once if the block did not end it."""
+    started = Up(project, *words)
+    try:
+        yield started
+    except BaseException:
+        print(started.said())
+        raise
+    finally:
+        if started.process.poll() is None:
+            started.process.kill()
+            started.process.wait()
+        started.log.close()
+
+
+def eventually(measure: Callable[[], Any], expected: Any) -> None:
+    """Wait for a value."""
+    until(lambda: measure() == expected, lambda: f"{measure()!r} instead of {expected!r}")
+
+
+CURRENT = "select organization_name from dimensional.dim_user where user_id = '{}' and is_current"
+
+
+def test_models_follow_messages_and_files(project: Path) -> None:
+    """Events by queue and by file are in ``dim_user`` a few seconds later; figures, status and queries say so while
+    it runs; SIGTERM ends it with 0, all acknowledged; nobody else may ask the warehouse."""
+    with up(project) as process:
+        eventually(lambda: process.get("/healthz"), (200, "ok\n"))
+        eventually(lambda: process.get("/readyz")[0], 200)
+        send(project, [an_event("u1"), an_event("u2"), {"no": "id"} | {"id": "u3"}, an_event("u1")])
+        eventually(lambda: process.query(CURRENT.format("u1")), [["Initech"]])
+        send(project, [an_event("u1", "User Updated", "2025-05-02T10:00:00", organization_name="Hooli")])
+        eventually(lambda: process.query(CURRENT.format("u1")), [["Hooli"]])
+        (project / "data" / "user_events" / "more.ndjson").write_text(json.dumps(an_event("u9")) + "\n")
+        eventually(lambda: process.query(CURRENT.format("u9")), [["Initech"]])
+
+        figures = process.figures()
+        read = figures["penstock_read_total", "user_events"]
+        assert read == sum(
+            figures[f"penstock_{name}_total", "user_events"] for name in ("landed", "duplicates", "quarantined")
+        )
+        assert figures["penstock_duplicates_total", "user_events"] >= 1
+        assert figures["penstock_batch_seconds_count", "user_events"] >= 3
+        assert figures["penstock_lag_messages", "user_events"] == 0
+        assert figures["penstock_lag_seconds", "user_events"] == 0
+        assert 0 <= figures["penstock_model_freshness_seconds", "dimensional.dim_user"] < 60
+        assert figures["penstock_transform_seconds_count", ""] >= 3
+        assert figures["penstock_transform_failures_total", ""] == 0
+        assert all(v == 0 for (name, _), v in figures.items() if name == "penstock_part_restarts_total")
+
+        asked = call(project, "query", "select count(*) as n, max(received_at) as at from raw.user_events", "--json")
+        assert asked.returncode == 0, asked.stderr
+        assert json.loads(asked.stdout)[0]["n"] == figures["penstock_landed_total", "user_events"]
+        wrong = call(project, "query", "select nothing from nowhere")
+        assert wrong.returncode == 1 and "nowhere" in wrong.stderr
+        shown = call(project, "status")
+        assert shown.returncode == 0 and "consume user_events event_queue" in shown.stdout, shown.stderr
+        assert json.loads(call(project, "status", "--json").stdout)["parts"][0]["state"] == "running"
+
+        assert stat.S_IMODE(process.file.stat().st_mode) == 0o600
+        assert process.get("/query", b'{"sql": "select 1"}')[0] == 403
+        assert process.get("/status", token="guessed")[0] == 403
+        assert process.get("/elsewhere")[0] == 404
+
+        again = call(project, "up")
+        assert again.returncode == 5 and str(process.process.pid) in again.stderr
+        started = time.monotonic()
+        assert process.end() == 0, process.said()
+        assert time.monotonic() - started < 15
+        assert not process.file.exists()
+    settings = load_project(project).sources["event_queue"]
+    assert settings.type == "rabbitmq" and waiting(settings) == 0
+    done = call(project, "run", "--quiet")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_failing_model_stops_nothing(embedded: Path) -> None:
+    """While a model fails, records land, other models are built, the failure shows; mended, it is built by itself."""
+    model = embedded / "models" / "crm" / "users_dim.sql"
+    good = model.read_text()
+    with up(embedded) as process:
+        eventually(lambda: process.figures()["penstock_transform_seconds_count", ""] >= 1, True)
+        model.write_text(good + "\nselect broken")
+        send(embedded, [an_event("u1")])
+        eventually(lambda: process.query(CURRENT.format("u1")), [["Initech"]])
+        until(lambda: process.figures()["penstock_transform_failures_total", ""] >= 2, process.said)
+        part = process.part("trigger")
+        assert part["state"] == "running" and "users_dim" in part["last_error"]
+        assert any(run["status"] == "error" for run in process.status()["runs"])
+        send(embedded, [an_event("u2")])
+        eventually(lambda: process.query("select count(*) from raw.user_events where id = 'u2'"), [[1]])
+        model.write_text(good)
+        eventually(lambda: process.query("select count(*) from crm.users_dim where user_id in ('u1', 'u2')"), [[2]])
+        eventually(lambda: process.part("trigger")["last_error"], "")
+        assert process.end(signal.SIGINT) == 0
+
+
+def test_a_part_that_dies_is_started_again(embedded: Path) -> None:
+    """A consumer whose stream is frozen dies of a new field, again and again: it shows, and the other parts go on."""
+    settings = json.loads((embedded / "penstock.yml").read_text())
+    settings["streams"]["user_events"]["contract"] = "freeze"
+    (embedded / "penstock.yml").write_text(json.dumps(settings))
+    with up(embedded) as process:
+        eventually(lambda: process.get("/readyz")[0], 200)
+        send(embedded, [an_event("u1", surprise="!")])
+        until(lambda: process.part("consume")["restarts"] >= 2, process.said)
+        assert "surprise" in process.part("consume")["last_error"]
+        assert process.figures()["penstock_part_restarts_total", "consume user_events event_queue"] >= 2
+        organization = {"organization_key": "k", "organization_name": "Hooli", "created_at": "2025-05-01T10:00:00"}
+        (embedded / "data" / "organizations" / "more.ndjson").write_text(json.dumps(organization) + "\n")
+        found = "select count(*) from dimensional.dim_organization where organization_name = 'Hooli'"
+        eventually(lambda: process.query(found), [[1]])
+        assert process.end() == 0
+        assert "starting it again in 2 s" in process.said()
+
+
+def test_the_broker_is_killed(tmp_path: Path) -> None:
+    """A broker that dies and comes back is waited for: not ready meanwhile, all of it in the models after."""
+    with PrivateRabbitMQ() as broker:
+        project = a_project(tmp_path, {"type": "duckdb", "path": "warehouse.duckdb"}, broker.url)
+        with up(project) as process:
+            eventually(lambda: process.get("/readyz")[0], 200)
+            send(project, [an_event("u1")])
+            eventually(lambda: process.query(CURRENT.format("u1")), [["Initech"]])
+            broker.kill()
+            eventually(lambda: process.get("/readyz")[0], 503)
+            assert process.get("/healthz")[0] == 200
+            broker.start()
+            eventually(lambda: process.get("/readyz")[0], 200)
+            send(project, [an_event("u2")])
+            eventually(lambda: process.query(CURRENT.format("u2")), [["Initech"]])
+            assert process.end() == 0
+
+
+def test_stopped_under_load(project: Path) -> None:
+    """SIGTERM while messages come and models are built: 0, what is acknowledged is in the table once, the rest is in
+    the queue, and the next start does it."""
+    settings = load_project(project).sources["event_queue"]
+    assert settings.type == "rabbitmq"
+    declare(settings)
+    with up(project) as process:
+        eventually(lambda: process.get("/readyz")[0], 200)
+        for start in range(0, 3_000, 1_000):
+            send(project, [an_event(f"u{n}") for n in range(start, start + 1_000)])
+        assert process.end() == 0, process.said()
+    counted = call(project, "query", "select count(*) as n from raw.user_events where id like 'u%'", "--json")
+    landed = json.loads(counted.stdout)[0]["n"] if counted.returncode == 0 else 0
+    assert landed + waiting(settings) == 3_000
+    with up(project) as process:
+        eventually(
+            lambda: process.query("select count(*) from dimensional.dim_user where user_id like 'u%'"), [[3_000]]
+        )
+        assert process.end() == 0
