@@ -43,6 +43,11 @@ bench-queue: $(VENV)/dev.stamp ## Measure queues; writes benchmarks/RESULTS-queu
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.queue_bench $(BENCH_ARGS)
 
+.PHONY: soak
+soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults
+	@tools/need_servers
+	PENSTOCK_SOAK_SECONDS=600 PENSTOCK_SOAK_RATE=2000 $(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
+
 .PHONY: up
 up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy
 	docker compose up --detach --wait

@@ -174,3 +174,17 @@ def test_two_engines_hold_the_same(tmp_path: Path, postgres_url: str) -> None:
         seen.append(project.tables())
     assert set(seen[0]) >= {"raw.user_events", "dimensional.dim_user", "reports.user_events_daily", "crm.users_dim"}
     assert seen[0] == seen[1]
+
+
+def test_models_wait_for_a_stream_that_has_not_landed(tmp_path: Path, postgres_url: str) -> None:
+    """What reads it is left out, not failed; after its first load all is as if it had landed with the others."""
+    late = Project(tmp_path / "late", "local", postgres_url)
+    late.penstock("load", "user_events")
+    late.penstock("transform")
+    assert late.rows("select count(*) from snapshots.user_snapshot")[0][0] > 0
+    assert not late.rows("select 1 from information_schema.tables where table_name = 'dim_organization'")
+    late.penstock("load", "organizations")
+    late.penstock("transform")
+    whole = Project(tmp_path / "whole", "local", postgres_url)
+    whole.penstock("run")
+    assert late.tables() == whole.tables()

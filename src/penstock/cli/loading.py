@@ -203,6 +203,7 @@ def _built_json(built: Built) -> dict[str, Any]:
     return {
         "upper_seq": built.upper_seq,
         "reason": built.reason or None,
+        "waiting": built.waiting,
         "nodes": [
             {"name": n.name, "kind": n.kind, "status": n.status, "seconds": round(n.seconds, 3), "rows": n.rows}
             for n in built.nodes

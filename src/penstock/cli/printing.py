@@ -88,6 +88,8 @@ def built_line(built: Built, seconds: float) -> str:
         parts.append(f"{count(units, 'unit test')} passed")
     if warned:
         parts.append(count(warned, "warning"))
+    if built.waiting:
+        parts.append(f"what reads {', '.join(built.waiting)} waits for its first load")
     return f"dbt: {', '.join(parts)} ({seconds:.1f} s)"
 
 

@@ -74,11 +74,12 @@ class Dbt:
         self,
         *,
         select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
         full_refresh: bool = False,
         whole: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> list[Node]:
-        """Build and test what ``select`` says, all when it is empty.
+        """Build and test what ``select`` says, all when it is empty, but for what ``exclude`` says.
 
         Without ``whole``, unit tests and the tests that read whole tables are left out: models that were not changed
         are still right, and the step's cost follows what is new.
@@ -91,11 +92,21 @@ class Dbt:
             arguments += ["--select", *select]
         if full_refresh:
             arguments.append("--full-refresh")
+        excluded = [*exclude, *([] if whole else [f"tag:{WHOLE_TABLE}"])]
+        if excluded:
+            arguments += ["--exclude", *excluded]
         if not whole:
-            arguments += ["--exclude-resource-type", "unit_test", "--exclude", f"tag:{WHOLE_TABLE}"]
+            arguments += ["--exclude-resource-type", "unit_test"]
         return self._perform(arguments, environment)
 
-    def follow(self, *, select: Sequence[str], views: bool, environment: Mapping[str, str] | None = None) -> list[Node]:
+    def follow(
+        self,
+        *,
+        select: Sequence[str],
+        exclude: Sequence[str] = (),
+        views: bool,
+        environment: Mapping[str, str] | None = None,
+    ) -> list[Node]:
         """Build models without testing them, with as little about it as dbt can: for a load that was just committed.
 
         Without ``views``, models that are views are left out: what they show is never old.
@@ -104,8 +115,9 @@ class Dbt:
             TransformError: as :meth:`build`.
         """
         arguments = ["--no-write-json", "--no-populate-cache", "run", "--select", *select]
-        if not views:
-            arguments += ["--exclude", "config.materialized:view"]
+        excluded = [*exclude, *([] if views else ["config.materialized:view"])]
+        if excluded:
+            arguments += ["--exclude", *excluded]
         return self._perform(arguments, environment, log_level="none")
 
     def _perform(

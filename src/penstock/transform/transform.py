@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,11 +22,13 @@ TEST_EVERY = timedelta(days=1)
 
 @dataclass(slots=True)
 class Built:
-    """What a transform did. ``reason`` says why nothing was built, when nothing was."""
+    """What a transform did. ``reason`` says why nothing was built, when nothing was; ``waiting`` are the streams that
+    have not landed yet, so that nothing that reads them was built."""
 
     nodes: list[Node] = field(default_factory=list)
     upper_seq: int = 0
     reason: str = ""
+    waiting: list[str] = field(default_factory=list)
 
     def count(self, kind: str, *statuses: str) -> int:
         """How many nodes of a kind ended so; in any way without ``statuses``."""
@@ -90,6 +92,8 @@ class Transformer:
             self._advance(dbt.models_apart_from({s for (s,) in streams}), seen, upper)
             if not select:
                 built.reason = "no model reads what has landed"
+        built.waiting = self._not_landed(dbt.sources())
+        exclude = [f"{selector}+" for s in built.waiting for selector in dbt.sources()[s]]
         whole = full_refresh or not same or not tested
         columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
         run_id = self._begin(upper)
@@ -100,10 +104,13 @@ class Transformer:
             if built.reason:
                 pass
             elif self._following and not whole and not shrunk:
-                built.nodes = dbt.follow(select=select, views=columns != self._columns, environment=environment)
+                built.nodes = dbt.follow(
+                    select=select, exclude=exclude, views=columns != self._columns, environment=environment
+                )
             else:
                 built.nodes = dbt.build(
                     select=select,
+                    exclude=exclude,
                     # what a refresh deleted cannot be told from what is left: build anew what reads it
                     full_refresh=full_refresh or shrunk,
                     whole=whole,
@@ -120,6 +127,14 @@ class Transformer:
         self._end(run_id, "error" if failed else "success", fingerprint, whole=whole)
         _raise_for(failed, str(session.project.directory))
         return built
+
+    def _not_landed(self, streams: Iterable[str]) -> list[str]:
+        """The streams that models read and that have no table yet: their models wait for the first load."""
+        tables = self._session.destination.query(
+            "select table_name from information_schema.tables where table_schema = 'raw'"
+        ).rows
+        landed = {name for (name,) in tables}
+        return sorted(s for s in streams if s in self._session.project.streams and s not in landed)
 
     def _let_go(self, dbt: Dbt) -> None:
         if not self._following:
