@@ -27,6 +27,7 @@ from benchmarks import inputs, queue_report
 from benchmarks.process import ROOT, ChildFailed, run
 from benchmarks.projects import write_queue_project
 from benchmarks.queue import by_pika, by_socket
+from benchmarks.queue_fresh import measure
 from benchmarks.queue_report import Line, Results
 from benchmarks.warehouses import PostgresDatabase, postgres_server
 from penstock.project import RabbitMQ
@@ -221,10 +222,8 @@ def memory(bench: QueueBench) -> None:
 
 def freshness(bench: QueueBench) -> None:
     """From published to visible in the models."""
-    bench.results.missing.append(
-        "from published to visible in `dim_user` and `reports.user_events_daily`: it takes a process that consumes and"
-        " builds models at once"
-    )
+    bench.results.fresh = found = measure(bench.work / "fresh", bench.database, bench.settings("quorum"))
+    print(f"  published to visible: median {found.middle:.2f} s, 95th percentile {found.late:.2f} s", flush=True)
 
 
 JOBS = (receive, scripts, queues, streams, consumers, memory, freshness)

@@ -1,0 +1,144 @@
+"""How long after an event was published the models show it, with ``penstock up`` on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, cast
+
+import pika
+import psycopg
+
+from benchmarks import inputs
+from benchmarks.process import ChildFailed, run
+from benchmarks.projects import write_project
+from benchmarks.warehouses import PostgresDatabase
+from penstock.project import RabbitMQ
+from penstock.publish.publisher import Message, Publisher, Route
+from penstock.sources.amqp import connected, declare_topology
+
+USERS = 100_000
+RATE = 1_000
+SECONDS = 60
+WARM_SECONDS = 10
+MARK_EVERY = 500
+_PATIENCE_SECONDS = 60
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Seconds from published to visible, of one event in :data:`MARK_EVERY`."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def middle(self) -> float:
+        """The median."""
+        return median(self.seconds)
+
+    @property
+    def late(self) -> float:
+        """The 95th percentile."""
+        return quantiles(self.seconds, n=20)[-1]
+
+
+def measure(folder: Path, database: PostgresDatabase, settings: RabbitMQ) -> Fresh:
+    """Land users and build the models, start ``penstock up``, publish, and look for the marked events."""
+    database.fresh()
+    project = write_project(folder, database, [inputs.user_events(USERS)], organizations=inputs.organizations(500))
+    file = project / "penstock.yml"
+    said = settings.model_dump(mode="json", exclude_defaults=True, exclude={"password"})
+    said["password"] = settings.password.get_secret_value()
+    text = file.read_text(encoding="utf-8")
+    text = text.replace("sources:\n", f"sources:\n  event_queue: {json.dumps(said)}\n", 1)
+    file.write_text(
+        text.replace("    from: event_files\n", "    from: [event_files, event_queue]\n", 1), encoding="utf-8"
+    )
+    penstock = [sys.executable, "-m", "penstock"]
+    run([*penstock, "run", "--project-dir", str(project), "--quiet"], timeout_seconds=600)
+    with connected(settings) as connection:
+        declare_topology(connection.channel(), settings)
+    up = subprocess.Popen([*penstock, "up", "--project-dir", str(project), "--port", "0", "--quiet"])
+    try:
+        return _observe(database.url, settings)
+    finally:
+        up.terminate()
+        if up.wait(60):
+            raise ChildFailed(f"penstock up ended with {up.returncode}")
+
+
+def _observe(url: str, settings: RabbitMQ) -> Fresh:
+    with psycopg.connect(url, autocommit=True) as connection:
+
+        def seen() -> tuple[set[str], int]:
+            users = connection.execute(
+                "select user_id from dimensional.dim_user where user_id like 'mark-%'"
+            ).fetchall()
+            total = connection.execute("select sum(events) from reports.user_events_daily").fetchone()
+            return {user for (user,) in users}, int(total[0]) if total else 0
+
+        before = seen()[1]
+        published: dict[str, tuple[float, int]] = {}
+        publisher = threading.Thread(target=_publish, args=(settings, published))
+        publisher.start()
+        latencies: dict[str, float] = {}
+        give_up = time.monotonic() + WARM_SECONDS + SECONDS + _PATIENCE_SECONDS
+        while publisher.is_alive() or len(latencies) < len(published):
+            users, total = seen()
+            now = time.time()
+            for user, (at, number) in list(published.items()):
+                if user not in latencies and user in users and total >= before + number:
+                    latencies[user] = now - at
+            if time.monotonic() > give_up:
+                raise ChildFailed(f"{len(published) - len(latencies)} of {len(published)} events are not in the models")
+            time.sleep(_POLL_SECONDS)
+        publisher.join()
+    warm = min(at for at, _ in published.values()) + WARM_SECONDS
+    return Fresh([latencies[user] for user, (at, _) in published.items() if at >= warm])
+
+
+def _publish(settings: RabbitMQ, published: dict[str, tuple[float, int]]) -> None:
+    chance = random.Random(3)
+    encode = cast("Any", pika.BasicProperties)(delivery_mode=2, content_type="application/json").encode
+    properties = b"".join(encode())
+    with connected(settings) as connection:
+        publisher = Publisher(connection, Route(exchange="", key=settings.queue))
+        number = 0
+        started = time.monotonic()
+        while (passed := time.monotonic() - started) < WARM_SECONDS + SECONDS:
+            due = int(passed * RATE)
+            messages = []
+            for n in range(number + 1, due + 1):
+                user = f"mark-{n}" if n % MARK_EVERY == 0 else f"user-{chance.randrange(USERS)}"
+                messages.append(Message(properties, _event(n, user)))
+                if n % MARK_EVERY == 0:
+                    published[user] = (time.time(), n)
+            if messages:
+                publisher.send(messages)
+                number = due
+            publisher.wait(0.01)
+        publisher.settle()
+
+
+def _event(number: int, user: str) -> bytes:
+    at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    event = {
+        "id": user,
+        "event_type": "User Created",
+        "username": f"user {number}",
+        "user_email": f"user{number}@example.com",
+        "user_type": "Admin",
+        "organization_name": "Metal Gear",
+        "plan_name": "Medium",
+        "received_at": at,
+    }
+    return json.dumps(event).encode()
