@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from penstock.shape.shaper import Rules
 from penstock.sources.amqp import connected
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
+from tests.conftest import RabbitMQServer
 from tests.contracts.test_consume import until, write_project
 from tests.queues import a_queue, declare, waiting
 from tests.warehouse import land, quarantined, table, write_files
@@ -188,19 +191,53 @@ def test_many_consumers_of_one_queue(rabbitmq_url: str, postgres_url: str, tmp_p
         assert loads[0] == loads[1] == loads[2]
 
 
-def test_same_rows_whichever_way_they_came(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str]) -> None:
-    """Law 2: one corpus by file and by each kind of queue makes one table."""
+@pytest.fixture
+def by_stream_protocol(rabbitmq_server: RabbitMQServer) -> str:
+    """The settings that read a stream queue by the stream protocol."""
+    port = rabbitmq_server.private.stream_port if rabbitmq_server.private else 5552
+    return f"protocol: stream, stream_port: {port}"
+
+
+@pytest.mark.parametrize("step", ["after_receive", "before_commit", "after_commit"])
+def test_killed_at_a_step_by_the_stream_protocol(
+    rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, warehouse: dict[str, str], step: str
+) -> None:
+    """The offset is committed with the rows, so nothing but the batch in hand is read again."""
+    lines = corpus(tmp_path, 2_000)
+    settings = a_queue(rabbitmq_url, "stream")
+    put(settings, lines)
+    more = f"batch_messages: 300, {by_stream_protocol}"
+    folder = write_project(tmp_path / "p", settings, rabbitmq_url, more=more, **warehouse)
+    for nth in ("1", "3"):
+        assert start(folder, f"{step}:kill:{nth}").wait(60) == -signal.SIGKILL
+    assert start(folder).wait(60) == 0
+    check(folder, by_file(lines, tmp_path))
+
+
+def test_same_rows_whichever_way_they_came(
+    rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, warehouse: dict[str, str]
+) -> None:
+    """Law 2: one corpus by file, by a watched folder, by each kind of queue and protocol makes one table."""
     odd = [b'{"n":1e400,"t":"\\u00e9"}', b'{"big":12345678901234567890123}', b'[{"a":[1,{"b":2}]}]']
     lines = [*corpus(tmp_path, 500), *odd]
     expected = by_file(lines, tmp_path)
-    for kind in ("classic", "quorum", "stream"):
+    ways = {"classic": "classic", "quorum": "quorum", "stream": "stream", "protocol": "stream", "watched": "classic"}
+    for way, kind in ways.items():
         settings = a_queue(rabbitmq_url, kind)
-        put(settings, lines)
-        stream = {"target": warehouse["target"], "url": warehouse["url"]}
-        folder = write_project(tmp_path / kind, settings, rabbitmq_url, **stream)
-        text = (folder / "penstock.yml").read_text().replace("events:", f"events_{kind}:")
-        (folder / "penstock.yml").write_text(text)
-        assert start(folder).wait(60) == 0
+        more = by_stream_protocol if way == "protocol" else ""
+        folder = write_project(tmp_path / way, settings, rabbitmq_url, more=more, **warehouse)
+        file = folder / "penstock.yml"
+        text = file.read_text().replace("events:", f"events_{way}:")
+        if way == "watched":
+            text = re.sub(r"queue: \{ type.*\}", "queue: { type: files, path: in }", text)
+            shutil.copytree(tmp_path / "in", folder / "in")
+        file.write_text(text)
+        if way == "watched":
+            command = [sys.executable, "-m", "penstock", "watch", "--once", "--quiet", "--project-dir", str(folder)]
+            subprocess.run(command, check=True, timeout=60)
+        else:
+            put(settings, lines)
+            assert start(folder).wait(60) == 0
         with Session(load_project(folder, environ={})) as session:
-            assert table(session.destination, f"events_{kind}") == expected[0]
-            assert set(quarantined(session.destination, f"events_{kind}")) == expected[1]
+            assert table(session.destination, f"events_{way}") == expected[0]
+            assert set(quarantined(session.destination, f"events_{way}")) == expected[1]
