@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
-from penstock.plan import LoadStep
+from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Batch, Position, Receipt
 from penstock.run import Stop, load
 from penstock.session import Session
@@ -193,8 +193,6 @@ def queues(project: Project, streams: Sequence[str] = ()) -> list[tuple[str, str
     Raises:
         UsageError: there is none.
     """
-    from penstock.plan import plan_loads
-
     steps = plan_loads(project, streams)
     found = [(s.stream, s.source) for s in steps if project.sources[s.source].type == "rabbitmq"]
     missing = [s for s in streams if s not in {stream for stream, _ in found}]

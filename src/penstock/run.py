@@ -139,7 +139,6 @@ def _pass(
             if batch.empty:
                 continue
             fault_point("file_middle")
-            fault_point("after_receive")
             writer.write(batch)
             progress(batch)
             if not whole and (writer.bytes >= commit_bytes or writer.refused):

@@ -32,7 +32,7 @@ from tests.warehouse import land, quarantined, table, write_files
 
 MESSAGES = 100_000
 PERSISTENT = b"".join(cast("Any", pika.BasicProperties)(delivery_mode=2).encode())
-STEPS = ["after_receive", "after_shape", "before_stage", "before_commit", "after_commit", "before_ack"]
+STEPS = ["file_middle", "after_shape", "before_stage", "before_commit", "after_commit", "before_ack"]
 
 
 def corpus(folder: Path, count: int) -> list[bytes]:
@@ -198,7 +198,7 @@ def by_stream_protocol(rabbitmq_server: RabbitMQServer) -> str:
     return f"protocol: stream, stream_port: {port}"
 
 
-@pytest.mark.parametrize("step", ["after_receive", "before_commit", "after_commit"])
+@pytest.mark.parametrize("step", ["file_middle", "before_commit", "after_commit"])
 def test_killed_at_a_step_by_the_stream_protocol(
     rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, warehouse: dict[str, str], step: str
 ) -> None:

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -17,6 +15,7 @@ from penstock.errors import PenstockError
 from penstock.testing import postgres
 from penstock.testing.postgres import PrivatePostgres, server_binaries
 from penstock.testing.private import MissingServer
+from tests.processes import lives, wait_until
 
 OWNER = """
 import sys
@@ -54,12 +53,12 @@ def test_it_dies_with_its_owner() -> None:
     try:
         assert owner.stdout is not None
         pid, folder = owner.stdout.readline().split()
-        assert _lives(int(pid))
+        assert lives(int(pid))
     finally:
         owner.send_signal(signal.SIGKILL)
         owner.communicate()
-    _wait(lambda: not _lives(int(pid)), "the server outlived its owner")
-    _wait(lambda: not Path(folder).exists(), "its data folder outlived its owner")
+    wait_until(lambda: not lives(int(pid)), "the server outlived its owner")
+    wait_until(lambda: not Path(folder).exists(), "its data folder outlived its owner")
 
 
 def test_a_start_that_fails_leaves_nothing() -> None:
@@ -85,20 +84,3 @@ def test_each_test_has_a_database_of_its_own(postgres_url: str) -> None:
         name = connection.execute("select current_database()").fetchone()
     assert tables == (0,)
     assert name is not None and str(os.getpid()) in name[0]
-
-
-def _lives(pid: int) -> bool:
-    """Whether the process runs; one that ended and that nobody has waited for does not."""
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        os.kill(pid, 0)
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
-def _wait(holds: Callable[[], bool], otherwise: str, *, seconds: float = 15) -> None:
-    give_up = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < give_up, otherwise
-        time.sleep(0.05)

@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pika
@@ -21,6 +20,7 @@ from penstock.testing import rabbitmq
 from penstock.testing.private import MissingServer, free_port
 from penstock.testing.rabbitmq import PrivateRabbitMQ, server_scripts
 from tests.conftest import RabbitMQServer
+from tests.processes import lives, wait_until
 
 OWNER = """
 import sys
@@ -56,7 +56,7 @@ def test_confirmed_messages_survive_a_kill_and_a_restart(broker: PrivateRabbitMQ
     processes = [broker.process.pid, *broker._children()] if broker.process else []
     assert len(processes) > 1
     broker.kill()
-    assert not any(_lives(pid) for pid in processes)
+    assert not any(lives(pid) for pid in processes)
     with pytest.raises(pika.exceptions.AMQPConnectionError):
         _connect(broker.url)
     for again in (broker.start, broker.restart):
@@ -64,7 +64,7 @@ def test_confirmed_messages_survive_a_kill_and_a_restart(broker: PrivateRabbitMQ
         assert ports == (broker.port, broker.stream_port, broker.management_port)
         with _connect(broker.url) as connection:
             for kind in ("classic", "quorum", "stream"):
-                _wait(lambda kind=kind: _taken(connection, kind) == 10, f"{kind}: not all were kept", seconds=60)  # type: ignore[misc]
+                wait_until(lambda kind=kind: _taken(connection, kind) == 10, f"{kind}: not all were kept", seconds=60)  # type: ignore[misc]
 
 
 def test_all_its_ports_answer_on_loopback_only(broker: PrivateRabbitMQ) -> None:
@@ -73,7 +73,7 @@ def test_all_its_ports_answer_on_loopback_only(broker: PrivateRabbitMQ) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=5):
             pass
     pids = (broker.folder / "pids").read_text().split()
-    assert _listens_beyond_loopback({int(pid) for pid in pids if _lives(int(pid))}) == set()
+    assert _listens_beyond_loopback({int(pid) for pid in pids if lives(int(pid))}) == set()
 
 
 def test_its_own_rabbitmqctl_runs_and_its_settings_hold(broker: PrivateRabbitMQ) -> None:
@@ -93,13 +93,13 @@ def test_it_dies_with_its_owner() -> None:
         assert owner.stdout is not None
         folder, *pids = owner.stdout.readline().split()
         assert len(pids) == 2
-        assert all(_lives(int(pid)) for pid in pids)
+        assert all(lives(int(pid)) for pid in pids)
         port = _port_of_names(folder)
     finally:
         owner.send_signal(signal.SIGKILL)
         owner.communicate()
-    _wait(lambda: not any(_lives(int(pid)) for pid in pids), "the server outlived its owner")
-    _wait(lambda: not Path(folder).exists(), "its data folder outlived its owner")
+    wait_until(lambda: not any(lives(int(pid)) for pid in pids), "the server outlived its owner")
+    wait_until(lambda: not Path(folder).exists(), "its data folder outlived its owner")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
 
@@ -179,20 +179,3 @@ def _listens_beyond_loopback(pids: set[int]) -> set[str]:
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes and local not in loopback:
                 found.add(fields[1])
     return found
-
-
-def _lives(pid: int) -> bool:
-    """Whether the process runs; one that ended and that nobody has waited for does not."""
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        os.kill(pid, 0)
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
-def _wait(holds: Callable[[], bool], otherwise: str, *, seconds: float = 15) -> None:
-    give_up = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < give_up, otherwise
-        time.sleep(0.05)

@@ -35,7 +35,6 @@ from penstock.ledger import (
     quarantine_rows,
     schema_from_rows,
     state_text,
-    upgrade_statements,
 )
 from penstock.ports import CONFLICT, Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
@@ -102,7 +101,7 @@ class DuckDBDestination:
         if self.is_prepared():
             return
         with self._held.landing:
-            for sql in (*create_statements("duckdb"), *upgrade_statements("duckdb")):
+            for sql in create_statements("duckdb"):
                 self.connection.execute(sql)
 
     def is_prepared(self) -> bool:

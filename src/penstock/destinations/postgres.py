@@ -34,7 +34,6 @@ from penstock.ledger import (
     quarantine_rows,
     schema_from_rows,
     state_text,
-    upgrade_statements,
 )
 from penstock.ports import CONFLICT, Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
@@ -111,7 +110,7 @@ class PostgresDestination:
             try:
                 with self.reading.transaction():
                     self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
-                    for sql in (*create_statements("postgres"), *upgrade_statements("postgres")):
+                    for sql in create_statements("postgres"):
                         self.reading.execute(sql)
             except psycopg.Error as e:
                 raise DestinationError(

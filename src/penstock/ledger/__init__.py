@@ -24,13 +24,8 @@ TYPES: Mapping[str, Mapping[str, str]] = {
 
 
 def create_statements(kind: str) -> list[str]:
-    """Statements that make what is missing of the ledger; harmless again."""
+    """Statements that make what is missing of the ledger, or of one by an earlier version; harmless again."""
     return statements("penstock.ledger", "create.sql", **TYPES[kind])
-
-
-def upgrade_statements(kind: str) -> list[str]:
-    """Statements that bring a ledger of an earlier version up to this one; harmless again."""
-    return statements("penstock.ledger", "upgrade.sql", **TYPES[kind])
 
 
 def ledger_sql(name: str, **parts: str) -> str:

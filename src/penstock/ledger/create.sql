@@ -79,3 +79,6 @@ create table if not exists penstock.watermarks (
   seq bigint not null,
   updated_at timestamp with time zone not null
 );
+
+-- columns that came later
+alter table penstock.quarantine add column if not exists headers {json};

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from penstock.project.group import Settings, none
+from penstock.project.group import Settings, from_url, none
 from penstock.project.values import ByteSize, Frozen, OneOrMany, ProjectPath
 
 _EXPECTED = "expected amqp://user:password@host:port/vhost, or amqps:// for TLS"
@@ -92,13 +92,7 @@ class RabbitMQ(Settings):
     @model_validator(mode="before")
     @classmethod
     def _from_url(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("url") is None:
-            return data
-        url = data["url"].get_secret_value() if isinstance(data["url"], SecretStr) else str(data["url"])
-        both = sorted(set(data) & {"host", "port", "user", "password", "vhost"})
-        if both:
-            raise ValueError(f"url says all of the connection; leave out {', '.join(both)}")
-        return {**_connection_of(url), **{k: v for k, v in data.items() if k != "url"}}
+        return from_url(data, {"host", "port", "user", "password", "vhost"}, _connection_of)
 
     @property
     def address(self) -> str:

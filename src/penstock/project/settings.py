@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
-from penstock.project.group import Settings, none
+from penstock.project.group import Settings, from_url, none
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.values import (
     CONTENT,
@@ -69,13 +69,7 @@ class Postgres(Settings):
     @model_validator(mode="before")
     @classmethod
     def _from_url(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("url") is None:
-            return data
-        url = data["url"].get_secret_value() if isinstance(data["url"], SecretStr) else str(data["url"])
-        both = sorted(set(data) & {"host", "port", "user", "password", "database"})
-        if both:
-            raise ValueError(f"url says all of the connection; leave out {', '.join(both)}")
-        return {**_connection_of(url), **{k: v for k, v in data.items() if k not in ("url",)}}
+        return from_url(data, {"host", "port", "user", "password", "database"}, _connection_of)
 
     def conninfo(self, *, masked: bool = False) -> str:
         """The connection as a libpq connection string; with ``masked``, the password as ``*****``."""

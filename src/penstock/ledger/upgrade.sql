@@ -1,1 +1,0 @@
-alter table penstock.quarantine add column if not exists headers {json};
