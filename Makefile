@@ -65,9 +65,9 @@ wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 .PHONY: lock
 lock: ## Compile the hashed requirement files anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--quiet pyproject.toml --group build -c requirements/pins.in -o requirements/run.txt
+		--quiet pyproject.toml --extra examples --group build -c requirements/pins.in -o requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--quiet pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+		--quiet pyproject.toml --extra examples --group dev -c requirements/run.txt -o requirements/dev.txt
 
 .PHONY: clean
 clean: ## Delete the environment, caches and what the example made

@@ -45,6 +45,11 @@ HEAVY = (
     "yaml",
     "watchfiles",
     "prompt_toolkit",
+    "httpx2",
+    "stamina",
+    "purgatory",
+    "starlette",
+    "uvicorn",
 )
 FORBIDDEN = re.compile(r"/(?:work|root|home)/[a-z]|files\.pythonhosted\.org|pypi\.org|--index-url")
 BINARY = {".png", ".gz", ".zst", ".parquet"}
