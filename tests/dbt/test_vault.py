@@ -99,7 +99,8 @@ def test_every_order_and_split_gives_what_python_expects(vault: Warehouse) -> No
     for stream, records in told.items():
         for record in [*records, *chance.sample(records, 20)]:
             steps[chance.randrange(4)][stream].append(record)
-    seq, before = 0, {}
+    seq = 0
+    before: dict[str, set[Any]] = {}
     for number, step in enumerate(steps):
         for stream, records in step.items():
             seq += 1
