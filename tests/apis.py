@@ -174,7 +174,8 @@ class Api:
                     assert isinstance(raw.data, bytes)
                     top, _, body = raw.data.partition(b"\r\n\r\n")
                     first, *lines = top.decode().split("\r\n")
-                    said = [(":status", first.split(" ")[1]), *(tuple(line.split(": ", 1)) for line in lines)]
+                    pairs = (line.partition(": ") for line in lines)
+                    said = [(":status", first.split(" ")[1]), *((name, value) for name, _, value in pairs)]
                     connection.send_headers(event.stream_id, said)
                     connection.send_data(event.stream_id, body, end_stream=True)
             writer.write(connection.data_to_send())

@@ -57,7 +57,7 @@ def in_turn(*replies: Raw) -> Callable[[Asked], Raw]:
     return lambda _: waiting.pop(0) if waiting else reply(BODY)
 
 
-def chunked(*pieces: bytes, end: bytes = b"0\r\n\r\n", **headers: str) -> bytes:
+def chunked(*pieces: bytes, end: bytes = b"0\r\n\r\n", **headers: Any) -> bytes:
     """A body in chunks."""
     body = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in pieces)
     return head(transfer_encoding="chunked", **headers) + body + end
@@ -66,7 +66,10 @@ def chunked(*pieces: bytes, end: bytes = b"0\r\n\r\n", **headers: str) -> bytes:
 def test_request_and_page() -> None:
     """A path goes below the base URL; parameters and headers of settings and request arrive, the request's first."""
     with Api(lambda _: reply(b"{}", etag="x")) as api:
-        settings = {"params": {"limit": 100, "page": 1}, "headers": {"X-Team": "blue", "Accept": "text/csv"}}
+        settings: dict[str, Any] = {
+            "params": {"limit": 100, "page": 1},
+            "headers": {"X-Team": "blue", "Accept": "text/csv"},
+        }
         params = {"page": 7, "tags": ["a", "b&c"], "gone": None, "all": True}
         request = Request(url="/cars?sort=id", params=params, headers={"accept": "application/json"})
         page = within(f"{api.url}/v1/", lambda c: c.read(request), **settings)
@@ -174,7 +177,7 @@ def test_refusals(status: int) -> None:
         with pytest.raises(SourceError) as e:
             read(api.url)
         assert len(api.asked) == 1
-        assert f"GET {api.url}/items: status {status}: no such thing as yyy" in e.value.what
+        assert f"GET {api.url}/items gave status {status}: no such thing as yyy" in e.value.what
         assert len(e.value.what) < 500 and e.value.fix
         page = within(api.url, lambda c: c.read(Request(url="x", accept=frozenset({status}))))
         assert page.status == status
@@ -373,7 +376,7 @@ def test_status_shows_hosts(tmp_path: Path) -> None:
         "name: p\ndestinations: {w: {type: duckdb, path: w.duckdb}}\n"
         "sources: {api: {type: files, path: data}}\nstreams: {s: {from: api}}\n"
     )
-    project = load_project(tmp_path / "penstock.yml")
+    project = load_project(tmp_path)
     assert read_status(project)["hosts"] == []
     with Api(lambda _: reply("down", 500)) as api:
         found = HttpConnection.model_validate(

@@ -132,7 +132,8 @@ class ClientCredentials:
             words = ": ".join(str(answer[k]) for k in ("error", "error_description") if answer.get(k))
         words = words or body[:200].decode("utf-8", "replace").strip() or "nothing"
         return SourceError(
-            f"no token from POST {self._settings.token_url}: status {status}: {self._secrets.mask(words)[:300]}",
+            f"no token from POST {self._settings.token_url}, which gave status {status}: "
+            f"{self._secrets.mask(words)[:300]}",
             where=self._where,
             fix="check auth.token_url, auth.client_id, auth.client_secret and auth.scope; "
             "some servers want auth.credentials_in: body",
