@@ -326,6 +326,43 @@ def test_run_time() -> None:
             assert time.monotonic() - begun < 30
 
 
+def test_run_time_while_streaming() -> None:
+    """It is over for the body, not for whoever is busy with what came of it."""
+
+    async def use(client: Client) -> int:
+        size = 0
+        async with client.fetch(Request(url="x")) as answer:
+            with pytest.raises(SourceError, match=r"the run's time of 0\.5 s"):
+                async for chunk in answer.chunks():
+                    size += len(chunk)
+                    await asyncio.sleep(0.6)
+            await asyncio.sleep(0.1)
+        return size
+
+    with Api(lambda _: BROKEN["stalled in the body"]) as api:
+        assert within(api.url, use, timeouts={"run_seconds": 0.5}) > 0
+
+
+def test_cancelled() -> None:
+    """Requests that are cancelled leave no trace: the next ones find connections, and the breaker closed."""
+    slow = True
+
+    async def use(client: Client) -> bytes:
+        nonlocal slow
+        for _ in range(3):
+            tasks = [asyncio.create_task(client.read(Request(url="x"))) for _ in range(4)]
+            await asyncio.sleep(0.1)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        slow = False
+        assert {b.state for b in client.breakers().values()} == {"closed"}
+        return (await client.read(Request(url="x"))).body
+
+    with Api(lambda _: BROKEN["stalled in the body"] if slow else reply(BODY)) as api:
+        assert within(api.url, use, concurrency=2, breaker={"failures": 1}) == BODY
+
+
 def test_breaker() -> None:
     """After so many failures in a row a host is left alone; then one request tries, and all go on when it succeeds."""
     states: list[str] = []

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from penstock.errors import SourceError
 from penstock.project.http_client import HttpConnection
+from penstock.project.loading import _plain
 from penstock.sources.http.client import Client, Page, Request
 from tests.apis import Api, Asked, Raw, certify, reply
 
@@ -271,7 +272,7 @@ def test_nothing_secret_is_shown(auth: str, caplog: pytest.LogCaptureFixture) ->
         if auth == "headers":
             settings = {"headers": {"X-Auth": SECRET}, "params": {"api_token": SECRET, "limit": "100"}}
         found = HttpConnection.model_validate({"base_url": api.url, "retries": QUICK, **settings})
-        shown = [repr(found), str(found), str(found.model_dump())]
+        shown = [repr(found), str(found), str(_plain(found))]
 
         async def run() -> None:
             async with Client(found, name="api") as client:

@@ -73,7 +73,9 @@ class Page:
 class Answer:
     """An answer whose body is still to come."""
 
-    def __init__(self, response: httpx2.Response, url: str, broken: Callable[[Exception], Exception]) -> None:
+    def __init__(
+        self, response: httpx2.Response, url: str, broken: Callable[[Exception], Exception], deadline: float | None
+    ) -> None:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
         """Looked up without regard to case."""
@@ -81,14 +83,16 @@ class Answer:
         """Where it came from in the end, without credentials."""
         self._response = response
         self._broken = broken
+        self._deadline = deadline
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """The decoded body, in pieces of about 1 MiB at most. The last one has come only when the iteration ends: a
-        body that is cut short or garbled raises. Once only."""
+        body that is cut short or garbled raises. Only one that says neither its length nor its encoding, and ends with
+        the connection, cannot be told from a whole one. Once only."""
         try:
             encoding = self.headers.get("content-encoding")
             decoder: Decoder | None = decoder_of(encoding) if encoding else None
-            async with aclosing(self._response.aiter_raw()) as raw:
+            async with aclosing(self._raw()) as raw:
                 if decoder is None:
                     async for data in raw:
                         yield data
@@ -97,8 +101,22 @@ class Answer:
                         for piece in decoder.decode(data):
                             yield piece
                     decoder.finish()
-        except (httpx2.HTTPError, BrokenEncoding) as e:
+        except (httpx2.HTTPError, BrokenEncoding, TimeoutError) as e:
             raise self._broken(e) from e
+
+    def _raw(self) -> AsyncGenerator[bytes]:
+        raw = self._response.aiter_raw()
+        return raw if self._deadline is None else self._in_time(raw)
+
+    async def _in_time(self, raw: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """Until the deadline, kept for each piece alone: a time-out around a ``yield`` would hit whoever reads."""
+        async with aclosing(raw):
+            while True:
+                async with asyncio.timeout_at(self._deadline):
+                    data = await anext(raw, None)
+                if data is None:
+                    return
+                yield data
 
 
 class Client:
@@ -199,14 +217,9 @@ class Client:
         async with AsyncExitStack() as stack:
             answer = await self._retried(request, lambda: stack.enter_async_context(self._attempt(request)))
             try:
-                async with asyncio.timeout_at(self._deadline) as limit:
-                    yield answer
+                yield answer
             except Failed as e:
                 raise e.error from e
-            except TimeoutError as e:
-                if limit.expired():
-                    raise self._refusals.out_of_time(request.method, self._address(request)) from e
-                raise
 
     async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         retries = self._settings.retries
@@ -300,6 +313,8 @@ class Client:
             raise Failed(error, e.seconds) from None
 
         def broken(cause: Exception) -> Exception:
+            if isinstance(cause, TimeoutError):
+                return self._refusals.out_of_time(method, url)
             breaker.failed(probe)
             return self._refusals.broken(method, url, cause)
 
@@ -319,7 +334,7 @@ class Client:
                 breaker.failed(probe)
             else:
                 breaker.answered(probe)
-            yield Answer(response, url, broken)
+            yield Answer(response, url, broken, self._deadline)
             if response.status_code < 500:
                 breaker.succeeded()
         finally:
