@@ -19,7 +19,9 @@ from typing import Any, TypeVar
 import brotli
 import pytest
 import zstandard
+from typer.testing import CliRunner
 
+from penstock.cli.app import app
 from penstock.errors import SourceError
 from penstock.inspect import read_status
 from penstock.project import load_project
@@ -429,5 +431,7 @@ def test_status_shows_hosts(tmp_path: Path) -> None:
         (host,) = read_status(project)["hosts"]
         assert (host["source"], host["host"], host["breaker"], host["failures"]) == ("api", api.url, "open", 2)
         assert timedelta() < host["tries_again_at"] - host["as_of"] <= timedelta(seconds=60)
+        shown = CliRunner().invoke(app, ["status", "--project-dir", str(tmp_path)])
+        assert shown.exit_code == 0 and api.url in shown.output and "open" in shown.output
     (tmp_path / ".penstock" / "hosts" / "api.json").write_text("what")
     assert read_status(project)["hosts"] == []

@@ -355,6 +355,11 @@ def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         assert proxy.asked[0].headers["proxy-authorization"].startswith("Basic ")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         assert read(api.url).body == b"direct"
+        for odd in ("socks5://127.0.0.1:1", "magic://ann:tr0ub4dor@h", "http://ann:tr0ub4dor@h:port"):
+            monkeypatch.setenv("HTTP_PROXY", odd)
+            with pytest.raises(SourceError, match="names a proxy") as e:
+                read(api.url)
+            assert "HTTP_PROXY" in e.value.fix and "tr0ub4dor" not in str(e.value)
 
 
 def test_secrets_from_files_may_end_a_line() -> None:

@@ -13,7 +13,7 @@ from penstock.project.http_client import RateLimit
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
 from penstock.sources.http.decoding import BrokenEncoding, decoder_of
 from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
-from penstock.sources.http.secrets import Secrets
+from penstock.sources.http.secrets import Secrets, is_secret
 
 NOW = 1_700_000_000.0
 DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
@@ -188,6 +188,18 @@ def test_unknown_encodings(encoding: str) -> None:
 def test_nothing_to_decode() -> None:
     """Identity is none."""
     assert decoder_of("") is None and decoder_of(" identity ") is None
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Auth", "apikey", "X-API-Key", "key", "sig", "a_token", "Cookie"])
+def test_names_of_secrets(name: str) -> None:
+    """Names that mostly hold one."""
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize("name", ["author", "authors", "keyword", "key_id", "signed", "page", "Accept"])
+def test_names_of_no_secrets(name: str) -> None:
+    """Names that only look like it."""
+    assert not is_secret(name)
 
 
 def test_masked_addresses() -> None:

@@ -162,14 +162,18 @@ class Client:
         limits = httpx2.Limits(
             max_connections=self._concurrency, max_keepalive_connections=self._concurrency, keepalive_expiry=30.0
         )
-        self._http = httpx2.AsyncClient(
-            verify=tls_context(self._settings.tls, where=self._where),
-            http2=self._settings.http2,
-            timeout=httpx2.Timeout(timeouts.read_seconds, connect=timeouts.connect_seconds, pool=None),
-            limits=limits,
-            headers={"accept-encoding": ENCODINGS, "user-agent": _AGENT, "accept": "*/*"},
-            follow_redirects=False,
-        )
+        verify = tls_context(self._settings.tls, where=self._where)
+        try:
+            self._http = httpx2.AsyncClient(
+                verify=verify,
+                http2=self._settings.http2,
+                timeout=httpx2.Timeout(timeouts.read_seconds, connect=timeouts.connect_seconds, pool=None),
+                limits=limits,
+                headers={"accept-encoding": ENCODINGS, "user-agent": _AGENT, "accept": "*/*"},
+                follow_redirects=False,
+            )
+        except (ImportError, ValueError, httpx2.InvalidURL) as e:  # all else was checked with the settings
+            raise self._refusals.proxy(e) from e
         await self._stack.enter_async_context(self._http)
         masked = MaskedLog(self._secrets)
         for logger in (logging.getLogger(name) for name in _LOGS):

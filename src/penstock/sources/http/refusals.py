@@ -66,6 +66,13 @@ class Refusals:
             fix="run it again to go on from what has landed, or raise timeouts.run_seconds",
         )
 
+    def proxy(self, cause: Exception) -> SourceError:
+        """The environment names a proxy that cannot be used."""
+        return self.error(
+            f"the environment names a proxy that cannot be used: {cause}",
+            fix="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; for SOCKS: pip install socksio",
+        )
+
     def redirected(self, method: str, url: str, to: str, why: str) -> SourceError:
         """A redirect that is not followed."""
         return self.error(
