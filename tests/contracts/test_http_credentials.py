@@ -153,6 +153,25 @@ def test_a_token_that_is_refused_in_the_middle() -> None:
         assert issuer.issued == 2
 
 
+def test_a_late_refusal() -> None:
+    """A refusal of the old token that comes after the new one was fetched leaves the new one in use."""
+    issuer = Issuer()
+
+    def answer(asked: Asked) -> Raw:
+        if asked.headers["authorization"] == "Bearer token-1":
+            return Raw(data=reply("old", 401).data, after=0.5 if asked.path == "/late" else 0)
+        return issuer(asked)
+
+    with Api(answer) as api:
+
+        async def use(client: Client) -> list[bytes]:
+            pages = await asyncio.gather(*(client.read(Request(url=u)) for u in ("soon", "late")))
+            return [p.body for p in pages]
+
+        assert within(api.url, use, **oauth(api)) == [b"in", b"in"]
+        assert issuer.issued == 2
+
+
 def test_a_new_token_that_is_refused() -> None:
     """The second 401 of a request is an error that says what to mend."""
     with Api(lambda a: Issuer()(a) if a.path == "/token" else reply("no", 401)) as api:
