@@ -401,6 +401,27 @@ def test_breaker() -> None:
         assert states[:2] == ["open", "half-open"] and states[-1] == "closed"
 
 
+def test_a_probe_that_is_cancelled() -> None:
+    """The next request is the probe then; nobody waits for one that is gone."""
+    replies = [reply("down", 500), BROKEN["stalled before it"]]
+
+    async def use(client: Client) -> bytes:
+        with pytest.raises(SourceError):
+            await client.read(Request(url="x"))
+        await asyncio.sleep(0.1)
+        probe = asyncio.create_task(client.read(Request(url="x")))
+        while replies:
+            await asyncio.sleep(0.01)
+        probe.cancel()
+        await asyncio.gather(probe, return_exceptions=True)
+        async with asyncio.timeout(60):
+            return (await client.read(Request(url="x"))).body
+
+    settings: dict[str, Any] = {"retries": {"attempts": 1}, "breaker": {"failures": 1, "open_seconds": 0.1}}
+    with Api(lambda _: replies.pop(0) if replies else reply(BODY)) as api:
+        assert within(api.url, use, **settings) == BODY
+
+
 def test_breaker_that_stays_open() -> None:
     """A host that stays down is asked now and then; the error says that it was left alone."""
     with Api(lambda _: reply("down", 500)) as api:

@@ -141,8 +141,6 @@ class Client:
         self._standing = standing
         self._key = query_key(settings.auth)
         self._secrets = Secrets(parameters=[self._key[0]] if self._key else [])
-        if self._key:
-            self._secrets.add(self._key[1])
         self._where = f"source {name}"
         self._credentials = credentials_of(settings.auth, self._post, self._secrets, where=self._where)
         self._refusals = Refusals(settings, self._secrets, self._credentials, where=self._where)
