@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
-from penstock.cli import consuming, inspecting, loading, publishing, quarantine, running, shell, starting, watching
+from penstock.cli import (
+    airflow,
+    consuming,
+    inspecting,
+    loading,
+    publishing,
+    quarantine,
+    running,
+    shell,
+    starting,
+    watching,
+)
 
 app = typer.Typer(
     name="penstock",
@@ -48,3 +59,4 @@ running.register(app)
 inspecting.register(app)
 shell.register(app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(airflow.app, name="airflow")

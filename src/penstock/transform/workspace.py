@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variab
 FOLDER = ".penstock"
 _DBT_PARAMETERS = ("sslcert", "sslkey", "sslrootcert", "connect_timeout", "keepalives_idle")
 _GENERATED = {FOLDER, ".git", ".venv"}
-_BESIDE = {"target", "logs", "dbt_packages", "data"}
+_BESIDE = {"target", "logs", "dbt_packages", "data", "dags"}
 _SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
 
 
@@ -71,7 +72,9 @@ def prepare_workspace(project: Project) -> Workspace:
 
 def project_fingerprint(project: Project) -> str:
     """SHA-256 over all that dbt reads: the project's sources, the package's, and the destination."""
-    digest = hashlib.sha256(repr((project.target, str(project.destination))).encode())
+    # how long a process waits for the file changes nothing in it
+    destination = project.destination.model_dump(exclude={"lock_timeout_seconds"})
+    digest = hashlib.sha256(repr((project.target, destination)).encode())
     for root in (project.directory, package_folder()):
         for path in sorted(_sources(root)):
             digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
@@ -140,7 +143,13 @@ def _duckdb_output(destination: DuckDB) -> dict[str, Any]:
         "schema": "main",
         "threads": 1,
         "settings": settings,
+        "retries": {"connect_attempts": _attempts(destination.lock_timeout_seconds)},
     }
+
+
+def _attempts(seconds: float) -> int:
+    """How often dbt tries to open the file, to wait as long as that: after attempt n it sleeps for 2^n seconds."""
+    return 1 + math.ceil(math.log2(seconds + 1))
 
 
 def _postgres_output(destination: Postgres, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
