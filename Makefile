@@ -29,7 +29,7 @@ test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL and RabbitMQ t
 
 .PHONY: test-airflow
 test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in a real Airflow, which has an environment of its own
-	PENSTOCK_TEST_AIRFLOW=$(CURDIR)/$(AIRFLOW_VENV)/bin/airflow $(BIN)/python -m pytest $(PYTEST_ARGS) tests/airflow
+	PENSTOCK_TEST_AIRFLOW=$(CURDIR)/$(AIRFLOW_VENV)/bin/airflow $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS) tests/airflow
 
 .PHONY: check
 check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction

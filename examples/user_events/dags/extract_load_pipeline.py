@@ -14,8 +14,13 @@ from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
 
 NAME = "user_events"
 PENSTOCK = "penstock"
-PROJECT = f"--project-dir {shlex.quote(str(Path(__file__).resolve().parents[1]))}"
-COMMON = {"env": {"PENSTOCK__DESTINATIONS__LOCAL__LOCK_TIMEOUT_SECONDS": "1800"}, "append_env": True, "do_xcom_push": False}
+DIRECTORY = Path(__file__).resolve().parents[1]
+PROJECT = f"--project-dir {shlex.quote(str(DIRECTORY))}"
+COMMON = {
+    "env": {"PENSTOCK__DESTINATIONS__LOCAL__LOCK_TIMEOUT_SECONDS": "1800"},
+    "append_env": True,
+    "do_xcom_push": False,
+}
 RAW = Asset(name=f"{NAME}_raw", uri=f"penstock://{NAME}/raw")
 # a run's days; nothing when it was started without a data interval
 INTERVAL = (

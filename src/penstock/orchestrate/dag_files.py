@@ -45,8 +45,13 @@ from airflow.sdk import $names
 
 NAME = $name
 PENSTOCK = $penstock
-PROJECT = f"--project-dir {shlex.quote(str($path))}"
-COMMON = {"env": $environment, "append_env": True, "do_xcom_push": False}
+DIRECTORY = $path
+PROJECT = f"--project-dir {shlex.quote(str(DIRECTORY))}"
+COMMON = {
+    "env": $environment,
+    "append_env": True,
+    "do_xcom_push": False,
+}
 RAW = Asset(name=f"{NAME}_raw", uri=f"penstock://{NAME}/raw")
 ''')
 
