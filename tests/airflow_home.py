@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.processes import lives
+from tests.processes import lives, wait_until
 
 PENSTOCK = Path(sys.executable).parent / "penstock"
-PARTS = ("scheduler", "api-server", "dag-processor")
+PARTS = ("api-server", "scheduler", "dag-processor")
 
 
 @dataclass
@@ -83,7 +83,8 @@ class Airflow:
         return done.stdout
 
     def start(self) -> None:
-        """Start the scheduler and what it needs, each a process group of its own."""
+        """Start the scheduler and what it needs, each a process group of its own. A task whose API server is not up yet
+        would fail its first try."""
         for part in PARTS:
             with (self.home / f"{part}.log").open("wb") as log:
                 self._running.append(
@@ -96,6 +97,8 @@ class Airflow:
                         start_new_session=True,
                     )
                 )
+            if part == "api-server":
+                wait_until(self._answers, "the API server does not answer", seconds=120)
 
     def stop(self) -> None:
         """Stop all that :meth:`start` began, by id: their own children too, which outlive a mere SIGTERM."""
@@ -136,6 +139,13 @@ class Airflow:
         errors = self.rows("select filename, stacktrace from import_error")
         logs = [f"{p}:\n{p.read_text(errors='replace')[-3_000:]}" for p in sorted(self.home.rglob("*.log"))]
         return "\n".join([*map(str, [*runs, *tasks, *errors]), *logs])
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", int(self.environ["AIRFLOW__API__PORT"])), timeout=1):
+                return True
+        except OSError:
+            return False
 
     def task_log(self, dag_id: str, task_id: str, run_id: str, attempt: int = 1) -> str:
         """The log of one attempt at a task."""

@@ -87,13 +87,14 @@ def penstock_dags(
         ProjectError: ``penstock.yml`` is unreadable, or has no name or no stream.
         UsageError: ``dbt_project.yml`` is unreadable, or a value is out of range.
     """
-    from airflow.providers.standard.operators.bash import BashOperator
-    from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param
-
     directory = Path(project_dir).absolute()
     if lookback_days < 0 or retries < 0:
         raise UsageError("lookback_days and retries count from 0", fix="give 0 or more")
     pipeline = read_pipeline(directory, target=target, layers=layers)
+
+    from airflow.providers.standard.operators.bash import BashOperator
+    from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param
+
     common: dict[str, Any] = {
         "start_date": start_date,
         "catchup": catchup,

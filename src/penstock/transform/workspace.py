@@ -72,9 +72,10 @@ def prepare_workspace(project: Project) -> Workspace:
 
 def project_fingerprint(project: Project) -> str:
     """SHA-256 over all that dbt reads: the project's sources, the package's, and the destination."""
-    # how long a process waits for the file changes nothing in it
-    destination = project.destination.model_dump(exclude={"lock_timeout_seconds"})
-    digest = hashlib.sha256(repr((project.target, destination)).encode())
+    destination = project.destination
+    if destination.type == "duckdb":  # how long a process waits for the file changes nothing in it
+        destination = destination.model_copy(update={"lock_timeout_seconds": 0.0})
+    digest = hashlib.sha256(repr((project.target, str(destination))).encode())
     for root in (project.directory, package_folder()):
         for path in sorted(_sources(root)):
             digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
