@@ -43,7 +43,7 @@ class FilePlan:
 
 
 @dataclass(slots=True)
-class _Gathering:
+class Gathering:
     """Cuts on their way to becoming a batch."""
 
     bodies: list[pa.Array] = field(default_factory=list)
@@ -155,7 +155,7 @@ class FilesSource:
         """Yield batches of about ``batch_bytes``; small files share one."""
         self.skipped.clear()
         self.unfinished.clear()
-        gathering = _Gathering()
+        gathering = Gathering()
         plans = self.plan(known)
         for plan in plans:
             if plan.action == "skip":
@@ -169,9 +169,10 @@ class FilesSource:
                 continue
             try:
                 kind = kind_of(plan.path, plan.place, self._format, self._compression)
-                if gathering.rows and gathering.untyped != (kind.format == "csv"):
+                untyped = self._is_untyped(plan, kind)
+                if gathering.rows and gathering.untyped != untyped:
                     yield gathering.take()
-                gathering.untyped = kind.format == "csv"
+                gathering.untyped = untyped
                 for _ in self._read_file(plan, kind, known, gathering):
                     if gathering.bytes >= 0.9 * self._batch_bytes:
                         yield gathering.take()
@@ -207,6 +208,11 @@ class FilesSource:
                 fix="put files there, or mend path: in penstock.yml",
             )
         return files
+
+    def _is_untyped(self, plan: FilePlan, kind: Kind) -> bool:
+        """Whether every value of a file is text without a type."""
+        del plan
+        return kind.format == "csv"
 
     def _place(self, path: Path) -> str:
         try:
@@ -265,12 +271,10 @@ class FilesSource:
         return digest.hexdigest()
 
     def _read_file(
-        self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: _Gathering
+        self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: Gathering
     ) -> Iterator[None]:
         """Add a file's records to the batch in hand, pausing where a batch may end."""
-        stat = _stat(_stat_of(plan.path, plan.place))
-        if self._scope:
-            stat["scope"] = self._scope
+        stat = self._state(plan)
         if kind.format == "parquet" or kind.format == "csv":
             yield from self._read_table(plan, kind, stat, gathering)
             return
@@ -284,6 +288,11 @@ class FilesSource:
                 yield from self._split(plan, stream, splitter, digest, offset, stat, gathering)
             else:
                 yield from self._split(plan, stream, ValueSplitter(), hashlib.sha256(), 0, stat, gathering)
+
+    def _state(self, plan: FilePlan) -> dict[str, Any]:
+        """What a position says of a file before it is read."""
+        stat = _stat(_stat_of(plan.path, plan.place))
+        return {**stat, "scope": self._scope} if self._scope else stat
 
     def _resumed(self, plan: FilePlan, stream: Any, known: Mapping[str, State]) -> tuple[Any, LineSplitter | None, int]:
         """Skip what was read, if it is still what it was. Without a splitter, start over."""
@@ -308,7 +317,7 @@ class FilesSource:
         digest: Any,
         offset: int,
         stat: dict[str, Any],
-        gathering: _Gathering,
+        gathering: Gathering,
     ) -> Iterator[None]:
         by_line = isinstance(splitter, LineSplitter)
         key = plan.place + self._scope
@@ -361,7 +370,7 @@ class FilesSource:
                 fix="check the file, or set format: on the source",
             )
 
-    def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: _Gathering) -> Iterator[None]:
+    def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: Gathering) -> Iterator[None]:
         """CSV and Parquet: their position is the whole file."""
         # not at the top: what they need takes a quarter of the start of a process that reads none
         from penstock.sources.tabular import csv_rows, parquet_rows
@@ -379,7 +388,7 @@ class FilesSource:
             if dialect.delimiter is None and kind.delimiter:
                 dialect = replace(dialect, delimiter=kind.delimiter)
             with opened(plan.path, plan.place, kind.compression) as stream:
-                hashing = _Hashing(stream)
+                hashing = Hashing(stream)
                 for cut, rejects in csv_rows(hashing, plan.place, dialect, min(self._batch_bytes, 8 << 20)):
                     gathering.add(plan.place, cut)
                     gathering.rejects.extend(rejects)
@@ -392,8 +401,10 @@ class FilesSource:
         yield
 
 
-class _Hashing:
+class Hashing:
     """A stream that hashes what is read from it."""
+
+    closed = False
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -408,6 +419,9 @@ class _Hashing:
         line: bytes = self._stream.readline()
         self.digest.update(line)
         return line
+
+    def readable(self) -> bool:
+        return True
 
     def drain(self) -> None:
         while self.read(_READ_BYTES):
