@@ -20,7 +20,8 @@ from penstock.errors import SourceError
 from penstock.lake.formats import body_of
 from penstock.lake.names import RECORD, SOURCE, parse
 from penstock.ports import Position, Reject, Window
-from penstock.sources.files import FilePlan, FilesSource, Gathering, Hashing, State
+from penstock.sources.files import FilePlan, FilesSource, Hashing, State
+from penstock.sources.gathering import Gathering
 from penstock.sources.opening import Kind, opened
 from penstock.sources.splitters import Cut
 
