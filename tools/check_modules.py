@@ -28,7 +28,7 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "faults", "errors", "sql"),
+    ("ports", "faults", "errors", "sql", "backoff"),
 )
 """From the top: a layer imports from itself and from below."""
 
