@@ -149,6 +149,14 @@ def test_one_message_id_with_two_bodies_is_a_conflict(
     publish(settings, [b'{"n":7}'], message_id="one")
     again.run()
     assert counts(again) == (2, 0, 1, 1)
+    # now the one that contradicts comes before the copy of what landed
+    last = consumer(folder, until_empty=True)
+    publish(settings, [b'{"n":8}', b'{"n":1}', b'{"n":9}'], message_id="one")
+    last.run()
+    assert counts(last) == (3, 0, 1, 2)
+    with Session(load_project(folder, environ={})) as session:
+        found = quarantined(session.destination, "events")
+        assert {b'{"n":8}', b'{"n":9}'} <= found.keys() and b'{"n":1}' not in found
 
 
 def test_cloudevents_of_both_modes_are_one_record(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ import psycopg
 import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 
-from penstock.destinations.dispositions import rejected, wins_sql
+from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.known import KnownIds
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
@@ -35,7 +35,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
-from penstock.ports import CONFLICT, Position, Receipt, Rows, Shaped, Target
+from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Column, Schema
 from penstock.sql import identifier
@@ -422,13 +422,16 @@ class PostgresLanding:
         if not self._target.message or self._target.disposition != "append" or not shaped.rows.num_rows:
             return shaped
         self._index()
-        places = pa.array(np.arange(shaped.rows.num_rows))
-        self._stage(shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places))
-        found = self._column(
-            f"select a.i from pg_temp.penstock_batch a join {self._table} t on t._pen_id = a._pen_id"
-            " where t._pen_content <> a._pen_content"
-        )
-        return rejected(shaped, {int(i): CONFLICT for i in found}, "identity_conflict", self._target.stream)
+
+        def ask(asked: pa.Table, operator: str) -> list[int]:
+            self._stage(asked)
+            found = self._column(
+                f"select a.i from pg_temp.penstock_batch a join {self._table} t on t._pen_id = a._pen_id"
+                f" where t._pen_content {operator} a._pen_content"
+            )
+            return [int(i) for i in found]
+
+        return without_conflicts(shaped, self._target.stream, ask)
 
     def _stage(self, rows: pa.Table) -> None:
         self._execute("drop table if exists pg_temp.penstock_batch")

@@ -508,12 +508,14 @@ class Shaper:
         self._connection.unregister("candidates")
         if not len(found):
             return rows, []
+        contradicts = pa.array(np.isin(rows["_pen_o"].to_numpy(), found))
         rejects = []
-        for order in sorted(found.tolist()):
-            n = order // SUB_RECORDS
+        for row in asked.filter(contradicts).sort_by("_pen_o").to_pylist():
+            n = row["_pen_o"] // SUB_RECORDS
             self._refused.add(n)
-            rejects.append(_reject(batch, n, _original(batch, originals, order), "identity_conflict", CONFLICT))
-        return rows.filter(pa.array(~np.isin(rows["_pen_o"].to_numpy(), found))), rejects
+            reject = _reject(batch, n, _original(batch, originals, row["_pen_o"]), "identity_conflict", CONFLICT)
+            rejects.append(replace(reject, claim=(row["_pen_id"].bytes, row["_pen_content"].bytes)))
+        return rows.filter(pc.invert(contradicts)), rejects
 
     def _once(self, rows: pa.Table, schema: Schema) -> tuple[pa.Table, int]:
         """Keep one row of each identity: the first, or for merge the one of the greatest version."""
