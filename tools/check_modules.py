@@ -20,7 +20,7 @@ LAYERS = (
     ("cli",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "quarantine", "scaffold", "consume", "publish"),
+    ("inspect", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("diagnose",),
     ("transform",),
     ("session",),
@@ -28,7 +28,7 @@ LAYERS = (
     ("sources", "destinations"),
     ("ledger",),
     ("shape",),
-    ("ports", "faults", "errors", "sql"),
+    ("ports", "faults", "errors", "sql", "draws"),
 )
 """From the top: a layer imports from itself and from below."""
 

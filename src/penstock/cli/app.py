@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
-from penstock.cli import consuming, inspecting, loading, publishing, quarantine, running, shell, starting, watching
+from penstock.cli import (
+    consuming,
+    inspecting,
+    loading,
+    publishing,
+    quarantine,
+    running,
+    sampling,
+    shell,
+    starting,
+    watching,
+)
 
 app = typer.Typer(
     name="penstock",
@@ -47,4 +58,5 @@ watching.register(app)
 running.register(app)
 inspecting.register(app)
 shell.register(app)
+sampling.register(app)
 app.add_typer(quarantine.app, name="quarantine")
