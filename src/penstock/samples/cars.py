@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from penstock.draws import Draw
-from penstock.samples.feed import BLOCK, COPY_RECORDS, START, Feed, Lives, Timeline, without_copies
+from penstock.samples.feed import BLOCK, COPY_RECORDS, START, Feed, Lives, Timeline
 from penstock.samples.paging import Pages
 from penstock.samples.texts import Texts, Whole, chosen, days, joined, moments, money, numbers, quoted, unless, words
 
@@ -145,11 +145,8 @@ class _Part:
         drawn = self._draw(purpose, number.astype(np.uint64), np.asarray(step, dtype=np.uint64))
         return (drawn % np.uint64(of)).astype(np.int64)
 
-    def _originals(self, number: Whole) -> Whole:
-        return without_copies(number, self._draw)
-
     def _updated(self, number: Whole) -> Whole:
-        return self._lives.states(self._originals(number)).updated
+        return self._lives.states(self._lives.originals(number)).updated
 
     def _records_of(self, id_: int) -> Whole:
         return self._lives.records_of(id_ - 1)
@@ -175,7 +172,7 @@ class _Cars(_Part):
         )
 
     def _columns(self, number: Whole) -> Sequence[Texts]:
-        number = self._originals(number)
+        number = self._lives.originals(number)
         lives = self._lives.states(number)
         car, state = lives.thing, lives.state
         model = self._drawn("model", car, len(_MODELS))
@@ -213,7 +210,7 @@ class _Customers(_Part):
         )
 
     def _columns(self, number: Whole) -> Sequence[Texts]:
-        lives = self._lives.states(self._originals(number))
+        lives = self._lives.states(self._lives.originals(number))
         who, state = lives.thing, lives.state
         first, last = self._drawn("first", who, len(_FIRST)), self._drawn("last", who, len(_LAST))
         moved, renamed = (state > 1).astype(np.int64), (state > 2).astype(np.int64)
@@ -278,10 +275,10 @@ class _Subscriptions(_Part):
         )
 
     def _created(self, number: Whole) -> Whole:
-        return self._line.at(self._originals(number))
+        return self._line.at(self._lives.originals(number))
 
     def _columns(self, number: Whole) -> Sequence[Texts]:
-        number = self._originals(number)
+        number = self._lives.originals(number)
         block = number // BLOCK
         created = self._line.at(number)
         since = self._draw("customer_block", number.astype(np.uint64)) % np.maximum(block, 1).astype(np.uint64)

@@ -29,6 +29,7 @@ START = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 _DAY = 86_400
 _BACK = 50
 """How far back a copy reaches."""
+COPY_RECORDS = _BACK + 1
 
 
 class Timeline:
@@ -78,6 +79,14 @@ class Lives:
         self.late_records = (self._soon - self._second + 1) * BLOCK
         """How many records further back a record's ``updated`` may lie, besides a day."""
 
+    def originals(self, number: Whole) -> Whole:
+        """For each record the number of the one whose content it has: its own, or that of one of the fifty before it.
+        No copy stands in the place of a new thing, so each thing is there."""
+        drawn = self._drawn("copy", number)
+        copies = (number > _BACK) & (self._slots(number)[1] >= NEW) & (drawn % np.uint64(50) == 0)
+        back = 1 + (drawn // np.uint64(50) % np.uint64(_BACK)).astype(np.int64)
+        return np.where(copies, number - back, number)
+
     def states(self, number: Whole) -> States:
         """What the records are."""
         block, slot = self._slots(number)
@@ -109,7 +118,7 @@ class Lives:
         ways = ((0, 0), (self._second, NEW), (self._soon, SECOND), (self._third, SECOND))
         places = np.unique(np.concatenate([self._places(one, lag, first) for lag, first in ways]))
         places = places[places < self._timeline.records]
-        found: Whole = places[self.states(places).thing == thing]
+        found: Whole = places[(self.states(places).thing == thing) & (self.originals(places) == places)]
         return found
 
     def thing_in(self, block: Whole, purpose: str, number: Whole) -> Whole:
@@ -203,14 +212,3 @@ class Feed:
 
 
 _NONE: Whole = np.empty(0, dtype=np.int64)
-
-
-def without_copies(number: Whole, draw: Draw) -> Whole:
-    """For each record the number of the one whose content it has: its own, or that of one of the fifty before it."""
-    drawn = draw("copy", number.astype(np.uint64))
-    copies = (number > _BACK) & (drawn % np.uint64(100) == 0)
-    back = 1 + (drawn // np.uint64(100) % np.uint64(_BACK)).astype(np.int64)
-    return np.where(copies, number - back, number)
-
-
-COPY_RECORDS = _BACK + 1
