@@ -28,7 +28,7 @@ LAYERS = (
     ("sources", "destinations"),
     ("ledger",),
     ("shape",),
-    ("ports", "faults", "errors", "sql"),
+    ("ports", "faults", "errors", "sql", "jsonpath"),
 )
 """From the top: a layer imports from itself and from below."""
 
