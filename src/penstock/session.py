@@ -10,9 +10,10 @@ from penstock.run import Landed, Stop, load
 
 if TYPE_CHECKING:
     from penstock.ports import Batch, Destination, Source
-    from penstock.project import Files, Project, RabbitMQ
+    from penstock.project import Files, Http, Project, RabbitMQ
     from penstock.shape.shaper import Rules, Shaper
     from penstock.sources.files import FilesSource
+    from penstock.sources.http.source import HttpSource
     from penstock.sources.queued import QueueSource
 
 
@@ -60,7 +61,9 @@ class Session:
     def source(self, step: LoadStep) -> Source:
         """The source of a step, ready to read. A queue is consumed: :meth:`queue` says until when."""
         settings = self.project.sources[step.source]
-        return self.files(step, settings) if settings.type == "files" else self.queue(step, settings)
+        if settings.type == "files":
+            return self.files(step, settings)
+        return self.http(step, settings) if settings.type == "http" else self.queue(step, settings)
 
     def files(
         self, step: LoadStep, settings: Files, *, refresh: bool | None = None, growing: bool = False
@@ -85,6 +88,12 @@ class Session:
             refresh=self.project.streams[step.stream].disposition == "replace" if refresh is None else refresh,
             growing=growing,
         )
+
+    def http(self, step: LoadStep, settings: Http) -> HttpSource:
+        """The source of a step that reads an endpoint of an API."""
+        from penstock.sources.http.source import HttpSource
+
+        return HttpSource(step.source, settings, step.stream, batch_bytes=self.project.load.batch_bytes)
 
     def queue(
         self,

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
 from penstock.project.group import Settings, from_url, none
+from penstock.project.http import Http
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.values import (
     CONTENT,
@@ -198,7 +199,7 @@ def _transform(value: Any) -> Any:
 
 
 Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
-Source = Annotated[Files | RabbitMQ, Field(discriminator="type")]
+Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type")]
 
 
 class ProjectFile(Settings):

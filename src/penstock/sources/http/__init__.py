@@ -1,0 +1,1 @@
+"""HTTP APIs as a source: records of paginated endpoints."""
