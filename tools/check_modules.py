@@ -28,7 +28,7 @@ LAYERS = (
     ("sources", "destinations"),
     ("ledger",),
     ("shape",),
-    ("ports", "faults", "errors", "sql"),
+    ("ports", "pseudonym", "faults", "errors", "sql"),
 )
 """From the top: a layer imports from itself and from below."""
 
