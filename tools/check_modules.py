@@ -28,7 +28,7 @@ LAYERS = (
     ("sources", "destinations"),
     ("ledger",),
     ("shape",),
-    ("ports", "faults", "errors", "sql", "draws", "jsonpath"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath"),
 )
 """From the top: a layer imports from itself and from below."""
 

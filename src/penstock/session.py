@@ -148,6 +148,8 @@ class Session:
             columns=settings.contract.columns,
             types=settings.contract.types,
             max_record_bytes=settings.max_record_bytes,
+            pii=settings.pii or (),
+            keys=self.project.privacy.needed_keys(f"stream {stream} has pii:") if settings.pii else None,
         )
 
     def release(self) -> None:

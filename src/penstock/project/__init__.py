@@ -6,6 +6,7 @@ the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` th
 
 from penstock.project.http import Http
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
 from penstock.project.settings import (
@@ -34,6 +35,7 @@ __all__ = [
     "Identity",
     "Load",
     "Postgres",
+    "Privacy",
     "Project",
     "RabbitMQ",
     "Source",

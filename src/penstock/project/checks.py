@@ -31,6 +31,19 @@ def cross_checks(file: ProjectFile, document: Document, *, unneeded: set[str | i
             yield from _queue(name, source, file, document)
     for name, stream in file.streams.items():
         yield from _stream(name, stream, file, document)
+    yield from _privacy(file, document)
+
+
+def _privacy(file: ProjectFile, document: Document) -> Iterator[Problem]:
+    unset = [str(at[2]) for at in document.unset if at[:2] == ("privacy", "keys")]
+    names = [*file.privacy.keys, *unset]
+    current = file.privacy.current
+    if current is None and len(names) > 1:
+        fix = f"add current: {names[-1]}"
+        yield document.problem(("privacy",), f"there are {len(names)} keys, and none is the current one", fix)
+    elif current is not None and current not in names:
+        fix = f"there are {', '.join(names)}" if names else "there are no keys yet"
+        yield document.problem(("privacy", "current"), f"there is no key {current!r}", fix)
 
 
 def _queue(name: str, source: RabbitMQ, file: ProjectFile, document: Document) -> Iterator[Problem]:
@@ -79,6 +92,7 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
 def _undeclared(path: tuple[str, str], stream: Stream, document: Document) -> Iterator[Problem]:
     """Fields that settings rely on, and that a closed contract would keep out of the table."""
     needed = {"event_time": [stream.event_time], "version": [stream.version], "identity": stream.identity.fields}
+    needed |= {"pii": stream.pii or (), "subject": tuple(stream.subject.values())}
     for setting, fields in needed.items():
         for field in fields:
             if field is not None and field not in stream.columns:

@@ -16,6 +16,7 @@ from penstock.project.document import Document, Problem, parse
 from penstock.project.document import Path as SettingPath
 from penstock.project.nearest import nearest
 from penstock.project.overrides import choices_in, override
+from penstock.project.privacy import Privacy
 from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
 from penstock.project.values import Identity, WrongName
 
@@ -47,6 +48,7 @@ class Project:
     load: Load
     transform: Transform | None
     up: Up
+    privacy: Privacy
 
     @property
     def destination(self) -> Destination:
@@ -65,7 +67,7 @@ class Project:
             "target": self.target,
             **{
                 key: _plain(getattr(self, key))
-                for key in ("destinations", "sources", "streams", "load", "transform", "up")
+                for key in ("destinations", "sources", "streams", "load", "transform", "up", "privacy")
             },
         }
 
@@ -109,7 +111,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         document.marks[("target",)] = ("--target", 0)
     chosen = _chosen(document.data)
     document.data, unneeded = _without_unneeded(document, chosen)
-    problems += [p for at, p in document.unset.items() if at[:2] not in unneeded]
+    problems += [p for at, p in document.unset.items() if at[:2] not in unneeded and not _is_key(at)]
     file: ProjectFile | None = None
     try:
         file = ProjectFile.model_validate(document.data, context={"directory": directory})
@@ -130,6 +132,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         load=file.load,
         transform=file.transform,
         up=file.up,
+        privacy=file.privacy,
     )
 
 
@@ -174,13 +177,23 @@ def _chosen(data: dict[str, Any]) -> str | None:
 
 
 def _without_unneeded(document: Document, chosen: str | None) -> tuple[Any, set[SettingPath]]:
-    """The data without destinations that are not chosen and lack a variable: nobody needs them now."""
+    """The data without what lacks a variable and is perhaps not needed now: destinations that are not chosen, and
+    privacy keys."""
+    data = document.data
+    if keys := {at[2] for at in document.unset if _is_key(at)}:
+        kept = {k: v for k, v in data["privacy"]["keys"].items() if k not in keys}
+        data = {**data, "privacy": {**data["privacy"], "keys": kept}}
     unneeded = {at[:2] for at in document.unset if at[0] == "destinations" and len(at) > 1 and at[1] != chosen}
     if not unneeded:
-        return document.data, unneeded
+        return data, unneeded
     names = {name for _, name in unneeded}
-    kept = {k: v for k, v in document.data["destinations"].items() if k not in names}
-    return {**document.data, "destinations": kept}, unneeded
+    kept = {k: v for k, v in data["destinations"].items() if k not in names}
+    return {**data, "destinations": kept}, unneeded
+
+
+def _is_key(path: SettingPath) -> bool:
+    """Whether a setting is a privacy key, which only some commands need."""
+    return path[:2] == ("privacy", "keys") and len(path) == 3
 
 
 def _problems(error: ValidationError, document: Document) -> Iterator[Problem]:
@@ -230,7 +243,7 @@ def _decapitalised(text: str) -> str:
 
 
 def _is_secret(path: SettingPath) -> bool:
-    return any(str(p) in ("password", "url", "parameters") for p in path)
+    return any(str(p) in ("password", "url", "parameters", "keys") for p in path)
 
 
 def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:

@@ -12,8 +12,9 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import rabbitmq, settings
+from penstock.project import privacy, rabbitmq, settings
 from penstock.project.group import Settings
+from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.settings import (
     Contract,
@@ -44,6 +45,7 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("Loading", "load", Load),
     ("Transforming", "transform", Transform),
     ("Running it all", "up", Up),
+    ("Personal data", "privacy", Privacy),
 )
 
 _HEAD = """\
@@ -57,7 +59,7 @@ All settings of a project are in `penstock.yml`. For completion and checking in 
 **Variables.** `${NAME}` takes the value of an environment variable, or of a line `NAME=value` in `.env` beside
 the file; the environment wins. `${NAME:-default}` has a default for a variable that is not set or empty, and
 `$$` is a dollar sign. A variable that is not set and has no default is an error, except in a destination that
-is not used. What a variable holds is one value; it cannot add settings.
+is not used, and in a privacy key until a command needs it. What a variable holds is one value; it cannot add settings.
 
 **Settings from variables.** Every setting also has a variable: `PENSTOCK__` and its path, with `__` for each
 step, in capitals. `PENSTOCK__STREAMS__USER_EVENTS__MAX_RECORD_BYTES=1MB` sets
@@ -99,7 +101,7 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    texts = (inspect.getsource(module) for module in (settings, rabbitmq))
+    texts = (inspect.getsource(module) for module in (settings, rabbitmq, privacy))
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
             about = found.setdefault(group.name, {})

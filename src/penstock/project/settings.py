@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from penstock.errors import MASK
 from penstock.project.group import Settings, from_url, none
 from penstock.project.http import Http
+from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.values import (
     CONTENT,
@@ -155,6 +156,12 @@ class Stream(Settings):
     columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=none)
     """Declared types by field: text, bigint, double, decimal(p,s), boolean, date, timestamp, timestamptz, uuid, json.
     The types of other fields are inferred from the first load."""
+    pii: OneOrMany | None = None
+    """The fields with personal data, such as `[name, email]`. Each has a second column beside it,
+    `email_pseudonym`, for all that is made of the table; the field itself is masked wherever Penstock shows it."""
+    subject: SubjectFields = Field(default_factory=none)
+    """Whom the records are about: kind of person → the field with the person's id, such as `{customer: customer_id}`.
+    `penstock erase --subject customer:42` goes by it."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
 
@@ -221,6 +228,8 @@ class ProjectFile(Settings):
     """How dbt is run; `false` when the project has no dbt models."""
     up: Up = Field(default_factory=Up)
     """Where `penstock up` answers."""
+    privacy: Privacy = Field(default_factory=Privacy)
+    """The keys of pseudonyms."""
 
 
 def _connection_of(url: str) -> dict[str, Any]:

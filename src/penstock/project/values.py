@@ -154,7 +154,8 @@ class WrongName(ValueError):
         self.name = name
 
 
-def _named(kind: str, pattern: str, rule: str) -> AfterValidator:
+def named(kind: str, pattern: str, rule: str) -> AfterValidator:
+    """Checks the names in a mapping against ``pattern``; ``rule`` says it in words."""
     compiled = re.compile(pattern)
 
     def check(names: Mapping[str, T]) -> Mapping[str, T]:
@@ -178,10 +179,10 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 
 Frozen = AfterValidator(_frozen)
 STREAM_NAME = r"[a-z][a-z0-9_]{0,47}"
-StreamNames = _named(
+StreamNames = named(
     "stream", STREAM_NAME, "expected small letters, digits and _, a letter first, at most 48, and not ending in __delta"
 )
-PartNames = _named(
+PartNames = named(
     "source or destination", r"[a-zA-Z][a-zA-Z0-9_-]{0,62}", "expected letters, digits, _ and -, a letter first"
 )
 

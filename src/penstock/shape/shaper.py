@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from penstock.errors import ContractError, PenstockError, UsageError
 from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Window
+from penstock.pseudonym import Keys
 from penstock.shape.arrow import (
     SUB_RECORDS,
     cast,
@@ -27,6 +28,7 @@ from penstock.shape.arrow import (
 )
 from penstock.shape.careful import Sound, examine
 from penstock.shape.infer import Kinds, infer_type
+from penstock.shape.personal import plain, pseudonymised
 from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
@@ -50,7 +52,7 @@ class Rules:
 
     ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types. ``content`` asks for
     the hash of the content beside the identity, for streams whose rows can be replaced. ``message`` makes the id of a
-    record's message its identity.
+    record's message its identity. ``pii`` are the fields whose pseudonyms under ``keys`` land beside them.
     """
 
     stream: str
@@ -63,6 +65,8 @@ class Rules:
     columns: Mode = "evolve"
     types: Mode = "rescue"
     max_record_bytes: int = 16 * 2**20
+    pii: Sequence[str] = ()
+    keys: Keys | None = None
 
     def with_declared(self, schema: Schema) -> Schema:
         """``schema`` with a column for each declared field that has none.
@@ -78,7 +82,7 @@ class Rules:
                     fix=f"declare it {types[field]}; a column keeps its type, so for another one name a new stream",
                 )
         new = [(f, t) for f, t in self.declared if f not in types]
-        names = name_columns([f for f, _ in new], (c.name for c in schema.columns))
+        names = name_columns([f for f, _ in new], schema.names)
         return schema.grown(Column(field=f, name=names[f], type=t, declared=True) for f, t in new)
 
 
@@ -147,7 +151,10 @@ class Shaper:
         """
         while True:
             try:
-                return self._shape(batch, schema, window)
+                shaped = self._shape(batch, plain(schema), window)
+                if shaped.schema.reserved or self.rules.pii:
+                    shaped = pseudonymised(self._connection, shaped, schema, self.rules.pii, self.rules.keys)
+                return shaped
             except duckdb.OutOfMemoryException:
                 # records of many fields take more than most; nothing has been kept of the attempt
                 if self._memory_bytes > _MAX_MEMORY_BYTES // 2:
@@ -342,7 +349,7 @@ class Shaper:
         if unseen := [f for f in fields if f not in kinds]:
             kinds |= self._kinds(unseen, "records")
         order = self._first_seen([f for f in fields if f in kinds])[: MAX_COLUMNS - len(schema.columns)]
-        names = name_columns(order, (c.name for c in schema.columns))
+        names = name_columns(order, schema.names)
         return [Column(field=f, name=names[f], type=infer_type(kinds[f], untyped=batch.untyped)) for f in order]
 
     def _first_seen(self, fields: Sequence[str]) -> list[str]:
@@ -390,7 +397,7 @@ class Shaper:
             type_ = infer_type(kinds[field], untyped=batch.untyped)
             if any(c.type == type_ for c in mine):
                 type_ = "json"
-            name = variant_name(mine[0].name, type_, [c.name for c in (*schema.columns, *added)])
+            name = variant_name(mine[0].name, type_, [*schema.names, *(c.name for c in added)])
             added.append(Column(field=field, name=name, type=type_, variant=True))
         return added
 
