@@ -66,6 +66,10 @@ step, in capitals. `PENSTOCK__STREAMS__USER_EVENTS__MAX_RECORD_BYTES=1MB` sets
 `streams.user_events.max_record_bytes`. Lists and mappings are written as YAML: `[a, b]`. The environment wins
 over `.env`, and `.env` over the file. Names of streams, sources and destinations come from the file alone.
 
+**Environments.** `PENSTOCK_ENV=production`, in the environment or in `.env`, or `penstock --env production run`, puts
+`penstock.production.yml` over `penstock.yml`: it has only what is different there. Groups are merged name by name;
+lists, single values, and groups of another `type` are replaced. Variables win over both files.
+
 **Sizes** are bytes, or text such as `16MB` (millions of bytes) and `16MiB` (2^20 bytes each).
 
 **Text** stays text: `no`, `0123` and `2020-12-07` are not turned into something else.
