@@ -26,6 +26,7 @@ LAYERS = (
     ("session",),
     ("run", "plan", "project", "isolate"),
     ("sources", "destinations"),
+    ("lake",),
     ("ledger",),
     ("shape",),
     ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath"),

@@ -24,7 +24,7 @@ from penstock.errors import (
 )
 from penstock.faults import fault_point
 from penstock.plan import LoadStep, plan_loads
-from penstock.ports import Position, Receipt, SchemaMoved, Shaped, Target
+from penstock.ports import Position, Receipt, Target
 
 if TYPE_CHECKING:
     from penstock.project import Files, Project
@@ -85,7 +85,11 @@ class Watcher:
         self._say = say
         self._settings = _settings_of(project, stream, source, directory)
         self._directory = None if directory is None else _as_written(project, self._settings, directory)
-        self._step = LoadStep(stream=stream, source=f"publish {source}" if publish else source)
+        self._step = LoadStep(
+            stream=stream,
+            source=f"publish {source}" if publish else source,
+            land=project.streams[stream].land and not publish,
+        )
         self._whole = not publish and project.streams[stream].disposition == "replace"
         self._pending = False
 
@@ -184,6 +188,7 @@ class Watcher:
                 commit_bytes=self._project.load.commit_bytes,
                 on_commit=self._on_commit,
                 stop=self._stop,
+                lake=session.lake(self._step),
             )
         except (SourceError, ContractError, RejectedRows) as e:
             return e
@@ -217,30 +222,13 @@ class Watcher:
 
     def _remember(self, session: Session, positions: Sequence[Position]) -> None:
         """Keep in the ledger how far files were published."""
-        import pyarrow as pa
-
-        while True:
-            landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
-            try:
-                landing.write(
-                    Shaped(
-                        rows=pa.table({"_pen_id": pa.array([], pa.string())}),
-                        original=lambda _: b"",
-                        schema=session.destination.schema(self._stream),
-                        rejects=(),
-                        read=0,
-                        duplicates=0,
-                        bytes=0,
-                        positions=positions,
-                    )
-                )
-                landing.commit()
-                return
-            except SchemaMoved:
-                landing.rollback()
-            except BaseException:
-                landing.rollback()
-                raise
+        landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
+        try:
+            landing.keep(positions)
+            landing.commit()
+        except BaseException:
+            landing.rollback()
+            raise
 
 
 def watched(project: Project, directory: Path | None, stream: str | None) -> list[tuple[str, str]]:

@@ -274,7 +274,7 @@ class DuckDBLanding:
         self._connection = connection
         self._ended = ended
         self._table = f"raw.{identifier(target.stream)}"
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[tuple[str, str], Position] = {}
         self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._open = True
         self._started_at = datetime.now(UTC)
@@ -316,12 +316,16 @@ class DuckDBLanding:
             quarantined = self._quarantine(shaped)
             for entry in shaped.replayed:
                 self._connection.execute(ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry])
-        self._positions.update({p.key: p for p in shaped.positions})
+        self.keep(shaped.positions)
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def keep(self, positions: Sequence[Position]) -> None:
+        """Add positions to those that :meth:`commit` writes."""
+        self._positions.update({(p.source, p.key): p for p in positions})
 
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
