@@ -70,6 +70,9 @@ def explain_loads(
                 how += f", from {settings.queue_type} queue {settings.queue} at {settings.address} by penstock consume"
                 plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
                 continue
+            if settings.type == "http":
+                plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
+                continue
             try:
                 files = session.files(step, settings).plan(known)
                 plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, files=files))
@@ -164,6 +167,8 @@ def _check_sources(project: Project) -> list[Check]:
         try:
             if settings.type == "rabbitmq":
                 checks += check_queue(name, settings)
+                continue
+            if settings.type == "http":
                 continue
             source = Session(project).files(step, settings)
             plans = source.plan({})

@@ -35,8 +35,8 @@ class LoadStep:
             stream=self.stream,
             source=self.source,
             disposition=stream.disposition,
-            version=stream.version,
-            identity=str(stream.identity),
+            version=stream.version and stream.field(stream.version),
+            identity=stream.sameness,
             partial=replay,
             message=stream.identity.kind == "message",
         )

@@ -169,17 +169,18 @@ class Session:
         settings = self.project.streams[stream]
         return Rules(
             stream=stream,
-            identity=settings.identity.fields,
-            declared=tuple(settings.columns.items()),
-            event_time=settings.event_time,
-            version=settings.version,
+            identity=tuple(map(settings.field, settings.identity.fields)),
+            declared=tuple((settings.field(f), type_) for f, type_ in settings.columns.items()),
+            event_time=settings.event_time and settings.field(settings.event_time),
+            version=settings.version and settings.field(settings.version),
             content=settings.disposition != "append" or settings.identity.kind == "message",
             message=settings.identity.kind == "message",
             columns=settings.contract.columns,
             types=settings.contract.types,
             max_record_bytes=settings.max_record_bytes,
-            pii=settings.pii or (),
+            pii=tuple(map(settings.field, settings.pii or ())),
             keys=self.project.privacy.needed_keys(f"stream {stream} has pii:") if settings.pii else None,
+            layout=settings.layout,
         )
 
     def release(self) -> None:

@@ -97,22 +97,37 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
         fix = "name the key fields: identity: [id]"
         at = (*path, "identity") if (*path, "identity") in document.marks else (*path, "disposition")
         yield document.problem(at, "merge keeps one row a key, and identity content has no key", fix)
-    declared = stream.columns.get(stream.event_time or "", "timestamp")
+    columns = {stream.field(f): type_ for f, type_ in stream.columns.items()}
+    if len(columns) < len(stream.columns):
+        twice = next(f for f in stream.columns if [stream.field(g) for g in stream.columns].count(stream.field(f)) > 1)
+        what = f"flattened, {twice!r} is the same field as another"
+        yield document.problem((*path, "columns", twice), what, "keep one of them")
+    declared = columns.get(stream.field(stream.event_time or ""), "timestamp")
     if declared not in _TIMELIKE:
         what = f"field {stream.event_time!r} is declared {declared}, which is no time"
         yield document.problem((*path, "event_time"), what, "declare it date, timestamp or timestamptz")
     if stream.columns and stream.contract.columns != "evolve":
         yield from _undeclared(path, stream, document)
+    for setting, field in [*_needed(stream), *(("columns", f) for f in stream.columns)]:
+        if stream.layout.drops(stream.field(field)):
+            what = f"field {field!r} is dropped, and never reaches the warehouse"
+            yield document.problem((*path, setting), what, "take it out here, or under drop:")
+
+
+def _needed(stream: Stream) -> Iterator[tuple[str, str]]:
+    """The settings that rely on fields, with the fields."""
+    needed = {"event_time": [stream.event_time], "version": [stream.version], "identity": stream.identity.fields}
+    needed |= {"pii": stream.pii or (), "subject": tuple(stream.subject.values())}
+    for setting, fields in needed.items():
+        yield from ((setting, field) for field in fields if field is not None)
 
 
 def _undeclared(path: tuple[str, str], stream: Stream, document: Document) -> Iterator[Problem]:
     """Fields that settings rely on, and that a closed contract would keep out of the table."""
-    needed = {"event_time": [stream.event_time], "version": [stream.version], "identity": stream.identity.fields}
-    needed |= {"pii": stream.pii or (), "subject": tuple(stream.subject.values())}
-    for setting, fields in needed.items():
-        for field in fields:
-            if field is not None and field not in stream.columns:
-                near = nearest(field, stream.columns)
-                fix = f"did you mean {near}?" if near else f"add it to columns:, as `{field}: text` or another type"
-                what = f"field {field!r} is not among the columns, and the contract lets no others in"
-                yield document.problem((*path, setting), what, fix)
+    declared = {stream.field(f) for f in stream.columns}
+    for setting, field in _needed(stream):
+        if stream.field(field) not in declared:
+            near = nearest(field, stream.columns)
+            fix = f"did you mean {near}?" if near else f"add it to columns:, as `{field}: text` or another type"
+            what = f"field {field!r} is not among the columns, and the contract lets no others in"
+            yield document.problem((*path, setting), what, fix)

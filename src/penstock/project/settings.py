@@ -18,6 +18,7 @@ from penstock.project.values import (
     CONTENT,
     ByteSize,
     ColumnType,
+    DropPaths,
     Frozen,
     IdentityValue,
     OneOrMany,
@@ -25,6 +26,7 @@ from penstock.project.values import (
     ProjectPath,
     StreamNames,
 )
+from penstock.shape.layout import Layout, flat_name
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -175,8 +177,35 @@ class Stream(Settings):
     subject: SubjectFields = Field(default_factory=none)
     """Whom the records are about: kind of person → the field with the person's id, such as `{customer: customer_id}`.
     `penstock erase --subject customer:42` goes by it."""
+    flatten: bool = False
+    """Whether nested objects become columns, `location.street.number` the column `location_street_number`. Settings
+    that name a field take either spelling. Arrays stay JSON."""
+    drop: DropPaths | None = None
+    """Fields that never reach the warehouse, such as `[login.password, login.salt]`: not its tables, not quarantine,
+    and not what makes two records the same. With `flatten`, `login` stands for all fields that begin with `login_`."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
+
+    @property
+    def layout(self) -> Layout:
+        """How its records are laid out."""
+        drop = tuple(self.field(f) for f in self.drop or ())
+        return Layout(flatten=self.flatten, drop=drop)
+
+    @property
+    def sameness(self) -> str:
+        """What makes two of its records the same, in words. Records are the same without what is dropped, and content
+        is told by the flat record."""
+        if self.identity.fields:
+            return f"[{', '.join(self.field(f) for f in self.identity.fields)}]"
+        layout = self.layout
+        flat = " of the flat record" if self.identity == CONTENT and layout.flatten else ""
+        without = f" without {', '.join(sorted(layout.drop))}" if self.identity == CONTENT and layout.drop else ""
+        return f"{self.identity}{flat}{without}"
+
+    def field(self, name: str) -> str:
+        """The field that the settings call ``name``."""
+        return flat_name(name) if self.flatten else name
 
 
 class Load(Settings):
