@@ -93,7 +93,15 @@ class Session:
         """The source of a step that reads an endpoint of an API."""
         from penstock.sources.http.source import HttpSource
 
-        return HttpSource(step.source, settings, step.stream, batch_bytes=self.project.load.batch_bytes)
+        return HttpSource(
+            step.source,
+            settings,
+            step.stream,
+            batch_bytes=self.project.load.batch_bytes,
+            window=step.window,
+            fingerprint=step.fingerprint,
+            refresh=self.project.streams[step.stream].disposition == "replace",
+        )
 
     def queue(
         self,
