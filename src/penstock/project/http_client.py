@@ -12,6 +12,16 @@ from penstock.project.group import Settings, none
 from penstock.project.rabbitmq import Tls
 from penstock.project.values import Frozen
 
+
+def _one_line(value: SecretStr) -> SecretStr:
+    """Without the line break that a secret from a file mostly ends with."""
+    text = value.get_secret_value().strip()
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("expected text of one line, of ASCII characters only, since it is sent in a header")
+    return SecretStr(text)
+
+
+HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -20,7 +30,7 @@ class Bearer(Settings):
 
     type: Literal["bearer"]
     """Which kind of authentication this is."""
-    token: SecretStr
+    token: HeaderValue
     """The token; never shown."""
 
 
@@ -40,12 +50,12 @@ class ApiKey(Settings):
 
     type: Literal["api_key"]
     """Which kind of authentication this is."""
-    key: SecretStr
+    key: HeaderValue
     """The key; never shown."""
     name: str = Field(default="X-API-Key", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z\[\]-]+$")
     """The name of the header or of the query parameter."""
     location: Literal["header", "query"] = "header"
-    """Where the key is sent. In the query it ends up in the logs of servers: prefer the header where there is a choice."""
+    """Where the key is sent. What is in a query ends up in logs of servers: take the header where you may choose."""
 
 
 class OAuth2(Settings):
@@ -154,7 +164,7 @@ class HttpConnection(Settings):
 
     base_url: Annotated[str, AfterValidator(_base_url)]
     """Where the API is, such as `https://api.example.com/v1`. Credentials are sent to this host only."""
-    headers: Annotated[Mapping[str, SecretStr], Frozen] = Field(default_factory=none)
+    headers: Annotated[Mapping[str, HeaderValue], Frozen] = Field(default_factory=none)
     """Headers of every request to this host."""
     params: Annotated[Mapping[str, SecretStr], Frozen] = Field(default_factory=none)
     """Query parameters of every request to this host, where the request does not say them itself."""

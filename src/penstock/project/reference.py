@@ -117,6 +117,10 @@ def project_schema() -> dict[str, Any]:
     properties["transform"] = _either(properties["transform"], {"type": "boolean"})
     queue = definitions["RabbitMQ"]["properties"]
     queue["tls"] = _either(queue["tls"], {"type": "boolean"})
+    kinds = {"enum": ["page", "offset", "next_link", "link_header", "none"]}
+    for group in ("Endpoint", "Http"):
+        settings_of = definitions[group]["properties"]
+        settings_of["pagination"] = _either(settings_of["pagination"], kinds)
     contract = definitions["Stream"]["properties"]["contract"]
     modes = {"enum": ["evolve", "rescue", "reject", "freeze"]}
     definitions["Stream"]["properties"]["contract"] = _either(contract, modes)

@@ -108,7 +108,7 @@ class ClientCredentials:
         except ValueError:
             answer = None
         token = answer.get("access_token") if isinstance(answer, dict) else None
-        if status != 200 or not isinstance(token, str) or not token:
+        if status != 200 or not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
             raise self._refused(status, answer, body)
         kind = str(answer.get("token_type") or "Bearer")
         if kind.lower() != "bearer":

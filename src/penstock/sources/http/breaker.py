@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Literal
 
 State = Literal["closed", "open", "half-open"]
+Probe = asyncio.Event
+"""Set when it has said what it can of the host."""
 
 
 class CircuitOpen(Exception):
@@ -38,7 +40,7 @@ class CircuitBreaker:
         self._changed = changed
         self._clock = clock
         self._opened_at = 0.0
-        self._probe_ended: asyncio.Event | None = None
+        self._probe: Probe | None = None
         self.state: State = "closed"
         self.failures = 0
         """How many in a row."""
@@ -48,26 +50,27 @@ class CircuitBreaker:
         """For how long no request will be sent."""
         return max(0.0, self._opened_at + self._open_seconds - self._clock()) if self.state == "open" else 0.0
 
-    async def enter(self) -> bool:
-        """Before a request: wait for the outcome of a probe; whether this request is the probe itself.
+    async def enter(self) -> Probe | None:
+        """Before a request: wait for the outcome of a probe. This request is itself the probe when one is returned;
+        give it to the methods below.
 
         Raises:
             CircuitOpen: no request is to be sent.
         """
         while self.state != "closed":
-            if self._probe_ended is not None:
-                await self._probe_ended.wait()
+            if self._probe is not None:
+                await self._probe.wait()
             elif (seconds := self.open_seconds) > 0:
                 raise CircuitOpen(seconds)
             else:
-                self._probe_ended = asyncio.Event()
+                self._probe = asyncio.Event()
                 self._turn("half-open")
-                return True
-        return False
+                return self._probe
+        return None
 
-    def answered(self, probe: bool) -> None:
+    def answered(self, probe: Probe | None) -> None:
         """The host has begun to answer well."""
-        if probe and self.state == "half-open":
+        if self._settles(probe):
             self.failures = 0
             self._turn("closed")
 
@@ -76,22 +79,27 @@ class CircuitBreaker:
         if self.state == "closed":
             self.failures = 0
 
-    def failed(self, probe: bool) -> None:
+    def failed(self, probe: Probe | None) -> None:
         """The host did not answer, or not well."""
-        if self.state == "closed":
+        settles = self._settles(probe)
+        if settles or self.state == "closed":
             self.failures += 1
-        if probe or (self.state == "closed" and self.failures >= self._threshold):
+        if settles or (self.state == "closed" and self.failures >= self._threshold):
             self._opened_at = self._clock()
             self._turn("open")
 
-    def left(self, probe: bool) -> None:
-        """After a request, whatever became of it."""
-        if probe:
-            if self.state == "half-open":  # cancelled: the next one is the probe
-                self._turn("open")
-            if self._probe_ended is not None:
-                self._probe_ended.set()
-                self._probe_ended = None
+    def left(self, probe: Probe | None) -> None:
+        """After a request, whatever became of it. A probe that was cancelled leaves its part to the next request."""
+        if self._settles(probe):
+            self._turn("open")
+
+    def _settles(self, probe: Probe | None) -> bool:
+        """Whether this is the probe that the others wait for; they wait no longer."""
+        if probe is None or probe is not self._probe:
+            return False
+        self._probe = None
+        probe.set()
+        return True
 
     def _turn(self, state: State) -> None:
         if self.state != state:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,16 +15,17 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 import httpx2
 import stamina
 
-from penstock.errors import SourceError
+from penstock.sources.http.addresses import origin, with_query, without, without_user
 from penstock.sources.http.auth import credentials_of, query_key
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
 from penstock.sources.http.decoding import ENCODINGS, BrokenEncoding, Decoder, decoder_of
-from penstock.sources.http.limits import Gate, PausedTooLong, exhausted, retry_after
-from penstock.sources.http.secrets import MaskedLog, Secrets, is_secret, without
+from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
+from penstock.sources.http.refusals import Failed, Refusals
+from penstock.sources.http.secrets import MaskedLog, Secrets, is_secret
+from penstock.sources.http.tls import tls_context
 
 if TYPE_CHECKING:
     from penstock.project.http_client import HttpConnection
-    from penstock.project.rabbitmq import Tls
 
 T = TypeVar("T")
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
@@ -36,9 +36,9 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 """However short a wait the API asks for: each further one of a request lasts at least twice as long, up to this."""
 _DRAINED_BYTES = 65_536
-_SHOWN_BYTES = 2048
-_SHOWN_LETTERS = 300
 _AGENT = "penstock"
+_LOGS = ("httpx2", "hpack.hpack", "hpack.table")
+"""Loggers of the libraries that write addresses and headers."""
 
 # without a handler of its own, Python would print what stamina logs at each retry to stderr
 logging.getLogger("stamina").addHandler(logging.NullHandler())
@@ -101,15 +101,6 @@ class Answer:
             raise self._broken(e) from e
 
 
-class _Failed(Exception):
-    """May go well the next time, after ``seconds`` where the server or the breaker says so."""
-
-    def __init__(self, error: SourceError, seconds: float | None = None) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.seconds = seconds
-
-
 class Client:
     """Sends the requests of one run. Safe for many tasks of one event loop at once; a context manager.
 
@@ -123,18 +114,20 @@ class Client:
         *,
         name: str,
         concurrency: int = 8,
-        breaker_changed: Callable[[Mapping[str, CircuitBreaker]], None] = lambda _: None,
+        standing: Callable[[Mapping[str, CircuitBreaker]], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._name = name
-        self._origin = _origin(settings.base_url)
+        self._origin = origin(settings.base_url)
         self._concurrency = concurrency
-        self._changed = breaker_changed
+        self._standing = standing
         self._key = query_key(settings.auth)
         self._secrets = Secrets(parameters=[self._key[0]] if self._key else [])
         if self._key:
             self._secrets.add(self._key[1])
-        self._credentials = credentials_of(settings.auth, self._post, self._secrets, where=f"source {name}")
+        self._where = f"source {name}"
+        self._credentials = credentials_of(settings.auth, self._post, self._secrets, where=self._where)
+        self._refusals = Refusals(settings, self._secrets, self._credentials, where=self._where)
         self._headers = {k.lower(): v.get_secret_value() for k, v in settings.headers.items()}
         self._params = {k: v.get_secret_value() for k, v in settings.params.items()}
         for key, value in [*self._headers.items(), *self._params.items()]:
@@ -152,7 +145,7 @@ class Client:
             max_connections=self._concurrency, max_keepalive_connections=self._concurrency, keepalive_expiry=30.0
         )
         self._http = httpx2.AsyncClient(
-            verify=_tls_context(self._settings.tls, where=f"source {self._name}"),
+            verify=tls_context(self._settings.tls, where=self._where),
             http2=self._settings.http2,
             timeout=httpx2.Timeout(timeouts.read_seconds, connect=timeouts.connect_seconds, pool=None),
             limits=limits,
@@ -160,9 +153,10 @@ class Client:
             follow_redirects=False,
         )
         await self._stack.enter_async_context(self._http)
-        masked, logger = MaskedLog(self._secrets), logging.getLogger("httpx2")
-        logger.addFilter(masked)
-        self._stack.callback(logger.removeFilter, masked)
+        masked = MaskedLog(self._secrets)
+        for logger in (logging.getLogger(name) for name in _LOGS):
+            logger.addFilter(masked)
+            self._stack.callback(logger.removeFilter, masked)
         if timeouts.run_seconds is not None:
             self._deadline = asyncio.get_running_loop().time() + timeouts.run_seconds
         return self
@@ -171,6 +165,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+        self._standing(self._breakers)
 
     def __repr__(self) -> str:
         return f"Client({self._name}, {self._settings.base_url})"
@@ -206,18 +201,23 @@ class Client:
             try:
                 async with asyncio.timeout_at(self._deadline) as limit:
                     yield answer
-            except _Failed as e:
+            except Failed as e:
                 raise e.error from e
             except TimeoutError as e:
                 if limit.expired():
-                    raise self._out_of_time(request) from e
+                    raise self._refusals.out_of_time(request.method, self._address(request)) from e
                 raise
 
     async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         retries = self._settings.retries
-        number = 0
+        number = 1
         try:
             async with asyncio.timeout_at(self._deadline) as limit:
+                failed: Failed | None = None
+                try:
+                    return await once()
+                except Failed as e:  # only now stamina: preparing it costs a tenth of what a request does
+                    failed = e
                 async for attempt in stamina.retry_context(
                     on=_wait_for,
                     attempts=retries.attempts,
@@ -227,15 +227,16 @@ class Client:
                     wait_jitter=retries.first_wait_seconds,
                 ):
                     with attempt:
+                        if failed is not None:
+                            first, failed = failed, None
+                            raise first
                         number += 1
                         return await once()
-        except _Failed as e:
-            if number > 1:
-                e.error.args = (f"{e.error} (the last of {number} attempts)",)
-            raise e.error from e
+        except Failed as e:
+            raise self._refusals.last(e.error, number) from e
         except TimeoutError as e:
             if limit.expired():
-                raise self._out_of_time(request) from e
+                raise self._refusals.out_of_time(request.method, self._address(request)) from e
             raise
         raise AssertionError("stamina gives an attempt, or raises")
 
@@ -248,8 +249,8 @@ class Client:
         put_off, throttles, redirects, renewed = 0.0, 0, 0, False
         longest = self._settings.retries.throttled_seconds
         while True:
-            origin = _origin(url)
-            own = origin == self._origin
+            host = origin(url)
+            own = host == self._origin
             headers: dict[str, str] = {}
             proof: Mapping[str, str] = {}
             if own:
@@ -257,11 +258,11 @@ class Client:
                 headers = {**self._headers, **request.headers, **proof}
             if body is not None:
                 headers["content-type"] = "application/json"
-            gate = self._gates.get(origin) or self._gates.setdefault(origin, Gate(None))
+            gate = self._gates.get(host) or self._gates.setdefault(host, Gate(None))
             try:
                 put_off += await gate.enter(longest - put_off)
             except PausedTooLong as e:
-                raise self._throttled(method, url, put_off + e.seconds) from None
+                raise self._refusals.throttled(method, url, put_off + e.seconds) from None
             async with self._sent(method, url, headers, body) as answer:
                 status = answer.status
                 if (left := exhausted(answer.headers)) is not None:
@@ -279,9 +280,9 @@ class Client:
                 if status == 401 and own and not renewed and self._credentials.renew(proof):
                     renewed = True
                     continue
-                asked = retry_after(answer.headers) if status in (429, 503) else None
+                asked = asked_to_wait(status, answer.headers)
                 if asked is None:
-                    raise self._refused(method, url, status, shown)
+                    raise self._refusals.refused(method, url, status, shown)
                 gate.pause(max(asked, min(_FIRST_PAUSE_SECONDS * 2**throttles, _LONGEST_PAUSE_SECONDS)))
                 throttles += 1
 
@@ -290,25 +291,21 @@ class Client:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> AsyncIterator[Answer]:
         """The answer to one request as it is, by leave of the host's breaker, which hears of the outcome."""
-        origin = _origin(url)
-        breaker = self._breakers.get(origin) or self._new_breaker(origin)
+        host = origin(url)
+        breaker = self._breakers.get(host) or self._new_breaker(host)
         try:
             probe = await breaker.enter()
         except CircuitOpen as e:
-            error = self._error(
-                f"{method} {self._shown(url)} was not sent: {origin} failed {breaker.failures} times in a row, and is "
-                f"left alone for another {e.seconds:.0f} s",
-                fix="run it again when the API answers; breaker.failures and breaker.open_seconds set when it is left",
-            )
-            raise _Failed(error, e.seconds) from None
+            error = self._refusals.left_alone(method, url, breaker.failures, e.seconds)
+            raise Failed(error, e.seconds) from None
 
         def broken(cause: Exception) -> Exception:
             breaker.failed(probe)
-            return self._broken(method, url, cause)
+            return self._refusals.broken(method, url, cause)
 
         response: httpx2.Response | None = None
         try:
-            own = origin == self._origin
+            own = host == self._origin
             try:
                 request = self._http.build_request(
                     method, self._with_key(url) if own else url, headers=headers, content=body
@@ -316,9 +313,9 @@ class Client:
                 if not own:
                     request.headers.pop("cookie", None)
                 response = await self._http.send(request, stream=True)
-            except (httpx2.HTTPError, httpx2.InvalidURL) as e:
+            except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as e:
                 raise broken(e) from e
-            if response.status_code >= 500 and retry_after(response.headers) is None:
+            if response.status_code >= 500 and asked_to_wait(response.status_code, response.headers) is None:
                 breaker.failed(probe)
             else:
                 breaker.answered(probe)
@@ -339,7 +336,7 @@ class Client:
             async with self._sent("POST", url, headers, content) as answer:
                 page = await _page(answer)
                 if page.status == 429 or page.status >= 500:
-                    raise self._refused("POST", url, page.status, page.body)
+                    raise self._refusals.refused("POST", url, page.status, page.body)
                 return page.status, page.body
 
         return await self._retried(Request(url=url, method="POST"), once)
@@ -349,18 +346,20 @@ class Client:
         url = request.url
         if "://" in url:
             if urlsplit(url).scheme == "http" and self._origin.startswith("https:"):
-                raise self._downgrade(request.method, url)
-            url = _without_user(url)
+                raise self._refusals.downgrade(request.method, url)
+            url = without_user(url)
         else:
             url = f"{self._settings.base_url}/{url.lstrip('/')}" if url else self._settings.base_url
         pairs = list(request.params.items() if isinstance(request.params, Mapping) else request.params)
-        if self._params and _origin(url) == self._origin:
-            said = {name for name, _ in [*parse_qsl(urlsplit(url).query, keep_blank_values=True), *pairs]}
+        if self._params and origin(url) == self._origin:
+            said = {name for name, _ in pairs}
+            if "?" in url:
+                said |= dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)).keys()
             pairs = [*((k, v) for k, v in self._params.items() if k not in said), *pairs]
-        return _with_query(url, pairs)
+        return with_query(url, pairs)
 
     def _with_key(self, url: str) -> str:
-        return url if self._key is None else _with_query(without(url, self._key[0]), [self._key])
+        return url if self._key is None else with_query(without(url, self._key[0]), [self._key])
 
     def _redirected(self, method: str, url: str, location: str, number: int) -> str:
         """Where to go on.
@@ -368,99 +367,23 @@ class Client:
         Raises:
             SourceError: nowhere.
         """
-        to = _without_user(urljoin(url, location)).partition("#")[0]
+        to = without_user(urljoin(url, location)).partition("#")[0]
         if urlsplit(to).scheme not in ("http", "https") or not urlsplit(to).hostname:
-            raise self._error(
-                f"{method} {self._shown(url)} is redirected to {self._shown(to)}, which is no HTTP address",
-                fix="check base_url and the path",
-            )
+            raise self._refusals.redirected(method, url, to, "which is no HTTP address")
         if number > _REDIRECTS:
-            raise self._error(
-                f"{method} {self._shown(url)} is redirected again and again, at last to {self._shown(to)}",
-                fix="check base_url and the path; an API may redirect so when it wants you to log in",
-            )
+            raise self._refusals.redirected(method, url, to, f"after {_REDIRECTS} redirects before")
         if urlsplit(url).scheme == "https" and urlsplit(to).scheme == "http":
-            raise self._downgrade(method, to)
+            raise self._refusals.downgrade(method, to)
         return to if self._key is None else without(to, self._key[0])
 
-    def _new_breaker(self, origin: str) -> CircuitBreaker:
+    def _new_breaker(self, host: str) -> CircuitBreaker:
         settings = self._settings.breaker
-        self._breakers[origin] = CircuitBreaker(
+        self._breakers[host] = CircuitBreaker(
             failures=settings.failures,
             open_seconds=settings.open_seconds,
-            changed=lambda: self._changed(self._breakers),
+            changed=lambda: self._standing(self._breakers),
         )
-        return self._breakers[origin]
-
-    def _shown(self, url: str) -> str:
-        return self._secrets.mask_url(url)
-
-    def _error(self, what: str, *, fix: str) -> SourceError:
-        return SourceError(self._secrets.mask(what), where=f"source {self._name}", fix=self._secrets.mask(fix))
-
-    def _downgrade(self, method: str, url: str) -> SourceError:
-        return self._error(
-            f"{method} {self._shown(url)} leads from https to http, where others can read along; it was not sent",
-            fix="ask the API's owner to mend its links (often a proxy that does not pass on X-Forwarded-Proto), or use "
-            "a pagination that does not follow them",
-        )
-
-    def _out_of_time(self, request: Request) -> SourceError:
-        return self._error(
-            f"the run's time of {self._settings.timeouts.run_seconds:g} s was over at {request.method} "
-            f"{self._shown(self._address(request))}",
-            fix="run it again to go on from what has landed, or raise timeouts.run_seconds",
-        )
-
-    def _throttled(self, method: str, url: str, seconds: float) -> SourceError:
-        return self._error(
-            f"{method} {self._shown(url)} would have to wait {seconds:.0f} s, as the API asks; at most "
-            f"{self._settings.retries.throttled_seconds:g} s are allowed",
-            fix="run it again later to go on from what has landed, set rate_limit to what the API grants, or raise "
-            "retries.throttled_seconds",
-        )
-
-    def _refused(self, method: str, url: str, status: int, body: bytes) -> Exception:
-        """The error for a status that is no answer."""
-        words = self._secrets.mask(" ".join(body[:_SHOWN_BYTES].decode("utf-8", "replace").split()))[:_SHOWN_LETTERS]
-        what = f"{method} {self._shown(url)}: status {status}: {words or 'no body'}"
-        own = _origin(url) == self._origin
-        if status == 429 or status >= 500:
-            fix = "run it again later to go on from what has landed"
-            if status == 429:
-                fix = "set rate_limit to what the API grants, lower concurrency, or run it again later"
-            return _Failed(self._error(what, fix=fix))
-        if status in (401, 407):
-            fix = (
-                self._credentials.fix
-                if own
-                else "the credentials are for base_url only, and were not sent to this host"
-            )
-            if status == 407:
-                fix = "the proxy asks for credentials: put them into HTTPS_PROXY, http://user:password@host:port"
-        elif status == 403:
-            fix = (
-                f"these credentials may not read this: {self._credentials.fix}"
-                if own
-                else "this host lets nobody read it"
-            )
-        elif status in (404, 410):
-            fix = "check base_url and the path"
-        else:
-            fix = "check the path, the parameters and the headers against the API's documentation"
-        return self._error(what, fix=fix)
-
-    def _broken(self, method: str, url: str, cause: Exception) -> Exception:
-        """The error for an answer that did not come, or not whole."""
-        what = f"{method} {self._shown(url)}: {_in_words(cause)}"
-        if _refused_certificate(cause):
-            return self._error(
-                what, fix="name the API's certificate authority in tls.ca or SSL_CERT_FILE, or mend base_url's host"
-            )
-        if isinstance(cause, httpx2.InvalidURL | httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
-            return self._error(what, fix="check base_url, the path and the headers")
-        fix = "check that the API is up and base_url is right, then run it again to go on from what has landed"
-        return _Failed(self._error(what, fix=fix))
+        return self._breakers[host]
 
 
 async def _page(answer: Answer) -> Page:
@@ -478,88 +401,13 @@ async def _beginning(answer: Answer) -> bytes:
                 shown += chunk
                 if len(shown) > _DRAINED_BYTES:
                     break
-    except _Failed:
+    except Failed:
         pass
     return shown
 
 
 def _wait_for(error: Exception) -> bool | float:
     """Whether to try again, and when, where that is known."""
-    if not isinstance(error, _Failed):
+    if not isinstance(error, Failed):
         return False
     return True if error.seconds is None else error.seconds
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port of an address (RFC 6454)."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    return f"{parts.scheme}://{parts.hostname}:{port or (443 if parts.scheme == 'https' else 80)}"
-
-
-def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
-
-
-def _with_query(url: str, pairs: Sequence[tuple[str, Any]]) -> str:
-    """An address with more parameters; lists are repeated, what is None is left out."""
-    said = [(k, _text(v)) for k, many in pairs for v in (many if isinstance(many, list | tuple) else [many])]
-    query = urlencode([(k, v) for k, v in said if v is not None])
-    if not query:
-        return url
-    head, mark, fragment = url.partition("#")
-    del mark, fragment
-    return f"{head}{'&' if '?' in head else '?'}{query}"
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return None if value is None else str(value)
-
-
-def _in_words(cause: Exception) -> str:
-    match cause:
-        case httpx2.ConnectTimeout():
-            return "no connection within timeouts.connect_seconds"
-        case httpx2.TimeoutException():
-            return "nothing came for timeouts.read_seconds"
-        case BrokenEncoding():
-            return f"the body is broken: {cause}"
-        case _:
-            return str(cause) or type(cause).__name__
-
-
-def _refused_certificate(error: BaseException | None) -> bool:
-    seen = 0
-    while error is not None and seen < 10:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
-
-
-def _tls_context(tls: Tls, *, where: str) -> ssl.SSLContext | bool:
-    """What the settings say of certificates; True for what the environment says."""
-    if not tls.verify and tls.certificate is None:
-        return False
-    if tls.ca is None and tls.certificate is None:
-        return True
-    try:
-        context = httpx2.create_ssl_context() if tls.ca is None else ssl.create_default_context(cafile=str(tls.ca))
-        if not tls.verify:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if tls.certificate is not None:
-            context.load_cert_chain(tls.certificate, tls.key)
-    except OSError as e:  # also what ssl raises
-        files = ", ".join(str(f) for f in (tls.ca, tls.certificate, tls.key) if f is not None)
-        raise SourceError(
-            f"cannot use the certificates of {files}: {e.strerror or e}",
-            where=where,
-            fix="check tls.ca, tls.certificate and tls.key: they are PEM files",
-        ) from e
-    return context

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 _PIECE_BYTES = 1 << 20
 _ZSTD_BYTES = 2048
-"""zstandard cannot limit its output, and 4 bytes may stand for 128 KiB (RFC 8878, 3.1.1.2): feed it little at a time."""
+"""zstandard cannot limit its output, and 4 bytes may stand for 128 KiB (RFC 8878, 3.1.1.2): it is fed bit by bit."""
 ENCODINGS = "gzip, deflate, br, zstd"
 
 

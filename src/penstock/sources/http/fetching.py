@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from penstock.errors import MASK, SourceError, redact
 from penstock.jsonpath import parse_path
+from penstock.sources.http.addresses import without
 from penstock.sources.http.client import Client, Page, Request
 from penstock.sources.http.paging import Answer, Paginator, Step, paginator
 from penstock.sources.http.records import BadPage, Cutter, JsonCutter, LineCutter, error_in
@@ -81,12 +82,20 @@ class Fetcher:
     """Asks one endpoint.
 
     Args:
+        own_params: parameters that the client adds to every request, and that a link that holds them is freed of.
         requests: lets so many requests be under way as the source says, over all endpoints and walks.
         ahead: pages under way or waiting in one walk.
     """
 
     def __init__(
-        self, client: Client, endpoint: Endpoint, *, where: str, requests: asyncio.Semaphore, ahead: int
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        *,
+        where: str,
+        requests: asyncio.Semaphore,
+        ahead: int,
+        own_params: Sequence[str] = (),
     ) -> None:
         assert endpoint.pagination is not None and endpoint.records is not None and endpoint.csv is not None
         self._client = client
@@ -100,6 +109,7 @@ class Fetcher:
             delimiter=csv.delimiter, quote=csv.quote, header=csv.header, null_values=tuple(csv.null_values)
         )
         self._where = where
+        self._own_params = own_params
         self._requests = requests
         self._ahead = ahead
 
@@ -170,7 +180,7 @@ class Fetcher:
                 assert again is not None
                 answer = again
             try:
-                following = paging.following(step, answer)
+                following = self._owned(paging.following(step, answer))
             except BadPage as e:
                 raise SourceError(f"{self._where}: {e}", where=place, fix=e.fix) from None
             repeats = seen.repeats(answer, following)
@@ -290,6 +300,15 @@ class Fetcher:
         answer = Answer(cuts=cuts, rejects=(), envelope=envelope, headers=headers, url=url, size_bytes=size)
         self._check_envelope(answer)
         yield {"cuts": cuts, "bytes": size, "whole": False}
+
+    def _owned(self, following: Step | None) -> Step | None:
+        """A step whose link has no parameter that every request gets anyway: some of them are secret."""
+        if following is None or following.link is None:
+            return following
+        link = following.link
+        for name in {n for n, _ in parse_qsl(urlsplit(link).query)} & set(self._own_params):
+            link = without(link, name)
+        return Step(state={"link": link}, link=link)
 
     def _request(self, walk: Walk, step: Step, accept: frozenset[int]) -> Request:
         endpoint = self._endpoint

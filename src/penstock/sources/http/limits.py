@@ -82,8 +82,23 @@ class PausedTooLong(Exception):
         self.seconds = seconds
 
 
-def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
-    """The seconds that an answer asks to wait: ``Retry-After`` (RFC 9110, 10.2.3), else the reset of its rate limit."""
+def asked_to_wait(status: int, headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
+    """The seconds that an error asks to wait: ``Retry-After``, else the reset of a rate limit that is used up.
+
+    403 is what some APIs answer in place of 429. A reset beside requests that are left is not what the error is about.
+    """
+    if status not in (403, 429, 503):
+        return None
+    if (seconds := _retry_after(headers, now)) is not None or status == 503:
+        return seconds
+    if (seconds := exhausted(headers, now)) is not None:
+        return seconds
+    told = "ratelimit" in headers or any(name in headers for name in _REMAINING)
+    return _reset(headers, now) if status == 429 and not told else None
+
+
+def _retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
+    """Seconds, or a date (RFC 9110, 10.2.3)."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.replace(".", "", 1).isdigit():
         return float(text)
@@ -92,7 +107,7 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
             return max(0.0, parsedate_to_datetime(text).timestamp() - _sent_at(headers, now))
         except ValueError:
             return None
-    return _reset(headers, now)
+    return None
 
 
 def exhausted(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:

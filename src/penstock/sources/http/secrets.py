@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable
-from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from penstock.errors import MASK
 
@@ -61,22 +61,20 @@ class Secrets:
         return self.mask(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
 
 
-def without(url: str, parameter: str) -> str:
-    """An address without a query parameter."""
-    parts = urlsplit(url)
-    kept = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k.lower() != parameter.lower()]
-    return urlunsplit(parts._replace(query=urlencode(kept)))
-
-
 class MaskedLog(logging.Filter):
-    """For the HTTP library's logger, which writes the address of every request."""
+    """For loggers of libraries that write addresses and headers."""
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__()
         self._secrets = secrets
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Mask addresses in the arguments; let everything through."""
+        """Mask what the arguments hold; let everything through."""
         if isinstance(record.args, tuple):
-            record.args = tuple(self._secrets.mask_url(str(a)) if "://" in str(a) else a for a in record.args)
+            record.args = tuple(self._masked(a) for a in record.args)
         return True
+
+    def _masked(self, argument: object) -> object:
+        text = str(argument)
+        masked = self._secrets.mask_url(text) if text.startswith(("http://", "https://")) else self._secrets.mask(text)
+        return argument if masked == text else masked

@@ -7,7 +7,7 @@ is asked for again is told apart by identity.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -26,7 +26,8 @@ from penstock.sources.http.lanes import in_lanes
 from penstock.sources.http.passes import WHOLE, Pass, Passes, filled
 
 if TYPE_CHECKING:
-    from penstock.project.http import Http
+    from penstock.project.http import Endpoint, Http
+    from penstock.sources.http.breaker import CircuitBreaker
 
 State = Mapping[str, Any]
 
@@ -45,6 +46,7 @@ class HttpSource:
         window: only this is asked for, where the endpoint declares windows.
         fingerprint: go by what has landed; without it all is asked for from the start.
         refresh: begin with the first page each time.
+        standing: is told how the API's hosts stand.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class HttpSource:
         window: Window | None = None,
         fingerprint: bool = True,
         refresh: bool = False,
+        standing: Callable[[Mapping[str, CircuitBreaker]], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.skipped: list[str] = []
@@ -64,6 +67,7 @@ class HttpSource:
         self._endpoint = settings.endpoint(endpoint)
         self._where = f"source {name}, endpoint {endpoint}"
         self._batch_bytes = batch_bytes
+        self._standing = standing
         self._passes = Passes(
             self._endpoint, where=self._where, window=window, fingerprint=fingerprint, refresh=refresh
         )
@@ -130,8 +134,35 @@ class HttpSource:
     def acknowledge(self, positions: Sequence[Position]) -> None:
         """An API needs no acknowledgement: the position in the ledger is all."""
 
-    async def first_page(self) -> Fetched:
-        """The first page of the endpoint, or of its parents, as a trial."""
+    def described(self, known: Mapping[str, State]) -> str:
+        """What :meth:`read` would ask for, in words."""
+        endpoint = self._endpoint
+        assert endpoint.pagination is not None
+        passes = self.plan(known)
+        said = f"{endpoint.method} {self._settings.base_url}/{str(endpoint.path).lstrip('/')}"
+        if endpoint.pagination.type != "none":
+            said += f" by {endpoint.pagination.type.replace('_', ' ')}"
+        if endpoint.parent is not None:
+            said += f" for each of {endpoint.parent.endpoint}"
+        if self.skipped:
+            said += f", {len(self.skipped)} windows landed before"
+        if not passes:
+            return said
+        first = passes[0]
+        said += f", {len(passes)} windows from {first.key}" if first.windowed else ""
+        if parameters := self._passes.parameters(first):
+            said += f", with {', '.join(f'{k}={v}' for k, v in parameters.items())}"
+        return said + (", from where the last load stopped" if first.resumed else ", from the first page")
+
+    def first_page(self) -> Fetched:
+        """The first page of the endpoint, or of its parents, as a trial.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        return asyncio.run(self._first_page())
+
+    async def _first_page(self) -> Fetched:
         parent = self._endpoint.parent
         async with self._client() as client:
             endpoint = self._endpoint if parent is None else self._settings.endpoint(parent.endpoint)
@@ -141,10 +172,15 @@ class HttpSource:
                 return await anext(pages)
 
     def _client(self) -> Client:
-        return Client(self._settings, name=self.name, concurrency=self._settings.concurrency)
+        return Client(self._settings, name=self.name, concurrency=self._settings.concurrency, standing=self._standing)
 
-    def _fetcher(self, client: Client, endpoint: Any, requests: asyncio.Semaphore, *, ahead: int) -> Fetcher:
-        return Fetcher(client, endpoint, where=self._where, requests=requests, ahead=ahead)
+    def _fetcher(self, client: Client, endpoint: Endpoint, requests: asyncio.Semaphore, *, ahead: int) -> Fetcher:
+        key = self._settings.auth
+        own = [
+            *self._settings.params,
+            *([key.name] if key and key.type == "api_key" and key.location == "query" else []),
+        ]
+        return Fetcher(client, endpoint, where=self._where, requests=requests, ahead=ahead, own_params=own)
 
     async def _fetch(self, passes: Sequence[Pass]) -> AsyncGenerator[Fetched]:
         """All pages of all passes, in order."""
