@@ -47,7 +47,7 @@ _REFUSED_CLASSES = ("22", "23", "44", "54", "P0")
 """SQLSTATE classes that blame the rows: data exception, constraint, check option, program limit, trigger."""
 
 _PARAMETER = re.compile(r"\$(\d+)")
-_TYPES = {"json": "jsonb", "double": "double precision", "timestamptz": "timestamp with time zone"}
+_TYPES = {"pseudonym": "text", "json": "jsonb", "double": "double precision", "timestamptz": "timestamp with time zone"}
 
 _LIVENESS: Mapping[str, Any] = {
     "connect_timeout": 10,
