@@ -81,7 +81,7 @@ def test_any_order(destination: Destination, found: list[dict[str, Any]], seed: 
         rules = Rules(stream=f"h{next(_streams)}", declared=declared)
         texts = spelt(draw.sample(found, len(found)) if shuffled else found)
         with Api(Pages(texts, draw)) as api:
-            sizes = {"batch_bytes": 50, "commit_bytes": 100} if shuffled else {}
+            sizes: dict[str, Any] = {"batch_bytes": 50, "commit_bytes": 100} if shuffled else {}
             fetch(destination, api, PAGES, rules=rules, **sizes)
         seen.append(table(destination, rules.stream))
     assert seen[0] == seen[1]
