@@ -17,15 +17,16 @@ from benchmarks.report import machine_lines, row
 FETCHED, LANDED, DLT = "httpx2, 8 tasks, thrown away", "penstock load", "dlt rest_api"
 
 METHOD = """\
-Input: user events of `penstock generate` with seed 1, about 270 bytes each, 1 % exact copies, answered by an API on this
-machine in pages of 1,000 records, each after 50 ms, over as many connections as are opened. API, client and warehouse
-share the machine's cores.
+Input: user events of `penstock generate` with seed 1, about 270 bytes each, 1 % exact copies, answered by an API on
+this machine in pages of 1,000 records, each after 50 ms, over as many connections as are opened. API, client and
+warehouse share the machine's cores.
 
-`penstock load` is a process of its own, with `concurrency: 8` and all else as it is by default, into an empty DuckDB: it
-lands by content identity, with a ledger entry in each commit. Its seconds are those from the first request to the last
-commit; *whole* counts the process from its start to its end, its imports included. The rows are counted afterwards: fewer
-or more than the distinct events is a failure. httpx2 fetches the same pages with 8 tasks and throws them away; its
-seconds are those from the first request to the last answer. Both are run in turn, and compared within each round.
+`penstock load` is a process of its own, with `concurrency: 8` and all else as it is by default, into an empty DuckDB:
+it lands by content identity, with a ledger entry in each commit. Its seconds are those from the first request to the
+last commit; *whole* counts the process from its start to its end, its imports included. The rows are counted
+afterwards: fewer or more than the distinct events is a failure. httpx2 fetches the same pages with 8 tasks and throws
+them away; its seconds are those from the first request to the last answer. Both are run in turn, and compared within
+each round.
 
 dlt's `rest_api` source asks for one page after the other, since a page tells it of the next; it gets a tenth of the
 records, and its rate is that of the pipeline's run, without identity (`append`).
