@@ -6,7 +6,9 @@ the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` th
 
 from penstock.project.formats import Csv
 from penstock.project.http import Http
+from penstock.project.lake import Lake
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
 from penstock.project.settings import (
@@ -32,8 +34,10 @@ __all__ = [
     "Files",
     "Http",
     "Identity",
+    "Lake",
     "Load",
     "Postgres",
+    "Privacy",
     "Project",
     "RabbitMQ",
     "Source",
