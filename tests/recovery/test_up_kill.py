@@ -1,4 +1,4 @@
-"""``penstock up``, or its warehouse, killed under load: in the end each event is in its table, and in the models, once."""
+"""``penstock up``, or its warehouse, killed under load: in the end each event is in its table and its models once."""
 
 from __future__ import annotations
 
