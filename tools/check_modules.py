@@ -20,7 +20,7 @@ LAYERS = (
     ("cli",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "quarantine", "scaffold", "consume", "publish"),
+    ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish"),
     ("diagnose",),
     ("transform",),
     ("session",),

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
-from penstock.cli import consuming, inspecting, loading, publishing, quarantine, running, shell, starting, watching
+from penstock.cli import (
+    consuming,
+    inspecting,
+    loading,
+    privacy,
+    publishing,
+    quarantine,
+    running,
+    shell,
+    starting,
+    watching,
+)
 
 app = typer.Typer(
     name="penstock",
@@ -42,6 +53,7 @@ def _root(
 starting.register(app)
 loading.register(app)
 publishing.register(app)
+privacy.register(app)
 consuming.register(app)
 watching.register(app)
 running.register(app)

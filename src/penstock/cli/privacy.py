@@ -1,0 +1,60 @@
+"""``erase``, ``grants``, ``rekey``: what becomes of personal data."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.printing import count, print_json
+from penstock.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: penstock erase --subject customer:42 --yes")(erase)
+
+
+def erase(
+    subject: Annotated[str, typer.Option("--subject", help="Whom: the kind and the id, such as customer:42.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Erase one person from raw tables, quarantine and models, for good, and keep out what is sent again."""
+    from penstock.orchestrate.running import running_process
+    from penstock.privacy.erasure import erase as perform
+    from penstock.privacy.erasure import parse_subject
+    from penstock.session import Session
+
+    project = open_project(project_dir, target)
+    kind, id_ = parse_subject(project, subject)
+    running = running_process(project)
+    if running is not None:
+        raise UsageError(
+            "penstock up is at work on this project, and could build a model from what is being erased",
+            where=f"process {running.pid}",
+            fix=f"stop it, erase, and start it again: kill {running.pid}",
+        )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("this cannot be undone", fix="give --yes when you are sure")
+        typer.confirm(f"Erase {kind}:{id_} from {project.target} for good?", abort=True, err=True)
+    with Session(project) as session:
+        found = perform(session, kind, id_)
+    if json:
+        print_json(found.as_dict())
+    elif not quiet:
+        for table, rows in found.counts.items():
+            print(f"{table}: {count(rows, 'row')} erased")
+        if found.rebuilt:
+            print(f"built anew: {', '.join(found.rebuilt)}")
+        if not found.counts and not found.rebuilt:
+            before = f"; erased on {found.before:%Y-%m-%d}" if found.before else ""
+            print(f"{found.subject}: nothing to erase{before}")
+        for place in found.inputs:
+            print(f"still in your input: {place}")
