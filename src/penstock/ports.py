@@ -282,8 +282,9 @@ class Destination(Protocol):
         meanwhile."""
         ...
 
-    def tidy(self, tables: Sequence[str]) -> None:
-        """Free the space of rows that were deleted from these tables, ``schema.table`` quoted."""
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Free the space of rows that were deleted from these tables, ``schema.table`` quoted; with ``rewrite``, leave
+        nothing of them in the files either, which takes a copy."""
         ...
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from penstock.destinations.dispositions import rejected, wins_sql
 from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
+from penstock.destinations.rewriting import rewrite_file
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -166,10 +167,16 @@ class DuckDBDestination:
             for stream in streams:
                 self._held.known.pop(stream, None)
 
-    def tidy(self, tables: Sequence[str]) -> None:
-        """Write the file anew where rows were deleted."""
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Checkpoint; with ``rewrite``, put a copy of the file in its place."""
         del tables
         self.query("force checkpoint")
+        if rewrite:
+            self.close()
+            try:
+                rewrite_file(self.path)
+            except duckdb.Error as e:
+                raise DestinationError(str(e).split("\n")[0], where=str(self.path)) from None
 
     def close(self) -> None:
         """Let go of the file."""

@@ -167,10 +167,10 @@ class PostgresDestination:
         except psycopg.Error as e:
             raise DestinationError(_first_line(e), where=self.shown) from None
 
-    def tidy(self, tables: Sequence[str]) -> None:
-        """Vacuum these tables."""
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Vacuum these tables; with ``rewrite`` into new files."""
         for table in tables:
-            self.query(f"vacuum {table}")
+            self.query(f"vacuum {'(full, analyze) ' if rewrite else ''}{table}")
 
     def close(self) -> None:
         """Close the connections."""

@@ -20,7 +20,7 @@ from uuid import uuid4
 from penstock.destinations.erased import ids_in, subject_condition
 from penstock.errors import TransformError, UsageError
 from penstock.faults import fault_point
-from penstock.privacy.marks import personal_fields, subject_columns
+from penstock.privacy.marks import open_dbt, personal_fields, subject_columns
 from penstock.pseudonym import Keys, id_text, subject_text
 from penstock.sql import identifier, literal
 
@@ -86,8 +86,10 @@ def parse_subject(project: Project, text: str) -> tuple[str, str]:
     return kind, id_text(id_)
 
 
-def erase(session: Session, kind: str, id_: str) -> Erasure:
+def erase(session: Session, kind: str, id_: str, *, rewrite: bool = False) -> Erasure:
     """Erase a person. Again does nothing, unless something has come in between or a call before was cut short.
+
+    With ``rewrite`` nothing is left in the free space of the warehouse's files either, which are copied for it.
 
     Raises:
         UsageError: no privacy key, or a snapshot that nobody can rebuild does not say which rows are the person's.
@@ -96,7 +98,7 @@ def erase(session: Session, kind: str, id_: str) -> Erasure:
     """
     project, destination = session.project, session.destination
     keys = project.privacy.needed_keys("who was erased is written down as a pseudonym")
-    dbt = _dbt(project)
+    dbt = open_dbt(project)
     relations = [] if dbt is None else [r for r in dbt.relations() if r.kind in _KEPT]
     streams = [s for s, settings in project.streams.items() if kind in settings.subject]
     naming = [(r, marks) for r in relations if (marks := subject_columns(r, kind))]
@@ -111,24 +113,18 @@ def erase(session: Session, kind: str, id_: str) -> Erasure:
         found.before, unfinished = _before(destination, keys, found.subject)
         if found.rows:
             _prove(destination, keys, found, work.ids)
+        fault_point("before_erasure")
     fault_point("after_erasure")
     if found.rows or unfinished:
         _rebuild(session, dbt, [r for r in others if work.has_rows(r)], found)
-        destination.tidy(work.tables(streams, naming))
+    if found.rows or unfinished or rewrite:
+        destination.tidy(work.tables(streams, naming), rewrite=rewrite)
+    if found.rows or unfinished:
         destination.query(
             f"update penstock.erasures set rebuilt_at = $1 where rebuilt_at is null and {_about(keys, found.subject)}",
             [datetime.now(UTC)],
         )
     return found
-
-
-def _dbt(project: Project) -> Dbt | None:
-    if project.transform is None or not (project.directory / "dbt_project.yml").is_file():
-        return None
-    from penstock.transform.dbt import Dbt
-    from penstock.transform.workspace import prepare_workspace
-
-    return Dbt(prepare_workspace(project))
 
 
 def _check_rebuildable(project: Project, kind: str, relations: Sequence[Relation]) -> None:

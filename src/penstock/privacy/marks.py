@@ -14,9 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.shape.schema import Schema
-    from penstock.transform.dbt import Relation
+    from penstock.transform.dbt import Dbt, Relation
 
 RESCUED = "_pen_rescued"
+
+
+def open_dbt(project: Project) -> Dbt | None:
+    """The project's dbt, to be asked; None when it has none."""
+    if project.transform is None or not (project.directory / "dbt_project.yml").is_file():
+        return None
+    from penstock.transform.dbt import Dbt
+    from penstock.transform.workspace import prepare_workspace
+
+    return Dbt(prepare_workspace(project))
 
 
 def personal_fields(project: Project, streams: Iterable[str]) -> frozenset[str]:
