@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import TransformError
+from penstock.transform.lean import Lean
 from penstock.transform.workspace import Workspace
 
 WHOLE_TABLE = "whole_table"
@@ -57,6 +58,7 @@ class Dbt:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._manifest: Any = None
+        self._lean = Lean()
 
     def sources(self) -> dict[str, list[str]]:
         """Streams whose ``raw`` tables or views models read → dbt's selectors of those."""
@@ -152,7 +154,7 @@ class Dbt:
     ) -> list[Node]:
         """Build models without testing them, with as little about it as dbt can: for a load that was just committed.
 
-        Without ``views``, models that are views are left out: what they show is never old.
+        Without ``views``, models that are views are left out: what they show is never old. Columns are not widened.
 
         Raises:
             TransformError: as :meth:`build`.
@@ -161,7 +163,9 @@ class Dbt:
         excluded = [*exclude, *([] if views else ["config.materialized:view"])]
         if excluded:
             arguments += ["--exclude", *excluded]
-        return self._perform(arguments, environment, log_level="none")
+        self._parsed()
+        with self._lean:
+            return self._perform(arguments, environment, log_level="none")
 
     def _perform(
         self, arguments: Sequence[str], environment: Mapping[str, str] | None, log_level: str = "error"
@@ -174,7 +178,8 @@ class Dbt:
         return [_node(r) for r in result.results]
 
     def release(self) -> None:
-        """Let go of the DuckDB file, which dbt's adapter keeps open."""
+        """Let go of the warehouse: of the DuckDB file, which dbt's adapter keeps open, and of connections kept."""
+        self._lean.close()
         try:
             from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         except ImportError:
@@ -200,6 +205,8 @@ class Dbt:
         outcome = dbtRunner(manifest=self._manifest, callbacks=[listen]).invoke(
             [
                 *_QUIET,
+                "--log-level",
+                log_level,
                 "--log-level-file",
                 log_level,
                 "--log-path",
