@@ -21,12 +21,13 @@ _LAST_DAY = date(9999, 12, 30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStep:
-    """Land what is new in one source into one stream."""
+    """Land what is new in one source into one stream; with ``land``, also in the lake."""
 
     stream: str
     source: str
     window: Window | None = None
     fingerprint: bool = True
+    land: bool = False
 
     def target(self, project: Project, *, replay: bool = False) -> Target:
         """What the destination has to know. A replay adds to a stream, also to one that loads replace."""
@@ -81,8 +82,12 @@ def plan_loads(
     *,
     window: Window | None = None,
     fingerprint: bool = True,
+    land: bool = False,
+    from_lake: bool = False,
 ) -> list[LoadStep]:
     """A step for each source of each stream asked for; of all streams when none is named.
+
+    ``land`` has all of them land in the lake, ``from_lake`` takes the lake for the source of each.
 
     The window is for the streams that declare an ``event_time``; the others are loaded whole.
 
@@ -114,9 +119,10 @@ def plan_loads(
             source=source,
             window=window if project.streams[name].event_time else None,
             fingerprint=fingerprint,
+            land=(land or project.streams[name].land) and source != "lake",
         )
         for name in chosen
-        for source in project.streams[name].from_
+        for source in (("lake",) if from_lake else project.streams[name].from_)
     ]
 
 

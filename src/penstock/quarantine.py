@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from penstock.errors import UsageError
+from penstock.lake.names import parse
 from penstock.ledger import ledger_sql
 from penstock.plan import LoadStep
 from penstock.ports import Batch, Position, Segment
@@ -183,10 +184,14 @@ def _is_untyped(entry: Entry, project: Project) -> bool:
     """Whether the record came from CSV, so that its texts may spell numbers now as they did then."""
     from penstock.sources.opening import is_csv
 
+    place = entry.origin.rpartition("#")[0]
+    kept = parse(place)
+    if kept is not None:
+        return kept.texts
     source = project.sources.get(entry.source)
-    if source is not None and source.type != "files":
+    if source is not None and source.type not in ("files", "lake"):
         return False
-    return is_csv(entry.origin.rpartition("#")[0], source.format if source else "auto")
+    return is_csv(place, source.format if source is not None and source.type == "files" else "auto")
 
 
 def _batch(waiting: Sequence[Entry], *, untyped: bool) -> Batch:

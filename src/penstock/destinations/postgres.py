@@ -212,7 +212,7 @@ class PostgresLanding:
         self._destination = destination
         self._target = target
         self._table = f"raw.{identifier(target.stream)}"
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[tuple[str, str], Position] = {}
         self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._started_at = datetime.now(UTC)
         self._connection = destination.landing_connection
@@ -257,12 +257,16 @@ class PostgresLanding:
             quarantined = self._quarantine(shaped)
             for entry in shaped.replayed:
                 self._execute(ledger_sql("mark_replayed", id="$2::text::uuid"), self._load_id, entry)
-        self._positions.update({p.key: p for p in shaped.positions})
+        self.keep(shaped.positions)
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def keep(self, positions: Sequence[Position]) -> None:
+        """Add positions to those that :meth:`commit` writes."""
+        self._positions.update({(p.source, p.key): p for p in positions})
 
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""

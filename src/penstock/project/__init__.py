@@ -4,6 +4,7 @@ Where a value comes from, strongest first: ``PENSTOCK__…`` in the environment,
 the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` that lists all that is wrong with it.
 """
 
+from penstock.project.lake import Lake
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
@@ -31,6 +32,7 @@ __all__ = [
     "DuckDB",
     "Files",
     "Identity",
+    "Lake",
     "Load",
     "Postgres",
     "Privacy",

@@ -29,7 +29,11 @@ def cross_checks(file: ProjectFile, document: Document, *, unneeded: set[str | i
     for name, source in file.sources.items():
         if isinstance(source, RabbitMQ):
             yield from _queue(name, source, file, document)
+    if file.lake is not None and "lake" in file.sources:
+        fix = "give the source another name"
+        yield document.problem(("sources", "lake"), "`lake` names what lake: has", fix)
     for name, stream in file.streams.items():
+        yield from _lake(name, stream, file, document)
         yield from _stream(name, stream, file, document)
     yield from _privacy(file, document)
 
@@ -60,10 +64,19 @@ def _queue(name: str, source: RabbitMQ, file: ProjectFile, document: Document) -
         yield document.problem((*path, "routing_keys"), "has no meaning without an exchange", "name the exchange")
 
 
+def _lake(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
+    path = ("streams", name)
+    fix = "add lake: {path: lake} to the project"
+    if stream.land and file.lake is None:
+        yield document.problem((*path, "land"), "there is no lake to land in", fix)
+    if "lake" in stream.from_ and file.lake is None and "lake" not in file.sources:
+        yield document.problem((*path, "from"), "there is no lake", fix)
+
+
 def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
     path = ("streams", name)
     for source in stream.from_:
-        if source not in file.sources:
+        if source not in file.sources and source != "lake":
             near = nearest(source, file.sources)
             there = f"there are {', '.join(file.sources)}" if file.sources else "there are no sources yet"
             fix = f"did you mean {near}?" if near else there
@@ -74,6 +87,9 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
     if stream.disposition == "replace" and len(stream.from_) > 1:
         fix = "name one source, whose path: may be a list, or take another disposition"
         yield document.problem((*path, "from"), "replace takes one source: each would delete what the others hold", fix)
+    if stream.land and any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
+        fix = "leave land out, or feed the stream by files or an API"
+        yield document.problem((*path, "land"), "a queue is not landed in the lake: its loads are too small", fix)
     if stream.disposition == "replace" and any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
         fix = "take disposition append or merge"
         yield document.problem((*path, "disposition"), "replace takes all there is, and a queue has no end", fix)

@@ -12,8 +12,9 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import privacy, rabbitmq, settings
+from penstock.project import lake, privacy, rabbitmq, settings
 from penstock.project.group import Settings
+from penstock.project.lake import Lake
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.settings import (
@@ -42,6 +43,7 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("TLS", "sources.<name>.tls", Tls),
     ("A stream", "streams.<name>", Stream),
     ("A contract", "streams.<name>.contract", Contract),
+    ("The lake", "lake", Lake),
     ("Loading", "load", Load),
     ("Transforming", "transform", Transform),
     ("Running it all", "up", Up),
@@ -101,7 +103,7 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    texts = (inspect.getsource(module) for module in (settings, rabbitmq, privacy))
+    texts = (inspect.getsource(module) for module in (settings, rabbitmq, lake, privacy))
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
             about = found.setdefault(group.name, {})

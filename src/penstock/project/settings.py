@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
 from penstock.project.group import Settings, from_url, none
+from penstock.project.lake import Lake
 from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.values import (
@@ -44,6 +45,11 @@ class DuckDB(Settings):
     lock_timeout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     """How long to wait for another process to let go of the file."""
 
+    @property
+    def address(self) -> str:
+        """Tells this warehouse from others."""
+        return str(self.path.absolute())
+
 
 class Postgres(Settings):
     """A PostgreSQL database, version 13 or later."""
@@ -71,6 +77,11 @@ class Postgres(Settings):
     @classmethod
     def _from_url(cls, data: Any) -> Any:
         return from_url(data, {"host", "port", "user", "password", "database"}, _connection_of)
+
+    @property
+    def address(self) -> str:
+        """Tells this warehouse from others."""
+        return f"{self.host}:{self.port}/{self.database or ''}"
 
     def conninfo(self, *, masked: bool = False) -> str:
         """The connection as a libpq connection string; with ``masked``, the password as ``*****``."""
@@ -140,7 +151,9 @@ class Stream(Settings):
     """One kind of record. It lands in the table `raw.<stream>`."""
 
     from_: OneOrMany = Field(alias="from")
-    """The source, or the list of sources, that the records come from."""
+    """The source, or the list of sources, that the records come from. `lake` is what was landed in the lake before."""
+    land: bool = False
+    """Whether each load writes what it fetched to the lake too."""
     event_time: str | None = Field(default=None, min_length=1)
     """The field that says when the record happened; `--date`, `--from` and `--to` go by it."""
     identity: IdentityValue = CONTENT
@@ -221,6 +234,8 @@ class ProjectFile(Settings):
     """Where records come from, by a name of your choice."""
     streams: Annotated[Mapping[str, Stream], StreamNames, Frozen] = Field(default_factory=none)
     """The kinds of record, by the name of the table they land in."""
+    lake: Lake | None = None
+    """Flat files of what was fetched."""
     load: Load = Field(default_factory=Load)
     """How much is held in memory and in one transaction."""
     transform: Annotated[Transform | None, BeforeValidator(_transform)] = Field(default_factory=Transform)

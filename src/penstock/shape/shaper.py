@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import ContractError, PenstockError, UsageError
-from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Window
+from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Taken, Window
 from penstock.pseudonym import Keys
 from penstock.shape.arrow import (
     SUB_RECORDS,
+    bodies_of,
     cast,
     first_of_each,
     hashed,
@@ -185,6 +186,7 @@ class Shaper:
         if self.rules.message:
             rows = self._by_message(batch, rows)
         rows = hashed(rows, "_pen_id", "_pen_content") if self.rules.content else hashed(rows, "_pen_id")
+        wanted = None if window is None else rows["_pen_o"]
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, originals)
         rows, conflicting = self._split_conflicts(batch, rows, originals)
@@ -199,8 +201,15 @@ class Shaper:
         def headers(row: int) -> Mapping[str, Any] | None:
             return batch.headers(int(orders[row]) // SUB_RECORDS)
 
+        refused = frozenset(self._refused)
+
+        def taken() -> Taken:
+            bodies = batch.bodies if wanted is None else bodies_of(batch, wanted, refused)
+            return Taken(bodies=bodies, rejects=batch.rejects, untyped=batch.untyped)
+
         return Shaped(
             rows=self._finish(batch, schema, rows),
+            taken=taken,
             original=original,
             schema=schema,
             headers=headers,
