@@ -208,6 +208,10 @@ class Landing(Protocol):
         and must be rolled back."""
         ...
 
+    def admitted(self, shaped: Shaped) -> Shaped:
+        """The batch without the records of people who were erased, which :meth:`write` leaves out."""
+        ...
+
     def keep(self, positions: Sequence[Position]) -> None:
         """Add positions to those of the batches that were written."""
         ...

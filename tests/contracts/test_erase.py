@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -10,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from penstock import Session
 from penstock.errors import UsageError
+from penstock.plan import LoadStep
 from penstock.privacy.erasure import erase, parse_subject
 from tests import people
 from tests.people import customer, holding, load, traces, transform, write
@@ -204,3 +207,41 @@ def _in_files(session: Session, wanted: bytes) -> bool:
     query = session.destination.query
     path = query("select pg_relation_filepath('raw.customers')").rows[0][0]
     return wanted in bytes(query("select pg_read_binary_file($1)", [path]).rows[0][0])
+
+
+@pytest.mark.parametrize("format_", ["ndjson", "csv", "parquet"])
+def test_lake(project: Path, format_: str) -> None:
+    """The person's records leave the lake's files, whatever their format, and what is sent again does not get there."""
+    lake = f"lake: {{ path: lake, format: {format_}, compression: gzip }}\nprivacy:"
+    text = (project / "penstock.yml").read_text().replace("privacy:", lake)
+    (project / "penstock.yml").write_text(text.replace("    pii:", "    land: true\n    pii:"))
+    broken = [b'{"id": 42, "name": "Person Nr42x",}', b'{"id": 43, "name": "Person Nr43x",}']
+    escaped = json.dumps(customer(7, id="42")).replace("42", "\\u0034\\u0032", 1).encode()
+    write(project, "customers", "a.ndjson", [customer(n) for n in range(40, 50)] + broken + [escaped])
+    with people.opened(project) as session:
+        assert load(session)["customers"] == (13, 11, 0, 2)
+        assert _in_lake(project, traces(42)) and _in_lake(project, traces(43)) and _in_lake(project, traces(7))
+        found = erase(session, "customer", "42")
+        files = [n for name, n in found.counts.items() if "lake" in name]
+        assert files == [3] and found.counts["raw.customers"] == 2
+        assert not _in_lake(project, [*traces(42), *traces(7)])
+        assert found.inputs == ["data/customers/a.ndjson"]
+        write(project, "customers", "b.ndjson", [customer(42), customer(51), broken[0]])
+        assert load(session)["customers"] == (3, 1, 2, 0)
+        assert not _in_lake(project, traces(42)) and _in_lake(project, traces(51))
+        step = LoadStep(stream="customers", source="lake")
+        assert session.load(step).total("read") == 0
+
+
+def _in_lake(project: Path, wanted: list[bytes]) -> bool:
+    """Whether a record of any of the lake's files holds any of these bytes."""
+    for path in (project / "lake").rglob("*"):
+        if path.suffix == ".parquet":
+            content = str(pq.read_table(path).to_pylist()).encode()
+        elif path.is_file():
+            content = gzip.decompress(path.read_bytes())
+        else:
+            continue
+        if any(w in content for w in wanted):
+            return True
+    return False

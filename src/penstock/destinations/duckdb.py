@@ -341,9 +341,7 @@ class DuckDBLanding:
             if (size := max(shaped.rows.nbytes, shaped.bytes)) > USUAL_BATCH_BYTES:
                 self._destination.spare_memory(len(shaped.schema.columns), size)
             fault_point("before_stage")
-            if self._erased is not None:
-                shaped = self._erased.without(shaped)
-            shaped = self._without_conflicts(shaped)
+            shaped = self._without_conflicts(self.admitted(shaped))
             with Registered(self._connection, "rows_in_hand", shaped.rows):
                 landed = self._insert(shaped)
             fault_point("after_stage")
@@ -356,6 +354,10 @@ class DuckDBLanding:
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def admitted(self, shaped: Shaped) -> Shaped:
+        """The batch without records of erased people."""
+        return shaped if self._erased is None else self._erased.without(shaped)
 
     def keep(self, positions: Sequence[Position]) -> None:
         """Add positions to those that :meth:`commit` writes."""

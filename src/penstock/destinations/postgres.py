@@ -249,9 +249,7 @@ class PostgresLanding:
         with self._refusals():
             self._grow(shaped.schema)
             fault_point("before_stage")
-            if self._erased is not None:
-                shaped = self._erased.without(shaped)
-            shaped = self._without_conflicts(shaped)
+            shaped = self._without_conflicts(self.admitted(shaped))
             landed = self._insert(shaped.rows) if shaped.rows.num_rows else 0
             fault_point("after_stage")
             quarantined = self._quarantine(shaped)
@@ -263,6 +261,10 @@ class PostgresLanding:
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def admitted(self, shaped: Shaped) -> Shaped:
+        """The batch without records of erased people."""
+        return shaped if self._erased is None else self._erased.without(shaped)
 
     def keep(self, positions: Sequence[Position]) -> None:
         """Add positions to those that :meth:`commit` writes."""

@@ -14,17 +14,23 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from penstock.destinations.erased import ids_in, subject_condition
-from penstock.errors import TransformError, UsageError
+from penstock.errors import DestinationError, TransformError, UsageError
 from penstock.faults import fault_point
+from penstock.lake.names import SOURCE as LAKE
+from penstock.lake.names import parse
+from penstock.plan import LoadStep
 from penstock.privacy.marks import open_dbt, personal_fields, subject_columns
 from penstock.pseudonym import Keys, id_text, subject_text
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from penstock.ports import Destination
     from penstock.project import Project
     from penstock.session import Session
@@ -105,11 +111,13 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool = False) -> Er
     others = [r for r in relations if not subject_columns(r, kind) and r.streams & set(streams)]
     _check_rebuildable(project, kind, others)
     found = Erasure(subject=subject_text(kind, id_))
+    _complete_lake(session, streams)
     with destination.transaction(streams):
         work = _Work(destination, project, kind, id_, found)
         work.erase_raw(streams)
         work.erase_quarantine(streams)
         work.erase_models(naming)
+        work.erase_lake(streams)
         found.before, unfinished = _before(destination, keys, found.subject)
         if found.rows:
             _prove(destination, keys, found, work.ids)
@@ -125,6 +133,15 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool = False) -> Er
             [datetime.now(UTC)],
         )
     return found
+
+
+def _complete_lake(session: Session, streams: Sequence[str]) -> None:
+    """Settle what killed loads left of the lake's files, or it could come to light later."""
+    for stream in streams:
+        writer = session.lake(LoadStep(stream=stream, source=LAKE, land=True))
+        if writer is not None:
+            writer.recover(partial(session.destination.positions, stream, LAKE))
+            writer.close()
 
 
 def _check_rebuildable(project: Project, kind: str, relations: Sequence[Relation]) -> None:
@@ -280,6 +297,47 @@ class _Work:
             if condition is not None:
                 self._delete(_name(relation), condition)
 
+    def erase_lake(self, streams: Sequence[str]) -> None:
+        """Take the person's records out of the lake's files, and have the ledger know the files as they are then."""
+        lake = self._project.lake
+        if lake is None:
+            return
+        from penstock.lake.rewriting import files_of, rewrite
+        from penstock.ledger import state_text
+
+        for stream in streams:
+            field_ = self._project.streams[stream].subject[self._kind]
+            for path in files_of(lake.path, stream):
+                try:
+                    written = rewrite(path, partial(self._others, field_))
+                except OSError as e:
+                    raise DestinationError(
+                        f"a file of the lake cannot be written anew: {e.strerror or e}",
+                        where=str(path),
+                        fix="make room or give the right to write, and call again; nothing else was erased",
+                    ) from None
+                if written is not None:
+                    key = path.relative_to(lake.path).as_posix()
+                    self._found.counts[str(path)] = written.removed
+                    self._destination.query(
+                        f"update penstock.positions set state = $1 where stream = $2 and source = {literal(LAKE)}"
+                        " and key = $3",
+                        [state_text(written.state), stream, key],
+                    )
+
+    def _others(self, field_: str, records: pa.Array) -> pa.Array:
+        """Which records are not the person's. Only those that may be are read."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        stays = [True] * len(records)
+        maybe = pc.match_substring(records, "\\u")
+        for text in (self._id, self._id.upper(), *self._values):
+            maybe = pc.or_(maybe, pc.match_substring(records, text))
+        for i in pc.indices_nonzero(maybe).to_pylist():
+            stays[i] = not self._is_theirs(records[i].as_py(), field_)
+        return pa.array(stays, pa.bool_())
+
     def _named(self, marks: dict[str, str], known: dict[str, set[str]]) -> str | None:
         """SQL condition for the rows with a key that is known."""
         conditions = []
@@ -312,7 +370,8 @@ class _Work:
     def _came_from(self, origin: str) -> None:
         place, _, number = origin.rpartition("#")
         place = place if place and number.isdecimal() else origin
-        if place not in self._found.inputs:
+        in_lake = self._project.lake is not None and parse(place) is not None
+        if place not in self._found.inputs and not in_lake:
             self._found.inputs.append(place)
 
 
