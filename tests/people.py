@@ -115,6 +115,11 @@ models:
     columns:
       - { name: customer_key, config: { meta: { subject: customer.key } } }
       - { name: mail, config: { meta: { pii: true } } }
+  - name: stg_customers
+    columns:
+      - name: email
+        data_tests:
+          - accepted_values: { arguments: { values: [nobody] }, config: { severity: warn, store_failures: true } }
   - name: customer_history
     columns: [{ name: id, config: { meta: { subject: customer } } }]
 """

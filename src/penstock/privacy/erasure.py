@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from penstock.session import Session
     from penstock.transform.dbt import Dbt, Relation
 
-_KEPT = ("table", "incremental", "snapshot", "seed")
+_KEPT = ("table", "incremental", "snapshot", "seed", "test")
 """What has rows of its own."""
 _SHORTEST = 5
 """Characters of a value by which a broken body is taken for the person's."""
@@ -117,6 +117,7 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool = False) -> Er
         work.erase_raw(streams)
         work.erase_quarantine(streams)
         work.erase_models(naming)
+        work.empty([r for r in others if r.kind == "test"])
         work.erase_lake(streams)
         found.before, unfinished = _before(destination, keys, found.subject)
         if found.rows:
@@ -124,7 +125,7 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool = False) -> Er
         fault_point("before_erasure")
     fault_point("after_erasure")
     if found.rows or unfinished:
-        _rebuild(session, dbt, [r for r in others if work.has_rows(r)], found)
+        _rebuild(session, dbt, [r for r in others if work.has_rows(r) and r.kind != "test"], found)
     if found.rows or unfinished or rewrite:
         destination.tidy(work.tables(streams, naming), rewrite=rewrite)
     if found.rows or unfinished:
@@ -296,6 +297,11 @@ class _Work:
             condition = self._named(marks, known)
             if condition is not None:
                 self._delete(_name(relation), condition)
+
+    def empty(self, tests: Sequence[Relation]) -> None:
+        """Delete the rows that failed tests have stored, anyone's: the next run stores them again."""
+        for relation in (r for r in tests if self.has_rows(r)):
+            self._delete(_name(relation), "true")
 
     def erase_lake(self, streams: Sequence[str]) -> None:
         """Take the person's records out of the lake's files, and have the ledger know the files as they are then."""

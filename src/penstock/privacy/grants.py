@@ -62,7 +62,7 @@ class _Grants:
             " where c.relkind in ('r', 'v', 'm', 'p') order by 1, 2, a.attnum"
         ).rows:
             self._columns.setdefault((schema, table), []).append(column)
-        self._relations = {(r.schema, r.table): r for r in relations if r.kind != "ephemeral"}
+        self._relations = {(r.schema, r.table): r for r in relations if r.kind not in ("ephemeral", "test")}
         self._schemas = sorted({s for s, _ in self._relations} - {"raw", "penstock"})
 
     def statements(self) -> Iterator[str]:
