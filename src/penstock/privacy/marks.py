@@ -59,7 +59,7 @@ def hidden_columns(project: Project, relation: Relation, columns: Iterable[str])
     if relation.meta.get("pii") is True:
         return list(columns)
     names = personal_names(personal_fields(project, relation.streams))
-    said = {name.lower(): meta.get("pii") for name, meta in relation.columns.items()}
+    said = {name.lower(): meta["pii"] is True for name, meta in relation.columns.items() if "pii" in meta}
     return [c for c in columns if said.get(c.lower(), is_personal(c, names))]
 
 
