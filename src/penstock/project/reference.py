@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import lake, privacy, rabbitmq, settings
+from penstock.project import http_client, lake, privacy, rabbitmq, settings
 from penstock.project.group import Settings
 from penstock.project.lake import Lake
 from penstock.project.privacy import Privacy
@@ -103,10 +103,11 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    texts = (inspect.getsource(module) for module in (settings, rabbitmq, lake, privacy))
+    texts = (inspect.getsource(module) for module in (rabbitmq, http_client, lake, privacy, settings))
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
-            about = found.setdefault(group.name, {})
+            bases = [base.id for base in group.bases if isinstance(base, ast.Name)]
+            about = found.setdefault(group.name, {k: v for base in bases for k, v in found.get(base, {}).items()})
             for setting, text in zip(group.body, group.body[1:], strict=False):
                 match setting, text:
                     case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
