@@ -21,6 +21,14 @@ from penstock.privacy.erasure import erase, parse_subject
 from tests import people
 from tests.people import customer, holding, load, traces, transform, write
 
+SNAPSHOT = """
+version: 2
+snapshots:
+  - name: people_snapshot
+    relation: ref('stg_customers')
+    config: { unique_key: id, strategy: timestamp, updated_at: updated_at }
+"""
+
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
@@ -70,6 +78,8 @@ def test_erase(project: Path) -> None:
         pseudonyms = [session.project.privacy.needed_keys("").pseudonym(t.decode()).encode() for t in traces(42)]
         assert any(p in before["raw.customers"] for p in pseudonyms)
         assert holding(session, [*traces(42), *pseudonyms]) == []
+        again = erase(session, "customer", "42")
+        assert not again.counts and not again.rebuilt and again.before is not None
         query = session.destination.query
         assert query("select count(*) from vault.hub_customer").rows == [(9,)]
         assert query("select customers from marts.customers_by_city order by city").rows == [(9,), (9,)]
@@ -179,6 +189,13 @@ def test_what_is_asked(project: Path) -> None:
                 parse_subject(session.project, text)
         with pytest.raises(UsageError, match="there is customer"):
             parse_subject(session.project, "car:1")
+        assert erase(session, "customer", "1").counts == {}
+        path = project / "snapshots" / "people.yml"
+        path.parent.mkdir()
+        path.write_text(SNAPSHOT)
+        with pytest.raises(UsageError, match="snapshot people_snapshot cannot be built anew"):
+            erase(session, "customer", "1")
+        path.write_text(SNAPSHOT + "    columns: [{ name: id, config: { meta: { subject: customer } } }]\n")
         assert erase(session, "customer", "1").counts == {}
     text = (project / "penstock.yml").read_text().partition("privacy:")[0].replace("pii:", "# pii:")
     (project / "penstock.yml").write_text(text)

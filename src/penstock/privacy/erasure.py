@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _KEPT = ("table", "incremental", "snapshot", "seed", "test")
 """What has rows of its own."""
+_ENTRIES = 200
+"""Of the quarantine, held at a time."""
 _SHORTEST = 5
 """Characters of a value by which a broken body is taken for the person's."""
 _RESCUED = {
@@ -117,8 +119,9 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool = False) -> Er
         work.erase_raw(streams)
         work.erase_quarantine(streams)
         work.erase_models(naming)
-        work.empty([r for r in others if r.kind == "test"])
         work.erase_lake(streams)
+        if found.rows:
+            work.empty([r for r in others if r.kind == "test"])
         found.before, unfinished = _before(destination, keys, found.subject)
         if found.rows:
             _prove(destination, keys, found, work.ids)
@@ -258,15 +261,19 @@ class _Work:
         fields = {s: self._project.streams[s].subject[self._kind] for s in streams}
         gone = []
         for stream in streams:
-            entries = self._destination.query(
-                "select quarantine_id, body, origin from penstock.quarantine where stream = $1", [stream]
-            ).rows
-            for id_, body, origin in entries:
-                if self._is_theirs(bytes(body), fields[stream]):
-                    gone.append(str(id_))
-                    self._came_from(origin)
-        for start in range(0, len(gone), 500):
-            ids = ", ".join(f"cast({literal(g)} as uuid)" for g in gone[start : start + 500])
+            last = "00000000-0000-0000-0000-000000000000"
+            while entries := self._destination.query(
+                "select quarantine_id, body, origin from penstock.quarantine"
+                f" where stream = $1 and quarantine_id > cast($2 as uuid) order by quarantine_id limit {_ENTRIES}",
+                [stream, last],
+            ).rows:
+                for id_, body, origin in entries:
+                    if self._is_theirs(bytes(body), fields[stream]):
+                        gone.append(str(id_))
+                        self._came_from(origin)
+                last = str(entries[-1][0])
+        for start in range(0, len(gone), _ENTRIES):
+            ids = ", ".join(f"cast({literal(g)} as uuid)" for g in gone[start : start + _ENTRIES])
             self._destination.query(f"delete from penstock.quarantine where quarantine_id in ({ids})")
         if gone:
             self._found.counts["penstock.quarantine"] = len(gone)

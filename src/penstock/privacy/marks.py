@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.shape.schema import Schema
     from penstock.transform.dbt import Dbt, Relation
 
 RESCUED = "_pen_rescued"
@@ -45,13 +44,6 @@ def personal_names(fields: Iterable[str]) -> frozenset[str]:
 def is_personal(name: str, names: frozenset[str]) -> bool:
     """Whether a column of this name holds personal data: also a variant, ``phone__text``."""
     return name.lower() in names or name.lower().partition("__")[0] in names
-
-
-def personal_columns(schema: Schema, pii: Iterable[str]) -> list[str]:
-    """The columns of a raw table that hold personal data."""
-    fields = frozenset(pii)
-    found = [c.name for c in schema.columns if c.field in fields and c.type != "pseudonym"]
-    return [*found, RESCUED] if fields else []
 
 
 def hidden_columns(project: Project, relation: Relation, columns: Iterable[str]) -> list[str]:
