@@ -53,9 +53,10 @@ def test_erase(project: Path) -> None:
         b'{"id": 420, "email": "mail420x@example.com",}',
     ]
     write(project, "customers", "a.ndjson", [*records, *broken])
-    write(project, "subscriptions", "a.ndjson", [{"id": n, "customer_id": str(n), "rate": n} for n in range(40, 50)])
+    subscriptions = [{"id": n, "customer_id": str(n), "rate": n} for n in range(40, 50)]
+    write(project, "subscriptions", "a.ndjson", [*subscriptions, {"id": 60, "customer_id": "42", "rate": 1}])
     with people.opened(project) as session:
-        assert load(session) == {"customers": (26, 21, 0, 5), "subscriptions": (10, 10, 0, 0)}
+        assert load(session) == {"customers": (26, 21, 0, 5), "subscriptions": (11, 11, 0, 0)}
         transform(session)
         before = people.dump(session)
         stored = next(name for name in before if "accepted_values" in name)
@@ -65,12 +66,14 @@ def test_erase(project: Path) -> None:
         found = erase(session, "customer", "42")
         assert found.counts == {
             "raw.customers": 3,
-            "raw.subscriptions": 1,
+            "raw.subscriptions": 2,
             "penstock.quarantine": 2,
             "vault.hub_customer": 1,
             "vault.sat_customer": 3,
             "vault.sat_customer_pii": 3,
             "vault.customer_history": 1,
+            "vault.link_subscription": 2,
+            "vault.sat_subscription": 1,
             stored: 10,
         }
         assert found.rebuilt == ["marts.customers_by_city", "marts.rates"]
@@ -84,6 +87,9 @@ def test_erase(project: Path) -> None:
         assert query("select count(*) from vault.hub_customer").rows == [(9,)]
         assert query("select customers from marts.customers_by_city order by city").rows == [(9,), (9,)]
         assert query("select count(*) from marts.rates").rows == [(9,)]
+        # what someone else has too is not the person's alone
+        assert query("select count(*) from vault.link_subscription where subscription_id = 42").rows == [(1,)]
+        assert query("select rate from vault.sat_subscription where subscription_id in (42, 60)").rows == [(42,)]
         assert query("select count(*) from penstock.quarantine").rows == [(3,)]
         (proof,) = query("select subject, salt, ids, rebuilt_at from penstock.erasures").rows
         assert proof[0].startswith("v1:") and "customer:42" not in str(proof) and proof[3] is not None

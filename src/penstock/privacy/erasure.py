@@ -279,31 +279,37 @@ class _Work:
             self._found.counts["penstock.quarantine"] = len(gone)
 
     def erase_models(self, naming: Sequence[tuple[Relation, dict[str, str]]]) -> None:
-        """Delete the person's rows of models whose columns say which they are. Other keys of the person are found on
-        the way: those that stand in one row with a key that is known."""
+        """Delete the person's rows of models whose columns say which they are.
+
+        Other keys are found on the way, from the id outwards: those that stand in one row with a key that is known,
+        and in none with another person's. Where a row has several keys, the one that is nearest to the id decides.
+        """
+        tables = [(_name(r), marks) for r, marks in naming if self.has_rows(r)]
         known: dict[str, set[str]] = {self._kind: {self._id}}
-        tables = [(r, marks) for r, marks in naming if self.has_rows(r)]
-        grown = True
-        while grown:
-            grown = False
-            for relation, marks in tables:
-                condition = self._named(marks, known)
-                if condition is None or len(marks) == 1:
-                    continue
-                listed = ", ".join(f"cast({identifier(c)} as varchar)" for c in marks)
-                rows = self._destination.query(
-                    f"select distinct {listed} from {_name(relation)} where {condition}"
-                ).rows
-                for row in rows:
-                    for mark, value in zip(marks.values(), row, strict=True):
-                        # the id itself is not learnt: what stands beside it in a row may be another person
-                        if mark != self._kind and value is not None and value not in known.setdefault(mark, set()):
-                            known[mark].add(value)
-                            grown = True
-        for relation, marks in tables:
-            condition = self._named(marks, known)
-            if condition is not None:
-                self._delete(_name(relation), condition)
+        while True:
+            found: dict[str, set[str]] = {}
+            for table, marks in tables:
+                nearest = _nearest(marks, known)
+                for column, mark in marks.items() if nearest else ():
+                    if mark not in known:
+                        found.setdefault(mark, set()).update(self._keys_beside(table, column, nearest, known))
+            if not found:
+                break
+            known.update(found)
+        for table, marks in tables:
+            if nearest := _nearest(marks, known):
+                self._delete(table, _any_of(nearest, known))
+
+    def _keys_beside(self, table: str, column: str, nearest: dict[str, str], known: dict[str, set[str]]) -> set[str]:
+        """The keys in a column of the rows that are the person's, without those that rows of others have too."""
+        theirs = _any_of(nearest, known)
+        there = " or ".join(f"{identifier(c)} is not null" for c in nearest)
+        name = identifier(column)
+        rows = self._destination.query(
+            f"select distinct cast({name} as varchar) from {table} where {theirs} and {name} is not null"
+            f" and {name} not in (select {name} from {table} where not {theirs} and ({there}) and {name} is not null)"
+        ).rows
+        return {key for (key,) in rows}
 
     def empty(self, tests: Sequence[Relation]) -> None:
         """Delete the rows that failed tests have stored, anyone's: the next run stores them again."""
@@ -351,14 +357,6 @@ class _Work:
             stays[i] = not self._is_theirs(records[i].as_py(), field_)
         return pa.array(stays, pa.bool_())
 
-    def _named(self, marks: dict[str, str], known: dict[str, set[str]]) -> str | None:
-        """SQL condition for the rows with a key that is known."""
-        conditions = []
-        for column, mark in marks.items():
-            if keys := ", ".join(literal(v) for v in sorted(known.get(mark, ()))):
-                conditions.append(f"coalesce(cast({identifier(column)} as varchar) in ({keys}), false)")
-        return f"({' or '.join(conditions)})" if conditions else None
-
     def _delete(self, table: str, condition: str) -> None:
         count = int(self._destination.query(f"select count(*) from {table} where {condition}").rows[0][0])
         if count:
@@ -390,3 +388,19 @@ class _Work:
 
 def _name(relation: Relation) -> str:
     return f"{identifier(relation.schema)}.{identifier(relation.table)}"
+
+
+def _nearest(marks: dict[str, str], known: dict[str, set[str]]) -> dict[str, str]:
+    """The columns whose mark was learnt first, of those that are known."""
+    first = next((mark for mark in known if mark in marks.values()), None)
+    return {column: mark for column, mark in marks.items() if mark == first}
+
+
+def _any_of(columns: dict[str, str], known: dict[str, set[str]]) -> str:
+    """SQL condition for the rows with a key that is known."""
+    conditions = [
+        f"coalesce(cast({identifier(column)} as varchar) in ({', '.join(map(literal, sorted(known[mark])))}), false)"
+        for column, mark in columns.items()
+        if known[mark]
+    ]
+    return f"({' or '.join(conditions) or 'false'})"
