@@ -20,7 +20,7 @@ LAYERS = (
     ("cli",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish"),
+    ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("diagnose",),
     ("transform",),
     ("session",),
@@ -28,7 +28,7 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "backoff"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff"),
 )
 """From the top: a layer imports from itself and from below."""
 

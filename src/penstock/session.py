@@ -10,10 +10,11 @@ from penstock.run import Landed, Stop, load
 
 if TYPE_CHECKING:
     from penstock.lake.writer import LakeWriter
-    from penstock.ports import Batch, Destination, Source
-    from penstock.project import Files, Lake, Project, RabbitMQ
+    from penstock.ports import Batch, Destination, Source, Window
+    from penstock.project import Files, Http, Lake, Project, RabbitMQ
     from penstock.shape.shaper import Rules, Shaper
     from penstock.sources.files import FilesSource
+    from penstock.sources.http.source import HttpSource
     from penstock.sources.queued import QueueSource
 
 
@@ -52,16 +53,24 @@ class Session:
             self.destination,
             self.shaper(step.stream),
             step.target(self.project),
-            window=step.window,
+            window=self._filter(step),
             commit_bytes=self.project.load.commit_bytes,
             progress=progress,
             stop=stop,
             lake=self.lake(step),
         )
 
+    def _filter(self, step: LoadStep) -> Window | None:
+        """The window that the stream's event time has to be in. An API that is asked window by window picks itself."""
+        settings = self.project.sources[step.source]
+        asked = settings.type == "http" and settings.endpoints[step.stream].windows is not None
+        return None if asked else step.window
+
     def source(self, step: LoadStep) -> Source:
         """The source of a step, ready to read. A queue is consumed: :meth:`queue` says until when."""
         settings = self.project.sources[step.source]
+        if settings.type == "http":
+            return self.http(step, settings)
         return self.queue(step, settings) if settings.type == "rabbitmq" else self.files(step, settings)
 
     def lake(self, step: LoadStep) -> LakeWriter | None:
@@ -116,6 +125,22 @@ class Session:
             growing=growing,
         )
 
+    def http(self, step: LoadStep, settings: Http) -> HttpSource:
+        """The source of a step that reads an endpoint of an API."""
+        from penstock.sources.http.source import HttpSource
+        from penstock.sources.http.standing import keep_standing
+
+        return HttpSource(
+            step.source,
+            settings,
+            step.stream,
+            batch_bytes=self.project.load.batch_bytes,
+            window=step.window,
+            fingerprint=step.fingerprint,
+            refresh=self.project.streams[step.stream].disposition == "replace",
+            standing=keep_standing(self.project.directory, step.source),
+        )
+
     def queue(
         self,
         step: LoadStep,
@@ -160,17 +185,18 @@ class Session:
         settings = self.project.streams[stream]
         return Rules(
             stream=stream,
-            identity=settings.identity.fields,
-            declared=tuple(settings.columns.items()),
-            event_time=settings.event_time,
-            version=settings.version,
+            identity=tuple(map(settings.field, settings.identity.fields)),
+            declared=tuple((settings.field(f), type_) for f, type_ in settings.columns.items()),
+            event_time=settings.event_time and settings.field(settings.event_time),
+            version=settings.version and settings.field(settings.version),
             content=settings.disposition != "append" or settings.identity.kind == "message",
             message=settings.identity.kind == "message",
             columns=settings.contract.columns,
             types=settings.contract.types,
             max_record_bytes=settings.max_record_bytes,
-            pii=settings.pii or (),
+            pii=tuple(map(settings.field, settings.pii or ())),
             keys=self.project.privacy.needed_keys(f"stream {stream} has pii:") if settings.pii else None,
+            layout=settings.layout,
         )
 
     def release(self) -> None:

@@ -18,6 +18,8 @@ from penstock import Session
 from penstock.errors import UsageError
 from penstock.plan import LoadStep
 from penstock.privacy.erasure import erase, parse_subject
+from penstock.privacy.masking import masked
+from penstock.quarantine import entries
 from tests import people
 from tests.people import customer, holding, load, traces, transform, write
 
@@ -272,3 +274,25 @@ def _in_lake(project: Path, wanted: list[bytes]) -> bool:
         if any(w in content for w in wanted):
             return True
     return False
+
+
+def test_flattened(project: Path) -> None:
+    """Of a flattened stream, fields are personal and tell people by their names in the flat record."""
+    text = (project / "penstock.yml").read_text().partition("streams:")[0]
+    key = people.PROJECT.partition("privacy:")[2].format(key=people.KEY)
+    stream = "customers: { from: customer_files, flatten: true, pii: [who.name], subject: { customer: who.id } }"
+    (project / "penstock.yml").write_text(f"{text}streams:\n  {stream}\nprivacy:{key}")
+    one = {"who": {"id": 42, "name": "Person Nr42x"}, "n": 1}
+    other = {"who": {"id": 43, "name": "Person Nr43x"}, "n": 2}
+    write(
+        project, "customers", "a.ndjson", [one, other, b'{"who": {"id": 42, "name": "Person Nr42x"}, "n": "\\u0000"}']
+    )
+    with people.opened(project) as session:
+        assert load(session)["customers"] == (3, 2, 0, 1)
+        assert session.destination.query("select count(who_name_pseudonym) from raw.customers").rows == [(2,)]
+        (entry,) = entries(session.destination)
+        assert b"Nr42x" not in masked(session.project, entry).body
+        assert erase(session, "customer", "42").counts == {"raw.customers": 1, "penstock.quarantine": 1}
+        assert holding(session, [b"Nr42x"]) == []
+        write(project, "customers", "b.ndjson", [{**one, "n": 3}])
+        assert load(session)["customers"] == (1, 0, 1, 0)

@@ -22,6 +22,7 @@ from penstock.plan import plan_loads
 from penstock.ports import Destination, Window
 from penstock.project import load_project
 from penstock.session import Session
+from penstock.shape.layout import Layout
 from penstock.shape.shaper import Rules
 from penstock.sources.files import FilesSource
 from tests.contracts.test_hostile_input import CASES
@@ -93,6 +94,35 @@ def test_only_the_window(destination: Destination, tmp_path: Path, lake: Path) -
         window = Window(start=datetime(2020, 12, day), end=datetime(2020, 12, day + 1))
         land_in(lake, "ndjson", destination, tmp_path / "in", rules, window=window)
         assert _lines(lake) == kept
+
+
+@pytest.mark.parametrize("flatten", [False, True])
+@pytest.mark.parametrize("format_", FORMATS)
+def test_dropped_fields(destination: Destination, tmp_path: Path, lake: Path, format_: Any, flatten: bool) -> None:
+    """What the stream drops is in no file of the lake, whatever else is in the record, and the rows are the same."""
+    dropped = "login_password" if flatten else "login.password"
+    lines = [
+        b'{"n":1,"login":{"user":"a","password":"hunter2"}}',
+        b'{"n":12345678901234567890123,"login":{"password":"hunter2"}}',
+        b'[{"n":3,"login":{"password":"hunter2"}},{"n":4,"login":{"password":"hunter2"}}]',
+        b'{"n":5,"login":[{"password":"hunter2"}]}',
+        b'{"n":6,"login":{"password":"hunter2"',
+        b'{"n":7,"login":{"password":"hunter2"},"n":8}',
+        b'\xff{"login":{"password":"hunter2"}}',
+    ]
+    write_files(
+        tmp_path / "in", {"f.ndjson": b"\n".join(lines), "g.csv": b"n,login.password\n9,hunter2\n1,2,hunter2\n"}
+    )
+    rules = Rules(stream="s", layout=Layout(flatten=flatten, drop=(dropped,)))
+    land_in(lake, format_, destination, tmp_path / "in", rules)
+    for path in files_of(lake, "s"):
+        content = path.read_bytes()
+        if format_ == "parquet" and not path.name.startswith("_"):
+            content = str(pq.read_table(path).to_pylist()).encode()
+        assert b"hunter2" not in content and content
+    (lake / "s").rename(lake / "again")
+    load_from(lake, destination, replace(rules, stream="again"))
+    assert _outcome(destination, "again") == _outcome(destination, "s")
 
 
 def test_the_latest_of_a_replaced_stream(destination: Destination, tmp_path: Path, lake: Path) -> None:

@@ -105,7 +105,8 @@ def ids_in(body: bytes, field: str) -> Iterator[str]:
         found = None
     records = found if isinstance(found, list) else [found]
     if any(isinstance(r, dict) for r in records):
-        yield from (id_text(r[field]) for r in records if isinstance(r, dict) and r.get(field) is not None)
+        for record in records:
+            yield from (id_text(value) for path, value in leaves(record) if path == field and value is not None)
         return
     name = re.escape(json.dumps(field, ensure_ascii=False))
     for match in re.finditer(rf"{name}\s*:\s*({_SCALAR})", text):
@@ -113,6 +114,14 @@ def ids_in(body: bytes, field: str) -> Iterator[str]:
             yield id_text(json.loads(match[1], parse_float=Decimal))
         except ValueError:
             yield match[1].strip('"')
+
+
+def leaves(record: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a record by their fields, in objects also as they are called in a flat record: ``name_first``."""
+    for name, value in record.items() if isinstance(record, dict) else ():
+        field = f"{path}{name}".replace(".", "_") if path else name
+        yield field, value
+        yield from leaves(value, f"{field}_")
 
 
 def subject_condition(schema: Schema, field: str, id_: str, rescued: Callable[[str], str]) -> str:

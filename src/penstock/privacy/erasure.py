@@ -24,7 +24,7 @@ from penstock.faults import fault_point
 from penstock.lake.names import SOURCE as LAKE
 from penstock.lake.names import parse
 from penstock.plan import LoadStep
-from penstock.privacy.marks import open_dbt, personal_fields, subject_columns
+from penstock.privacy.marks import open_dbt, personal_fields, subject_columns, subject_field
 from penstock.pseudonym import Keys, id_text, subject_text
 from penstock.sql import identifier, literal
 
@@ -244,7 +244,7 @@ class _Work:
         """Delete the person's rows of the streams' tables."""
         for stream in (s for s in streams if ("raw", s) in self._there):
             schema = self._destination.schema(stream)
-            field_ = self._project.streams[stream].subject[self._kind]
+            field_ = subject_field(self._project, stream, self._kind)
             condition = subject_condition(schema, field_, self._id, self._rescued)
             table = f"raw.{identifier(stream)}"
             pii = personal_fields(self._project, [stream])
@@ -258,7 +258,7 @@ class _Work:
 
     def erase_quarantine(self, streams: Sequence[str]) -> None:
         """Delete the entries whose body is the person's: by the id, or where it is broken by what raw tables knew."""
-        fields = {s: self._project.streams[s].subject[self._kind] for s in streams}
+        fields = {s: subject_field(self._project, s, self._kind) for s in streams}
         gone = []
         for stream in streams:
             last = "00000000-0000-0000-0000-000000000000"
@@ -325,7 +325,7 @@ class _Work:
         from penstock.ledger import state_text
 
         for stream in streams:
-            field_ = self._project.streams[stream].subject[self._kind]
+            field_ = subject_field(self._project, stream, self._kind)
             for path in files_of(lake.path, stream):
                 try:
                     written = rewrite(path, partial(self._others, field_))
@@ -364,9 +364,9 @@ class _Work:
             self._found.counts[table.replace('"', "")] = count
 
     def _rescued(self, field_: str) -> str:
-        from penstock.shape.select import pointer
+        from penstock.shape.layout import pointer
 
-        return _RESCUED[self._destination.kind].format(pointer=literal(pointer(field_)), field=literal(field_))
+        return _RESCUED[self._destination.kind].format(pointer=literal(pointer([field_])), field=literal(field_))
 
     def _is_theirs(self, body: bytes, field_: str) -> bool:
         if self._id in ids_in(body, field_):

@@ -30,7 +30,14 @@ def open_dbt(project: Project) -> Dbt | None:
 
 def personal_fields(project: Project, streams: Iterable[str]) -> frozenset[str]:
     """The fields that these streams mark as personal."""
-    return frozenset(f for s in streams if s in project.streams for f in project.streams[s].pii or ())
+    settings = [project.streams[s] for s in streams if s in project.streams]
+    return frozenset(stream.field(f) for stream in settings for f in stream.pii or ())
+
+
+def subject_field(project: Project, stream: str, kind: str) -> str:
+    """The field of a stream that holds the id of a person of a kind."""
+    settings = project.streams[stream]
+    return settings.field(settings.subject[kind])
 
 
 def personal_names(fields: Iterable[str]) -> frozenset[str]:

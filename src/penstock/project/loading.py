@@ -15,6 +15,7 @@ from penstock.project.checks import cross_checks
 from penstock.project.document import Document, Problem, parse
 from penstock.project.document import Path as SettingPath
 from penstock.project.lake import Lake
+from penstock.project.layers import layer_file, put_over
 from penstock.project.nearest import nearest
 from penstock.project.overrides import choices_in, override
 from penstock.project.privacy import Privacy
@@ -146,22 +147,30 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> Document:
-    """The document with variables filled in and overrides set."""
+    """The document with variables filled in, the environment's file put over it, and overrides set."""
+    text = _text(path)
+    beside = _env_file(path.parent / ".env")
+    variables = {**beside, **environ}
+    document = parse(text, FILE_NAME, variables)
+    layer = layer_file(path, variables)
+    if layer is not None:
+        put_over(document, parse(_text(layer), layer.name, variables))
+    if isinstance(document.data, dict):
+        stronger = {name.upper() for name in environ}
+        override(document, {k: v for k, v in beside.items() if k.upper() not in stronger}, ".env")
+        override(document, environ, "environment")
+    return document
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ProjectError(f"there is no {FILE_NAME}", where=str(path.parent), fix="make one: penstock init") from None
     except UnicodeDecodeError as e:
         raise ProjectError(f"is not UTF-8 (byte {e.start})", where=str(path), fix="save it as UTF-8") from None
     except OSError as e:
         raise ProjectError(f"cannot be read: {e.strerror}", where=str(path)) from None
-    beside = _env_file(path.parent / ".env")
-    document = parse(text, FILE_NAME, {**beside, **environ})
-    if isinstance(document.data, dict):
-        stronger = {name.upper() for name in environ}
-        override(document, {k: v for k, v in beside.items() if k.upper() not in stronger}, ".env")
-        override(document, environ, "environment")
-    return document
 
 
 def _env_file(path: Path) -> dict[str, str]:

@@ -9,7 +9,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
+from penstock.project.formats import Csv
 from penstock.project.group import Settings, from_url, none
+from penstock.project.http import Http
 from penstock.project.lake import Lake
 from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
@@ -17,6 +19,7 @@ from penstock.project.values import (
     CONTENT,
     ByteSize,
     ColumnType,
+    DropPaths,
     Frozen,
     IdentityValue,
     OneOrMany,
@@ -24,6 +27,7 @@ from penstock.project.values import (
     ProjectPath,
     StreamNames,
 )
+from penstock.shape.layout import Layout, flat_name
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -71,7 +75,8 @@ class Postgres(Settings):
     sslmode: SslMode = "prefer"
     """How the connection is secured, in libpq's words."""
     parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=none)
-    """More libpq connection parameters, such as `connect_timeout`."""
+    """More libpq connection parameters, such as `connect_timeout` (10 by default). A server that is gone without a word
+    is noticed after one to two minutes (`keepalives_idle`, `tcp_user_timeout`)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -98,19 +103,6 @@ class Postgres(Settings):
         if masked:
             values = {k: MASK if k in _SECRET_PARAMETERS and v else v for k, v in values.items()}
         return " ".join(f"{k}={_quoted(v)}" for k, v in values.items() if v is not None)
-
-
-class Csv(Settings):
-    """How CSV files are written."""
-
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    """One character between fields. By default a tab in `.tsv` files, else a comma."""
-    quote: str = Field(default='"', min_length=1, max_length=1)
-    """One character around fields that hold a delimiter or a line break; twice inside a field to mean itself."""
-    header: bool = True
-    """Whether the first row names the columns; else they are `column_1`, `column_2`, …"""
-    null_values: Annotated[tuple[str, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ("",)
-    """Unquoted texts that mean null."""
 
 
 class Files(Settings):
@@ -174,8 +166,35 @@ class Stream(Settings):
     subject: SubjectFields = Field(default_factory=none)
     """Whom the records are about: kind of person → the field with the person's id, such as `{customer: customer_id}`.
     `penstock erase --subject customer:42` goes by it."""
+    flatten: bool = False
+    """Whether nested objects become columns, `location.street.number` the column `location_street_number`. Settings
+    that name a field take either spelling. Arrays stay JSON."""
+    drop: DropPaths | None = None
+    """Fields that never reach the warehouse, such as `[login.password, login.salt]`: not its tables, not quarantine,
+    and not what makes two records the same. With `flatten`, `login` stands for all fields that begin with `login_`."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
+
+    @property
+    def layout(self) -> Layout:
+        """How its records are laid out."""
+        drop = tuple(self.field(f) for f in self.drop or ())
+        return Layout(flatten=self.flatten, drop=drop)
+
+    @property
+    def sameness(self) -> str:
+        """What makes two of its records the same, in words. Records are the same without what is dropped, and content
+        is told by the flat record."""
+        if self.identity.fields:
+            return f"[{', '.join(self.field(f) for f in self.identity.fields)}]"
+        layout = self.layout
+        flat = " of the flat record" if self.identity == CONTENT and layout.flatten else ""
+        without = f" without {', '.join(sorted(layout.drop))}" if self.identity == CONTENT and layout.drop else ""
+        return f"{self.identity}{flat}{without}"
+
+    def field(self, name: str) -> str:
+        """The field that the settings call ``name``."""
+        return flat_name(name) if self.flatten else name
 
 
 class Load(Settings):
@@ -218,7 +237,7 @@ def _transform(value: Any) -> Any:
 
 
 Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
-Source = Annotated[Files | RabbitMQ, Field(discriminator="type")]
+Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type")]
 
 
 class ProjectFile(Settings):
