@@ -49,10 +49,11 @@ class Example:
             "PGUSER": "postgres",
             "PGPASSWORD": "not-a-secret",
             "PGDATABASE": database,
-            "PENSTOCK__SOURCES__GENERATOR__ENDPOINTS__USERS__PAGINATION__SIZE": "100",
         }
         residue = shutil.ignore_patterns(".penstock", "*.duckdb*", "target", "logs", "lake")
         shutil.copytree(EXAMPLE, folder, ignore=residue)
+        file = folder / "penstock.yml"
+        file.write_text(file.read_text().replace("size: 250\n", "size: 100\n"))
 
     def penstock(self, *arguments: str) -> Any:
         """Run a command with ``--json`` and give what it printed."""
