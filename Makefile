@@ -43,10 +43,16 @@ bench-queue: $(VENV)/dev.stamp ## Measure queues; writes benchmarks/RESULTS-queu
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.queue_bench $(BENCH_ARGS)
 
-.PHONY: soak
-soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults
+.PHONY: bench-http
+bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs; writes benchmarks/RESULTS-http.md
 	@tools/need_servers
-	PENSTOCK_SOAK_SECONDS=600 PENSTOCK_SOAK_RATE=2000 $(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
+	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
+
+.PHONY: soak
+soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md
+	@tools/need_servers
+	PENSTOCK_SOAK_SECONDS=600 PENSTOCK_SOAK_RATE=2000 PENSTOCK_SOAK_OUTPUT=benchmarks/RESULTS-soak.md \
+		$(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
 
 .PHONY: up
 up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy

@@ -19,16 +19,16 @@ def land_in(lake: Path, format_: Format, destination: Destination, folder: Path,
     writer = LakeWriter(lake, rules.stream, format_, warehouse="test", **more.pop("writer", {}))
     disposition = more.get("disposition", "append")
     source = FilesSource("files", ["**"], root=folder, refresh=disposition == "replace", window=more.get("window"))
-    return _load(source, destination, rules, lake=writer, **more)
+    return load_source(source, destination, rules, lake=writer, **more)
 
 
 def load_from(lake: Path, destination: Destination, rules: Rules, **more: Any) -> Landed:
     """Land what the lake has of the stream."""
     source = LakeSource(rules.stream, folder=lake, refresh=more.get("disposition") == "replace")
-    return _load(source, destination, rules, **more)
+    return load_source(source, destination, rules, **more)
 
 
-def _load(
+def load_source(
     source: Any,
     destination: Destination,
     rules: Rules,
@@ -37,6 +37,7 @@ def _load(
     window: Window | None = None,
     lake: LakeWriter | None = None,
 ) -> Landed:
+    """Land what a source gives."""
     target = Target(stream=rules.stream, source=source.name, version=rules.version, disposition=disposition)
     shaper = Shaper(rules, threads=1)
     try:

@@ -25,11 +25,10 @@ LAYERS = (
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),
-    ("sources", "destinations"),
-    ("lake",),
+    ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff"),
 )
 """From the top: a layer imports from itself and from below."""
 
@@ -48,7 +47,6 @@ HEAVY = (
     "prompt_toolkit",
     "httpx2",
     "stamina",
-    "purgatory",
     "starlette",
     "uvicorn",
 )

@@ -62,7 +62,8 @@ class Segment:
 class Reject:
     """A record that cannot land: its bytes as they came, why, and where it came from.
 
-    ``headers`` are what a message carried beside its body.
+    ``headers`` are what a message carried beside its body. ``claim`` has the identity and the content's hash of a
+    record that contradicts another one in its batch: the warehouse may know it for a duplicate.
     """
 
     body: bytes
@@ -70,6 +71,7 @@ class Reject:
     reason: str
     origin: str
     headers: Mapping[str, Any] | None = None
+    claim: tuple[bytes, bytes] | None = None
 
 
 def no_headers(row: int) -> Mapping[str, Any] | None:

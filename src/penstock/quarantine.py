@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -132,7 +132,7 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
                 where=str(session.project.directory / "penstock.yml"),
                 fix=f"put it back, or: penstock quarantine drop --stream {stream}",
             )
-        mine = [e for e in waiting if e.stream == stream]
+        mine = [_decompressed(e, session.project) for e in waiting if e.stream == stream]
         step = LoadStep(stream=stream, source=SOURCE)
         load(
             _Entries(mine, {e.id for e in mine if _is_untyped(e, session.project)}),
@@ -178,6 +178,28 @@ class _Entries:
 
     def acknowledge(self, positions: Sequence[Position]) -> None:
         """The mark in the ledger is all."""
+
+
+def _decompressed(entry: Entry, project: Project) -> Entry:
+    """An entry whose message came compressed and was kept so, with the record that is in it. Unreadable still, it is
+    left as it is, and shaping says so again."""
+    from penstock.sources.messages import Unreadable, read_kept
+
+    if entry.headers is None:
+        return entry
+    source = project.sources.get(entry.source)
+    try:
+        message = read_kept(
+            entry.headers,
+            entry.body,
+            cloudevents=source.cloudevents if source is not None and source.type == "rabbitmq" else "data",
+            max_bytes=project.streams[entry.stream].max_record_bytes,
+        )
+    except Unreadable:
+        return entry
+    if message is None:
+        return entry
+    return replace(entry, body=message.body, headers={**entry.headers, "message_id": message.id})
 
 
 def _is_untyped(entry: Entry, project: Project) -> bool:

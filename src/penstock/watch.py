@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.backoff import Backoff
 from penstock.errors import (
     ContractError,
     DestinationError,
@@ -158,7 +159,7 @@ class Watcher:
 
     def _patiently(self, session: Session, source: FilesSource) -> PenstockError | None:
         """Take files, as soon as what takes the records is there; the error of a file that cannot be taken."""
-        backoff = _FIRST_BACKOFF_SECONDS
+        backoff = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
         while not self._stop:
             try:
                 failure = self._publish_files(session, source) if self._publish else self._land(session, source)
@@ -171,8 +172,7 @@ class Watcher:
                 if str(e) != self.last_error:
                     self.last_error = str(e)
                     self._say(f"waiting: {e}")
-                self._stop.wait(backoff)
-                backoff = min(2 * backoff, _LAST_BACKOFF_SECONDS)
+                self._stop.wait(backoff.next_seconds())
         return None
 
     def _land(self, session: Session, source: FilesSource) -> PenstockError | None:

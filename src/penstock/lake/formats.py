@@ -139,6 +139,7 @@ class NdjsonEncoder:
 
 
 def _as_lines(records: pa.Array) -> pa.Buffer:
+    """Records as lines: an array of texts without their line breaks, or of binary with them."""
     if pa.types.is_binary(records.type):
         # lines as they are
         offsets = np.frombuffer(records.buffers()[1], np.int32)[records.offset :]

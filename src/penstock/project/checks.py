@@ -112,7 +112,7 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
             there = f"there are {', '.join(file.sources)}" if file.sources else "there are no sources yet"
             fix = f"did you mean {near}?" if near else there
             yield document.problem((*path, "from"), f"there is no source {source!r}", fix)
-        elif isinstance(api := file.sources[source], Http):
+        elif isinstance(api := file.sources.get(source), Http):
             yield from _endpoint(name, stream, source, api, document)
     if stream.version is not None and stream.disposition != "merge":
         fix = "set disposition: merge, or leave version out"

@@ -75,7 +75,8 @@ class Postgres(Settings):
     sslmode: SslMode = "prefer"
     """How the connection is secured, in libpq's words."""
     parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=none)
-    """More libpq connection parameters, such as `connect_timeout`."""
+    """More libpq connection parameters, such as `connect_timeout` (10 by default). A server that is gone without a word
+    is noticed after one to two minutes (`keepalives_idle`, `tcp_user_timeout`)."""
 
     @model_validator(mode="before")
     @classmethod

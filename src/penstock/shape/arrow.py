@@ -83,10 +83,10 @@ def rows_inside(rows: pa.Table, window: Window) -> pa.Table:
     return rows.filter(pc.fill_null(inside, True))
 
 
-def bodies_of(batch: Batch, orders: pa.ChunkedArray, others: Iterable[int]) -> pa.Array:
-    """The bodies that records of the given order numbers came in, and others, each once and in their order."""
-    places = np.union1d(orders.to_numpy() // SUB_RECORDS, np.fromiter(others, np.int64))
-    return batch.bodies if len(places) == len(batch.bodies) else batch.bodies.take(pa.array(places))
+def places_of(orders: pa.ChunkedArray, others: Iterable[int]) -> Any:
+    """The places in their batch of the bodies that records of the given order numbers came in, and others: each once,
+    in their order."""
+    return np.union1d(orders.to_numpy() // SUB_RECORDS, np.fromiter(others, np.int64))
 
 
 def rewritten(sound: Sequence[tuple[int, str]], type_: pa.DataType) -> pa.Table:

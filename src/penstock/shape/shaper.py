@@ -16,12 +16,12 @@ from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Taken, Windo
 from penstock.pseudonym import Keys
 from penstock.shape.arrow import (
     SUB_RECORDS,
-    bodies_of,
     cast,
     first_of_each,
     hashed,
     lines_of,
     origins_of,
+    places_of,
     rewritten,
     rows_inside,
     without,
@@ -192,8 +192,9 @@ class Shaper:
         refused = frozenset(self._refused)
 
         def taken() -> Taken:
-            bodies = batch.bodies if wanted is None else bodies_of(batch, wanted, refused)
-            return Taken(bodies=bodies, rejects=batch.rejects, untyped=batch.untyped)
+            places = None if wanted is None else places_of(wanted, refused)
+            bodies = self._without_dropped(batch, places)
+            return Taken(bodies=bodies, rejects=self._storable(*batch.rejects), untyped=batch.untyped)
 
         return Shaped(
             rows=self._finish(batch, schema, rows),
@@ -208,6 +209,21 @@ class Shaper:
             positions=batch.positions,
             replayed=_settled(batch, self._refused),
         )
+
+    def _without_dropped(self, batch: Batch, places: Any) -> pa.Array:
+        """The bodies at some places, or all of them, without what the stream drops: as its layout has them, then."""
+        bodies = batch.bodies if places is None or len(places) == len(batch.bodies) else batch.bodies.take(places)
+        if not self.rules.layout.drop or not len(bodies):
+            return bodies
+        lines, _ = lines_of(bodies)
+        laid = self._laid(lines)["body"].combine_chunks().cast(bodies.type)
+        if not laid.null_count:
+            return laid
+        kept = laid.to_pylist()
+        for i in np.flatnonzero(laid.is_null().to_numpy(zero_copy_only=False)).tolist():
+            origin = batch.origin(i if places is None else int(places[i]))
+            kept[i] = without_dropped(bodies[i].as_py().strip(b" \t\r\n"), self.rules.layout, origin)
+        return pa.array(kept, bodies.type)
 
     def _storable(self, *rejects: Reject) -> Sequence[Reject]:
         """Rejects without what the stream drops."""
@@ -505,12 +521,14 @@ class Shaper:
         self._connection.unregister("candidates")
         if not len(found):
             return rows, []
+        contradicts = pa.array(np.isin(rows["_pen_o"].to_numpy(), found))
         rejects = []
-        for order in sorted(found.tolist()):
-            n = order // SUB_RECORDS
+        for row in asked.filter(contradicts).sort_by("_pen_o").to_pylist():
+            n = row["_pen_o"] // SUB_RECORDS
             self._refused.add(n)
-            rejects.append(_reject(batch, n, _original(batch, originals, order), "identity_conflict", CONFLICT))
-        return rows.filter(pa.array(~np.isin(rows["_pen_o"].to_numpy(), found))), rejects
+            reject = _reject(batch, n, _original(batch, originals, row["_pen_o"]), "identity_conflict", CONFLICT)
+            rejects.append(replace(reject, claim=(row["_pen_id"].bytes, row["_pen_content"].bytes)))
+        return rows.filter(pc.invert(contradicts)), rejects
 
     def _once(self, rows: pa.Table, schema: Schema) -> tuple[pa.Table, int]:
         """Keep one row of each identity: the first, or for merge the one of the greatest version."""
