@@ -20,15 +20,15 @@ LAYERS = (
     ("cli",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "quarantine", "scaffold", "consume", "publish"),
+    ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("diagnose",),
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),
-    ("sources", "destinations"),
+    ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "faults", "errors", "sql"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff"),
 )
 """From the top: a layer imports from itself and from below."""
 

@@ -9,9 +9,12 @@ tests. Values are frozen; whoever holds a connection stays put.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from penstock.pseudonym import Personal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +65,8 @@ class Segment:
 class Reject:
     """A record that cannot land: its bytes as they came, why, and where it came from.
 
-    ``headers`` are what a message carried beside its body.
+    ``headers`` are what a message carried beside its body. ``claim`` has the identity and the content's hash of a
+    record that contradicts another one in its batch: the warehouse may know it for a duplicate.
     """
 
     body: bytes
@@ -70,6 +74,7 @@ class Reject:
     reason: str
     origin: str
     headers: Mapping[str, Any] | None = None
+    claim: tuple[bytes, bytes] | None = None
 
 
 def no_headers(row: int) -> Mapping[str, Any] | None:
@@ -112,6 +117,16 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a batch brought that was wanted, unparsed: its records (those inside the window, duplicates too), and what
+    its source could not read. ``untyped`` as in :class:`Batch`."""
+
+    bodies: pa.BinaryArray
+    rejects: Sequence[Reject]
+    untyped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
     """A batch as typed rows.
 
@@ -119,12 +134,13 @@ class Shaped:
     counts the records left out because the batch held them already. ``schema`` is the schema that the rows
     follow; it has grown when ``schema.version`` is above the destination's. ``original`` gives the bytes from
     which a row was made, ``headers`` what came beside them. ``replayed`` are the quarantine entries that are settled
-    once this lands.
+    once this lands. ``taken`` gives what the rows, rejects and duplicates were made from.
     """
 
     rows: pa.Table
     original: Callable[[int], bytes]
     schema: Schema
+    taken: Callable[[], Taken]
     rejects: Sequence[Reject]
     read: int
     duplicates: int
@@ -194,6 +210,14 @@ class Landing(Protocol):
         and must be rolled back."""
         ...
 
+    def admitted(self, shaped: Shaped) -> Shaped:
+        """The batch without the records of people who were erased, which :meth:`write` leaves out."""
+        ...
+
+    def keep(self, positions: Sequence[Position]) -> None:
+        """Add positions to those of the batches that were written."""
+        ...
+
     def commit(self) -> Receipt:
         """Commit all that was written. After it returns the rows are durable."""
         ...
@@ -213,7 +237,8 @@ class Target:
 
     ``identity`` in words; empty leaves it unchecked. ``version`` is a field, for merge. ``partial`` says that what
     lands is not all there is, so that replace deletes nothing. ``message`` says that identities are messages' ids, so
-    that one identity with two contents is a conflict.
+    that one identity with two contents is a conflict. ``personal`` says whom records are about, so that erased people
+    stay out.
     """
 
     stream: str
@@ -223,6 +248,7 @@ class Target:
     identity: str = ""
     partial: bool = False
     message: bool = False
+    personal: Personal = field(default_factory=Personal)
 
     @property
     def content(self) -> bool:
@@ -270,6 +296,16 @@ class Destination(Protocol):
 
         Raises ``DestinationError`` when the warehouse refuses it.
         """
+        ...
+
+    def transaction(self, streams: Sequence[str] = ()) -> AbstractContextManager[None]:
+        """One transaction for the queries inside, rolled back by whatever they raise. Nothing lands into ``streams``
+        meanwhile."""
+        ...
+
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Free the space of rows that were deleted from these tables, ``schema.table`` quoted; with ``rewrite``, leave
+        nothing of them in the files either, which takes a copy."""
         ...
 
     def close(self) -> None:

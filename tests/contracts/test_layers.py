@@ -50,7 +50,7 @@ def land(session: Session, id_: int, city: str) -> None:
 def by_country(session: Session) -> dict[str, int]:
     """The last layer's table."""
     rows = session.destination.query("select country, trips from marts.trips_by_country").rows
-    return {country: trips for country, trips in rows}
+    return {str(country): int(trips) for country, trips in rows}
 
 
 def test_layer_by_layer(session: Session) -> None:

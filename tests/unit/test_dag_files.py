@@ -27,12 +27,20 @@ sources:
   files: { type: files, path: data/** }
   queue: { type: rabbitmq, queue: q, url: "amqp://localhost" }
   second_queue: { type: rabbitmq, queue: q2, url: "amqp://localhost" }
+  api:
+    type: http
+    base_url: http://localhost
+    endpoints:
+      asked_by_day: { path: a, windows: { params: "since={from}" } }
+      asked_whole: { path: b }
 streams:
   plain: { from: files }
   dated: { from: [files], event_time: at }
   replaced: { from: files, event_time: at, disposition: replace }
   queued: { from: queue, event_time: at }
   both: { from: [files, second_queue], event_time: at }
+  asked_by_day: { from: api }
+  asked_whole: { from: api }
 """
 
 
@@ -62,6 +70,8 @@ def test_commands(shop: Path) -> None:
         ("consume_queued", "consume queued --until-empty", False),
         ("load_both", "load both", True),
         ("consume_both", "consume both --until-empty", False),
+        ("load_asked_by_day", "load asked_by_day", True),
+        ("load_asked_whole", "load asked_whole", False),
     ]
     assert found.transforms == ()
     assert set(dag_texts(shop, shop)) == {FILES[0]}

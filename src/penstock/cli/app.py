@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -12,9 +13,11 @@ from penstock.cli import (
     consuming,
     inspecting,
     loading,
+    privacy,
     publishing,
     quarantine,
     running,
+    sampling,
     shell,
     starting,
     watching,
@@ -43,20 +46,27 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    environment: Annotated[
+        str | None,
+        typer.Option("--env", metavar="NAME", help="Put penstock.NAME.yml over penstock.yml, as PENSTOCK_ENV does."),
+    ] = None,
 ) -> None:
     """Options before the command."""
+    if environment is not None:
+        # a variable, so that processes that are started see it too
+        os.environ["PENSTOCK_ENV"] = environment
 
 
 starting.register(app)
 loading.register(app)
 publishing.register(app)
+privacy.register(app)
 consuming.register(app)
 watching.register(app)
 running.register(app)
 inspecting.register(app)
 shell.register(app)
+sampling.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(airflow.app, name="airflow")

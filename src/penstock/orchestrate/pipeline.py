@@ -97,13 +97,14 @@ def _loads(settings: Mapping[str, Any], named: Sequence[str]) -> list[Task]:
     for name, stream in _mapping(settings.get("streams")).items():
         stream = _mapping(stream)
         given = stream.get("from")
-        queued = [
-            _mapping(sources.get(s)).get("type") == "rabbitmq"
-            for s in ([given] if isinstance(given, str) else given or ())
-        ]
+        feeding = [_mapping(sources.get(s)) for s in ([given] if isinstance(given, str) else given or ())]
+        queued = [source.get("type") == "rabbitmq" for source in feeding]
         if not all(queued) or not queued:
+            by_day = stream.get("event_time") or any(
+                _mapping(_mapping(source.get("endpoints")).get(name)).get("windows") for source in feeding
+            )
             # a date would delete all other days of a stream that is replaced
-            dated = bool(stream.get("event_time")) and stream.get("disposition") != "replace"
+            dated = bool(by_day) and stream.get("disposition") != "replace"
             found.append(Task(id=f"load_{name}", words=("load", name, *named), dated=dated))
         if any(queued):
             found.append(Task(id=f"consume_{name}", words=("consume", name, "--until-empty", *named)))

@@ -76,8 +76,9 @@ def project_fingerprint(project: Project) -> str:
     if destination.type == "duckdb":  # how long a process waits for the file changes nothing in it
         destination = destination.model_copy(update={"lock_timeout_seconds": 0.0})
     digest = hashlib.sha256(repr((project.target, str(destination))).encode())
+    lake = None if project.lake is None else project.lake.path
     for root in (project.directory, package_folder()):
-        for path in sorted(_sources(root)):
+        for path in sorted(_sources(root, lake)):
             digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -88,13 +89,18 @@ def package_folder() -> Path:
     return Path(str(files("penstock"))) / "dbt"
 
 
-def _sources(root: Path) -> list[Path]:
+def _sources(root: Path, lake: Path | None) -> list[Path]:
     found = []
     for folder, folders, names in os.walk(root):
         left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())
-        folders[:] = [f for f in folders if f not in left_out]
-        found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and n != "penstock.yml"]
+        folders[:] = [f for f in folders if f not in left_out and Path(folder) / f != lake]
+        found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and not _is_settings(n)]
     return found
+
+
+def _is_settings(name: str) -> bool:
+    """Whether a file is ``penstock.yml`` or an environment's: dbt reads none of them."""
+    return name.startswith("penstock.") and name.endswith(".yml")
 
 
 def _link_package(packages: Path) -> None:
@@ -163,6 +169,7 @@ def _postgres_output(destination: Postgres, threads: int) -> tuple[dict[str, Any
         "schema": "public",
         "sslmode": destination.sslmode,
         "threads": threads,
+        "keepalives_idle": 30,
     }
     output |= {name: value for name, value in destination.parameters.items() if name in _DBT_PARAMETERS}
     password = destination.password.get_secret_value() if destination.password else os.environ.get("PGPASSWORD", "")
