@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from penstock.errors import ContractError, UsageError
 from penstock.plan import plan_loads
 from penstock.project import load_project
 from penstock.session import Session
-from penstock.transform.dbt import Node
+from penstock.transform.dbt import Dbt, Node
 from penstock.transform.transform import Transformer
+from penstock.transform.workspace import prepare_workspace
 
 PROJECT = Path(__file__).parents[1] / "airflow" / "project"
 
@@ -117,3 +120,22 @@ def test_a_layer_that_reads_a_later_one(session: Session) -> None:
 def names(nodes: list[Node]) -> set[str]:
     """What was built or tested."""
     return {n.name for n in nodes if n.kind in ("model", "test")}
+
+
+def test_dbt_waits_for_a_file_that_another_process_has(tmp_path: Path) -> None:
+    """Between a command's look at the ledger and dbt's first statement another process may take the DuckDB file."""
+    folder = tmp_path / "trips"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
+    project = load_project(folder, environ={})
+    with Session(project) as session:
+        load(session)
+    dbt = Dbt(prepare_workspace(project))
+    dbt.sources()
+    code = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(2)"
+    command = [sys.executable, "-c", code, str(folder / "warehouse.duckdb")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        nodes = dbt.build()
+        assert other.wait(30) == 0
+    dbt.release()
+    assert names(nodes) >= {"stg_trips", "trips_by_country"} and not any(n.failed for n in nodes)
