@@ -39,3 +39,20 @@
 {% macro postgres__days(first, last) -%}
   cast(generate_series(cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 day') as date)
 {%- endmacro %}
+
+
+{% macro months(first, last) -%}
+  {{- return(adapter.dispatch('months', 'penstock')(first, last)) -}}
+{%- endmacro %}
+
+{% macro default__months(first, last) -%}
+  cast(unnest(generate_series(
+    date_trunc('month', cast({{ first }} as timestamp)), cast({{ last }} as timestamp), interval '1 month'
+  )) as date)
+{%- endmacro %}
+
+{% macro postgres__months(first, last) -%}
+  cast(generate_series(
+    date_trunc('month', cast({{ first }} as timestamp)), cast({{ last }} as timestamp), interval '1 month'
+  ) as date)
+{%- endmacro %}

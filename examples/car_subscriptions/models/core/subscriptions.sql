@@ -1,0 +1,38 @@
+{{ config(materialized='view') }}
+-- Every subscription with what the marts ask for: the brand of its car, what its customer was when it was signed, and
+-- where the car was delivered.
+with terms as (
+  {{ penstock.satellite_versions(ref('sat_subscription'), 'hk_subscription', ['term_months', 'starts_on', 'ends_on']) }}
+),
+
+periods as (
+  {{ penstock.effectivity_periods(
+    ref('eff_subscription'), 'hk_link_subscription', driving_key='hk_subscription', ends=true
+  ) }}
+)
+
+select
+  hubs.hk_subscription,
+  hubs.subscription_id,
+  links.hk_customer,
+  links.hk_car,
+  terms.term_months,
+  cast(periods.valid_from at time zone 'UTC' as date) as starts_on,
+  cast(periods.valid_to at time zone 'UTC' as date) as ends_on,
+  cars.brand,
+  signed.customer_type as customer_type_at_signing,
+  delivered.city as city_at_delivery
+from {{ ref('hub_subscription') }} as hubs
+inner join {{ ref('link_subscription') }} as links on links.hk_subscription = hubs.hk_subscription
+left join terms on terms.hk_subscription = hubs.hk_subscription and terms.is_current
+left join periods on periods.hk_link_subscription = links.hk_link_subscription
+left join {{ ref('car_states') }} as cars on cars.hk_car = links.hk_car
+left join {{ ref('customer_versions') }} as signed
+  on signed.hk_customer = links.hk_customer
+  and signed.valid_from <= terms.valid_from
+  and (signed.valid_to > terms.valid_from or signed.valid_to is null)
+left join {{ ref('customer_versions') }} as delivered
+  on delivered.hk_customer = links.hk_customer
+  and delivered.valid_from <= periods.valid_from
+  and (delivered.valid_to > periods.valid_from or delivered.valid_to is null)
+where hubs.subscription_id is not null
