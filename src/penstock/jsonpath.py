@@ -10,7 +10,8 @@ Step = str | int | None
 """A key, a place in a list, or None for every element of a list."""
 
 _STEP = re.compile(
-    r"""\.?(?P<key>[^.\[\]"'\s][^.\[\]]*) | \[(?P<all>\*)\] | \[(?P<place>\d+)\] | \[(?P<q>["'])(?P<quoted>.*?)(?P=q)\]""",
+    r"""\.?(?P<key>[^.\[\]"'\s][^.\[\]]*)
+    | \[(?P<all>\*)\] | \[(?P<place>\d+)\] | \[(?P<q>["'])(?P<quoted>.*?)(?P=q)\]""",
     re.VERBOSE,
 )
 
@@ -58,4 +59,3 @@ def values_at(value: Any, path: Sequence[Step]) -> Iterator[Any]:
 def value_at(value: Any, path: Sequence[Step]) -> Any:
     """The first value at ``path``; None when there is none."""
     return next(values_at(value, path), None)
-

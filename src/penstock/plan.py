@@ -82,7 +82,8 @@ def plan_loads(
 ) -> list[LoadStep]:
     """A step for each source of each stream asked for; of all streams when none is named.
 
-    The window is for the streams that declare an ``event_time``; the others are loaded whole.
+    The window is for the streams that declare an ``event_time``, and for endpoints of an API that declare ``windows``;
+    the others are loaded whole.
 
     Raises:
         UsageError: no such stream, or a window and no stream with an event time.
@@ -93,14 +94,14 @@ def plan_loads(
                 f"no stream {name!r}{_nearest(name, project.streams)}", where=str(project.directory / "penstock.yml")
             )
     chosen = list(streams) or list(project.streams)
-    if window is not None and not any(project.streams[s].event_time for s in chosen):
+    if window is not None and not any(_has_window(project, s) for s in chosen):
         raise UsageError(
             "a date was given, and no stream declares an event time",
             where=str(project.directory / "penstock.yml"),
-            fix="add event_time: FIELD to the stream",
+            fix="add event_time: FIELD to the stream, or windows: to the endpoint of an API",
         )
     for name in chosen:
-        if window is not None and project.streams[name].event_time and project.streams[name].disposition == "replace":
+        if window is not None and _has_window(project, name) and project.streams[name].disposition == "replace":
             raise UsageError(
                 f"stream {name} is replaced as a whole, and a date would delete all other days",
                 where=str(project.directory / "penstock.yml"),
@@ -110,7 +111,7 @@ def plan_loads(
         LoadStep(
             stream=name,
             source=source,
-            window=window if project.streams[name].event_time else None,
+            window=window if project.streams[name].event_time or _asked_by_window(project, name, source) else None,
             fingerprint=fingerprint,
         )
         for name in chosen
@@ -133,6 +134,17 @@ def ending(project: Project, steps: Sequence[LoadStep]) -> list[LoadStep]:
             fix=f"penstock consume {' '.join(names)}",
         )
     return found
+
+
+def _has_window(project: Project, stream: str) -> bool:
+    """Whether single days of a stream can be asked for."""
+    settings = project.streams[stream]
+    return settings.event_time is not None or any(_asked_by_window(project, stream, s) for s in settings.from_)
+
+
+def _asked_by_window(project: Project, stream: str, source: str) -> bool:
+    settings = project.sources[source]
+    return settings.type == "http" and settings.endpoints[stream].windows is not None
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from penstock.plan import LoadStep
 from penstock.run import Landed, Stop, load
 
 if TYPE_CHECKING:
-    from penstock.ports import Batch, Destination, Source
+    from penstock.ports import Batch, Destination, Source, Window
     from penstock.project import Files, Http, Project, RabbitMQ
     from penstock.shape.shaper import Rules, Shaper
     from penstock.sources.files import FilesSource
@@ -52,11 +52,17 @@ class Session:
             self.destination,
             self.shaper(step.stream),
             step.target(self.project),
-            window=step.window,
+            window=self._filter(step),
             commit_bytes=self.project.load.commit_bytes,
             progress=progress,
             stop=stop,
         )
+
+    def _filter(self, step: LoadStep) -> Window | None:
+        """The window that the stream's event time has to be in. An API that is asked window by window picks itself."""
+        settings = self.project.sources[step.source]
+        asked = settings.type == "http" and settings.endpoints[step.stream].windows is not None
+        return None if asked else step.window
 
     def source(self, step: LoadStep) -> Source:
         """The source of a step, ready to read. A queue is consumed: :meth:`queue` says until when."""
@@ -92,8 +98,18 @@ class Session:
     def http(self, step: LoadStep, settings: Http) -> HttpSource:
         """The source of a step that reads an endpoint of an API."""
         from penstock.sources.http.source import HttpSource
+        from penstock.sources.http.standing import keep_standing
 
-        return HttpSource(step.source, settings, step.stream, batch_bytes=self.project.load.batch_bytes)
+        return HttpSource(
+            step.source,
+            settings,
+            step.stream,
+            batch_bytes=self.project.load.batch_bytes,
+            window=step.window,
+            fingerprint=step.fingerprint,
+            refresh=self.project.streams[step.stream].disposition == "replace",
+            standing=keep_standing(self.project.directory, step.source),
+        )
 
     def queue(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock.project.document import Document, Problem
+from penstock.project.http import Http
 from penstock.project.nearest import nearest
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.settings import ProjectFile, Stream
@@ -29,6 +30,8 @@ def cross_checks(file: ProjectFile, document: Document, *, unneeded: set[str | i
     for name, source in file.sources.items():
         if isinstance(source, RabbitMQ):
             yield from _queue(name, source, file, document)
+        elif isinstance(source, Http):
+            yield from _api(name, source, document)
     for name, stream in file.streams.items():
         yield from _stream(name, stream, file, document)
     yield from _privacy(file, document)
@@ -60,6 +63,34 @@ def _queue(name: str, source: RabbitMQ, file: ProjectFile, document: Document) -
         yield document.problem((*path, "routing_keys"), "has no meaning without an exchange", "name the exchange")
 
 
+def _api(name: str, source: Http, document: Document) -> Iterator[Problem]:
+    for called, endpoint in source.endpoints.items():
+        path = ("sources", name, "endpoints", called)
+        if endpoint.parent is not None:
+            other = endpoint.parent.endpoint
+            if other not in source.endpoints:
+                near = nearest(other, source.endpoints)
+                fix = f"did you mean {near}?" if near else f"there are {', '.join(source.endpoints)}"
+                yield document.problem((*path, "parent", "endpoint"), f"there is no endpoint {other!r}", fix)
+            elif source.endpoints[other].parent is not None:
+                what = f"endpoint {other!r} has a parent of its own; one level is gone through"
+                yield document.problem((*path, "parent", "endpoint"), what)
+            if endpoint.incremental is not None and endpoint.incremental.order == "ascending":
+                what = "cannot be ascending over the records of many parents"
+                yield document.problem((*path, "incremental", "order"), what, "leave order out")
+
+
+def _endpoint(name: str, stream: Stream, source: str, api: Http, document: Document) -> Iterator[Problem]:
+    """What a stream needs of the API that feeds it."""
+    if name not in api.endpoints:
+        near = nearest(name, api.endpoints)
+        fix = f"did you mean {near}?" if near else f"there are {', '.join(api.endpoints)}; give the stream its name"
+        yield document.problem(("streams", name, "from"), f"source {source!r} has no endpoint {name!r}", fix)
+    elif stream.disposition == "replace" and api.endpoints[name].incremental is not None:
+        what = "replace takes all there is, and the endpoint's incremental asks for what is new"
+        yield document.problem(("streams", name, "disposition"), what, "take disposition append or merge")
+
+
 def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
     path = ("streams", name)
     for source in stream.from_:
@@ -68,6 +99,8 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
             there = f"there are {', '.join(file.sources)}" if file.sources else "there are no sources yet"
             fix = f"did you mean {near}?" if near else there
             yield document.problem((*path, "from"), f"there is no source {source!r}", fix)
+        elif isinstance(api := file.sources[source], Http):
+            yield from _endpoint(name, stream, source, api, document)
     if stream.version is not None and stream.disposition != "merge":
         fix = "set disposition: merge, or leave version out"
         yield document.problem((*path, "version"), f"has no meaning with disposition {stream.disposition}", fix)

@@ -21,11 +21,11 @@ class Tls(Settings):
     ca: ProjectPath | None = None
     """The certificates to trust, a PEM file. The system's own when left out."""
     certificate: ProjectPath | None = None
-    """The client's certificate, a PEM file, where the broker asks for one."""
+    """The client's certificate, a PEM file, where the server asks for one."""
     key: ProjectPath | None = None
     """The certificate's private key, a PEM file. Looked for in `certificate` when left out."""
     verify: bool = True
-    """Whether the broker has to prove that it is `host`. `false` is for tests."""
+    """Whether the server has to prove that it is the one meant. `false` is for tests."""
 
 
 def _tls(value: Any) -> Any:

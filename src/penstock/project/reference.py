@@ -12,13 +12,27 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import privacy, rabbitmq, settings
+from penstock.project import formats, http, http_client, privacy, rabbitmq, settings
+from penstock.project.formats import Csv
 from penstock.project.group import Settings
+from penstock.project.http import (
+    Cursor,
+    Endpoint,
+    Http,
+    Incremental,
+    LinkHeader,
+    NextLink,
+    NoPages,
+    Offset,
+    Page,
+    Parent,
+    Windows,
+)
+from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.settings import (
     Contract,
-    Csv,
     DuckDB,
     Files,
     Load,
@@ -40,6 +54,25 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("CSV", "sources.<name>.csv", Csv),
     ("A source of RabbitMQ", "sources.<name>", RabbitMQ),
     ("TLS", "sources.<name>.tls", Tls),
+    ("A source of HTTP", "sources.<name>", Http),
+    ("An endpoint", "sources.<name>.endpoints.<stream>", Endpoint),
+    ("Pages by number", "…pagination", Page),
+    ("Pages by offset", "…pagination", Offset),
+    ("Pages by cursor", "…pagination", Cursor),
+    ("Pages by link", "…pagination", NextLink),
+    ("Pages by header", "…pagination", LinkHeader),
+    ("No pages", "…pagination", NoPages),
+    ("Incremental loading", "sources.<name>.endpoints.<stream>.incremental", Incremental),
+    ("Windows", "sources.<name>.endpoints.<stream>.windows", Windows),
+    ("A parent", "sources.<name>.endpoints.<stream>.parent", Parent),
+    ("Authentication by a token", "sources.<name>.auth", Bearer),
+    ("Authentication by user and password", "sources.<name>.auth", Basic),
+    ("Authentication by a key", "sources.<name>.auth", ApiKey),
+    ("Authentication by OAuth 2", "sources.<name>.auth", OAuth2),
+    ("Time-outs", "sources.<name>.timeouts", Timeouts),
+    ("Retries", "sources.<name>.retries", Retries),
+    ("A rate limit", "sources.<name>.rate_limit", RateLimit),
+    ("A breaker", "sources.<name>.breaker", Breaker),
     ("A stream", "streams.<name>", Stream),
     ("A contract", "streams.<name>.contract", Contract),
     ("Loading", "load", Load),
@@ -90,6 +123,10 @@ def project_schema() -> dict[str, Any]:
     properties["transform"] = _either(properties["transform"], {"type": "boolean"})
     queue = definitions["RabbitMQ"]["properties"]
     queue["tls"] = _either(queue["tls"], {"type": "boolean"})
+    kinds = {"enum": ["page", "offset", "next_link", "link_header", "none"]}
+    for group in ("Endpoint", "Http"):
+        settings_of = definitions[group]["properties"]
+        settings_of["pagination"] = _either(settings_of["pagination"], kinds)
     contract = definitions["Stream"]["properties"]["contract"]
     modes = {"enum": ["evolve", "rescue", "reject", "freeze"]}
     definitions["Stream"]["properties"]["contract"] = _either(contract, modes)
@@ -105,10 +142,11 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    texts = (inspect.getsource(module) for module in (settings, rabbitmq, privacy))
+    texts = (inspect.getsource(module) for module in (rabbitmq, formats, http_client, http, privacy, settings))
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
-            about = found.setdefault(group.name, {})
+            bases = [base.id for base in group.bases if isinstance(base, ast.Name)]
+            about = found.setdefault(group.name, {k: v for base in bases for k, v in found.get(base, {}).items()})
             for setting, text in zip(group.body, group.body[1:], strict=False):
                 match setting, text:
                     case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):

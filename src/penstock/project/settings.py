@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
+from penstock.project.formats import Csv
 from penstock.project.group import Settings, from_url, none
 from penstock.project.http import Http
 from penstock.project.privacy import Privacy, SubjectFields
@@ -88,19 +89,6 @@ class Postgres(Settings):
         if masked:
             values = {k: MASK if k in _SECRET_PARAMETERS and v else v for k, v in values.items()}
         return " ".join(f"{k}={_quoted(v)}" for k, v in values.items() if v is not None)
-
-
-class Csv(Settings):
-    """How CSV files are written."""
-
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    """One character between fields. By default a tab in `.tsv` files, else a comma."""
-    quote: str = Field(default='"', min_length=1, max_length=1)
-    """One character around fields that hold a delimiter or a line break; twice inside a field to mean itself."""
-    header: bool = True
-    """Whether the first row names the columns; else they are `column_1`, `column_2`, …"""
-    null_values: Annotated[tuple[str, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ("",)
-    """Unquoted texts that mean null."""
 
 
 class Files(Settings):

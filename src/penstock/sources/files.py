@@ -12,17 +12,17 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from penstock.errors import SourceError
-from penstock.ports import Batch, Position, Reject, Segment, Window
+from penstock.ports import Batch, Position, Window
+from penstock.sources.gathering import Gathering
 from penstock.sources.opening import CsvDialect, Kind, kind_of, opened
-from penstock.sources.splitters import Cut, LineSplitter, Splitter, ValueSplitter
+from penstock.sources.splitters import LineSplitter, Splitter, ValueSplitter
 
 MAX_PENDING_BYTES = 1 << 28
 """A single record longer than this stops the load: the file is not what its format says."""
@@ -40,47 +40,6 @@ class FilePlan:
     size: int
     action: Literal["skip", "resume", "read"]
     offset: int = 0
-
-
-@dataclass(slots=True)
-class _Gathering:
-    """Cuts on their way to becoming a batch."""
-
-    bodies: list[pa.Array] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    positions: dict[str, Position] = field(default_factory=dict)
-    rows: int = 0
-    bytes: int = 0
-    untyped: bool = False
-
-    def add(self, place: str, cut: Cut) -> None:
-        breaks = np.flatnonzero(np.diff(cut.numbers) != 1) + 1
-        for start in (0, *breaks) if len(cut.numbers) else ():
-            self.segments.append(Segment(start=self.rows + int(start), place=place, number=int(cut.numbers[start])))
-        self.bodies.append(cut.bodies)
-        self.rows += len(cut.bodies)
-        self.bytes += cut.consumed
-
-    def take(self) -> Batch:
-        """The batch so far; what comes next starts another."""
-        batch = self._batch()
-        self.bodies, self.segments, self.rejects, self.positions = [], [], [], {}
-        self.rows = self.bytes = 0
-        return batch
-
-    def _batch(self) -> Batch:
-        wide = any(pa.types.is_large_binary(b.type) for b in self.bodies)
-        type_ = pa.large_binary() if wide else pa.binary()
-        bodies = [b.cast(type_) for b in self.bodies] if wide else self.bodies
-        return Batch(
-            bodies=bodies[0] if len(bodies) == 1 else pa.concat_arrays(bodies) if bodies else pa.array([], type_),
-            segments=tuple(self.segments),
-            positions=tuple(self.positions.values()),
-            rejects=tuple(self.rejects),
-            untyped=self.untyped,
-            bytes=self.bytes,
-        )
 
 
 class FilesSource:
@@ -155,7 +114,7 @@ class FilesSource:
         """Yield batches of about ``batch_bytes``; small files share one."""
         self.skipped.clear()
         self.unfinished.clear()
-        gathering = _Gathering()
+        gathering = Gathering()
         plans = self.plan(known)
         for plan in plans:
             if plan.action == "skip":
@@ -265,7 +224,7 @@ class FilesSource:
         return digest.hexdigest()
 
     def _read_file(
-        self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: _Gathering
+        self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: Gathering
     ) -> Iterator[None]:
         """Add a file's records to the batch in hand, pausing where a batch may end."""
         stat = _stat(_stat_of(plan.path, plan.place))
@@ -308,7 +267,7 @@ class FilesSource:
         digest: Any,
         offset: int,
         stat: dict[str, Any],
-        gathering: _Gathering,
+        gathering: Gathering,
     ) -> Iterator[None]:
         by_line = isinstance(splitter, LineSplitter)
         key = plan.place + self._scope
@@ -361,7 +320,7 @@ class FilesSource:
                 fix="check the file, or set format: on the source",
             )
 
-    def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: _Gathering) -> Iterator[None]:
+    def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: Gathering) -> Iterator[None]:
         """CSV and Parquet: their position is the whole file."""
         # not at the top: what they need takes a quarter of the start of a process that reads none
         from penstock.sources.tabular import csv_rows, parquet_rows

@@ -1,1 +1,1 @@
-"""HTTP APIs as a source: records of paginated endpoints."""
+"""Records from HTTP APIs: a client, and the endpoints that it reads, page by page."""

@@ -1,69 +1,413 @@
-"""Requests and answers."""
+"""One HTTP API for one run: requests are authenticated, throttled, tried again, and answered whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
-from penstock.errors import SourceError
+import httpx2
+import stamina
+
+from penstock.sources.http.addresses import origin, with_query, without, without_user
+from penstock.sources.http.auth import credentials_of, query_key
+from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
+from penstock.sources.http.decoding import ENCODINGS, BrokenEncoding, Decoder, decoder_of
+from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
+from penstock.sources.http.refusals import Failed, Refusals
+from penstock.sources.http.secrets import MaskedLog, Secrets, is_secret
+from penstock.sources.http.tls import tls_context
 
 if TYPE_CHECKING:
-    from penstock.project.http_connection import HttpConnection
+    from penstock.project.http_client import HttpConnection
+
+T = TypeVar("T")
+Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
+
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS = 10
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 30.0
+"""However short a wait the API asks for: each further one of a request lasts at least twice as long, up to this."""
+_DRAINED_BYTES = 65_536
+_AGENT = "penstock"
+_LOGS = ("httpx2", "hpack.hpack", "hpack.table")
+"""Loggers of the libraries that write addresses and headers."""
+
+# without a handler of its own, Python would print what stamina logs at each retry to stderr
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    method: str = "GET"
+    """One request. ``url`` is a path below the base URL, or a whole address (a next link).
+
+    ``params`` are added to the query that ``url`` has; those that are None are left out. ``json`` is sent as the body.
+    ``accept`` are the statuses beside 2xx that are answers and not errors.
+    """
+
     url: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "GET"
+    params: Params = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
+    accept: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
+    """A whole answer. ``url`` is where it came from in the end, without credentials; header names are small."""
+
     status: int
     headers: Mapping[str, str]
     url: str
     body: bytes
 
 
+class Answer:
+    """An answer whose body is still to come."""
+
+    def __init__(self, response: httpx2.Response, url: str, broken: Callable[[Exception], Exception]) -> None:
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        """Looked up without regard to case."""
+        self.url = url
+        """Where it came from in the end, without credentials."""
+        self._response = response
+        self._broken = broken
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """The decoded body, in pieces of about 1 MiB at most. The last one has come only when the iteration ends: a
+        body that is cut short or garbled raises. Once only."""
+        try:
+            encoding = self.headers.get("content-encoding")
+            decoder: Decoder | None = decoder_of(encoding) if encoding else None
+            async with aclosing(self._response.aiter_raw()) as raw:
+                if decoder is None:
+                    async for data in raw:
+                        yield data
+                else:
+                    async for data in raw:
+                        for piece in decoder.decode(data):
+                            yield piece
+                    decoder.finish()
+        except (httpx2.HTTPError, BrokenEncoding) as e:
+            raise self._broken(e) from e
+
+
 class Client:
-    def __init__(self, settings: HttpConnection) -> None:
+    """Sends the requests of one run. Safe for many tasks of one event loop at once; a context manager.
+
+    Credentials, ``headers`` and ``params`` of the settings go to the scheme, host and port of ``base_url`` only: a next
+    link or a redirect to elsewhere is followed without them and without cookies; one from https to http is refused.
+    """
+
+    def __init__(
+        self,
+        settings: HttpConnection,
+        *,
+        name: str,
+        concurrency: int = 8,
+        standing: Callable[[Mapping[str, CircuitBreaker]], None] = lambda _: None,
+    ) -> None:
         self._settings = settings
+        self._name = name
+        self._origin = origin(settings.base_url)
+        self._concurrency = concurrency
+        self._standing = standing
+        self._key = query_key(settings.auth)
+        self._secrets = Secrets(parameters=[self._key[0]] if self._key else [])
+        if self._key:
+            self._secrets.add(self._key[1])
+        self._where = f"source {name}"
+        self._credentials = credentials_of(settings.auth, self._post, self._secrets, where=self._where)
+        self._refusals = Refusals(settings, self._secrets, self._credentials, where=self._where)
+        self._headers = {k.lower(): v.get_secret_value() for k, v in settings.headers.items()}
+        self._params = {k: v.get_secret_value() for k, v in settings.params.items()}
+        for key, value in [*self._headers.items(), *self._params.items()]:
+            if is_secret(key):
+                self._secrets.add(value)
+        self._gates: dict[str, Gate] = {self._origin: Gate(settings.rate_limit)}
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._deadline: float | None = None
+        self._stack = AsyncExitStack()
+        self._http: httpx2.AsyncClient
 
     async def __aenter__(self) -> Client:
-        import httpx2
-
-        base = self._settings.base_url.rstrip("/") + "/"
-        self._client = httpx2.AsyncClient(base_url=base, follow_redirects=True, headers=dict(self._settings.headers))
+        timeouts = self._settings.timeouts
+        limits = httpx2.Limits(
+            max_connections=self._concurrency, max_keepalive_connections=self._concurrency, keepalive_expiry=30.0
+        )
+        self._http = httpx2.AsyncClient(
+            verify=tls_context(self._settings.tls, where=self._where),
+            http2=self._settings.http2,
+            timeout=httpx2.Timeout(timeouts.read_seconds, connect=timeouts.connect_seconds, pool=None),
+            limits=limits,
+            headers={"accept-encoding": ENCODINGS, "user-agent": _AGENT, "accept": "*/*"},
+            follow_redirects=False,
+        )
+        await self._stack.enter_async_context(self._http)
+        masked = MaskedLog(self._secrets)
+        for logger in (logging.getLogger(name) for name in _LOGS):
+            logger.addFilter(masked)
+            self._stack.callback(logger.removeFilter, masked)
+        if timeouts.run_seconds is not None:
+            self._deadline = asyncio.get_running_loop().time() + timeouts.run_seconds
         return self
 
-    async def __aexit__(self, *_: Any) -> None:
-        await self._client.aclose()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        self._standing(self._breakers)
+
+    def __repr__(self) -> str:
+        return f"Client({self._name}, {self._settings.base_url})"
+
+    def breakers(self) -> Mapping[str, CircuitBreaker]:
+        """The circuit breaker of each host that was asked."""
+        return self._breakers
 
     async def read(self, request: Request) -> Page:
-        async with self.stream(request) as (page, chunks):
-            body = b"".join([c async for c in chunks])
-        return Page(status=page.status, headers=page.headers, url=page.url, body=body)
+        """One request and its whole body in memory; for the errors see :meth:`consume`."""
+        return await self.consume(request, _page)
+
+    async def consume(self, request: Request, use: Callable[[Answer], Awaitable[T]]) -> T:
+        """Send a request and let ``use`` take in the answer; from the start again, with another answer, whenever the
+        request fails or the body breaks off.
+
+        Raises:
+            SourceError: the API refuses the request, or the attempts or the time of the run are used up.
+        """
+
+        async def once() -> T:
+            async with self._attempt(request) as answer:
+                return await use(answer)
+
+        return await self._retried(request, once)
 
     @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[tuple[Page, AsyncIterator[bytes]]]:
-        import httpx2
+    async def fetch(self, request: Request) -> AsyncIterator[Answer]:
+        """Send a request until the head of an answer comes. A body that breaks off is a ``SourceError``: it is not
+        fetched again here, since half of it may be in use; :meth:`consume` does that."""
+        async with AsyncExitStack() as stack:
+            answer = await self._retried(request, lambda: stack.enter_async_context(self._attempt(request)))
+            try:
+                async with asyncio.timeout_at(self._deadline) as limit:
+                    yield answer
+            except Failed as e:
+                raise e.error from e
+            except TimeoutError as e:
+                if limit.expired():
+                    raise self._refusals.out_of_time(request.method, self._address(request)) from e
+                raise
 
+    async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
+        retries = self._settings.retries
+        number = 1
         try:
-            async with self._client.stream(
-                request.method,
-                request.url,
-                params={**self._settings.params, **request.params} or None,
-                headers=dict(request.headers),
-                json=request.json,
-            ) as response:
-                if response.status_code >= 400:
-                    raise SourceError(f"answered {response.status_code}", where=f"{request.method} {request.url}")
-                page = Page(status=response.status_code, headers=response.headers, url=str(response.url), body=b"")
-                yield page, response.aiter_bytes()
-        except httpx2.HTTPError as e:
-            raise SourceError(str(e) or type(e).__name__, where=request.url) from e
+            async with asyncio.timeout_at(self._deadline) as limit:
+                failed: Failed | None = None
+                try:
+                    return await once()
+                except Failed as e:  # only now stamina: preparing it costs a tenth of what a request does
+                    failed = e
+                async for attempt in stamina.retry_context(
+                    on=_wait_for,
+                    attempts=retries.attempts,
+                    timeout=None,
+                    wait_initial=retries.first_wait_seconds,
+                    wait_max=retries.longest_wait_seconds,
+                    wait_jitter=retries.first_wait_seconds,
+                ):
+                    with attempt:
+                        if failed is not None:
+                            first, failed = failed, None
+                            raise first
+                        number += 1
+                        return await once()
+        except Failed as e:
+            raise self._refusals.last(e.error, number) from e
+        except TimeoutError as e:
+            if limit.expired():
+                raise self._refusals.out_of_time(request.method, self._address(request)) from e
+            raise
+        raise AssertionError("stamina gives an attempt, or raises")
+
+    @asynccontextmanager
+    async def _attempt(self, request: Request) -> AsyncIterator[Answer]:
+        """One answer to a request, with its redirects and pauses and at most one new token."""
+        url = self._address(request)
+        body = None if request.json is None else json.dumps(request.json).encode()
+        method = request.method
+        put_off, throttles, redirects, renewed = 0.0, 0, 0, False
+        longest = self._settings.retries.throttled_seconds
+        while True:
+            host = origin(url)
+            own = host == self._origin
+            headers: dict[str, str] = {}
+            proof: Mapping[str, str] = {}
+            if own:
+                proof = await self._credentials.headers()
+                headers = {**self._headers, **request.headers, **proof}
+            if body is not None:
+                headers["content-type"] = "application/json"
+            gate = self._gates.get(host) or self._gates.setdefault(host, Gate(None))
+            try:
+                put_off += await gate.enter(longest - put_off)
+            except PausedTooLong as e:
+                raise self._refusals.throttled(method, url, put_off + e.seconds) from None
+            async with self._sent(method, url, headers, body) as answer:
+                status = answer.status
+                if (left := exhausted(answer.headers)) is not None:
+                    gate.pause(left)
+                if 200 <= status < 300 or status in request.accept:
+                    yield answer
+                    return
+                shown = await _beginning(answer)
+                if status in _MOVED and "location" in answer.headers:
+                    redirects += 1
+                    url = self._redirected(method, url, answer.headers["location"], redirects)
+                    if status == 303 or (status in (301, 302) and method == "POST"):
+                        method, body = "GET", None
+                    continue
+                if status == 401 and own and not renewed and self._credentials.renew(proof):
+                    renewed = True
+                    continue
+                asked = asked_to_wait(status, answer.headers)
+                if asked is None:
+                    raise self._refusals.refused(method, url, status, shown)
+                gate.pause(max(asked, min(_FIRST_PAUSE_SECONDS * 2**throttles, _LONGEST_PAUSE_SECONDS)))
+                throttles += 1
+
+    @asynccontextmanager
+    async def _sent(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> AsyncIterator[Answer]:
+        """The answer to one request as it is, by leave of the host's breaker, which hears of the outcome."""
+        host = origin(url)
+        breaker = self._breakers.get(host) or self._new_breaker(host)
+        try:
+            probe = await breaker.enter()
+        except CircuitOpen as e:
+            error = self._refusals.left_alone(method, url, breaker.failures, e.seconds)
+            raise Failed(error, e.seconds) from None
+
+        def broken(cause: Exception) -> Exception:
+            breaker.failed(probe)
+            return self._refusals.broken(method, url, cause)
+
+        response: httpx2.Response | None = None
+        try:
+            own = host == self._origin
+            try:
+                request = self._http.build_request(
+                    method, self._with_key(url) if own else url, headers=headers, content=body
+                )
+                if not own:
+                    request.headers.pop("cookie", None)
+                response = await self._http.send(request, stream=True)
+            except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as e:
+                raise broken(e) from e
+            if response.status_code >= 500 and asked_to_wait(response.status_code, response.headers) is None:
+                breaker.failed(probe)
+            else:
+                breaker.answered(probe)
+            yield Answer(response, url, broken)
+            if response.status_code < 500:
+                breaker.succeeded()
+        finally:
+            breaker.left(probe)
+            if response is not None:
+                await response.aclose()
+
+    async def _post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Send a form, with retries, and without the credentials of other requests."""
+        content = urlencode(form).encode()
+        headers = {**headers, "content-type": "application/x-www-form-urlencoded"}
+
+        async def once() -> tuple[int, bytes]:
+            async with self._sent("POST", url, headers, content) as answer:
+                page = await _page(answer)
+                if page.status == 429 or page.status >= 500:
+                    raise self._refusals.refused("POST", url, page.status, page.body)
+                return page.status, page.body
+
+        return await self._retried(Request(url=url, method="POST"), once)
+
+    def _address(self, request: Request) -> str:
+        """The whole address of a request, without the key that may have to be in its query."""
+        url = request.url
+        if "://" in url:
+            if urlsplit(url).scheme == "http" and self._origin.startswith("https:"):
+                raise self._refusals.downgrade(request.method, url)
+            url = without_user(url)
+        else:
+            url = f"{self._settings.base_url}/{url.lstrip('/')}" if url else self._settings.base_url
+        pairs = list(request.params.items() if isinstance(request.params, Mapping) else request.params)
+        if self._params and origin(url) == self._origin:
+            said = {name for name, _ in pairs}
+            if "?" in url:
+                said |= dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)).keys()
+            pairs = [*((k, v) for k, v in self._params.items() if k not in said), *pairs]
+        return with_query(url, pairs)
+
+    def _with_key(self, url: str) -> str:
+        return url if self._key is None else with_query(without(url, self._key[0]), [self._key])
+
+    def _redirected(self, method: str, url: str, location: str, number: int) -> str:
+        """Where to go on.
+
+        Raises:
+            SourceError: nowhere.
+        """
+        to = without_user(urljoin(url, location)).partition("#")[0]
+        if urlsplit(to).scheme not in ("http", "https") or not urlsplit(to).hostname:
+            raise self._refusals.redirected(method, url, to, "which is no HTTP address")
+        if number > _REDIRECTS:
+            raise self._refusals.redirected(method, url, to, f"after {_REDIRECTS} redirects before")
+        if urlsplit(url).scheme == "https" and urlsplit(to).scheme == "http":
+            raise self._refusals.downgrade(method, to)
+        return to if self._key is None else without(to, self._key[0])
+
+    def _new_breaker(self, host: str) -> CircuitBreaker:
+        settings = self._settings.breaker
+        self._breakers[host] = CircuitBreaker(
+            failures=settings.failures,
+            open_seconds=settings.open_seconds,
+            changed=lambda: self._standing(self._breakers),
+        )
+        return self._breakers[host]
+
+
+async def _page(answer: Answer) -> Page:
+    pieces = [piece async for piece in answer.chunks()]
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return Page(status=answer.status, headers=answer.headers, url=answer.url, body=body)
+
+
+async def _beginning(answer: Answer) -> bytes:
+    """The first bytes of a body that says why; a short one is read to its end, which keeps the connection."""
+    shown = b""
+    try:
+        async with aclosing(answer.chunks()) as chunks:
+            async for chunk in chunks:
+                shown += chunk
+                if len(shown) > _DRAINED_BYTES:
+                    break
+    except Failed:
+        pass
+    return shown
+
+
+def _wait_for(error: Exception) -> bool | float:
+    """Whether to try again, and when, where that is known."""
+    if not isinstance(error, Failed):
+        return False
+    return True if error.seconds is None else error.seconds

@@ -1,90 +1,167 @@
-"""Pages of an endpoint, fetched several at a time, and given in order."""
+"""Pages of an endpoint, several fetched at a time, and given in order."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import io
 import json
+import random
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import pyarrow as pa
-
-from penstock.errors import SourceError, redact
-from penstock.jsonpath import Step as PathStep
+from penstock.errors import MASK, SourceError, redact
+from penstock.jsonpath import parse_path
+from penstock.sources.http.addresses import without
 from penstock.sources.http.client import Client, Page, Request
 from penstock.sources.http.paging import Answer, Paginator, Step, paginator
-from penstock.sources.http.records import BadPage, RecordSplitter, joined
+from penstock.sources.http.records import BadPage, Cutter, JsonCutter, LineCutter, error_in
+from penstock.sources.http.secrets import is_secret
+from penstock.sources.http.streaming import rows_of_stream
+from penstock.sources.opening import CsvDialect
 
 if TYPE_CHECKING:
+    from penstock.ports import Reject
     from penstock.project.http import Endpoint
+    from penstock.sources.splitters import Cut
 
-_AHEAD = 2
-"""Pages under way or waiting, for each request that may be under way."""
+_ATTEMPTS = 3
+"""How often a page is asked for whose content is not what was declared: a gateway may have answered in its place."""
+_FIRST_WAIT_SECONDS = 0.2
+_CHUNK_BYTES = 4 << 20
 _SHOWN_VALUE = 64
+_CSV_BLOCK_BYTES = 1 << 20
+_GONE = frozenset({400, 404, 410, 422})
+"""How an API says that a page of an earlier pass is no more: the pass then begins anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """A list to go through, page by page: what the endpoint is asked with, from which page on."""
+    """A list to go through, page by page: what the endpoint is asked with, and from which page on.
 
-    path: str
+    ``key`` names the pass it belongs to. ``parent`` says which parent it is of: the state of the parents' page, and the
+    parent's value. ``resumed`` walks begin anew when the API does not know their page any more.
+    """
+
+    key: str
+    path: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Any] = field(default_factory=dict)
-    """Those parameters that tell where a record came from."""
+    body: Mapping[str, Any] | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
+    parent: Mapping[str, Any] | None = None
+    resumed: bool = False
+    finishes: bool = False
+    """It is no list, but stands behind the last one of its pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A page's records. ``following`` is the state of the page after it, None when the walk is at its end."""
+    """Records of one page, or of a part of it.
+
+    ``at`` is the page's state and ``following`` that of the page after it, None when there is none. Only when it is
+    ``whole`` have all of the page's records been given. ``missing`` says that there is no such page.
+    """
 
     walk: Walk
-    place: str
-    bodies: pa.Array
-    bytes: int
-    following: Mapping[str, Any] | None
+    place: str = ""
+    cuts: Sequence[Cut] = ()
+    rejects: Sequence[Reject] = ()
+    bytes: int = 0
+    at: Mapping[str, Any] = field(default_factory=dict)
+    following: Mapping[str, Any] | None = None
+    whole: bool = True
+    missing: bool = False
 
 
 class Fetcher:
-    """Asks one endpoint."""
+    """Asks one endpoint.
 
-    def __init__(self, endpoint: Endpoint, path: Sequence[PathStep], *, concurrency: int) -> None:
+    Args:
+        own_params: parameters that the client adds to every request, and that a link that holds them is freed of.
+        requests: lets so many requests be under way as the source says, over all endpoints and walks.
+        ahead: pages under way or waiting in one walk.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        *,
+        where: str,
+        requests: asyncio.Semaphore,
+        ahead: int,
+        own_params: Sequence[str] = (),
+    ) -> None:
+        assert endpoint.pagination is not None and endpoint.records is not None and endpoint.csv is not None
+        self._client = client
         self._endpoint = endpoint
-        self._path = path
-        self._concurrency = concurrency
+        self._pagination = endpoint.pagination
+        self._shown_records = endpoint.records
+        self._records = parse_path(endpoint.records)
+        self._error = None if endpoint.error is None else parse_path(endpoint.error)
+        csv = endpoint.csv
+        self._dialect = CsvDialect(
+            delimiter=csv.delimiter, quote=csv.quote, header=csv.header, null_values=tuple(csv.null_values)
+        )
+        self._where = where
+        self._own_params = own_params
+        self._requests = requests
+        self._ahead = ahead
 
-    async def pages(self, client: Client, walk: Walk) -> AsyncGenerator[Fetched]:
-        """The pages of a walk, in order."""
-        paging = paginator(self._endpoint.pagination)
-        seen: set[str] = set()
-        waiting: deque[tuple[Step, asyncio.Task[tuple[Answer, int]]]] = deque()
+    async def pages(self, walk: Walk) -> AsyncGenerator[Fetched]:
+        """The pages of a walk, in order; those of one answer in parts.
 
-        def ask(step: Step) -> None:
-            waiting.append((step, asyncio.create_task(self._answer(client, walk, step))))
+        Raises:
+            SourceError: the API cannot be read, or goes in circles. What was given before is sound.
+        """
+        pages = self._parts(walk) if self._pagination.type == "none" else self._paged(walk)
+        async with aclosing(pages) as found:
+            async for page in found:
+                yield page
 
-        ask(paging.at(walk.state))
+    async def _paged(self, walk: Walk) -> AsyncGenerator[Fetched]:
+        paging = paginator(self._pagination)
+        seen = _Seen()
+        waiting: deque[tuple[Step, asyncio.Task[Answer | None]]] = deque()
+
+        def ask(step: Step, accept: frozenset[int] = frozenset({404})) -> None:
+            waiting.append((step, asyncio.create_task(self._answer(walk, step, accept))))
+
+        first = True
+        ask(paging.at(walk.state), _GONE if walk.resumed else frozenset({404}) if walk.parent else frozenset())
         try:
-            while waiting:
+            while True:
                 step, task = waiting.popleft()
+                answer = await task
+                if answer is None and first and walk.resumed:
+                    paging, first = paginator(self._pagination), False
+                    ask(paging.at({}), frozenset())
+                    continue
                 place = self._place(walk, step)
-                answer, size = await task
-                following = self._following(paging, step, answer, place)
+                if answer is None:
+                    yield Fetched(walk=walk, place=place, at=step.state, missing=first)
+                    return
+                answer, following = await self._checked(walk, paging, step, answer, seen, place)
+                first = False
                 if following is not None:
-                    self._check_loop(following, seen, place)
                     if waiting and waiting[0][0] != following:
                         _forget(waiting)
                     if not waiting:
                         ask(following)
-                    while len(waiting) < _AHEAD * self._concurrency and (more := paging.ahead(waiting[-1][0])):
+                    while len(waiting) < self._ahead and (more := paging.ahead(waiting[-1][0])):
                         ask(more)
                 yield Fetched(
                     walk=walk,
                     place=place,
-                    bodies=answer.bodies,
-                    bytes=size,
+                    cuts=answer.cuts,
+                    rejects=answer.rejects,
+                    bytes=answer.size_bytes,
+                    at=step.state,
                     following=None if following is None else following.state,
                 )
                 if following is None:
@@ -92,37 +169,158 @@ class Fetcher:
         finally:
             _forget(waiting)
 
-    async def _answer(self, client: Client, walk: Walk, step: Step) -> tuple[Answer, int]:
-        page = await client.read(self._request(walk, step))
-        answer = await asyncio.to_thread(self._split, page)
-        return answer, len(page.body)
+    async def _checked(
+        self, walk: Walk, paging: Paginator, step: Step, answer: Answer, seen: _Seen, place: str
+    ) -> tuple[Answer, Step | None]:
+        """The page, which is asked for again when it is one that came before; and what follows it."""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await _pause(attempt)
+                again = await self._answer(walk, step, frozenset())
+                assert again is not None
+                answer = again
+            try:
+                following = self._owned(paging.following(step, answer))
+            except BadPage as e:
+                raise SourceError(f"{self._where}: {e}", where=place, fix=e.fix) from None
+            repeats = seen.repeats(answer, following)
+            if repeats is None:
+                seen.add(answer, following)
+                return answer, following
+        raise SourceError(f"{self._where}: pages go in circles: {repeats}", where=place, fix=_CIRCLES)
 
-    def _split(self, page: Page) -> Answer:
-        splitter = RecordSplitter(self._path)
-        cuts = splitter.cut(page.body)
-        envelope = splitter.finish()
-        return Answer(bodies=joined(cuts), envelope=envelope, headers=page.headers, url=page.url)
+    async def _answer(self, walk: Walk, step: Step, accept: frozenset[int]) -> Answer | None:
+        """One page; None when there is none."""
+        place = self._place(walk, step)
+        request = self._request(walk, step, accept)
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await _pause(attempt)
+            async with self._requests:
+                page = await self._client.read(request)
+            if page.status >= 400:
+                return None
+            try:
+                return await asyncio.to_thread(self._split, page, place)
+            except BadPage as e:
+                failure = SourceError(f"{self._where}: {e}", where=place, fix=e.fix)
+        raise failure
 
-    def _following(self, paging: Paginator, step: Step, answer: Answer, place: str) -> Step | None:
-        try:
-            return paging.following(step, answer)
-        except BadPage as e:
-            raise SourceError(str(e), where=place) from None
+    def _split(self, page: Page, place: str) -> Answer:
+        rejects: list[Reject] = []
+        cuts: list[Cut] = []
+        envelope: Any = None
+        if self._endpoint.format == "csv":
+            for cut, wrong in rows_of_stream(io.BytesIO(page.body), place, self._dialect, _CSV_BLOCK_BYTES):
+                cuts.append(cut)
+                rejects.extend(wrong)
+        else:
+            cutter = self._cutter()
+            cuts = cutter.cut(page.body)
+            rest, envelope = cutter.finish()
+            cuts += rest
+        answer = Answer(
+            cuts=cuts, rejects=rejects, envelope=envelope, headers=page.headers, url=page.url, size_bytes=len(page.body)
+        )
+        self._check_envelope(answer)
+        return answer
 
-    def _check_loop(self, following: Step, seen: set[str], place: str) -> None:
-        known = json.dumps(following.state, sort_keys=True)
-        if known in seen:
-            raise SourceError("it leads to a page that was read before", where=place)
-        seen.add(known)
+    def _check_envelope(self, answer: Answer) -> None:
+        whole = answer.envelope
+        if not self._records and whole == {} and answer.last is not None:
+            # the one record is all of the answer
+            try:
+                whole = json.loads(answer.last)
+            except (ValueError, RecursionError):
+                raise BadPage("the answer is not JSON") from None
+            if self._pagination.type != "none":
+                keys = ", ".join(list(whole)[:20]) or "nothing"
+                raise BadPage(f"the answer is one object, with {keys}", "say with records: where in it the records are")
+        if self._error is not None and (said := error_in(whole, self._error)) is not None:
+            raise BadPage(f"the API says: {said}")
 
-    def _request(self, walk: Walk, step: Step) -> Request:
+    def _cutter(self) -> Cutter:
+        if self._endpoint.format == "ndjson":
+            return LineCutter()
+        return JsonCutter(self._records, shown=self._shown_records)
+
+    async def _parts(self, walk: Walk) -> AsyncGenerator[Fetched]:
+        """One answer, in parts as it comes. When it breaks off it is asked for again from its start."""
+        step = Step(state={})
+        place = self._place(walk, step)
+        request = self._request(walk, step, frozenset({404}) if walk.parent else frozenset())
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await _pause(attempt)
+            begun = False
+            try:
+                async with self._requests, self._client.fetch(request) as answer:
+                    begun = True
+                    if answer.status >= 400:
+                        yield Fetched(walk=walk, place=place, missing=True)
+                        return
+                    async with aclosing(self._cut(answer.chunks(), place, answer.url, answer.headers)) as parts:
+                        async for part in parts:
+                            yield Fetched(walk=walk, place=place, **part)
+                    yield Fetched(walk=walk, place=place)
+                    return
+            except BadPage as e:
+                failure = SourceError(f"{self._where}: {e}", where=place, fix=e.fix)
+            except SourceError as e:
+                if not begun:
+                    raise
+                failure = e
+        raise failure
+
+    async def _cut(
+        self, chunks: AsyncGenerator[bytes], place: str, url: str, headers: Mapping[str, str]
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Records of an answer, in parts."""
+        if self._endpoint.format == "csv":
+            from penstock.sources.http.streaming import csv_parts
+
+            async with aclosing(csv_parts(chunks, place, self._dialect)) as found:
+                async for cut, rejects in found:
+                    yield {"cuts": [cut], "rejects": rejects, "bytes": cut.consumed, "whole": False}
+            return
+        cutter = self._cutter()
+        held: list[bytes] = []
+        size = 0
+        async with aclosing(chunks) as coming:
+            async for chunk in coming:
+                held.append(chunk)
+                size += len(chunk)
+                if size >= _CHUNK_BYTES:
+                    cuts = await asyncio.to_thread(cutter.cut, b"".join(held))
+                    yield {"cuts": cuts, "bytes": size, "whole": False}
+                    held, size = [], 0
+        cuts = await asyncio.to_thread(cutter.cut, b"".join(held))
+        rest, envelope = await asyncio.to_thread(cutter.finish)
+        cuts = [*cuts, *rest]
+        answer = Answer(cuts=cuts, rejects=(), envelope=envelope, headers=headers, url=url, size_bytes=size)
+        self._check_envelope(answer)
+        yield {"cuts": cuts, "bytes": size, "whole": False}
+
+    def _owned(self, following: Step | None) -> Step | None:
+        """A step whose link has no parameter that every request gets anyway: some of them are secret."""
+        if following is None or following.link is None:
+            return following
+        link = following.link
+        for name in {n for n, _ in parse_qsl(urlsplit(link).query)} & set(self._own_params):
+            link = without(link, name)
+        return Step(state={"link": link}, link=link)
+
+    def _request(self, walk: Walk, step: Step, accept: frozenset[int]) -> Request:
+        endpoint = self._endpoint
         if step.link is not None:
-            return Request(method=self._endpoint.method, url=step.link, headers=self._endpoint.headers)
+            return Request(
+                method=endpoint.method, url=step.link, headers=endpoint.headers, json=walk.body, accept=accept
+            )
+        params, body = {**walk.params, **step.params}, walk.body
+        if endpoint.parameters_in == "body":
+            params, body = dict(endpoint.params), {**(body or {}), **walk.shown, **step.params}
         return Request(
-            method=self._endpoint.method,
-            url=walk.path,
-            params={**walk.params, **step.params},
-            headers=self._endpoint.headers,
+            method=endpoint.method, url=walk.path, params=params, headers=endpoint.headers, json=body, accept=accept
         )
 
     def _place(self, walk: Walk, step: Step) -> str:
@@ -131,12 +329,66 @@ class Fetcher:
         if step.link is not None:
             parts = urlsplit(step.link)
             path, shown = parts.path, dict(parse_qsl(parts.query))
-        text = {k: v if len(str(v)) <= _SHOWN_VALUE else f"{str(v)[:_SHOWN_VALUE]}…" for k, v in shown.items()}
-        query = urlencode(text, quote_via=quote, safe=":,/…")
+        text = {k: MASK if is_secret(k) and step.link else _short(str(v)) for k, v in shown.items()}
+        query = urlencode(text, quote_via=quote, safe=":,/…*")
         return redact(f"{self._endpoint.method} /{path.lstrip('/')}" + (f"?{query}" if query else ""))
+
+
+class _Seen:
+    """Which pages of a walk have been."""
+
+    def __init__(self) -> None:
+        self._states: set[bytes] = set()
+        self._contents: set[bytes] = set()
+
+    def repeats(self, answer: Answer, following: Step | None) -> str | None:
+        """What of a page has been before."""
+        if following is not None and _digest(following.state) in self._states:
+            link = "link" if following.link is not None else "cursor"
+            return f"the {link} to the next page was given before"
+        if following is not None and following.params and len(answer) and self._content(answer) in self._contents:
+            return "the page has the same records as one before it"
+        return None
+
+    def add(self, answer: Answer, following: Step | None) -> None:
+        """Keep a page in mind."""
+        if following is not None:
+            self._states.add(_digest(following.state))
+        if len(answer):
+            self._contents.add(self._content(answer))
+
+    def _content(self, answer: Answer) -> bytes:
+        """The records in short: their number and size, the first, the middle and the last."""
+        digest = hashlib.blake2b(digest_size=16)
+        for cut in answer.cuts:
+            count = len(cut.bodies)
+            digest.update(f"{count} {cut.consumed}".encode())
+            for place in {0, count // 2, count - 1} if count else ():
+                digest.update(cut.bodies[place].as_py())
+        return digest.digest()
+
+
+def _digest(state: Mapping[str, Any]) -> bytes:
+    return hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=16).digest()
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= _SHOWN_VALUE else f"{value[:_SHOWN_VALUE]}…"
+
+
+async def _pause(attempt: int) -> None:
+    """Longer each time, and never quite as long as another task's."""
+    await asyncio.sleep(_FIRST_WAIT_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
 
 
 def _forget(waiting: deque[tuple[Step, asyncio.Task[Any]]]) -> None:
     for _, task in waiting:
         task.cancel()
+        task.add_done_callback(lambda t: t.cancelled() or t.exception())
     waiting.clear()
+
+
+_CIRCLES = (
+    "check pagination: the API may not know its parameter, or answer the last page again beyond the end (then say with"
+    " pages:, total: or size: where that is)"
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin
@@ -13,18 +13,20 @@ from penstock.jsonpath import parse_path, value_at
 from penstock.sources.http.records import BadPage
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
+    from penstock.ports import Reject
     from penstock.project import http as settings
+    from penstock.sources.splitters import Cut
 
 State = Mapping[str, Any]
-_LINK = re.compile(r'<(?P<target>[^>]*)>(?P<rest>(?:\s*;\s*[\w*!#$&+.^`|~-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^",;\s]+))?)*)')
+_LINK = re.compile(
+    r'<(?P<target>[^>]*)>(?P<rest>(?:\s*;\s*[\w*!#$&+.^`|~-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^",;\s]+))?)*)'
+)
 _REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]+))', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A page to ask for. ``state`` is what a position keeps of it; ``link`` is its whole address, where one was given."""
+    """A page to ask for. ``state`` is what positions keep of it; ``link`` is its whole address, where one was given."""
 
     state: State
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -33,15 +35,23 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a page said: its records, and what is around them."""
+    """What a page said: its records, and what is around them. ``rejects`` count as records, but cannot be cut."""
 
-    bodies: pa.Array
+    cuts: Sequence[Cut]
+    rejects: Sequence[Reject]
     envelope: Any
     headers: Mapping[str, str]
     url: str
+    size_bytes: int
 
     def __len__(self) -> int:
-        return len(self.bodies)
+        return sum(len(c.bodies) for c in self.cuts) + len(self.rejects)
+
+    @property
+    def last(self) -> bytes | None:
+        """The last record."""
+        found: bytes | None = next((c.bodies[-1].as_py() for c in reversed(self.cuts) if len(c.bodies)), None)
+        return found
 
 
 class Paginator(Protocol):
@@ -193,13 +203,14 @@ class ByCursor(_Sequential):
         return Step(state=state, params=params)
 
     def following(self, step: Step, answer: Answer) -> Step | None:
+        del step
         if self._more is not None and not value_at(answer.envelope, self._more):
             return None
         if self._path is not None:
             cursor = value_at(answer.envelope, self._path)
-        elif len(answer):
+        elif answer.last is not None:
             assert self._field is not None
-            cursor = value_at(_parsed(answer.bodies[-1].as_py()), self._field)
+            cursor = value_at(_parsed(answer.last), self._field)
             if cursor is None:
                 raise BadPage(f"the last record has no field {self._settings.field!r}, which is the cursor")
         else:
@@ -222,6 +233,7 @@ class ByLink(_Sequential):
         return Step(state=state, link=state.get("link"))
 
     def following(self, step: Step, answer: Answer) -> Step | None:
+        del step
         link = value_at(answer.envelope, self._path)
         if link is None or link == "" or link is False:
             return None
@@ -240,6 +252,7 @@ class ByLinkHeader(_Sequential):
         return Step(state=state, link=state.get("link"))
 
     def following(self, step: Step, answer: Answer) -> Step | None:
+        del step
         link = next_link(answer.headers.get("link") or "")
         return None if link is None else self.at({"link": urljoin(answer.url, link)})
 
@@ -255,6 +268,7 @@ class Single(_Sequential):
         return Step(state={})
 
     def following(self, step: Step, answer: Answer) -> Step | None:
+        del step, answer
         return None
 
 
