@@ -10,11 +10,12 @@
     'one': 1, 'two': 2, 'three': 3, 'six': 6, 'nine': 9, 'twelve': 12, 'eighteen': 18, 'twenty-four': 24,
     'thirty-six': 36, 'forty-eight': 48
   } -%}
-  case lower(trim({{ column }}))
+  {%- set text = 'lower(trim(' ~ column ~ '))' -%}
+  case
+    when {{ text }} similar to '[0-9]{1,3}' then cast({{ text }} as integer)
     {%- for word, months in words.items() %}
-    when '{{ word }}' then {{ months }}
+    when {{ text }} = '{{ word }}' then {{ months }}
     {%- endfor %}
-    else cast(nullif(regexp_replace({{ column }}, '^(?!\s*[0-9]{1,3}\s*$).*$', ''), '') as integer)
   end
 {%- endmacro %}
 

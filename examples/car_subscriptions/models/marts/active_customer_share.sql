@@ -4,6 +4,7 @@
 ) }}
 {% set window = penstock.window() %}
 {{ penstock.takes_in(window) }}
+{% set touched_by_loads = touched_subscriptions(window) %}
 
 with subscribed as (
   select
@@ -23,7 +24,7 @@ touched as (
       from subscribed
       where subscribed.starts_on < months.month_start + interval '1 month'
         and subscribed.ends_on > months.month_start
-        and subscribed.subscription_id in ({{ touched_subscriptions(window) }})
+        and subscribed.subscription_id in ({{ touched_by_loads }})
     )
   {%- endif %}
 ),

@@ -4,6 +4,7 @@
 ) }}
 {% set window = penstock.window() %}
 {{ penstock.takes_in(window) }}
+{% set touched_by_loads = touched_subscriptions(window) %}
 
 with described as (
   select
@@ -19,7 +20,7 @@ touched as (
   select distinct term_months
   from described
   {% if is_incremental() -%}
-  where subscription_id in ({{ touched_subscriptions(window) }})
+  where subscription_id in ({{ touched_by_loads }})
   {%- endif %}
 ),
 

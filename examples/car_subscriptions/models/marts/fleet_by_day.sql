@@ -4,6 +4,7 @@
 ) }}
 {% set window = penstock.window() %}
 {{ penstock.takes_in(window) }}
+{% set arrived = ref('stg_cars') %}
 
 with cars as (
   {#- A car that is deregistered before it is registered was never there. #}
@@ -16,8 +17,8 @@ with cars as (
 first_touched as (
   {% if is_incremental() -%}
   select min(least(registered_on, deregistered_on)) as first_day
-  from {{ ref('stg_cars') }}
-  where car_id in (select car_id from {{ ref('stg_cars') }} where {{ penstock.landed_in('cars', window) }})
+  from {{ arrived }}
+  where car_id in (select car_id from {{ arrived }} where {{ penstock.landed_in('cars', window) }})
   {%- else -%}
   select min(registered_on) as first_day from cars
   {%- endif %}

@@ -4,6 +4,7 @@
 ) }}
 {% set window = penstock.window() %}
 {{ penstock.takes_in(window) }}
+{% set touched_by_loads = touched_subscriptions(window) %}
 
 with delivered as (
   select
@@ -20,7 +21,7 @@ touched as (
   from delivered
   cross join (select 0 as later union all select 1) as weeks
   {% if is_incremental() -%}
-  where subscription_id in ({{ touched_subscriptions(window) }})
+  where subscription_id in ({{ touched_by_loads }})
   {%- endif %}
 ),
 
