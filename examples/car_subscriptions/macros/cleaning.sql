@@ -30,3 +30,9 @@
   {%- set doubled = '(20000 * ' ~ part ~ ' + ' ~ whole ~ ')' -%}
   cast(cast(({{ doubled }} - {{ doubled }} % (2 * {{ whole }})) / (2 * {{ whole }}) as bigint) * 0.01 as decimal(5, 2))
 {%- endmacro %}
+
+
+{% macro by_bytes(text) -%}
+  {#- An order of texts that is the same on every engine, whatever its locale. -#}
+  {{ text }}{% if target.type == 'postgres' %} collate "C"{% endif %}
+{%- endmacro %}

@@ -53,7 +53,7 @@ report as (
     cast(deliveries_before as bigint) as deliveries_before,
     cast(deliveries - deliveries_before as bigint) as increase,
     deliveries > deliveries_before
-      and row_number() over (partition by week_start order by deliveries - deliveries_before desc, city) = 1
+      and row_number() over (partition by week_start order by deliveries - deliveries_before desc, {{ by_bytes("city") }}) = 1
       as is_greatest_increase
   from compared
 )
