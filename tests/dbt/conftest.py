@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.dbt.warehouse import EXAMPLE, Warehouse
 
-PROBE = Path(__file__).parent / "probe"
+PROJECTS = {"example": EXAMPLE, "probe": Path(__file__).parent / "probe", "vault": Path(__file__).parent / "vault"}
 DATABASE = f"penstock_dbt_{os.getpid()}"
 
 Open = Callable[[str, str], Warehouse]
@@ -57,7 +57,7 @@ def open_warehouse(
     tmp_path_factory: pytest.TempPathFactory,
     postgres_server: str,
 ) -> Open:
-    """Open an empty warehouse of a kind under a project, ``example`` or ``probe``."""
+    """Open an empty warehouse of a kind under a project, one of :data:`PROJECTS`."""
 
     def open_it(engine: str, project: str = "example") -> Warehouse:
         if (engine, project) not in opened:
@@ -66,7 +66,7 @@ def open_warehouse(
                 output = {"type": "duckdb", "path": str(folder / "warehouse.duckdb"), "schema": "main", "threads": 1}
             else:
                 output = postgres_output(postgres_server)
-            opened[engine, project] = Warehouse(folder / "project", output, EXAMPLE if project == "example" else PROBE)
+            opened[engine, project] = Warehouse(folder / "project", output, PROJECTS[project])
         warehouse = opened[engine, project]
         warehouse.reset()
         return warehouse

@@ -133,6 +133,7 @@ class Warehouse:
             "crm",
             "reports",
             "probe",
+            "vault",
             "dbt_test__audit",
             "raw",
             "penstock",

@@ -65,10 +65,15 @@
 {%- endmacro %}
 
 
+{% macro of_stream(stream) -%}
+  {{- return('' if stream is none else "stream = '" ~ stream ~ "' and ") -}}
+{%- endmacro %}
+
+
 {% macro new_loads(stream, window) -%}
   {%- if not execute or window.upto <= window.after -%}{{- return([]) -}}{%- endif -%}
   {%- set rows = run_query(
-    "select load_id from " ~ penstock.ledger('loads') ~ " where stream = '" ~ stream ~ "' and seq > " ~ window.after
+    "select load_id from " ~ penstock.ledger('loads') ~ " where " ~ penstock.of_stream(stream) ~ "seq > " ~ window.after
     ~ " and seq <= " ~ window.upto ~ " and landed > 0 order by load_id limit 1001"
   ) -%}
   {{- return(rows.columns[0].values() | map('int') | list) -}}
@@ -79,7 +84,7 @@
   {%- set all_of_them -%}
     {{ column }} in (
       select load_id from {{ penstock.ledger('loads') }}
-      where stream = '{{ stream }}' and seq > {{ window.after }} and seq <= {{ window.upto }}
+      where {{ penstock.of_stream(stream) }}seq > {{ window.after }} and seq <= {{ window.upto }}
     )
   {%- endset -%}
   {%- if not is_incremental() -%}

@@ -11,11 +11,14 @@
   {%- endif -%}
   {%- set after, upto = found.group(1) | int, found.group(2) | int -%}
   {%- if is_incremental() and upto <= after -%}{{- return('') -}}{%- endif -%}
+  {#- Rows that another run took in meanwhile stand in the way of a model that replaces, not of one that only adds. -#}
+  {%- set adds = is_incremental() and config.get('incremental_strategy') == 'insert_only' -%}
   {%- set written = run_query(
     "insert into " ~ penstock.ledger('watermarks') ~ " as known (model, seq, updated_at)"
     ~ " values ('" ~ this.schema ~ '.' ~ this.identifier ~ "', " ~ upto ~ ", current_timestamp)"
-    ~ " on conflict (model) do update set seq = excluded.seq, updated_at = excluded.updated_at"
-    ~ (" where known.seq = " ~ after if is_incremental() else "")
+    ~ " on conflict (model) do update set updated_at = excluded.updated_at, seq = "
+    ~ ("greatest(known.seq, excluded.seq)" if adds else "excluded.seq")
+    ~ (" where known.seq " ~ (">= " if adds else "= ") ~ after if is_incremental() else "")
     ~ " returning seq"
   ) -%}
   {%- if not written.rows -%}

@@ -1,0 +1,34 @@
+{#- The incremental strategy `insert_only`: a row whose unique key is there already is left out, and nothing is ever
+    deleted or updated. -#}
+
+{% macro insert_only_sql(arguments) -%}
+  {%- set keys = [arguments.unique_key] if arguments.unique_key is string else arguments.unique_key -%}
+  {%- set columns = arguments.dest_columns | map(attribute='name') | list -%}
+  {%- if run_query('select 1 from ' ~ arguments.temp_relation ~ ' limit 1').rows -%}
+    {{- return(adapter.dispatch('insert_new', 'penstock')(
+      arguments.target_relation, arguments.temp_relation, keys, columns
+    )) -}}
+  {%- else -%}
+    {{- return('select 1 where false') -}}
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro default__insert_new(kept, fresh, keys, columns) -%}
+  insert into {{ kept }} ({{ columns | join(', ') }})
+  select {{ columns | join(', ') }}
+  from {{ fresh }} as fresh
+  where not exists (
+    select 1 from {{ kept }} as kept
+    where {% for key in keys %}{{ ' and ' if not loop.first }}kept.{{ key }} = fresh.{{ key }}{% endfor %}
+  )
+{%- endmacro %}
+
+{#- The unique index decides, so two runs at once do not double a row. Both go by its order and cannot wait for each
+    other. -#}
+{% macro postgres__insert_new(kept, fresh, keys, columns) -%}
+  insert into {{ kept }} ({{ columns | join(', ') }})
+  select {{ columns | join(', ') }}
+  from {{ fresh }}
+  order by {{ keys | join(', ') }}
+  on conflict ({{ keys | join(', ') }}) do nothing
+{%- endmacro %}

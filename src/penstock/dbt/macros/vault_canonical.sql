@@ -1,0 +1,192 @@
+{#- One text for a value, whichever engine holds it: what hash diffs are made of. -#}
+
+{% macro column_types(columns, query) -%}
+  {%- if not execute or not columns -%}{{- return({}) -}}{%- endif -%}
+  {%- set function = 'pg_typeof' if target.type == 'postgres' else 'typeof' -%}
+  {%- set asked -%}
+    select {% for column in columns %}cast({{ function }}(rows.{{ column }}) as text){{ ', ' if not loop.last }}{% endfor %}
+    from (select 1 as one) as one_row
+    left join (select * from ({{ query }}) as typed where false) as rows on true
+  {%- endset -%}
+  {%- set found = run_query(asked).rows[0] -%}
+  {%- set types = {} -%}
+  {%- for column in columns -%}{%- do types.update({column: found[loop.index0] | lower}) -%}{%- endfor -%}
+  {{- return(types) -}}
+{%- endmacro %}
+
+
+{% macro canonical(expression, type='text') -%}
+  {%- set bare = type.split('(')[0] | trim -%}
+  {%- if bare in [
+    'text', 'varchar', 'character varying', 'character', 'char', 'bpchar', 'uuid', 'boolean', 'tinyint', 'smallint',
+    'integer', 'bigint', 'hugeint', 'utinyint', 'usmallint', 'uinteger', 'ubigint', 'uhugeint', 'time',
+    'time without time zone', '"null"', 'unknown'
+  ] -%}
+    cast({{ expression }} as text)
+  {%- elif bare in ['decimal', 'numeric', 'double', 'float', 'real', 'double precision'] -%}
+    {{ adapter.dispatch('canonical_number', 'penstock')(expression) }}
+  {%- elif bare in ['date'] -%}
+    {{ adapter.dispatch('canonical_time', 'penstock')(expression) }}
+  {%- elif bare in [
+    'timestamp', 'timestamp without time zone', 'timestamp_s', 'timestamp_ms', 'timestamp_us', 'timestamp with time zone'
+  ] -%}
+    {%- if type.endswith('with time zone') -%}
+      {{ adapter.dispatch('canonical_time', 'penstock')('(' ~ expression ~ " at time zone 'UTC')") }} || 'Z'
+    {%- else -%}
+      {{ adapter.dispatch('canonical_time', 'penstock')(expression) }}
+    {%- endif -%}
+  {%- elif bare in ['bytea', 'blob'] -%}
+    {{ "encode(" ~ expression ~ ", 'hex')" if target.type == 'postgres' else 'lower(hex(' ~ expression ~ '))' }}
+  {%- elif bare in ['json', 'jsonb'] -%}
+    {{ adapter.dispatch('canonical_json', 'penstock')(expression) }}
+  {%- else -%}
+    {%- do exceptions.raise_compiler_error(
+      'hash diff: ' ~ expression ~ ' is of type ' ~ type ~ ', which has no text that is the same on every engine: '
+      ~ 'cast it to text, a number, a time or json in the model that the vault reads'
+    ) -%}
+  {%- endif -%}
+{%- endmacro %}
+
+
+{% macro canonical_number(expression) -%}
+  {{- return(adapter.dispatch('canonical_number', 'penstock')(expression)) -}}
+{%- endmacro %}
+
+{#- Digits without an exponent, without zeros at the end, zero without a sign. -#}
+{% macro default__canonical_number(expression) -%}
+  {{ penstock.plain_digits('cast(' ~ expression ~ ' as text)') }}
+{%- endmacro %}
+
+{% macro postgres__canonical_number(expression) -%}
+  case
+    when cast({{ expression }} as text) in ('NaN', 'Infinity', '-Infinity') then cast({{ expression }} as text)
+    {#- By way of its text: a cast from double precision to numeric keeps but fifteen digits. #}
+    else cast(trim_scale(cast(cast({{ expression }} as text) as numeric)) as text)
+  end
+{%- endmacro %}
+
+
+{% macro plain_digits(text) -%}
+  list_transform([{{ text }}], lambda t:
+    case
+      when t is null then null
+      when lower(t) in ('nan', 'inf', '-inf') then
+        case lower(t) when 'nan' then 'NaN' when 'inf' then 'Infinity' else '-Infinity' end
+      when regexp_full_match(t, '-?[0-9]+') then case when t = '-0' then '0' else t end
+      else list_transform([regexp_extract(t, '^(-?)([0-9]+)(?:[.]([0-9]*))?(?:[eE]([-+]?[0-9]+))?$',
+          ['minus', 'whole', 'part', 'power'])], lambda n:
+        list_transform([struct_pack(
+          digits := n.whole || n.part,
+          point := length(n.whole) + cast(coalesce(nullif(n.power, ''), '0') as integer)
+        )], lambda m:
+          list_transform([
+            case when m.point <= 0 then '0.' || repeat('0', -m.point) || m.digits
+              when m.point >= length(m.digits) then m.digits || repeat('0', m.point - length(m.digits))
+              else left(m.digits, m.point) || '.' || substr(m.digits, m.point + 1)
+            end
+          ], lambda p:
+            list_transform([
+              case when contains(p, '.') then rtrim(rtrim(p, '0'), '.') else p end
+            ], lambda s:
+              list_transform([regexp_replace(s, '^0+([0-9])', '\1')], lambda z:
+                case when z = '0' then z else n.minus || z end
+              )[1]
+            )[1]
+          )[1]
+        )[1]
+      )[1]
+    end
+  )[1]
+{%- endmacro %}
+
+
+{% macro canonical_time(expression) -%}
+  {{- return(adapter.dispatch('canonical_time', 'penstock')(expression)) -}}
+{%- endmacro %}
+
+{#- 2024-02-29T01:02:03.5, with BC after it where it belongs. -#}
+{% macro default__canonical_time(expression) -%}
+  {#- The engine writes "0044-03-15 (BC) 01:02:03". #}
+  replace(replace(cast({{ expression }} as text), ' (BC)', ''), ' ', 'T')
+    || case when contains(cast({{ expression }} as text), '(BC)') then ' BC' else '' end
+{%- endmacro %}
+
+{#- As JSON it does not depend on DateStyle. -#}
+{% macro postgres__canonical_time(expression) -%}
+  (to_json({{ expression }}) #>> '{}')
+{%- endmacro %}
+
+
+{% macro canonical_json(expression) -%}
+  {{- return(adapter.dispatch('canonical_json', 'penstock')(expression)) -}}
+{%- endmacro %}
+
+{#- The leaves with their paths, in the order of these: neither the order of keys nor blanks matter. -#}
+{% macro default__canonical_json(expression) -%}
+  case when {{ expression }} is not null then (
+    with recursive walk(path, value) as (
+      select '', cast({{ expression }} as json)
+      union all
+      select
+        walk.path || case json_type(walk.value)
+          when 'ARRAY' then '[' || each.key || ']' else '.' || {{ penstock.quoted('each.key') }}
+        end,
+        each.value
+      from walk, json_each(walk.value) as each
+      where json_type(walk.value) in ('OBJECT', 'ARRAY')
+    )
+
+    select string_agg(path || '=' || leaf, ',' order by path)
+    from (
+      select path,
+        case json_type(value)
+          when 'VARCHAR' then {{ penstock.quoted("(value ->> '$')") }}
+          when 'NULL' then 'null'
+          when 'BOOLEAN' then cast(value as text)
+          when 'OBJECT' then case when cast(value as text) = '{}' then '{}' end
+          when 'ARRAY' then case when json_array_length(value) = 0 then '[]' end
+          else {{ penstock.plain_digits('cast(value as text)') }}
+        end as leaf
+      from walk
+    ) as leaves
+    where leaf is not null
+  ) end
+{%- endmacro %}
+
+{% macro postgres__canonical_json(expression) -%}
+  case when {{ expression }} is not null then (
+    with recursive walk(path, value) as (
+      select '', cast({{ expression }} as jsonb)
+      union all
+      select walk.path || each.step, each.value
+      from walk
+      cross join lateral (
+        select '.' || {{ penstock.quoted('key') }} as step, value
+        from jsonb_each(case when jsonb_typeof(walk.value) = 'object' then walk.value end)
+        union all
+        select '[' || (place - 1) || ']', value
+        from jsonb_array_elements(case when jsonb_typeof(walk.value) = 'array' then walk.value end)
+          with ordinality as elements(value, place)
+      ) as each
+    )
+
+    select string_agg(path || '=' || leaf, ',' order by path collate "C")
+    from (
+      select path,
+        case jsonb_typeof(value)
+          when 'string' then {{ penstock.quoted("(value #>> '{}')") }}
+          when 'null' then 'null'
+          when 'boolean' then cast(value as text)
+          when 'object' then case when value = '{}' then '{}' end
+          when 'array' then case when value = '[]' then '[]' end
+          {#- Fractions as double precision, which is what DuckDB's JSON holds. #}
+          else case
+            when cast(value as text) ~ '^-?[0-9]+$' then cast(value as text)
+            else cast(trim_scale(cast(cast(cast(value as text) as double precision) as text)::numeric) as text)
+          end
+        end as leaf
+      from walk
+    ) as leaves
+    where leaf is not null
+  ) end
+{%- endmacro %}
