@@ -44,9 +44,10 @@ bench-queue: $(VENV)/dev.stamp ## Measure queues; writes benchmarks/RESULTS-queu
 	$(BIN)/python -m benchmarks.queue_bench $(BENCH_ARGS)
 
 .PHONY: soak
-soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults
+soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md
 	@tools/need_servers
-	PENSTOCK_SOAK_SECONDS=600 PENSTOCK_SOAK_RATE=2000 $(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
+	PENSTOCK_SOAK_SECONDS=600 PENSTOCK_SOAK_RATE=2000 PENSTOCK_SOAK_OUTPUT=benchmarks/RESULTS-soak.md \
+		$(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
 
 .PHONY: up
 up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import UsageError
 from penstock.ports import Target, Window
+from penstock.pseudonym import Personal
 
 if TYPE_CHECKING:
     from penstock.project import Project
@@ -38,6 +39,7 @@ class LoadStep:
             identity=str(stream.identity),
             partial=replay,
             message=stream.identity.kind == "message",
+            personal=Personal(subjects=stream.subject, keys=project.privacy.known_keys()),
         )
 
 

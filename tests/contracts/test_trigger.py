@@ -27,14 +27,21 @@ USERS = "select count(*) from dimensional.dim_user where user_id like 't%' and i
 @pytest.fixture(params=["duckdb", "postgres"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """The example, in a folder of its own."""
+    destination = None
+    if request.param == "postgres":
+        destination = {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
+    return load_project(copied(tmp_path, destination))
+
+
+def copied(tmp_path: Path, destination: dict[str, str] | None) -> Path:
+    """The example in a folder of its own, into another warehouse when one is given."""
     directory = tmp_path / "project"
     shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
     settings = yaml.safe_load((directory / "penstock.yml").read_text())
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-        settings["destinations"] = {"local": {"type": "postgres", "url": url}}
+    if destination is not None:
+        settings["destinations"] = {"local": destination}
     (directory / "penstock.yml").write_text(json.dumps(settings))
-    return load_project(directory)
+    return directory
 
 
 def load(project: Project, session: Session, *users: str) -> list[Receipt]:
@@ -129,4 +136,44 @@ def test_a_new_field_reaches_the_views(project: Project) -> None:
             for receipt in load(project, session):
                 trigger.landed(receipt)
             until(lambda: session.destination.query(USERS).rows == [(1,)], lambda: trigger.last_error)
+            assert trigger.failures == 0
+
+
+def test_a_column_that_must_grow(project: Project) -> None:
+    """A text that its `varchar` column has no room for: builds after loads do not widen it, the try after does."""
+    model = project.directory / "models" / "reports" / "seen.sql"
+    model.write_text(
+        "{{ config(unique_key=['user_id']) }}\n{% set window = penstock.window() %}\n{{ penstock.takes_in(window) }}\n"
+        "with seen as (select user_id, cast(max(username) as varchar("
+        "{{ 80 if is_incremental() else 40 }})) as username from {{ ref('stg_user_events') }}\n"
+        "where user_id is not null and {{ penstock.landed_in('user_events', window) }} group by 1)\n"
+        "{{ penstock.scoped('seen', 'seen', 'user_id') }}\n"
+    )
+    with Session(project) as session:
+        load(project, session)
+        with triggered(project) as trigger:
+            until(lambda: trigger.builds == 1, lambda: trigger.last_error)
+            for receipt in load(project, session, "t" * 60):
+                trigger.landed(receipt)
+            until(lambda: trigger.builds == 2, lambda: trigger.last_error)
+            assert session.destination.query("select max(length(username)) from reports.seen").rows == [(60,)]
+
+
+def test_connections_that_the_server_closed(tmp_path: Path, postgres_url: str) -> None:
+    """Connections kept between builds are closed by the server: the next build opens others, and does not fail."""
+    directory = copied(tmp_path, {"type": "postgres", "url": postgres_url})
+    project = load_project(directory)
+    with Session(project) as session:
+        load(project, session)
+        with triggered(project) as trigger:
+            until(lambda: trigger.builds == 1, lambda: trigger.last_error)
+            for number in range(1, 3):
+                for receipt in load(project, session, f"t{number}"):
+                    trigger.landed(receipt)
+                until(lambda number=number: trigger.builds == number + 1, lambda: trigger.last_error)
+                closed = session.destination.query(
+                    "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+                    " where application_name = 'dbt' and datname = current_database()"
+                ).rows
+                assert closed[0][0] > 0
             assert trigger.failures == 0

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -107,7 +109,25 @@ def test_soak(tmp_path: Path) -> None:
     early, late = max(longest[third : 2 * third], default=0), max(longest[2 * third :], default=0)
     report = {"messages": len(wanted), "faults": faults, "most_bytes": max(longest), "growth_bytes": late - early}
     print(json.dumps(report))
+    if output := os.environ.get("PENSTOCK_SOAK_OUTPUT"):
+        Path(output).write_text(_page(report), encoding="utf-8")
     assert late - early < GROWTH_BYTES
+
+
+def _page(report: dict[str, Any]) -> str:
+    """What came of it, for people to read."""
+    counts = Counter(report["faults"])
+    listed = "\n".join(f"| {kind} | {count} |" for kind, count in sorted(counts.items()))
+    return (
+        "# Soak\n\nMade by `make soak`: `penstock consume` takes a quorum queue into PostgreSQL, both behind proxies,"
+        " while it is killed and they are.\n\n"
+        f"- {SECONDS:.0f} s at {RATE:,} messages a second, 1 % of them twice: {report['messages']:,} different ones,"
+        f" {sum(counts.values())} faults (seed {SEED}).\n"
+        "- In the end the table holds each message once; the ledger's counts add up.\n"
+        f"- Memory of the longest-lived process: {report['most_bytes'] / 1e6:.0f} MB at most,"
+        f" {report['growth_bytes'] / 1e6:+.1f} MB from its second third to its last.\n\n"
+        f"| fault | times |\n|---|---|\n{listed}\n"
+    )
 
 
 def _fault(chance: random.Random, queue: Proxy, warehouse: Proxy, server: PrivatePostgres, consuming: Consuming) -> str:

@@ -115,7 +115,7 @@ def test_defaults_are_the_documented_ones(tmp_path: Path) -> None:
     assert stream.max_record_bytes == 16 << 20
     assert (found.load.batch_bytes, found.load.commit_bytes) == (8 << 20, None)
     assert found.transform is not None
-    assert found.transform.threads == 4
+    assert found.transform.threads == 8
 
 
 def test_a_project_cannot_be_changed(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_transform_true_is_the_default(tmp_path: Path) -> None:
     for word in ("true", ""):
         found = small(tmp_path, f"transform: {word}").transform
         assert found is not None
-        assert found.threads == 4
+        assert found.threads == 8
 
 
 @pytest.mark.parametrize(

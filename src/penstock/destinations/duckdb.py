@@ -20,8 +20,10 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.destinations.dispositions import rejected, wins_sql
+from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
+from penstock.destinations.rewriting import rewrite_file
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -108,8 +110,7 @@ class DuckDBDestination:
         """Whether the ledger is there."""
         found = _first(
             self.connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'quarantine'"
-                " and column_count >= 12"
+                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'erasures'"
             )
         )
         return found != (0,)
@@ -150,6 +151,32 @@ class DuckDBDestination:
             return Rows(columns=[d[0] for d in cursor.description or ()], rows=rows)
         except duckdb.Error as e:
             raise DestinationError(str(e), where=str(self.path)) from None
+
+    @contextlib.contextmanager
+    def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
+        """One transaction for the queries inside. Nothing lands meanwhile."""
+        with self._held.landing:
+            self.query("begin")
+            try:
+                yield
+            except BaseException:
+                with contextlib.suppress(duckdb.TransactionException, duckdb.ConnectionException):
+                    self.connection.execute("rollback")
+                raise
+            self.query("commit")
+            for stream in streams:
+                self._held.known.pop(stream, None)
+
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Checkpoint; with ``rewrite``, put a copy of the file in its place."""
+        del tables
+        self.query("force checkpoint")
+        if rewrite:
+            self.close()
+            try:
+                rewrite_file(self.path)
+            except duckdb.Error as e:
+                raise DestinationError(str(e).split("\n")[0], where=str(self.path)) from None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -280,6 +307,7 @@ class DuckDBLanding:
         self._started_at = datetime.now(UTC)
         self._known: KnownIds | None = None
         self._load_id = 0
+        self._erased: Erased | None = None
         self._schema = Schema()
 
     def begin(self) -> None:
@@ -299,6 +327,9 @@ class DuckDBLanding:
             kept = _first(self._connection.execute(ledger_sql("stream"), [target.stream]))
             assert kept is not None
             check_stream(target, *kept)
+        if target.personal.subjects:
+            digests = self._connection.execute(ledger_sql("erased")).fetchall()
+            self._erased = Erased(target.personal, [d for (d,) in digests])
         if target.disposition == "replace":
             self._connection.execute("create or replace temp table refreshed (_pen_id uuid)")
 
@@ -309,6 +340,8 @@ class DuckDBLanding:
             if (size := max(shaped.rows.nbytes, shaped.bytes)) > USUAL_BATCH_BYTES:
                 self._destination.spare_memory(len(shaped.schema.columns), size)
             fault_point("before_stage")
+            if self._erased is not None:
+                shaped = self._erased.without(shaped)
             shaped = self._without_conflicts(shaped)
             with _Registered(self._connection, "rows_in_hand", shaped.rows):
                 landed = self._insert(shaped)

@@ -20,6 +20,7 @@ import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 
 from penstock.destinations.dispositions import rejected, wins_sql
+from penstock.destinations.erased import Erased
 from penstock.destinations.known import KnownIds
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
@@ -121,8 +122,7 @@ class PostgresDestination:
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        newest = "attrelid = to_regclass('penstock.quarantine') and attname = 'headers'"
-        return self.reading.execute(f"select 1 from pg_attribute where {newest}").fetchone() is not None
+        return self.reading.execute("select to_regclass('penstock.erasures')").fetchone() != (None,)
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
@@ -155,6 +155,22 @@ class PostgresDestination:
             return Rows(columns=[d.name for d in cursor.description], rows=cursor.fetchall())
         except psycopg.Error as e:
             raise DestinationError(_first_line(e), where=self.shown) from None
+
+    @contextlib.contextmanager
+    def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
+        """One transaction for the queries inside, holding the locks of ``streams``."""
+        try:
+            with self.reading.transaction():
+                for stream in sorted(streams):
+                    self.query("select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [stream_lock(stream)])
+                yield
+        except psycopg.Error as e:
+            raise DestinationError(_first_line(e), where=self.shown) from None
+
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Vacuum these tables; with ``rewrite`` into new files."""
+        for table in tables:
+            self.query(f"vacuum {'(full, analyze) ' if rewrite else ''}{table}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -204,6 +220,7 @@ class PostgresLanding:
         self._asking = False
         self._unindexed = False
         self._known: KnownIds | None = None
+        self._erased: Erased | None = None
         with self._refusals():
             self._load_id: int = self._one("select nextval('penstock.load_ids')")
             self._execute("set local timezone = 'UTC'")
@@ -211,7 +228,7 @@ class PostgresLanding:
             # the batch is small beside the table: always look its keys up in the index
             self._execute("set local enable_hashjoin = off")
             self._execute("set local enable_mergejoin = off")
-            self._lock(f"penstock stream {target.stream}")
+            self._lock(stream_lock(target.stream))
             self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
             if target.identity:
                 self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
@@ -221,6 +238,8 @@ class PostgresLanding:
                 except UsageError:
                     self.rollback()
                     raise
+            if target.personal.subjects:
+                self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
             last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
             empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
         self._known = destination.known(target.stream, last, empty=empty)
@@ -230,6 +249,8 @@ class PostgresLanding:
         with self._refusals():
             self._grow(shaped.schema)
             fault_point("before_stage")
+            if self._erased is not None:
+                shaped = self._erased.without(shaped)
             shaped = self._without_conflicts(shaped)
             landed = self._insert(shaped.rows) if shaped.rows.num_rows else 0
             fault_point("after_stage")
@@ -488,6 +509,11 @@ class PostgresLanding:
             if (e.sqlstate or "")[:2] in _REFUSED_CLASSES:
                 raise RejectedRows(message, where=self._table) from None
             raise DestinationError(message, where=f"{self._destination.shown} {self._table}") from None
+
+
+def stream_lock(stream: str) -> str:
+    """The name of the advisory lock that whoever writes to a stream's table holds."""
+    return f"penstock stream {stream}"
 
 
 def _type(column: Column) -> str:

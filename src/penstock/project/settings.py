@@ -166,8 +166,8 @@ class Load(Settings):
 class Transform(Settings):
     """How dbt is run."""
 
-    threads: Annotated[int, Field(ge=1, le=64)] = 4
-    """How many models dbt builds at a time."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 8
+    """How many models dbt builds at a time on PostgreSQL. On DuckDB it is one: each takes all cores."""
     debounce_seconds: Annotated[float, Field(ge=0, le=3_600)] = 0.1
     """`penstock up`: models are built when nothing has landed for so long."""
     debounce_most_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.5

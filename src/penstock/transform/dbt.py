@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import TransformError
+from penstock.transform.lean import Lean
 from penstock.transform.workspace import Workspace
 
 WHOLE_TABLE = "whole_table"
@@ -34,6 +35,20 @@ class Node:
         return self.status in ("error", "fail", "runtime error")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A model, snapshot or seed: ``kind`` is how it is materialised, ``streams`` are those that it reads, also through
+    others; ``meta`` is what its YAML says of it, and of its ``columns``."""
+
+    name: str
+    schema: str
+    table: str
+    kind: str
+    streams: frozenset[str]
+    meta: Mapping[str, Any]
+    columns: Mapping[str, Mapping[str, Any]]
+
+
 class Dbt:
     """dbt in this process. It parses the project once and keeps it: later builds start in 0.3 s instead of 5.
 
@@ -43,6 +58,7 @@ class Dbt:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._manifest: Any = None
+        self._lean = Lean()
 
     def sources(self) -> dict[str, list[str]]:
         """Streams whose ``raw`` tables or views models read → dbt's selectors of those."""
@@ -52,6 +68,35 @@ class Dbt:
                 selector = f"source:{source.source_name}.{source.name}"
                 found.setdefault(source.identifier.removesuffix("__delta"), []).append(selector)
         return found
+
+    def relations(self) -> list[Relation]:
+        """The models, snapshots and seeds of the project, with what their columns say of people."""
+        manifest = self._parsed()
+        read: dict[str, frozenset[str]] = {
+            id_: frozenset({s.identifier.removesuffix("__delta")} if s.schema == "raw" else ())
+            for id_, s in manifest.sources.items()
+        }
+
+        def streams(id_: str) -> frozenset[str]:
+            if id_ not in read:
+                node = manifest.nodes.get(id_)
+                parents = [] if node is None else node.depends_on_nodes
+                read[id_] = frozenset().union(*(streams(p) for p in parents))
+            return read[id_]
+
+        return [
+            Relation(
+                name=n.name,
+                schema=n.schema,
+                table=n.alias,
+                kind=str(n.config.materialized),
+                streams=streams(n.unique_id),
+                meta=dict(n.config.meta),
+                columns={c.name: {**c.meta, **c.config.meta} for c in n.columns.values()},
+            )
+            for n in manifest.nodes.values()
+            if n.resource_type in ("model", "snapshot", "seed")
+        ]
 
     def models_apart_from(self, tables: Collection[str]) -> list[str]:
         """``schema.name`` of the models that read none of these raw tables, not even through others."""
@@ -109,7 +154,7 @@ class Dbt:
     ) -> list[Node]:
         """Build models without testing them, with as little about it as dbt can: for a load that was just committed.
 
-        Without ``views``, models that are views are left out: what they show is never old.
+        Without ``views``, models that are views are left out: what they show is never old. Columns are not widened.
 
         Raises:
             TransformError: as :meth:`build`.
@@ -118,7 +163,9 @@ class Dbt:
         excluded = [*exclude, *([] if views else ["config.materialized:view"])]
         if excluded:
             arguments += ["--exclude", *excluded]
-        return self._perform(arguments, environment, log_level="none")
+        self._parsed()
+        with self._lean:
+            return self._perform(arguments, environment, log_level="none")
 
     def _perform(
         self, arguments: Sequence[str], environment: Mapping[str, str] | None, log_level: str = "error"
@@ -131,7 +178,8 @@ class Dbt:
         return [_node(r) for r in result.results]
 
     def release(self) -> None:
-        """Let go of the DuckDB file, which dbt's adapter keeps open."""
+        """Let go of the warehouse: of the DuckDB file, which dbt's adapter keeps open, and of connections kept."""
+        self._lean.close()
         try:
             from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         except ImportError:
@@ -157,6 +205,8 @@ class Dbt:
         outcome = dbtRunner(manifest=self._manifest, callbacks=[listen]).invoke(
             [
                 *_QUIET,
+                "--log-level",
+                log_level,
                 "--log-level-file",
                 log_level,
                 "--log-path",

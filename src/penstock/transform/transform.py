@@ -51,6 +51,7 @@ class Transformer:
         self._dbt: Dbt | None = None
         self._fingerprint = ""
         self._columns = -1
+        self._failed = False
 
     def close(self) -> None:
         """Let go of the warehouse."""
@@ -103,7 +104,7 @@ class Transformer:
             environment = {UPPER_SEQ: str(upper)}
             if built.reason:
                 pass
-            elif self._following and not whole and not shrunk:
+            elif self._following and not (whole or shrunk or self._failed):
                 built.nodes = dbt.follow(
                     select=select, exclude=exclude, views=columns != self._columns, environment=environment
                 )
@@ -117,11 +118,13 @@ class Transformer:
                     environment=environment,
                 )
         except BaseException:
+            self._failed = True
             self._let_go(dbt)
             self._end(run_id, "error", fingerprint, whole=False)
             raise
         self._let_go(dbt)
         failed = [n for n in built.nodes if n.failed]
+        self._failed = bool(failed)
         if not failed and not built.reason:
             self._columns = columns
         self._end(run_id, "error" if failed else "success", fingerprint, whole=whole)
@@ -158,6 +161,7 @@ class Transformer:
 
     def _ready(self, fingerprint: str) -> Dbt:
         if self._dbt is None or self._fingerprint != fingerprint:
+            self.close()
             self._dbt = Dbt(prepare_workspace(self._session.project))
             self._fingerprint = fingerprint
         return self._dbt

@@ -13,13 +13,21 @@ events as (
   {{ penstock.only(ref('user_event'), 'event_date', 'touched') }}
 ),
 
-report as (
+{#- Two steps: PostgreSQL would sort for a distinct count, and it hashes for groups. #}
+said as (
   select
     event_date,
     coalesce(user_type, {{ penstock.unknown_label() }}) as user_type,
-    cast(sum(records) as bigint) as total_events,
-    count(distinct (user_id, event_type)) as total_unique_events
+    user_id,
+    event_type,
+    sum(records) as records
   from events
+  group by 1, 2, 3, 4
+),
+
+report as (
+  select event_date, user_type, cast(sum(records) as bigint) as total_events, count(*) as total_unique_events
+  from said
   group by 1, 2
 )
 

@@ -13,14 +13,26 @@ events as (
   {{ penstock.only(ref('user_event'), 'event_date', 'touched') }}
 ),
 
-report as (
+{#- Two steps: PostgreSQL would sort for a distinct count, and it hashes for groups. #}
+said as (
   select
     event_date,
     coalesce(organization_name, {{ penstock.unknown_label() }}) as organization_name,
     coalesce(event_type, {{ penstock.unknown_label() }}) as event_type,
-    cast(sum(records) as bigint) as events,
-    count(distinct user_id) as distinct_users
+    user_id,
+    sum(records) as records
   from events
+  group by 1, 2, 3, 4
+),
+
+report as (
+  select
+    event_date,
+    organization_name,
+    event_type,
+    cast(sum(records) as bigint) as events,
+    count(*) as distinct_users
+  from said
   group by 1, 2, 3
 )
 

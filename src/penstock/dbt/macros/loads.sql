@@ -48,6 +48,7 @@
 
 {% macro window() -%}
   {%- if not execute -%}{{- return({'after': 0, 'upto': 0}) -}}{%- endif -%}
+  {%- if is_incremental() -%}{%- do penstock.expect_few_rows() -%}{%- endif -%}
   {%- set own, read = this.schema ~ '.' ~ this.identifier, penstock.upstream_models(model) -%}
   {%- set rows = run_query(
     "select model, seq from " ~ penstock.ledger('watermarks') ~ " where model in ('" ~ ([own] + read) | join("', '") ~ "')"
@@ -57,6 +58,21 @@
   {%- set limits = [penstock.upper_seq()] -%}
   {%- for name in read -%}{%- do limits.append(known.get(name, 0)) -%}{%- endfor -%}
   {{- return({'after': known.get(own, 0) if is_incremental() else 0, 'upto': limits | min}) -}}
+{%- endmacro %}
+
+
+{% macro expect_few_rows() -%}
+  {{- return(adapter.dispatch('expect_few_rows', 'penstock')()) -}}
+{%- endmacro %}
+
+{% macro default__expect_few_rows() -%}{%- endmacro %}
+
+{#- A step looks up some thousand keys of tables whose indexes are in memory. PostgreSQL's default counts each look-up
+    as four disk pages, and would sooner read the whole table. For this connection only. -#}
+{% macro postgres__expect_few_rows() -%}
+  {%- do run_query(
+    "select set_config('random_page_cost', least(cast(current_setting('random_page_cost') as float), 1.1)::text, false)"
+  ) -%}
 {%- endmacro %}
 
 
