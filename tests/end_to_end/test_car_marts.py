@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -55,7 +54,7 @@ def landed(
         }
     )
     project.run(models=False)
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(f"attach '{project.folder / 'warehouse.duckdb'}' as landed (read_only)")
         yield connection
 
