@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 """How often a page is asked for whose content is not what was declared: a gateway may have answered in its place."""
-_FIRST_WAIT_SECONDS = 0.2
+_REPEATED = 3
+"""Pages with records that came before, one after the other, that make a circle."""
 _CHUNK_BYTES = 4 << 20
+_AHEAD_BYTES = 32 << 20
+"""Pages under way or waiting in one walk may take so much, as far as the last one's size tells."""
 _SHOWN_VALUE = 64
 _CSV_BLOCK_BYTES = 1 << 20
 _GONE = frozenset({400, 404, 410, 422})
@@ -83,6 +86,7 @@ class Fetcher:
 
     Args:
         own_params: parameters that the client adds to every request, and that a link that holds them is freed of.
+        wait_seconds: before a page whose content was wrong is asked for again; twice as long the next time.
         requests: lets so many requests be under way as the source says, over all endpoints and walks.
         ahead: pages under way or waiting in one walk.
     """
@@ -96,6 +100,7 @@ class Fetcher:
         requests: asyncio.Semaphore,
         ahead: int,
         own_params: Sequence[str] = (),
+        wait_seconds: float = 0.5,
     ) -> None:
         assert endpoint.pagination is not None and endpoint.records is not None and endpoint.csv is not None
         self._client = client
@@ -110,6 +115,7 @@ class Fetcher:
         )
         self._where = where
         self._own_params = own_params
+        self._wait_seconds = wait_seconds
         self._requests = requests
         self._ahead = ahead
 
@@ -153,7 +159,8 @@ class Fetcher:
                         _forget(waiting)
                     if not waiting:
                         ask(following)
-                    while len(waiting) < self._ahead and (more := paging.ahead(waiting[-1][0])):
+                    most = min(self._ahead, _AHEAD_BYTES // max(answer.size_bytes, 1))
+                    while len(waiting) < most and (more := paging.ahead(waiting[-1][0])):
                         ask(more)
                 yield Fetched(
                     walk=walk,
@@ -173,21 +180,26 @@ class Fetcher:
         self, walk: Walk, paging: Paginator, step: Step, answer: Answer, seen: _Seen, place: str
     ) -> tuple[Answer, Step | None]:
         """The page, which is asked for again when it is one that came before; and what follows it."""
+        following = None
         for attempt in range(_ATTEMPTS):
             if attempt:
-                await _pause(attempt)
+                await _pause(self._wait_seconds * 2**attempt)
                 again = await self._answer(walk, step, frozenset())
                 assert again is not None
                 answer = again
+            repeated = seen.before(answer)
+            if repeated and not attempt:
+                continue
             try:
-                following = self._owned(paging.following(step, answer))
+                following = self._owned(paging.following(step, answer, repeated=repeated))
             except BadPage as e:
                 raise SourceError(f"{self._where}: {e}", where=place, fix=e.fix) from None
-            repeats = seen.repeats(answer, following)
-            if repeats is None:
-                seen.add(answer, following)
-                return answer, following
-        raise SourceError(f"{self._where}: pages go in circles: {repeats}", where=place, fix=_CIRCLES)
+            if not seen.leads_back(following):
+                break
+        if what := seen.circle(answer, following):
+            raise SourceError(f"{self._where}: the pages go in circles: {what}", where=place, fix=_CIRCLES)
+        seen.add(answer, following)
+        return answer, following
 
     async def _answer(self, walk: Walk, step: Step, accept: frozenset[int]) -> Answer | None:
         """One page; None when there is none."""
@@ -195,7 +207,7 @@ class Fetcher:
         request = self._request(walk, step, accept)
         for attempt in range(_ATTEMPTS):
             if attempt:
-                await _pause(attempt)
+                await _pause(self._wait_seconds * 2**attempt)
             async with self._requests:
                 page = await self._client.read(request)
             if page.status >= 400:
@@ -251,7 +263,7 @@ class Fetcher:
         request = self._request(walk, step, frozenset({404}) if walk.parent else frozenset())
         for attempt in range(_ATTEMPTS):
             if attempt:
-                await _pause(attempt)
+                await _pause(self._wait_seconds * 2**attempt)
             begun = False
             try:
                 async with self._requests, self._client.fetch(request) as answer:
@@ -340,32 +352,46 @@ class _Seen:
     def __init__(self) -> None:
         self._states: set[bytes] = set()
         self._contents: set[bytes] = set()
+        self._row = 0
+        """Repeated pages one after the other."""
 
-    def repeats(self, answer: Answer, following: Step | None) -> str | None:
-        """What of a page has been before."""
-        if following is not None and _digest(following.state) in self._states:
-            link = "link" if following.link is not None else "cursor"
-            return f"the {link} to the next page was given before"
-        if following is not None and following.params and len(answer) and self._content(answer) in self._contents:
-            return "the page has the same records as one before it"
-        return None
+    def before(self, answer: Answer) -> bool:
+        """Whether a page with the same records has been."""
+        return len(answer) > 0 and _content(answer) in self._contents
+
+    def leads_back(self, following: Step | None) -> bool:
+        """Whether the next page is one that has been."""
+        return following is not None and _digest(following.state) in self._states
+
+    def circle(self, answer: Answer, following: Step | None) -> str:
+        """Why there is no end to it; empty when there may be. A page may come twice, and pages of one record often."""
+        if following is None:
+            return ""
+        if self.leads_back(following):
+            return f"the {'link' if following.link else 'cursor'} to the next page was given before"
+        most = _REPEATED if len(answer) > 1 else 50 * _REPEATED
+        if self._row + 1 >= most and self.before(answer):
+            return f"{most} pages one after the other have records that came before"
+        return ""
 
     def add(self, answer: Answer, following: Step | None) -> None:
         """Keep a page in mind."""
+        self._row = self._row + 1 if self.before(answer) else 0
         if following is not None:
             self._states.add(_digest(following.state))
         if len(answer):
-            self._contents.add(self._content(answer))
+            self._contents.add(_content(answer))
 
-    def _content(self, answer: Answer) -> bytes:
-        """The records in short: their number and size, the first, the middle and the last."""
-        digest = hashlib.blake2b(digest_size=16)
-        for cut in answer.cuts:
-            count = len(cut.bodies)
-            digest.update(f"{count} {cut.consumed}".encode())
-            for place in {0, count // 2, count - 1} if count else ():
-                digest.update(cut.bodies[place].as_py())
-        return digest.digest()
+
+def _content(answer: Answer) -> bytes:
+    """A page's records in short: their number and size, the first, the middle and the last."""
+    digest = hashlib.blake2b(digest_size=16)
+    for cut in answer.cuts:
+        count = len(cut.bodies)
+        digest.update(f"{count} {cut.consumed}".encode())
+        for place in {0, count // 2, count - 1} if count else ():
+            digest.update(cut.bodies[place].as_py())
+    return digest.digest()
 
 
 def _digest(state: Mapping[str, Any]) -> bytes:
@@ -376,9 +402,9 @@ def _short(value: str) -> str:
     return value if len(value) <= _SHOWN_VALUE else f"{value[:_SHOWN_VALUE]}…"
 
 
-async def _pause(attempt: int) -> None:
-    """Longer each time, and never quite as long as another task's."""
-    await asyncio.sleep(_FIRST_WAIT_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+async def _pause(seconds: float) -> None:
+    """About so long, and never quite as long as another task."""
+    await asyncio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
 
 def _forget(waiting: deque[tuple[Step, asyncio.Task[Any]]]) -> None:

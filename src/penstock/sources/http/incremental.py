@@ -36,12 +36,20 @@ class Columns:
     """Reads single fields of many records at once, in a DuckDB of its own. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config={"threads": 1})
-        self._connection.execute("set TimeZone = 'UTC'")
+        self._opened: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        if self._opened is None:
+            self._opened = duckdb.connect(":memory:", config={"threads": 1})
+            self._opened.execute("set TimeZone = 'UTC'")
+        return self._opened
 
     def close(self) -> None:
         """Free the memory."""
-        self._connection.close()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def texts(self, bodies: pa.Array, path: Sequence[Step]) -> list[str | None]:
         """The field of each record as text; None where there is none, or it is no text or number."""

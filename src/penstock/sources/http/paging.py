@@ -61,8 +61,9 @@ class Paginator(Protocol):
         """The page that ``state`` is of; the first one for an empty state."""
         ...
 
-    def following(self, step: Step, answer: Answer) -> Step | None:
-        """The page after this one; None when it is the last.
+    def following(self, step: Step, answer: Answer, *, repeated: bool = False) -> Step | None:
+        """The page after this one; None when it is the last. A ``repeated`` page has the records of one before it, so
+        that there are as many more behind it.
 
         Raises:
             BadPage: the answer does not say what it should.
@@ -98,19 +99,28 @@ class _Counted:
         self._size = 0
         """Records of the first page seen: what a server gives may be less than what it is asked for."""
         self._end: int | None = None
-        """How many records there are, as far as the answers say."""
+        """How many records there are, as far as the answers say, and repeated ones counted."""
+        self._repeated = 0
 
-    def _look(self, step: Step, answer: Answer) -> bool:
+    def _look(self, step: Step, answer: Answer, repeated: bool) -> bool:
         """Take in a page; whether there can be one behind it."""
         if not self._size:
             self._size = int(step.state.get("size", 0)) or len(answer)
-        if self._header is not None:
-            self._end = _count(answer.headers.get(self._header), f"header {self._header}")
-        elif self._total is not None:
-            self._end = _count(value_at(answer.envelope, self._total), "total")
+            self._repeated = int(step.state.get("repeated", 0))
+        self._repeated += repeated * len(answer)
+        end = self._said(answer)
+        self._end = None if end is None else end + self._repeated
         if not len(answer):
             return False
-        return not (self._end is None and self._size == self._asked and len(answer) < self._size)
+        return not (end is None and self._size == self._asked and len(answer) < self._size)
+
+    def _said(self, answer: Answer) -> int | None:
+        if self._header is not None:
+            return _count(answer.headers.get(self._header), f"header {self._header}")
+        return None if self._total is None else _count(value_at(answer.envelope, self._total), "total")
+
+    def _state(self, **place: int) -> State:
+        return {**place, "size": self._size, **({"repeated": self._repeated} if self._repeated else {})}
 
 
 class ByNumber(_Counted):
@@ -122,32 +132,33 @@ class ByNumber(_Counted):
         self._pages = None if settings.pages is None else parse_path(settings.pages)
 
     def at(self, state: State) -> Step:
-        return self._step(int(state.get("page", self._settings.start)), int(state.get("size", 0)))
+        return self._step(state if "page" in state else {"page": self._settings.start})
 
-    def following(self, step: Step, answer: Answer) -> Step | None:
+    def following(self, step: Step, answer: Answer, *, repeated: bool = False) -> Step | None:
         number = int(step.state["page"])
-        if not self._look(step, answer):
+        if not self._look(step, answer, repeated):
             return None
-        before = (number - self._settings.start) * self._size
-        if self._pages is not None:
-            pages = _count(value_at(answer.envelope, self._pages), "pages")
-            self._end = pages * self._size
-            before += self._size
-        else:
-            before += len(answer)
-        return None if self._end is not None and before >= self._end else self._step(number + 1, self._size)
+        before = (number - self._settings.start) * self._size + (self._size if self._pages else len(answer))
+        if self._end is not None and before >= self._end:
+            return None
+        return self._step(self._state(page=number + 1))
 
     def ahead(self, step: Step) -> Step | None:
         number = int(step.state["page"]) + 1
         if not self._size or (self._end is not None and (number - self._settings.start) * self._size >= self._end):
             return None
-        return self._step(number, self._size)
+        return self._step(self._state(page=number))
 
-    def _step(self, number: int, size: int) -> Step:
-        params: dict[str, Any] = {self._settings.param: number}
+    def _said(self, answer: Answer) -> int | None:
+        if self._pages is not None:
+            return _count(value_at(answer.envelope, self._pages), "pages") * self._size
+        return super()._said(answer)
+
+    def _step(self, state: State) -> Step:
+        params: dict[str, Any] = {self._settings.param: int(state["page"])}
         if self._settings.size_param is not None and self._settings.size is not None:
             params[self._settings.size_param] = self._settings.size
-        return Step(state={"page": number, "size": size}, params=params)
+        return Step(state=state, params=params)
 
 
 class ByOffset(_Counted):
@@ -158,23 +169,23 @@ class ByOffset(_Counted):
         self._settings = settings
 
     def at(self, state: State) -> Step:
-        return self._step(int(state.get("offset", 0)), int(state.get("size", 0)))
+        return self._step(state if "offset" in state else {"offset": 0})
 
-    def following(self, step: Step, answer: Answer) -> Step | None:
+    def following(self, step: Step, answer: Answer, *, repeated: bool = False) -> Step | None:
         after = int(step.state["offset"]) + len(answer)
-        if not self._look(step, answer) or (self._end is not None and after >= self._end):
+        if not self._look(step, answer, repeated) or (self._end is not None and after >= self._end):
             return None
-        return self._step(after, self._size)
+        return self._step(self._state(offset=after))
 
     def ahead(self, step: Step) -> Step | None:
         offset = int(step.state["offset"]) + self._size
         if not self._size or (self._end is not None and offset >= self._end):
             return None
-        return self._step(offset, self._size)
+        return self._step(self._state(offset=offset))
 
-    def _step(self, offset: int, size: int) -> Step:
-        params = {self._settings.param: offset, self._settings.limit_param: self._settings.limit}
-        return Step(state={"offset": offset, "size": size}, params=params)
+    def _step(self, state: State) -> Step:
+        params = {self._settings.param: int(state["offset"]), self._settings.limit_param: self._settings.limit}
+        return Step(state=state, params=params)
 
 
 class _Sequential:
@@ -202,8 +213,8 @@ class ByCursor(_Sequential):
             params[self._settings.param] = state["cursor"]
         return Step(state=state, params=params)
 
-    def following(self, step: Step, answer: Answer) -> Step | None:
-        del step
+    def following(self, step: Step, answer: Answer, *, repeated: bool = False) -> Step | None:
+        del step, repeated
         if self._more is not None and not value_at(answer.envelope, self._more):
             return None
         if self._path is not None:
@@ -232,8 +243,8 @@ class ByLink(_Sequential):
     def at(self, state: State) -> Step:
         return Step(state=state, link=state.get("link"))
 
-    def following(self, step: Step, answer: Answer) -> Step | None:
-        del step
+    def following(self, step: Step, answer: Answer, *, repeated: bool = False) -> Step | None:
+        del step, repeated
         link = value_at(answer.envelope, self._path)
         if link is None or link == "" or link is False:
             return None
@@ -251,8 +262,8 @@ class ByLinkHeader(_Sequential):
     def at(self, state: State) -> Step:
         return Step(state=state, link=state.get("link"))
 
-    def following(self, step: Step, answer: Answer) -> Step | None:
-        del step
+    def following(self, step: Step, answer: Answer, *, repeated: bool = False) -> Step | None:
+        del step, repeated
         link = next_link(answer.headers.get("link") or "")
         return None if link is None else self.at({"link": urljoin(answer.url, link)})
 
@@ -267,8 +278,8 @@ class Single(_Sequential):
         del state
         return Step(state={})
 
-    def following(self, step: Step, answer: Answer) -> Step | None:
-        del step, answer
+    def following(self, step: Step, answer: Answer, *, repeated: bool = False) -> Step | None:
+        del step, answer, repeated
         return None
 
 

@@ -84,14 +84,14 @@ class JsonCutter:
             block, self._mode = begun, "seek"
         cuts: list[Cut] = []
         while block:
-            size = len(block)
+            before = (self._mode, len(block))
             if self._mode == "elements":
                 block = self._elements(block, cuts)
             elif self._mode == "value":
                 block = self._value(block, cuts)
             else:
                 block = self._seek(block)
-            if len(block) == size:
+            if (self._mode, len(block)) == before:
                 break
         self._rest = block
         if len(block) > MAX_PENDING_BYTES or self._envelope_bytes > MAX_PENDING_BYTES:

@@ -18,6 +18,7 @@ from penstock.errors import SourceError
 from penstock.jsonpath import parse_path
 from penstock.ports import Batch, Position, Window
 from penstock.sources.gathering import Gathering
+from penstock.sources.http.auth import query_key
 from penstock.sources.http.background import iterate
 from penstock.sources.http.client import Client
 from penstock.sources.http.fetching import Fetched, Fetcher, Walk
@@ -175,12 +176,18 @@ class HttpSource:
         return Client(self._settings, name=self.name, concurrency=self._settings.concurrency, standing=self._standing)
 
     def _fetcher(self, client: Client, endpoint: Endpoint, requests: asyncio.Semaphore, *, ahead: int) -> Fetcher:
-        key = self._settings.auth
-        own = [
-            *self._settings.params,
-            *([key.name] if key and key.type == "api_key" and key.location == "query" else []),
-        ]
-        return Fetcher(client, endpoint, where=self._where, requests=requests, ahead=ahead, own_params=own)
+        own = list(self._settings.params)
+        if (key := query_key(self._settings.auth)) is not None:
+            own.append(key[0])
+        return Fetcher(
+            client,
+            endpoint,
+            where=self._where,
+            requests=requests,
+            ahead=ahead,
+            own_params=own,
+            wait_seconds=self._settings.retries.first_wait_seconds,
+        )
 
     async def _fetch(self, passes: Sequence[Pass]) -> AsyncGenerator[Fetched]:
         """All pages of all passes, in order."""
