@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import threading
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from penstock import Session, load_project
 from penstock.consume import Consumer
+from penstock.orchestrate.trigger import Trigger
+from penstock.plan import LoadStep
+from penstock.project import Project
+from penstock.run import Stop
 from penstock.transform.transform import Transformer
 from tests.dbt.stories import lives
 from tests.end_to_end.test_example import EXAMPLE, LAYERS
-from tests.queues import a_queue, publish
+from tests.queues import a_queue, publish, until
 
 ORDERS = 20
+SAME_BATCHES = 5
+"""Rounds with one size of batches, and one warm dbt."""
+ORGANIZATIONS = LoadStep(stream="organizations", source="organization_files")
+NEWEST = "select max(seq) from penstock.loads where landed > 0 or deleted > 0"
 MODELS = ("historical.user_event", "snapshots.user_snapshot", "dimensional.dim_user", "dimensional.fct_user_daily")
 REPORTS = ("reports.user_events_daily", "reports.events_by_date", "reports.events_by_organization")
 PROJECT = """
@@ -61,49 +70,87 @@ def _content(session: Session) -> dict[str, list[str]]:
 def _empty(session: Session) -> None:
     for schema in (*LAYERS, "penstock"):
         session.destination.query(f"drop schema if exists {schema} cascade")
-    session.release()
+    session.destination.prepare()
 
 
-@pytest.mark.parametrize("target", ["local", "production"])
-def test_orders_and_splits_by_queue(rabbitmq_url: str, postgres_url: str, tmp_path: Path, target: str) -> None:
-    """Twenty random orders and splits, models built in between at random, equal one load of a file."""
-    folder = tmp_path / "project"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*", "target", "logs"))
-    shutil.rmtree(folder / "data" / "user_events")
-    (folder / "data" / "user_events").mkdir()
-    bodies = _bodies(7)
-    (folder / "data" / "user_events" / "all.ndjson").write_bytes(b"\n".join(bodies))
-    settings = a_queue(rabbitmq_url, "classic")
+class Orders:
+    """The example, fed by a queue, and what its models hold after one load of all events from a file."""
 
-    def project(source: str, batch: int) -> Any:
-        text = PROJECT.format(
-            target=target, url=postgres_url, broker=rabbitmq_url, queue=settings.queue, batch=batch, source=source
-        )
-        (folder / "penstock.yml").write_text(text)
-        return load_project(folder, environ={})
-
-    from penstock.plan import LoadStep
-
-    with Session(project("event_files", 1)) as session:
-        session.load(LoadStep(stream="organizations", source="organization_files"))
-        session.load(LoadStep(stream="user_events", source="event_files"))
-        Transformer(session).run()
-        expected = _content(session)
-        _empty(session)
-    assert all(expected.values())
-    for seed in range(ORDERS if target == "local" else ORDERS // 4):
-        chance = random.Random(seed)
-        shuffled = chance.sample(bodies, len(bodies))
-        with Session(project("event_queue", chance.randint(1, 60))) as session:
-            cut = chance.randrange(1, len(shuffled))
-            transformer = Transformer(session)
-            for number, part in enumerate((shuffled[:cut], shuffled[cut:])):
-                publish(settings, part)
-                session.release()
-                Consumer(session.project, "user_events", "event_queue", until_empty=True).run()
-                session.load(LoadStep(stream="organizations", source="organization_files"))
-                if number or chance.random() < 0.7:
-                    transformer.run()
-            transformer.run()
-            assert _content(session) == expected, f"seed {seed}"
+    def __init__(self, folder: Path, target: str, postgres_url: str, rabbitmq_url: str) -> None:
+        self.queue = a_queue(rabbitmq_url, "classic")
+        self.bodies = _bodies(7)
+        self.rounds = ORDERS if target == "local" else ORDERS // 4
+        self._folder = folder
+        self._said = {"target": target, "url": postgres_url, "broker": rabbitmq_url, "queue": self.queue.queue}
+        shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*", "target", "logs"))
+        shutil.rmtree(folder / "data" / "user_events")
+        (folder / "data" / "user_events").mkdir()
+        (folder / "data" / "user_events" / "all.ndjson").write_bytes(b"\n".join(self.bodies))
+        with Session(self.project("event_files", 1)) as session:
+            session.load(ORGANIZATIONS)
+            session.load(LoadStep(stream="user_events", source="event_files"))
+            Transformer(session).run()
+            self.expected = _content(session)
             _empty(session)
+            session.release()
+        assert all(self.expected.values())
+
+    def project(self, source: str, batch: int) -> Project:
+        """The project, its events from a source, in batches of so many messages."""
+        (self._folder / "penstock.yml").write_text(PROJECT.format(**self._said, source=source, batch=batch))
+        return load_project(self._folder, environ={})
+
+
+@pytest.fixture(params=["local", "production"])
+def orders(rabbitmq_url: str, postgres_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Orders:
+    """On each kind of warehouse."""
+    return Orders(tmp_path / "project", request.param, postgres_url, rabbitmq_url)
+
+
+def test_orders_and_splits_by_queue(orders: Orders) -> None:
+    """Twenty random orders and splits, models built in between at random, equal one load of a file."""
+    for seed in range(orders.rounds):
+        chance = random.Random(seed)
+        if seed % SAME_BATCHES == 0:
+            session = Session(orders.project("event_queue", chance.randint(1, 60)))
+            transformer = Transformer(session)
+        shuffled = chance.sample(orders.bodies, len(orders.bodies))
+        cut = chance.randrange(1, len(shuffled))
+        for number, part in enumerate((shuffled[:cut], shuffled[cut:])):
+            publish(orders.queue, part)
+            session.release()
+            Consumer(session.project, "user_events", "event_queue", until_empty=True).run()
+            session.load(ORGANIZATIONS)
+            if number or chance.random() < 0.7:
+                transformer.run()
+        transformer.run()
+        assert _content(session) == orders.expected, f"seed {seed}"
+        _empty(session)
+
+
+@pytest.mark.parametrize("seed", [100, 101])
+def test_orders_and_splits_with_the_trigger(orders: Orders, seed: int) -> None:
+    """The same while the trigger builds whenever something has landed, in a thread of its own."""
+    chance = random.Random(seed)
+    shuffled = chance.sample(orders.bodies, len(orders.bodies))
+    project, stop = orders.project("event_queue", chance.randint(1, 30)), Stop()
+    trigger = Trigger(project, stop=stop)
+    consumer = Consumer(project, "user_events", "event_queue", stop=stop, on_commit=trigger.landed)
+    with Session(project) as session:
+        for receipt in session.load(ORGANIZATIONS).receipts:
+            trigger.landed(receipt)
+        threads = [threading.Thread(target=run, daemon=True) for run in (consumer.run, trigger.run)]
+        for thread in threads:
+            thread.start()
+        while shuffled:
+            publish(orders.queue, [shuffled.pop() for _ in range(min(len(shuffled), chance.randint(1, 60)))])
+            time.sleep(chance.uniform(0, 0.6))
+        until(lambda: consumer.read == len(orders.bodies), lambda: consumer.last_error)
+        newest = session.destination.query(NEWEST).rows[0][0]
+        until(lambda: trigger.upper_seq == newest, lambda: trigger.last_error)
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        assert trigger.builds > 1
+        assert _content(session) == orders.expected

@@ -58,11 +58,14 @@ class Lean:
             self.close()
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the connections that are kept, and have the collector look at everything again."""
         with self._lock:
             idle, self._idle = self._idle, []
         for handle in idle:
             handle.close()
+        if self._settled:
+            gc.unfreeze()
+            self._settled = False
 
     def _replace(self, owner: Any, name: str, value: Any) -> None:
         self._replaced.append((owner, name, getattr(owner, name)))

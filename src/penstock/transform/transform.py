@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ContractError, TransformError
 from penstock.transform.dbt import Dbt, Node
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 UPPER_SEQ = "PENSTOCK_UPPER_SEQ"
 TEST_EVERY = timedelta(days=1)
 """How long the tests that read whole tables may be left out of the steps between."""
+
+KEPT = timedelta(days=30)
+"""How long the runs of builds that followed loads stay in the ledger."""
+_FORGET_EVERY = 1_000
 
 
 @dataclass(slots=True)
@@ -127,7 +131,7 @@ class Transformer:
         self._failed = bool(failed)
         if not failed and not built.reason:
             self._columns = columns
-        self._end(run_id, "error" if failed else "success", fingerprint, whole=whole)
+        self._end(run_id, "error" if failed else "success", fingerprint, whole=whole and not built.reason)
         _raise_for(failed, str(session.project.directory))
         return built
 
@@ -147,17 +151,19 @@ class Transformer:
         """Of the last good run: its upper ``seq``, and whether the models are still those; and whether a run of these
         models tested whole tables within ``test_every``."""
         runs = self._session.destination.query(
-            "select upper_seq, ended_at, detail from penstock.runs where kind = 'transform' and status = 'success'"
-            " order by run_id desc limit 1000"
+            "select upper_seq, detail from penstock.runs where kind = 'transform' and status = 'success'"
+            " order by run_id desc limit 1"
         ).rows
-        seen, same, tested = 0, False, False
-        for place, (upper, ended_at, detail) in enumerate(runs):
-            known = json.loads(detail) if isinstance(detail, str) else detail
-            current = known["fingerprint"] == fingerprint
-            if place == 0:
-                seen, same = int(upper), current
-            tested = tested or (current and known["whole"] and datetime.now(UTC) - ended_at < self._test_every)
-        return seen, same, tested
+        if not runs or _said(runs[0][1])["fingerprint"] != fingerprint:
+            return (int(runs[0][0]) if runs else 0), False, False
+        tests = self._session.destination.query(
+            "select ended_at, detail from penstock.runs where kind = 'transform' and status = 'success'"
+            " and cast(detail as text) like $1 and cast(detail as text) like '%\"whole\": true%'"
+            " order by run_id desc limit 1",
+            [f"%{fingerprint}%"],
+        ).rows
+        tested = bool(tests) and datetime.now(UTC) - tests[0][0] < self._test_every
+        return int(runs[0][0]), True, tested
 
     def _ready(self, fingerprint: str) -> Dbt:
         if self._dbt is None or self._fingerprint != fingerprint:
@@ -189,6 +195,18 @@ class Transformer:
             "update penstock.runs set status = $2, ended_at = $3, detail = $4 where run_id = $1",
             [run_id, status, datetime.now(UTC), json.dumps({"fingerprint": fingerprint, "whole": whole})],
         )
+        if self._following and run_id % _FORGET_EVERY == 0:
+            self._session.destination.query(
+                "delete from penstock.runs where kind = 'transform' and run_id < $1 and ended_at < $2"
+                " and cast(detail as text) like '%\"whole\": false%'",
+                [run_id, datetime.now(UTC) - KEPT],
+            )
+
+
+def _said(detail: Any) -> dict[str, Any]:
+    """A run's detail: JSON columns come as text from DuckDB."""
+    found: dict[str, Any] = json.loads(detail) if isinstance(detail, str) else detail
+    return found
 
 
 def _raise_for(failed: Sequence[Node], where: str) -> None:
