@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from tests.dbt.warehouse import Warehouse
@@ -90,4 +93,98 @@ def content(warehouse: Warehouse, tables: Iterable[str] = TABLES, but: Iterable[
             kept = [place for place, name in enumerate(names) if name not in set(but)]
             rows = [tuple(str(row[place]) for place in kept) for row in cursor.fetchall()]
             found[table] = ([names[place] for place in kept], sorted(rows))
+    return found
+
+
+# -- the same, in Python
+
+UNKNOWN, REQUIRED = "0" * 32, "f" * 32
+
+
+def digest(line: str) -> str:
+    """The first 128 bits of the SHA-256 of a line."""
+    return hashlib.sha256(line.encode()).hexdigest()[:32]
+
+
+def key(*parts: str | None, missing: str = UNKNOWN) -> str:
+    """The hash key of a business key, as the documentation words it."""
+    if all(part is None for part in parts):
+        return missing
+    return digest(",".join(["v1", *("" if part is None else quoted(part) for part in parts)]))
+
+
+def quoted(text: str) -> str:
+    """A value of a line of CSV."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def diff(**state: Any) -> str:
+    """The hash diff of a state."""
+    known = sorted((name, value) for name, value in state.items() if value is not None)
+    return digest("v1" + "".join(f",{quoted(name)}={quoted(text(value))}" for name, value in known))
+
+
+def text(value: Any) -> str:
+    """The one text of a value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        plain = format(Decimal(value if abs(value) >= 2**53 else repr(value)), "f")
+        return plain.rstrip("0").rstrip(".") if "." in plain else plain
+    if isinstance(value, datetime):
+        whole, _, part = value.isoformat().partition(".")
+        return f"{whole}.{part}".rstrip("0").rstrip(".") if part else whole
+    return str(value)
+
+
+def customer_versions(records: Iterable[Record]) -> set[tuple[Any, ...]]:
+    """``(key, name, city, credit, from, to)``: of an instant the last state, of equal neighbours the first."""
+    lives: dict[str, dict[datetime, list[Record]]] = {}
+    for record in records:
+        if record["customer_id"] is not None and record["updated_at"] is not None:
+            lives.setdefault(record["customer_id"], {}).setdefault(record["updated_at"], []).append(record)
+    found = set()
+    for customer, instants in lives.items():
+        changes: list[tuple[datetime, tuple[Any, ...] | None]] = []
+        for at in sorted(instants):
+            last = max(instants[at], key=rank)
+            state = None if last["gone"] else (last["name"], last["city"], last["credit"])
+            if (changes[-1][1] if changes else None) != state:
+                changes.append((at, state))
+        ends = [at for at, _ in changes[1:]] + [None]
+        found |= {(key(customer), *state, at, to) for (at, state), to in zip(changes, ends, strict=False) if state}
+    return found
+
+
+def rank(record: Record) -> tuple[Any, ...]:
+    """What decides between records of one instant."""
+    state = diff(name=record["name"], city=record["city"], credit=record["credit"], _pen_deleted=bool(record["gone"]))
+    version = record["version"]
+    return (version is not None, version or 0, bool(record["gone"]), state)
+
+
+def relation(record: Record) -> tuple[str, str]:
+    """``(link key, car key)`` of a rental."""
+    plate = record["plate"]
+    plate = None if plate is None else plate.strip(" \t\r\n").upper() or None
+    return key(record["renter"], record["country"], plate), key(record["country"], plate)
+
+
+def rental_periods(records: Iterable[Record]) -> set[tuple[Any, ...]]:
+    """``(link, car, from, to)``: a car has one renter at a time, until the next or the return."""
+    cars: dict[str, dict[datetime, list[tuple[bool, str]]]] = {}
+    for record in records:
+        link, car = relation(record)
+        if record["since"] is not None and link != UNKNOWN:
+            cars.setdefault(car, {}).setdefault(record["since"], []).append((bool(record["returned"]), link))
+    found = set()
+    for car, instants in cars.items():
+        changes: list[tuple[datetime, str | None]] = []
+        for at in sorted(instants):
+            returned, link = max(instants[at])
+            holder = None if returned else link
+            if (changes[-1][1] if changes else None) != holder:
+                changes.append((at, holder))
+        ends = [at for at, _ in changes[1:]] + [None]
+        found |= {(holder, car, at, to) for (at, holder), to in zip(changes, ends, strict=False) if holder}
     return found

@@ -73,7 +73,7 @@
   {{- penstock.vault_table(
     sources, (parts + period + [applied]) | unique | list, hashes, shown,
     unique=[key, penstock.vault_name('applied_at'), penstock.vault_name('hash_diff')],
-    rule=penstock.rule_text(parts, normalize), where=penstock.any_known(parts, normalize),
+    rule=penstock.rule_text(parts, normalize), where=penstock.any_known(parts, normalize) ~ ' and ' ~ (starts or applied) ~ ' is not null',
     state={'applied': applied, 'diff': period, 'sequence': [], 'delete_when': delete_when},
     indexed=driving
   ) -}}

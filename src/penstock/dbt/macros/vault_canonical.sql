@@ -23,8 +23,10 @@
     'time without time zone', '"null"', 'unknown'
   ] -%}
     cast({{ expression }} as text)
-  {%- elif bare in ['decimal', 'numeric', 'double', 'float', 'real', 'double precision'] -%}
+  {%- elif bare in ['decimal', 'numeric'] -%}
     {{ adapter.dispatch('canonical_number', 'penstock')(expression) }}
+  {%- elif bare in ['double', 'float', 'real', 'double precision'] -%}
+    {{ adapter.dispatch('canonical_float', 'penstock')('cast(' ~ expression ~ ' as double precision)') }}
   {%- elif bare in ['date'] -%}
     {{ adapter.dispatch('canonical_time', 'penstock')(expression) }}
   {%- elif bare in [
@@ -58,8 +60,32 @@
 {%- endmacro %}
 
 {% macro postgres__canonical_number(expression) -%}
+  cast(trim_scale({{ expression }}) as text)
+{%- endmacro %}
+
+
+{% macro canonical_float(expression) -%}
+  {{- return(adapter.dispatch('canonical_float', 'penstock')(expression)) -}}
+{%- endmacro %}
+
+{#- The shortest digits that give the number back; from 2^53 on every digit of the integer that it is, because there the
+    engines differ in what is shortest. -#}
+{% macro default__canonical_float(expression) -%}
+  case
+    when isfinite({{ expression }}) and abs({{ expression }}) >= 9007199254740992 then cast(cast({{ expression }} as bignum) as text)
+    else {{ penstock.plain_digits('cast(' ~ expression ~ ' as text)') }}
+  end
+{%- endmacro %}
+
+{% macro postgres__canonical_float(expression) -%}
+  {%- set power = 'cast(greatest(floor(ln(abs(' ~ expression ~ ')) / ln(cast(2 as double precision))) - 60, 0) as integer)' -%}
   case
     when cast({{ expression }} as text) in ('NaN', 'Infinity', '-Infinity') then cast({{ expression }} as text)
+    when abs({{ expression }}) >= 9007199254740992 then cast(trim_scale(
+      {#- Divided by a power of two, which loses nothing, and multiplied again as numeric. #}
+      cast(cast({{ expression }} / power(cast(2 as double precision), {{ power }}) as bigint) as numeric)
+      * power(cast(2 as numeric), {{ power }})
+    ) as text)
     {#- By way of its text: a cast from double precision to numeric keeps but fifteen digits. #}
     else cast(trim_scale(cast(cast({{ expression }} as text) as numeric)) as text)
   end

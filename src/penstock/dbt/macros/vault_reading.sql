@@ -143,10 +143,13 @@ asked as (
 {%- set sequence = [satellite.sequence] if satellite.get('sequence') is string else satellite.get('sequence', []) %}
 
 {{ name }}_rows as (
-  select * from {{ satellite.relation }}
+  {{ penstock.only(satellite.relation, satellite.get('key', key), 'touched', key) }}
   {%- if is_incremental() %}
+  {#- Apart, not by `or`: so the other keys are not even read when there is no new instant. #}
+  union all
+  select * from {{ satellite.relation }} as others
   where exists (select 1 from new_snapshots)
-    or {{ satellite.get('key', key) }} in (select {{ key }} from touched)
+    and not exists (select 1 from touched where touched.{{ key }} = others.{{ satellite.get('key', key) }})
   {%- endif %}
 ),
 
