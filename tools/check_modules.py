@@ -47,7 +47,6 @@ HEAVY = (
     "prompt_toolkit",
     "httpx2",
     "stamina",
-    "purgatory",
     "starlette",
     "uvicorn",
 )

@@ -90,21 +90,26 @@ def explain_loads(
 
 
 def read_status(project: Project) -> dict[str, Any]:
-    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``."""
+    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``; and the ``hosts`` of HTTP
+    sources as they were last seen from this machine."""
+    from penstock.sources.http.standing import read_standing
+
+    names = ("streams", "loads", "quarantine", "models", "runs")
+    hosts = read_standing(project.directory, project.sources)
     destination = _existing(project)
     if destination is None:
-        return {name: [] for name in ("streams", "loads", "quarantine", "models", "runs")}
+        return {**{name: [] for name in names}, "hosts": hosts}
     try:
         found = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
-            for name in ("streams", "loads", "quarantine", "models", "runs")
+            for name in names
         }
     finally:
         destination.close()
     now = datetime.now(UTC)
     for row in found["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return found
+    return {**found, "hosts": hosts}
 
 
 def examine(directory: Path | None, target: str | None) -> list[Check]:

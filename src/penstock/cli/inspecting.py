@@ -86,6 +86,9 @@ def status(project_dir: ProjectDir = None, target: TargetName = None, json: Json
         print(f"up: process {running.pid}, {running.url}")
         print_table(list(found["parts"][0]), [list(p.values()) for p in found["parts"]], "parts")
         print()
+    if found["hosts"]:
+        print_table(list(found["hosts"][0]), [list(h.values()) for h in found["hosts"]], "hosts of HTTP sources")
+        print()
     if not found["streams"]:
         print("nothing has landed yet; start with: penstock run")
         return

@@ -71,7 +71,7 @@ class OAuth2(Settings):
     """The client's secret; never shown."""
     scope: str | None = Field(default=None, min_length=1)
     """What the token is to allow: names with blanks between them."""
-    parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=none)
+    parameters: Annotated[Mapping[str, SecretStr], Frozen] = Field(default_factory=none)
     """More parameters of the token request, such as `audience`."""
     credentials_in: Literal["header", "body"] = "header"
     """How the client proves itself: HTTP basic authentication, or `client_id` and `client_secret` in the body."""

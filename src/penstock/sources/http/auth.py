@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from penstock.errors import SourceError
-from penstock.sources.http.secrets import Secrets, basic
+from penstock.sources.http.secrets import Secrets, basic, is_secret
 
 if TYPE_CHECKING:
     from penstock.project.http_client import Auth, OAuth2
@@ -92,7 +92,11 @@ class ClientCredentials:
 
     async def _fetch(self) -> None:
         settings = self._settings
-        form = {"grant_type": "client_credentials", **settings.parameters}
+        form = {"grant_type": "client_credentials"}
+        for name, value in settings.parameters.items():
+            form[name] = value.get_secret_value()
+            if is_secret(name):
+                self._secrets.add(form[name])
         if settings.scope:
             form["scope"] = settings.scope
         secret = settings.client_secret.get_secret_value()
@@ -132,7 +136,8 @@ class ClientCredentials:
             words = ": ".join(str(answer[k]) for k in ("error", "error_description") if answer.get(k))
         words = words or body[:200].decode("utf-8", "replace").strip() or "nothing"
         return SourceError(
-            f"no token from POST {self._settings.token_url}: status {status}: {self._secrets.mask(words)[:300]}",
+            f"no token from POST {self._settings.token_url}, which gave status {status}: "
+            f"{self._secrets.mask(words)[:300]}",
             where=self._where,
             fix="check auth.token_url, auth.client_id, auth.client_secret and auth.scope; "
             "some servers want auth.credentials_in: body",

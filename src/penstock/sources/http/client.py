@@ -73,7 +73,9 @@ class Page:
 class Answer:
     """An answer whose body is still to come."""
 
-    def __init__(self, response: httpx2.Response, url: str, broken: Callable[[Exception], Exception]) -> None:
+    def __init__(
+        self, response: httpx2.Response, url: str, broken: Callable[[Exception], Exception], deadline: float | None
+    ) -> None:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
         """Looked up without regard to case."""
@@ -81,14 +83,16 @@ class Answer:
         """Where it came from in the end, without credentials."""
         self._response = response
         self._broken = broken
+        self._deadline = deadline
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """The decoded body, in pieces of about 1 MiB at most. The last one has come only when the iteration ends: a
-        body that is cut short or garbled raises. Once only."""
+        body that is cut short or garbled raises. Only one that says neither its length nor its encoding, and ends with
+        the connection, cannot be told from a whole one. Once only."""
         try:
             encoding = self.headers.get("content-encoding")
             decoder: Decoder | None = decoder_of(encoding) if encoding else None
-            async with aclosing(self._response.aiter_raw()) as raw:
+            async with aclosing(self._raw()) as raw:
                 if decoder is None:
                     async for data in raw:
                         yield data
@@ -97,8 +101,22 @@ class Answer:
                         for piece in decoder.decode(data):
                             yield piece
                     decoder.finish()
-        except (httpx2.HTTPError, BrokenEncoding) as e:
+        except (httpx2.HTTPError, BrokenEncoding, TimeoutError) as e:
             raise self._broken(e) from e
+
+    def _raw(self) -> AsyncGenerator[bytes]:
+        raw = self._response.aiter_raw()
+        return raw if self._deadline is None else self._in_time(raw)
+
+    async def _in_time(self, raw: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """Until the deadline, kept for each piece alone: a time-out around a ``yield`` would hit whoever reads."""
+        async with aclosing(raw):
+            while True:
+                async with asyncio.timeout_at(self._deadline):
+                    data = await anext(raw, None)
+                if data is None:
+                    return
+                yield data
 
 
 class Client:
@@ -123,8 +141,6 @@ class Client:
         self._standing = standing
         self._key = query_key(settings.auth)
         self._secrets = Secrets(parameters=[self._key[0]] if self._key else [])
-        if self._key:
-            self._secrets.add(self._key[1])
         self._where = f"source {name}"
         self._credentials = credentials_of(settings.auth, self._post, self._secrets, where=self._where)
         self._refusals = Refusals(settings, self._secrets, self._credentials, where=self._where)
@@ -144,14 +160,18 @@ class Client:
         limits = httpx2.Limits(
             max_connections=self._concurrency, max_keepalive_connections=self._concurrency, keepalive_expiry=30.0
         )
-        self._http = httpx2.AsyncClient(
-            verify=tls_context(self._settings.tls, where=self._where),
-            http2=self._settings.http2,
-            timeout=httpx2.Timeout(timeouts.read_seconds, connect=timeouts.connect_seconds, pool=None),
-            limits=limits,
-            headers={"accept-encoding": ENCODINGS, "user-agent": _AGENT, "accept": "*/*"},
-            follow_redirects=False,
-        )
+        verify = tls_context(self._settings.tls, where=self._where)
+        try:
+            self._http = httpx2.AsyncClient(
+                verify=verify,
+                http2=self._settings.http2,
+                timeout=httpx2.Timeout(timeouts.read_seconds, connect=timeouts.connect_seconds, pool=None),
+                limits=limits,
+                headers={"accept-encoding": ENCODINGS, "user-agent": _AGENT, "accept": "*/*"},
+                follow_redirects=False,
+            )
+        except (ImportError, ValueError, httpx2.InvalidURL) as e:  # all else was checked with the settings
+            raise self._refusals.proxy(e) from e
         await self._stack.enter_async_context(self._http)
         masked = MaskedLog(self._secrets)
         for logger in (logging.getLogger(name) for name in _LOGS):
@@ -199,14 +219,9 @@ class Client:
         async with AsyncExitStack() as stack:
             answer = await self._retried(request, lambda: stack.enter_async_context(self._attempt(request)))
             try:
-                async with asyncio.timeout_at(self._deadline) as limit:
-                    yield answer
+                yield answer
             except Failed as e:
                 raise e.error from e
-            except TimeoutError as e:
-                if limit.expired():
-                    raise self._refusals.out_of_time(request.method, self._address(request)) from e
-                raise
 
     async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         retries = self._settings.retries
@@ -300,6 +315,8 @@ class Client:
             raise Failed(error, e.seconds) from None
 
         def broken(cause: Exception) -> Exception:
+            if isinstance(cause, TimeoutError):
+                return self._refusals.out_of_time(method, url)
             breaker.failed(probe)
             return self._refusals.broken(method, url, cause)
 
@@ -319,7 +336,7 @@ class Client:
                 breaker.failed(probe)
             else:
                 breaker.answered(probe)
-            yield Answer(response, url, broken)
+            yield Answer(response, url, broken, self._deadline)
             if response.status_code < 500:
                 breaker.succeeded()
         finally:

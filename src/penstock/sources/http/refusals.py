@@ -66,6 +66,13 @@ class Refusals:
             fix="run it again to go on from what has landed, or raise timeouts.run_seconds",
         )
 
+    def proxy(self, cause: Exception) -> SourceError:
+        """The environment names a proxy that cannot be used."""
+        return self.error(
+            f"the environment names a proxy that cannot be used: {cause}",
+            fix="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; for SOCKS: pip install socksio",
+        )
+
     def redirected(self, method: str, url: str, to: str, why: str) -> SourceError:
         """A redirect that is not followed."""
         return self.error(
@@ -93,7 +100,7 @@ class Refusals:
     def refused(self, method: str, url: str, status: int, body: bytes) -> Exception:
         """The error for a status that is no answer."""
         words = self._secrets.mask(" ".join(body[:_SHOWN_BYTES].decode("utf-8", "replace").split()))[:_SHOWN_LETTERS]
-        what = f"{method} {self.shown(url)}: status {status}: {words or 'no body'}"
+        what = f"{method} {self.shown(url)} gave status {status}: {words or 'no body'}"
         own = origin(url) == origin(self._settings.base_url)
         if status == 429 or status >= 500:
             fix = "run it again later to go on from what has landed"
@@ -104,7 +111,7 @@ class Refusals:
             fix = "the proxy asks for credentials: put them into HTTPS_PROXY, http://user:password@host:port"
         elif status in (401, 403) and not own:
             fix = f"credentials are sent to base_url only; if {origin(url)} is the API itself, set base_url to it"
-        elif status == 401:
+        elif status == 401 or (status == 403 and self._settings.auth is None):
             fix = self._credentials.fix
         elif status == 403:
             fix = f"these credentials may not read this: {self._credentials.fix}"
@@ -116,7 +123,7 @@ class Refusals:
 
     def broken(self, method: str, url: str, cause: Exception) -> Exception:
         """The error for an answer that did not come, or not whole."""
-        what = f"{method} {self.shown(url)}: {_in_words(cause)}"
+        what = f"{method} {self.shown(url)} failed: {_in_words(cause)}"
         if _refused_certificate(cause):
             return self.error(
                 what, fix="name the API's certificate authority in tls.ca or SSL_CERT_FILE, or mend base_url's host"

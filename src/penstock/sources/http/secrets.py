@@ -11,7 +11,11 @@ from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from penstock.errors import MASK
 
-_SECRET_NAME = re.compile(r"auth|key|token|secret|passw|pwd|signature|\bsig\b|credential|session|cookie", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:^|[_.-])auth(?:$|[_.-]|oriz|entic)|(?:^|[_.-]|api|access)key$|(?:^|[_.-])sig$"
+    r"|token|secret|passw|pwd|signature|credential|session|cookie",
+    re.IGNORECASE,
+)
 _SHORTEST = 4
 """A shorter value is found everywhere: it is masked where its name gives it away."""
 
