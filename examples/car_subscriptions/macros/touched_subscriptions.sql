@@ -1,16 +1,15 @@
 {% macro touched_subscriptions(window) -%}
   {#- The subscriptions that new loads touch: those that landed, and those whose customer or car has changed. -#}
-  select subscription_id
-  from {{ ref('stg_subscriptions') }}
-  where {{ penstock.landed_in('subscriptions', window) }}
+  {%- set subscriptions = ref('stg_subscriptions') -%}
+  {{ penstock.touched(subscriptions, {'subscription_id': 'subscription_id'}, 'subscriptions', window) }}
   union
   select subscription_id
-  from {{ ref('stg_subscriptions') }}
+  from {{ subscriptions }}
   where customer_id in (
-    select customer_id from {{ ref('stg_customers') }} where {{ penstock.landed_in('customers', window) }}
+    {{ penstock.touched(ref('stg_customers'), {'customer_id': 'customer_id'}, 'customers', window) }}
   )
   union
   select subscription_id
-  from {{ ref('stg_subscriptions') }}
-  where car_id in (select car_id from {{ ref('stg_cars') }} where {{ penstock.landed_in('cars', window) }})
+  from {{ subscriptions }}
+  where car_id in ({{ penstock.touched(ref('stg_cars'), {'car_id': 'car_id'}, 'cars', window) }})
 {%- endmacro %}

@@ -18,7 +18,7 @@ first_touched as (
   {% if is_incremental() -%}
   select min(least(registered_on, deregistered_on)) as first_day
   from {{ arrived }}
-  where car_id in (select car_id from {{ arrived }} where {{ penstock.landed_in('cars', window) }})
+  where car_id in ({{ penstock.touched(arrived, {'car_id': 'car_id'}, 'cars', window) }})
   {%- else -%}
   select min(registered_on) as first_day from cars
   {%- endif %}
