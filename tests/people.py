@@ -81,6 +81,13 @@ MODELS = {
         "select {{ penstock.hash_key(['id']) }} as customer_key, name, email as mail, phone, updated_at"
         " from {{ ref('stg_customers') }}"
     ),
+    "vault/link_subscription.sql": (
+        "select {{ penstock.hash_key(['customer_id']) }} as customer_key, id as subscription_id"
+        " from {{ source('raw', 'subscriptions') }}"
+        # one changed hands
+        " union all select {{ penstock.hash_key([\"'43'\"]) }}, 42"
+    ),
+    "vault/sat_subscription.sql": "select id as subscription_id, rate from {{ source('raw', 'subscriptions') }}",
     "vault/customer_history.sql": """
 {{ config(
   materialized='incremental', incremental_strategy='replacing', unique_key='id', post_hook="{{ penstock.mark() }}"
@@ -111,10 +118,21 @@ models:
       - { name: customer_id, config: { meta: { subject: customer } } }
   - name: sat_customer
     columns: [{ name: customer_key, config: { meta: { subject: customer.key } } }]
+  - name: link_subscription
+    columns:
+      - { name: subscription_id, config: { meta: { subject: customer.subscription } } }
+      - { name: customer_key, config: { meta: { subject: customer.key } } }
+  - name: sat_subscription
+    columns: [{ name: subscription_id, config: { meta: { subject: customer.subscription } } }]
   - name: sat_customer_pii
     columns:
       - { name: customer_key, config: { meta: { subject: customer.key } } }
       - { name: mail, config: { meta: { pii: true } } }
+  - name: stg_customers
+    columns:
+      - name: email
+        data_tests:
+          - accepted_values: { arguments: { values: [nobody] }, config: { severity: warn, store_failures: true } }
   - name: customer_history
     columns: [{ name: id, config: { meta: { subject: customer } } }]
 """

@@ -25,10 +25,10 @@ LAYERS = (
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),
-    ("sources", "destinations"),
+    ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff"),
 )
 """From the top: a layer imports from itself and from below."""
 

@@ -21,12 +21,13 @@ _LAST_DAY = date(9999, 12, 30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStep:
-    """Land what is new in one source into one stream."""
+    """Land what is new in one source into one stream; with ``land``, also in the lake."""
 
     stream: str
     source: str
     window: Window | None = None
     fingerprint: bool = True
+    land: bool = False
 
     def target(self, project: Project, *, replay: bool = False) -> Target:
         """What the destination has to know. A replay adds to a stream, also to one that loads replace."""
@@ -35,11 +36,14 @@ class LoadStep:
             stream=self.stream,
             source=self.source,
             disposition=stream.disposition,
-            version=stream.version,
-            identity=str(stream.identity),
+            version=stream.version and stream.field(stream.version),
+            identity=stream.sameness,
             partial=replay,
             message=stream.identity.kind == "message",
-            personal=Personal(subjects=stream.subject, keys=project.privacy.known_keys()),
+            personal=Personal(
+                subjects={kind: stream.field(f) for kind, f in stream.subject.items()},
+                keys=project.privacy.known_keys(),
+            ),
         )
 
 
@@ -81,8 +85,12 @@ def plan_loads(
     *,
     window: Window | None = None,
     fingerprint: bool = True,
+    land: bool = False,
+    from_lake: bool = False,
 ) -> list[LoadStep]:
     """A step for each source of each stream asked for; of all streams when none is named.
+
+    ``land`` has all of them land in the lake, ``from_lake`` takes the lake for the source of each.
 
     The window is for the streams that declare an ``event_time``, and for endpoints of an API that declare ``windows``;
     the others are loaded whole.
@@ -115,9 +123,10 @@ def plan_loads(
             source=source,
             window=window if project.streams[name].event_time or _asked_by_window(project, name, source) else None,
             fingerprint=fingerprint,
+            land=(land or project.streams[name].land) and source != "lake",
         )
         for name in chosen
-        for source in project.streams[name].from_
+        for source in (("lake",) if from_lake else project.streams[name].from_)
     ]
 
 

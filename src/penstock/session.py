@@ -9,8 +9,9 @@ from penstock.plan import LoadStep
 from penstock.run import Landed, Stop, load
 
 if TYPE_CHECKING:
+    from penstock.lake.writer import LakeWriter
     from penstock.ports import Batch, Destination, Source, Window
-    from penstock.project import Files, Http, Project, RabbitMQ
+    from penstock.project import Files, Http, Lake, Project, RabbitMQ
     from penstock.shape.shaper import Rules, Shaper
     from penstock.sources.files import FilesSource
     from penstock.sources.http.source import HttpSource
@@ -56,6 +57,7 @@ class Session:
             commit_bytes=self.project.load.commit_bytes,
             progress=progress,
             stop=stop,
+            lake=self.lake(step),
         )
 
     def _filter(self, step: LoadStep) -> Window | None:
@@ -67,14 +69,42 @@ class Session:
     def source(self, step: LoadStep) -> Source:
         """The source of a step, ready to read. A queue is consumed: :meth:`queue` says until when."""
         settings = self.project.sources[step.source]
-        if settings.type == "files":
-            return self.files(step, settings)
-        return self.http(step, settings) if settings.type == "http" else self.queue(step, settings)
+        if settings.type == "http":
+            return self.http(step, settings)
+        return self.queue(step, settings) if settings.type == "rabbitmq" else self.files(step, settings)
+
+    def lake(self, step: LoadStep) -> LakeWriter | None:
+        """Where a step lands what it fetches, beside the warehouse; None when it does not."""
+        settings = self.project.lake
+        if settings is None or not step.land:
+            return None
+        from penstock.lake.writer import LakeWriter
+
+        return LakeWriter(
+            settings.path,
+            step.stream,
+            settings.format,
+            compression=settings.compression,
+            warehouse=self.project.destination.address,
+        )
 
     def files(
-        self, step: LoadStep, settings: Files, *, refresh: bool | None = None, growing: bool = False
+        self, step: LoadStep, settings: Files | Lake, *, refresh: bool | None = None, growing: bool = False
     ) -> FilesSource:
-        """The source of a step that reads files; all of them anew as the stream's disposition asks for, or as said."""
+        """The source of a step that reads files, or the lake; all of them anew as the stream's disposition asks for, or
+        as said."""
+        replaced = self.project.streams[step.stream].disposition == "replace" if refresh is None else refresh
+        if settings.type == "lake":
+            from penstock.sources.lake import LakeSource
+
+            return LakeSource(
+                step.stream,
+                folder=settings.path,
+                batch_bytes=self.project.load.batch_bytes,
+                window=step.window,
+                fingerprint=step.fingerprint,
+                refresh=replaced,
+            )
         from penstock.sources.files import FilesSource
         from penstock.sources.opening import CsvDialect
 
@@ -91,7 +121,7 @@ class Session:
             batch_bytes=self.project.load.batch_bytes,
             window=step.window,
             fingerprint=step.fingerprint,
-            refresh=self.project.streams[step.stream].disposition == "replace" if refresh is None else refresh,
+            refresh=replaced,
             growing=growing,
         )
 
@@ -155,17 +185,18 @@ class Session:
         settings = self.project.streams[stream]
         return Rules(
             stream=stream,
-            identity=settings.identity.fields,
-            declared=tuple(settings.columns.items()),
-            event_time=settings.event_time,
-            version=settings.version,
+            identity=tuple(map(settings.field, settings.identity.fields)),
+            declared=tuple((settings.field(f), type_) for f, type_ in settings.columns.items()),
+            event_time=settings.event_time and settings.field(settings.event_time),
+            version=settings.version and settings.field(settings.version),
             content=settings.disposition != "append" or settings.identity.kind == "message",
             message=settings.identity.kind == "message",
             columns=settings.contract.columns,
             types=settings.contract.types,
             max_record_bytes=settings.max_record_bytes,
-            pii=settings.pii or (),
+            pii=tuple(map(settings.field, settings.pii or ())),
             keys=self.project.privacy.needed_keys(f"stream {stream} has pii:") if settings.pii else None,
+            layout=settings.layout,
         )
 
     def release(self) -> None:

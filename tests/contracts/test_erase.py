@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -10,13 +11,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from penstock import Session
 from penstock.errors import UsageError
+from penstock.plan import LoadStep
 from penstock.privacy.erasure import erase, parse_subject
+from penstock.privacy.masking import masked
+from penstock.quarantine import entries
 from tests import people
 from tests.people import customer, holding, load, traces, transform, write
+
+SNAPSHOT = """
+version: 2
+snapshots:
+  - name: people_snapshot
+    relation: ref('stg_customers')
+    config: { unique_key: id, strategy: timestamp, updated_at: updated_at }
+"""
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
@@ -42,31 +55,43 @@ def test_erase(project: Path) -> None:
         b'{"id": 420, "email": "mail420x@example.com",}',
     ]
     write(project, "customers", "a.ndjson", [*records, *broken])
-    write(project, "subscriptions", "a.ndjson", [{"id": n, "customer_id": str(n), "rate": n} for n in range(40, 50)])
+    subscriptions = [{"id": n, "customer_id": str(n), "rate": n} for n in range(40, 50)]
+    write(project, "subscriptions", "a.ndjson", [*subscriptions, {"id": 60, "customer_id": "42", "rate": 1}])
     with people.opened(project) as session:
-        assert load(session) == {"customers": (26, 21, 0, 5), "subscriptions": (10, 10, 0, 0)}
+        assert load(session) == {"customers": (26, 21, 0, 5), "subscriptions": (11, 11, 0, 0)}
         transform(session)
         before = people.dump(session)
-        assert holding(session, traces(42)) == ["penstock.quarantine", "raw.customers", "vault.sat_customer_pii"]
+        stored = next(name for name in before if "accepted_values" in name)
+        assert holding(session, traces(42)) == sorted(
+            [stored, "penstock.quarantine", "raw.customers", "vault.sat_customer_pii"]
+        )
         found = erase(session, "customer", "42")
         assert found.counts == {
             "raw.customers": 3,
-            "raw.subscriptions": 1,
+            "raw.subscriptions": 2,
             "penstock.quarantine": 2,
             "vault.hub_customer": 1,
             "vault.sat_customer": 3,
             "vault.sat_customer_pii": 3,
             "vault.customer_history": 1,
+            "vault.link_subscription": 2,
+            "vault.sat_subscription": 1,
+            stored: 10,
         }
         assert found.rebuilt == ["marts.customers_by_city", "marts.rates"]
         assert found.inputs == ["data/customers/a.ndjson", "data/subscriptions/a.ndjson"]
         pseudonyms = [session.project.privacy.needed_keys("").pseudonym(t.decode()).encode() for t in traces(42)]
         assert any(p in before["raw.customers"] for p in pseudonyms)
         assert holding(session, [*traces(42), *pseudonyms]) == []
+        again = erase(session, "customer", "42")
+        assert not again.counts and not again.rebuilt and again.before is not None
         query = session.destination.query
         assert query("select count(*) from vault.hub_customer").rows == [(9,)]
         assert query("select customers from marts.customers_by_city order by city").rows == [(9,), (9,)]
         assert query("select count(*) from marts.rates").rows == [(9,)]
+        # what someone else has too is not the person's alone
+        assert query("select count(*) from vault.link_subscription where subscription_id = 42").rows == [(1,)]
+        assert query("select rate from vault.sat_subscription where subscription_id in (42, 60)").rows == [(42,)]
         assert query("select count(*) from penstock.quarantine").rows == [(3,)]
         (proof,) = query("select subject, salt, ids, rebuilt_at from penstock.erasures").rows
         assert proof[0].startswith("v1:") and "customer:42" not in str(proof) and proof[3] is not None
@@ -173,6 +198,13 @@ def test_what_is_asked(project: Path) -> None:
         with pytest.raises(UsageError, match="there is customer"):
             parse_subject(session.project, "car:1")
         assert erase(session, "customer", "1").counts == {}
+        path = project / "snapshots" / "people.yml"
+        path.parent.mkdir()
+        path.write_text(SNAPSHOT)
+        with pytest.raises(UsageError, match="snapshot people_snapshot cannot be built anew"):
+            erase(session, "customer", "1")
+        path.write_text(SNAPSHOT + "    columns: [{ name: id, config: { meta: { subject: customer } } }]\n")
+        assert erase(session, "customer", "1").counts == {}
     text = (project / "penstock.yml").read_text().partition("privacy:")[0].replace("pii:", "# pii:")
     (project / "penstock.yml").write_text(text)
     with people.opened(project) as session, pytest.raises(UsageError, match="privacy key v1 is not set"):
@@ -204,3 +236,63 @@ def _in_files(session: Session, wanted: bytes) -> bool:
     query = session.destination.query
     path = query("select pg_relation_filepath('raw.customers')").rows[0][0]
     return wanted in bytes(query("select pg_read_binary_file($1)", [path]).rows[0][0])
+
+
+@pytest.mark.parametrize("format_", ["ndjson", "csv", "parquet"])
+def test_lake(project: Path, format_: str) -> None:
+    """The person's records leave the lake's files, whatever their format, and what is sent again does not get there."""
+    lake = f"lake: {{ path: lake, format: {format_}, compression: gzip }}\nprivacy:"
+    text = (project / "penstock.yml").read_text().replace("privacy:", lake)
+    (project / "penstock.yml").write_text(text.replace("    pii:", "    land: true\n    pii:"))
+    broken = [b'{"id": 42, "name": "Person Nr42x",}', b'{"id": 43, "name": "Person Nr43x",}']
+    escaped = json.dumps(customer(7, id="42")).replace("42", "\\u0034\\u0032", 1).encode()
+    write(project, "customers", "a.ndjson", [customer(n) for n in range(40, 50)] + broken + [escaped])
+    with people.opened(project) as session:
+        assert load(session)["customers"] == (13, 11, 0, 2)
+        assert _in_lake(project, traces(42)) and _in_lake(project, traces(43)) and _in_lake(project, traces(7))
+        found = erase(session, "customer", "42")
+        files = [n for name, n in found.counts.items() if "lake" in name]
+        assert files == [3] and found.counts["raw.customers"] == 2
+        assert not _in_lake(project, [*traces(42), *traces(7)])
+        assert found.inputs == ["data/customers/a.ndjson"]
+        write(project, "customers", "b.ndjson", [customer(42), customer(51), broken[0]])
+        assert load(session)["customers"] == (3, 1, 2, 0)
+        assert not _in_lake(project, traces(42)) and _in_lake(project, traces(51))
+        step = LoadStep(stream="customers", source="lake")
+        assert session.load(step).total("read") == 0
+
+
+def _in_lake(project: Path, wanted: list[bytes]) -> bool:
+    """Whether a record of any of the lake's files holds any of these bytes."""
+    for path in (project / "lake").rglob("*"):
+        if path.suffix == ".parquet":
+            content = str(pq.read_table(path).to_pylist()).encode()
+        elif path.is_file():
+            content = gzip.decompress(path.read_bytes())
+        else:
+            continue
+        if any(w in content for w in wanted):
+            return True
+    return False
+
+
+def test_flattened(project: Path) -> None:
+    """Of a flattened stream, fields are personal and tell people by their names in the flat record."""
+    text = (project / "penstock.yml").read_text().partition("streams:")[0]
+    key = people.PROJECT.partition("privacy:")[2].format(key=people.KEY)
+    stream = "customers: { from: customer_files, flatten: true, pii: [who.name], subject: { customer: who.id } }"
+    (project / "penstock.yml").write_text(f"{text}streams:\n  {stream}\nprivacy:{key}")
+    one = {"who": {"id": 42, "name": "Person Nr42x"}, "n": 1}
+    other = {"who": {"id": 43, "name": "Person Nr43x"}, "n": 2}
+    write(
+        project, "customers", "a.ndjson", [one, other, b'{"who": {"id": 42, "name": "Person Nr42x"}, "n": "\\u0000"}']
+    )
+    with people.opened(project) as session:
+        assert load(session)["customers"] == (3, 2, 0, 1)
+        assert session.destination.query("select count(who_name_pseudonym) from raw.customers").rows == [(2,)]
+        (entry,) = entries(session.destination)
+        assert b"Nr42x" not in masked(session.project, entry).body
+        assert erase(session, "customer", "42").counts == {"raw.customers": 1, "penstock.quarantine": 1}
+        assert holding(session, [b"Nr42x"]) == []
+        write(project, "customers", "b.ndjson", [{**one, "n": 3}])
+        assert load(session)["customers"] == (1, 0, 1, 0)

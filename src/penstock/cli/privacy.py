@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,18 +27,26 @@ def erase(
         bool,
         typer.Option("--rewrite", help="Also copy the warehouse's files, so that they keep no deleted byte."),
     ] = False,
+    lake: Annotated[
+        Path | None,
+        typer.Option("--lake", metavar="DIR", help="The folder that --land wrote to, for no lake: setting."),
+    ] = None,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Erase one person from raw tables, quarantine and models, for good, and keep out what is sent again."""
+    """Erase one person from tables, quarantine and the lake, for good, and keep out what is sent again."""
     from penstock.orchestrate.running import running_process
     from penstock.privacy.erasure import erase as perform
     from penstock.privacy.erasure import parse_subject
     from penstock.session import Session
 
     project = open_project(project_dir, target)
+    if lake is not None:
+        from penstock.project import Lake
+
+        project = project.with_lake(Lake(path=Path.cwd() / lake))
     kind, id_ = parse_subject(project, subject)
     running = running_process(project)
     if running is not None:
@@ -56,7 +65,7 @@ def erase(
         print_json(found.as_dict())
     elif not quiet:
         for table, rows in found.counts.items():
-            print(f"{table}: {count(rows, 'row')} erased")
+            print(f"{table}: {count(rows, 'record')} erased")
         if found.rebuilt:
             print(f"built anew: {', '.join(found.rebuilt)}")
         if not found.counts and not found.rebuilt:

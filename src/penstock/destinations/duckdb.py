@@ -19,10 +19,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from penstock.destinations.dispositions import rejected, wins_sql
+from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
+from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
@@ -38,7 +39,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
-from penstock.ports import CONFLICT, Position, Receipt, Rows, Shaped, Target
+from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Schema
 from penstock.shape.types import duckdb_type
@@ -301,7 +302,7 @@ class DuckDBLanding:
         self._connection = connection
         self._ended = ended
         self._table = f"raw.{identifier(target.stream)}"
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[tuple[str, str], Position] = {}
         self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._open = True
         self._started_at = datetime.now(UTC)
@@ -340,21 +341,27 @@ class DuckDBLanding:
             if (size := max(shaped.rows.nbytes, shaped.bytes)) > USUAL_BATCH_BYTES:
                 self._destination.spare_memory(len(shaped.schema.columns), size)
             fault_point("before_stage")
-            if self._erased is not None:
-                shaped = self._erased.without(shaped)
-            shaped = self._without_conflicts(shaped)
-            with _Registered(self._connection, "rows_in_hand", shaped.rows):
+            shaped = self._without_conflicts(self.admitted(shaped))
+            with Registered(self._connection, "rows_in_hand", shaped.rows):
                 landed = self._insert(shaped)
             fault_point("after_stage")
             quarantined = self._quarantine(shaped)
             for entry in shaped.replayed:
                 self._connection.execute(ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry])
-        self._positions.update({p.key: p for p in shaped.positions})
+        self.keep(shaped.positions)
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def admitted(self, shaped: Shaped) -> Shaped:
+        """The batch without records of erased people."""
+        return shaped if self._erased is None else self._erased.without(shaped)
+
+    def keep(self, positions: Sequence[Position]) -> None:
+        """Add positions to those that :meth:`commit` writes."""
+        self._positions.update({(p.source, p.key): p for p in positions})
 
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
@@ -514,7 +521,7 @@ class DuckDBLanding:
                 halves = halves[new]
                 rows = shaped.rows.filter(pa.array(new))
                 self._known.add(halves, self._load_id, self._load_id)
-                with _Registered(self._connection, "rows_in_hand", rows):
+                with Registered(self._connection, "rows_in_hand", rows):
                     return self._insert_rows(columns, "true")
             self._known.add(halves, self._load_id, self._load_id)
         return self._insert_rows(columns, fresh)
@@ -523,14 +530,16 @@ class DuckDBLanding:
         """Message ids that are known with another content are conflicts."""
         if not self._target.message or self._target.disposition != "append" or not shaped.rows.num_rows:
             return shaped
-        places = pa.array(range(shaped.rows.num_rows))
-        asked = shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places)
-        with _Registered(self._connection, "asked", asked):
-            found = self._connection.execute(
-                f"select i from asked a join {self._table} r on r._pen_id = a._pen_id"
-                " where r._pen_content <> a._pen_content"
-            ).fetchall()
-        return rejected(shaped, {i: CONFLICT for (i,) in found}, "identity_conflict", self._target.stream)
+
+        def ask(asked: pa.Table, operator: str) -> list[int]:
+            with Registered(self._connection, "asked", asked):
+                found = self._connection.execute(
+                    f"select i from asked a join {self._table} r on r._pen_id = a._pen_id"
+                    f" where r._pen_content {operator} a._pen_content"
+                ).fetchall()
+            return [i for (i,) in found]
+
+        return without_conflicts(shaped, self._target.stream, ask)
 
     def _insert_rows(self, columns: Sequence[str], fresh: str) -> int:
         listed = ", ".join(columns)
@@ -547,7 +556,7 @@ class DuckDBLanding:
     def _present(self, ids: pa.ChunkedArray, first: int, last: int) -> Any:
         """Which of ``ids`` are in the table, landed by one of the loads ``first`` to ``last``."""
         landed = f"(select _pen_id from {self._table} where _pen_load between {first} and {last})"
-        with _Registered(self._connection, "asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
+        with Registered(self._connection, "asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
             found = self._connection.sql(f"select i from asked semi join {landed} using (_pen_id)").fetchnumpy()["i"]
         present = np.zeros(len(ids), dtype=bool)
         present[found] = True
@@ -577,21 +586,6 @@ class DuckDBLanding:
             )
             new += row[0] if row else 0
         return new
-
-
-class _Registered:
-    """An Arrow table under a name, for a ``with`` block."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-        self._connection, self._name, self._table = connection, name, table
-
-    def __enter__(self) -> None:
-        self._connection.register(self._name, self._table)
-
-    def __exit__(self, *_: object) -> None:
-        # an aborted transaction takes no statement but a rollback, which ends the name too
-        with contextlib.suppress(duckdb.TransactionException):
-            self._connection.unregister(self._name)
 
 
 def _first(cursor: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:

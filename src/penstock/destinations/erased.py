@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.destinations.dispositions import kept_rows
-from penstock.ports import Shaped
+from penstock.ports import Shaped, Taken
 from penstock.pseudonym import Personal, id_text, subject_text
 from penstock.shape.schema import Schema
 from penstock.sql import identifier, literal
@@ -54,14 +54,18 @@ class Erased:
                     gone |= self._in_column(kind, shaped.rows[column.name], column.type)
             gone |= self._in_rescued(kind, field, shaped.rows["_pen_rescued"])
         rejects = tuple(r for r in shaped.rejects if not self._in_body(r.body))
-        if not gone.any() and len(rejects) == len(shaped.rejects):
-            return shaped
-        return replace(kept_rows(shaped, np.flatnonzero(~gone).tolist()), rejects=rejects)
+        kept = kept_rows(shaped, np.flatnonzero(~gone).tolist()) if gone.any() else shaped
+        return replace(kept, rejects=rejects, taken=lambda: self._taken(shaped.taken()))
 
     def is_erased(self, kind: str, id_: str) -> bool:
         """Whether this is one of them."""
         keys, who = self._personal.needed_keys(), subject_text(kind, id_)
         return any(keys.pseudonym(who, version) in self._digests for version in self._versions)
+
+    def _taken(self, taken: Taken) -> Taken:
+        stays = pa.array([not self._in_body(body) for body in taken.bodies.to_pylist()], pa.bool_())
+        rejects = [r for r in taken.rejects if not self._in_body(r.body)]
+        return replace(taken, bodies=taken.bodies.filter(stays), rejects=rejects)
 
     def _in_column(self, kind: str, column: pa.ChunkedArray, type_: str) -> Any:
         if isinstance(column.type, pa.BaseExtensionType):
@@ -101,7 +105,8 @@ def ids_in(body: bytes, field: str) -> Iterator[str]:
         found = None
     records = found if isinstance(found, list) else [found]
     if any(isinstance(r, dict) for r in records):
-        yield from (id_text(r[field]) for r in records if isinstance(r, dict) and r.get(field) is not None)
+        for record in records:
+            yield from (id_text(value) for path, value in leaves(record) if path == field and value is not None)
         return
     name = re.escape(json.dumps(field, ensure_ascii=False))
     for match in re.finditer(rf"{name}\s*:\s*({_SCALAR})", text):
@@ -109,6 +114,14 @@ def ids_in(body: bytes, field: str) -> Iterator[str]:
             yield id_text(json.loads(match[1], parse_float=Decimal))
         except ValueError:
             yield match[1].strip('"')
+
+
+def leaves(record: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a record by their fields, in objects also as they are called in a flat record: ``name_first``."""
+    for name, value in record.items() if isinstance(record, dict) else ():
+        field = f"{path}{name}".replace(".", "_") if path else name
+        yield field, value
+        yield from leaves(value, f"{field}_")
 
 
 def subject_condition(schema: Schema, field: str, id_: str, rescued: Callable[[str], str]) -> str:

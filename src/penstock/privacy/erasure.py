@@ -14,24 +14,32 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from penstock.destinations.erased import ids_in, subject_condition
-from penstock.errors import TransformError, UsageError
+from penstock.errors import DestinationError, TransformError, UsageError
 from penstock.faults import fault_point
-from penstock.privacy.marks import open_dbt, personal_fields, subject_columns
+from penstock.lake.names import SOURCE as LAKE
+from penstock.lake.names import parse
+from penstock.plan import LoadStep
+from penstock.privacy.marks import open_dbt, personal_fields, subject_columns, subject_field
 from penstock.pseudonym import Keys, id_text, subject_text
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from penstock.ports import Destination
     from penstock.project import Project
     from penstock.session import Session
     from penstock.transform.dbt import Dbt, Relation
 
-_KEPT = ("table", "incremental", "snapshot", "seed")
+_KEPT = ("table", "incremental", "snapshot", "seed", "test")
 """What has rows of its own."""
+_ENTRIES = 200
+"""Of the quarantine, held at a time."""
 _SHORTEST = 5
 """Characters of a value by which a broken body is taken for the person's."""
 _RESCUED = {
@@ -105,18 +113,22 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool = False) -> Er
     others = [r for r in relations if not subject_columns(r, kind) and r.streams & set(streams)]
     _check_rebuildable(project, kind, others)
     found = Erasure(subject=subject_text(kind, id_))
+    _complete_lake(session, streams)
     with destination.transaction(streams):
         work = _Work(destination, project, kind, id_, found)
         work.erase_raw(streams)
         work.erase_quarantine(streams)
         work.erase_models(naming)
+        work.erase_lake(streams)
+        if found.rows:
+            work.empty([r for r in others if r.kind == "test"])
         found.before, unfinished = _before(destination, keys, found.subject)
         if found.rows:
             _prove(destination, keys, found, work.ids)
         fault_point("before_erasure")
     fault_point("after_erasure")
     if found.rows or unfinished:
-        _rebuild(session, dbt, [r for r in others if work.has_rows(r)], found)
+        _rebuild(session, dbt, [r for r in others if work.has_rows(r) and r.kind != "test"], found)
     if found.rows or unfinished or rewrite:
         destination.tidy(work.tables(streams, naming), rewrite=rewrite)
     if found.rows or unfinished:
@@ -125,6 +137,15 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool = False) -> Er
             [datetime.now(UTC)],
         )
     return found
+
+
+def _complete_lake(session: Session, streams: Sequence[str]) -> None:
+    """Settle what killed loads left of the lake's files, or it could come to light later."""
+    for stream in streams:
+        writer = session.lake(LoadStep(stream=stream, source=LAKE, land=True))
+        if writer is not None:
+            writer.recover(partial(session.destination.positions, stream, LAKE))
+            writer.close()
 
 
 def _check_rebuildable(project: Project, kind: str, relations: Sequence[Relation]) -> None:
@@ -223,7 +244,7 @@ class _Work:
         """Delete the person's rows of the streams' tables."""
         for stream in (s for s in streams if ("raw", s) in self._there):
             schema = self._destination.schema(stream)
-            field_ = self._project.streams[stream].subject[self._kind]
+            field_ = subject_field(self._project, stream, self._kind)
             condition = subject_condition(schema, field_, self._id, self._rescued)
             table = f"raw.{identifier(stream)}"
             pii = personal_fields(self._project, [stream])
@@ -237,56 +258,104 @@ class _Work:
 
     def erase_quarantine(self, streams: Sequence[str]) -> None:
         """Delete the entries whose body is the person's: by the id, or where it is broken by what raw tables knew."""
-        fields = {s: self._project.streams[s].subject[self._kind] for s in streams}
+        fields = {s: subject_field(self._project, s, self._kind) for s in streams}
         gone = []
         for stream in streams:
-            entries = self._destination.query(
-                "select quarantine_id, body, origin from penstock.quarantine where stream = $1", [stream]
-            ).rows
-            for id_, body, origin in entries:
-                if self._is_theirs(bytes(body), fields[stream]):
-                    gone.append(str(id_))
-                    self._came_from(origin)
-        for start in range(0, len(gone), 500):
-            ids = ", ".join(f"cast({literal(g)} as uuid)" for g in gone[start : start + 500])
+            last = "00000000-0000-0000-0000-000000000000"
+            while entries := self._destination.query(
+                "select quarantine_id, body, origin from penstock.quarantine"
+                f" where stream = $1 and quarantine_id > cast($2 as uuid) order by quarantine_id limit {_ENTRIES}",
+                [stream, last],
+            ).rows:
+                for id_, body, origin in entries:
+                    if self._is_theirs(bytes(body), fields[stream]):
+                        gone.append(str(id_))
+                        self._came_from(origin)
+                last = str(entries[-1][0])
+        for start in range(0, len(gone), _ENTRIES):
+            ids = ", ".join(f"cast({literal(g)} as uuid)" for g in gone[start : start + _ENTRIES])
             self._destination.query(f"delete from penstock.quarantine where quarantine_id in ({ids})")
         if gone:
             self._found.counts["penstock.quarantine"] = len(gone)
 
     def erase_models(self, naming: Sequence[tuple[Relation, dict[str, str]]]) -> None:
-        """Delete the person's rows of models whose columns say which they are. Other keys of the person are found on
-        the way: those that stand in one row with a key that is known."""
-        known: dict[str, set[str]] = {self._kind: {self._id}}
-        tables = [(r, marks) for r, marks in naming if self.has_rows(r)]
-        grown = True
-        while grown:
-            grown = False
-            for relation, marks in tables:
-                condition = self._named(marks, known)
-                if condition is None or len(marks) == 1:
-                    continue
-                listed = ", ".join(f"cast({identifier(c)} as varchar)" for c in marks)
-                rows = self._destination.query(
-                    f"select distinct {listed} from {_name(relation)} where {condition}"
-                ).rows
-                for row in rows:
-                    for mark, value in zip(marks.values(), row, strict=True):
-                        # the id itself is not learnt: what stands beside it in a row may be another person
-                        if mark != self._kind and value is not None and value not in known.setdefault(mark, set()):
-                            known[mark].add(value)
-                            grown = True
-        for relation, marks in tables:
-            condition = self._named(marks, known)
-            if condition is not None:
-                self._delete(_name(relation), condition)
+        """Delete the person's rows of models whose columns say which they are.
 
-    def _named(self, marks: dict[str, str], known: dict[str, set[str]]) -> str | None:
-        """SQL condition for the rows with a key that is known."""
-        conditions = []
-        for column, mark in marks.items():
-            if keys := ", ".join(literal(v) for v in sorted(known.get(mark, ()))):
-                conditions.append(f"coalesce(cast({identifier(column)} as varchar) in ({keys}), false)")
-        return f"({' or '.join(conditions)})" if conditions else None
+        Other keys are found on the way, from the id outwards: those that stand in one row with a key that is known,
+        and in none with another person's. Where a row has several keys, the one that is nearest to the id decides.
+        """
+        tables = [(_name(r), marks) for r, marks in naming if self.has_rows(r)]
+        known: dict[str, set[str]] = {self._kind: {self._id}}
+        while True:
+            found: dict[str, set[str]] = {}
+            for table, marks in tables:
+                nearest = _nearest(marks, known)
+                for column, mark in marks.items() if nearest else ():
+                    if mark not in known:
+                        found.setdefault(mark, set()).update(self._keys_beside(table, column, nearest, known))
+            if not found:
+                break
+            known.update(found)
+        for table, marks in tables:
+            if nearest := _nearest(marks, known):
+                self._delete(table, _any_of(nearest, known))
+
+    def _keys_beside(self, table: str, column: str, nearest: dict[str, str], known: dict[str, set[str]]) -> set[str]:
+        """The keys in a column of the rows that are the person's, without those that rows of others have too."""
+        theirs = _any_of(nearest, known)
+        there = " or ".join(f"{identifier(c)} is not null" for c in nearest)
+        name = identifier(column)
+        rows = self._destination.query(
+            f"select distinct cast({name} as varchar) from {table} where {theirs} and {name} is not null"
+            f" and {name} not in (select {name} from {table} where not {theirs} and ({there}) and {name} is not null)"
+        ).rows
+        return {key for (key,) in rows}
+
+    def empty(self, tests: Sequence[Relation]) -> None:
+        """Delete the rows that failed tests have stored, anyone's: the next run stores them again."""
+        for relation in (r for r in tests if self.has_rows(r)):
+            self._delete(_name(relation), "true")
+
+    def erase_lake(self, streams: Sequence[str]) -> None:
+        """Take the person's records out of the lake's files, and have the ledger know the files as they are then."""
+        lake = self._project.lake
+        if lake is None:
+            return
+        from penstock.lake.rewriting import files_of, rewrite
+        from penstock.ledger import state_text
+
+        for stream in streams:
+            field_ = subject_field(self._project, stream, self._kind)
+            for path in files_of(lake.path, stream):
+                try:
+                    written = rewrite(path, partial(self._others, field_))
+                except OSError as e:
+                    raise DestinationError(
+                        f"a file of the lake cannot be written anew: {e.strerror or e}",
+                        where=str(path),
+                        fix="make room or give the right to write, and call again; nothing else was erased",
+                    ) from None
+                if written is not None:
+                    key = path.relative_to(lake.path).as_posix()
+                    self._found.counts[str(path)] = written.removed
+                    self._destination.query(
+                        f"update penstock.positions set state = $1 where stream = $2 and source = {literal(LAKE)}"
+                        " and key = $3",
+                        [state_text(written.state), stream, key],
+                    )
+
+    def _others(self, field_: str, records: pa.Array) -> pa.Array:
+        """Which records are not the person's. Only those that may be are read."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        stays = [True] * len(records)
+        maybe = pc.match_substring(records, "\\u")
+        for text in (self._id, self._id.upper(), *self._values):
+            maybe = pc.or_(maybe, pc.match_substring(records, text))
+        for i in pc.indices_nonzero(maybe).to_pylist():
+            stays[i] = not self._is_theirs(records[i].as_py(), field_)
+        return pa.array(stays, pa.bool_())
 
     def _delete(self, table: str, condition: str) -> None:
         count = int(self._destination.query(f"select count(*) from {table} where {condition}").rows[0][0])
@@ -295,9 +364,9 @@ class _Work:
             self._found.counts[table.replace('"', "")] = count
 
     def _rescued(self, field_: str) -> str:
-        from penstock.shape.select import pointer
+        from penstock.shape.layout import pointer
 
-        return _RESCUED[self._destination.kind].format(pointer=literal(pointer(field_)), field=literal(field_))
+        return _RESCUED[self._destination.kind].format(pointer=literal(pointer([field_])), field=literal(field_))
 
     def _is_theirs(self, body: bytes, field_: str) -> bool:
         if self._id in ids_in(body, field_):
@@ -312,9 +381,26 @@ class _Work:
     def _came_from(self, origin: str) -> None:
         place, _, number = origin.rpartition("#")
         place = place if place and number.isdecimal() else origin
-        if place not in self._found.inputs:
+        in_lake = self._project.lake is not None and parse(place) is not None
+        if place not in self._found.inputs and not in_lake:
             self._found.inputs.append(place)
 
 
 def _name(relation: Relation) -> str:
     return f"{identifier(relation.schema)}.{identifier(relation.table)}"
+
+
+def _nearest(marks: dict[str, str], known: dict[str, set[str]]) -> dict[str, str]:
+    """The columns whose mark was learnt first, of those that are known."""
+    first = next((mark for mark in known if mark in marks.values()), None)
+    return {column: mark for column, mark in marks.items() if mark == first}
+
+
+def _any_of(columns: dict[str, str], known: dict[str, set[str]]) -> str:
+    """SQL condition for the rows with a key that is known."""
+    conditions = [
+        f"coalesce(cast({identifier(column)} as varchar) in ({', '.join(map(literal, sorted(known[mark])))}), false)"
+        for column, mark in columns.items()
+        if known[mark]
+    ]
+    return f"({' or '.join(conditions) or 'false'})"

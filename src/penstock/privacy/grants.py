@@ -119,7 +119,7 @@ class _Grants:
         yield f"revoke all on schema raw from {role}"
         yield f"grant usage on schema penstock to {role}"
         yield f"grant select on {_ledger(*_PUBLIC_LEDGER)} to {role}"
-        for schema in self._schemas:
+        for schema in (s for s in self._schemas if self._in(s)):
             yield f"revoke all on all tables in schema {identifier(schema)} from {role}"
             yield f"grant usage on schema {identifier(schema)} to {role}"
             personal = False
@@ -139,7 +139,9 @@ class _Grants:
             )
 
     def _in(self, schema: str) -> list[Relation]:
-        return [r for (s, _), r in sorted(self._relations.items()) if s == schema]
+        """The models of a schema. What failed tests stored is for who builds."""
+        places = sorted(p for p in self._relations if p[0] == schema)
+        return [r for r in map(self._relations.__getitem__, places) if r.kind != "test"]
 
 
 def _ledger(*tables: str) -> str:

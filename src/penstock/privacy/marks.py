@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.shape.schema import Schema
     from penstock.transform.dbt import Dbt, Relation
 
 RESCUED = "_pen_rescued"
@@ -31,7 +30,14 @@ def open_dbt(project: Project) -> Dbt | None:
 
 def personal_fields(project: Project, streams: Iterable[str]) -> frozenset[str]:
     """The fields that these streams mark as personal."""
-    return frozenset(f for s in streams if s in project.streams for f in project.streams[s].pii or ())
+    settings = [project.streams[s] for s in streams if s in project.streams]
+    return frozenset(stream.field(f) for stream in settings for f in stream.pii or ())
+
+
+def subject_field(project: Project, stream: str, kind: str) -> str:
+    """The field of a stream that holds the id of a person of a kind."""
+    settings = project.streams[stream]
+    return settings.field(settings.subject[kind])
 
 
 def personal_names(fields: Iterable[str]) -> frozenset[str]:
@@ -47,19 +53,12 @@ def is_personal(name: str, names: frozenset[str]) -> bool:
     return name.lower() in names or name.lower().partition("__")[0] in names
 
 
-def personal_columns(schema: Schema, pii: Iterable[str]) -> list[str]:
-    """The columns of a raw table that hold personal data."""
-    fields = frozenset(pii)
-    found = [c.name for c in schema.columns if c.field in fields and c.type != "pseudonym"]
-    return [*found, RESCUED] if fields else []
-
-
 def hidden_columns(project: Project, relation: Relation, columns: Iterable[str]) -> list[str]:
     """Those of a model's actual columns that hold personal data."""
     if relation.meta.get("pii") is True:
         return list(columns)
     names = personal_names(personal_fields(project, relation.streams))
-    said = {name.lower(): meta.get("pii") for name, meta in relation.columns.items()}
+    said = {name.lower(): meta["pii"] is True for name, meta in relation.columns.items() if "pii" in meta}
     return [c for c in columns if said.get(c.lower(), is_personal(c, names))]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import MASK
 from penstock.ports import Rows
@@ -50,7 +50,7 @@ def masked(project: Project, entry: Entry) -> Entry:
         return entry
     return replace(
         entry,
-        body=_masked_body(entry.body, None if stream is None else frozenset(stream.pii or ())),
+        body=_masked_body(entry.body, None if stream is None else personal_fields(project, [entry.stream])),
         reason=_QUOTED.sub(f'"{MASK}"', entry.reason) if entry.code == "destination_rejected" else entry.reason,
         headers=None if entry.headers is None else dict.fromkeys(entry.headers, MASK),
     )
@@ -63,5 +63,16 @@ def _masked_body(body: bytes, pii: frozenset[str] | None) -> bytes:
         record = None
     if pii is None or not isinstance(record, dict):
         return f"{MASK} ({len(body)} bytes)".encode()
-    shown = {k: MASK if k in pii and v is not None else v for k, v in record.items()}
-    return json.dumps(shown, ensure_ascii=False).encode()
+    return json.dumps(_masked_fields(record, pii), ensure_ascii=False).encode()
+
+
+def _masked_fields(record: dict[str, Any], pii: frozenset[str], path: str = "") -> dict[str, Any]:
+    """A record with its personal fields masked, in objects also by what they are called in a flat record."""
+    shown: dict[str, Any] = {}
+    for name, value in record.items():
+        field = f"{path}{name}".replace(".", "_") if path else name
+        if value is not None and (field in pii or field.replace(".", "_") in pii):
+            shown[name] = MASK
+        else:
+            shown[name] = _masked_fields(value, pii, f"{field}_") if isinstance(value, dict) else value
+    return shown

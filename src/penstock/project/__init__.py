@@ -6,6 +6,7 @@ the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` th
 
 from penstock.project.formats import Csv
 from penstock.project.http import Http
+from penstock.project.lake import Lake
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
@@ -33,6 +34,7 @@ __all__ = [
     "Files",
     "Http",
     "Identity",
+    "Lake",
     "Load",
     "Postgres",
     "Privacy",

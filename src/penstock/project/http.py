@@ -93,6 +93,8 @@ class Page(Settings):
     """Where an answer says how many records there are, such as `meta.total`."""
     total_header: str | None = None
     """The header that says how many records there are, such as `X-Total-Count`."""
+    last: Annotated[int, Field(ge=0)] | None = None
+    """The number of the last page to ask for, of an API that always has one more."""
 
 
 class Offset(Settings):

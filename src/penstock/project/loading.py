@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +14,7 @@ from penstock.errors import MASK, ProjectError, redact
 from penstock.project.checks import cross_checks
 from penstock.project.document import Document, Problem, parse
 from penstock.project.document import Path as SettingPath
+from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
 from penstock.project.nearest import nearest
 from penstock.project.overrides import choices_in, override
@@ -22,6 +23,8 @@ from penstock.project.settings import Destination, Load, Postgres, ProjectFile, 
 from penstock.project.values import Identity, WrongName
 
 FILE_NAME = "penstock.yml"
+LAKE = "lake"
+"""The name of the lake among the sources."""
 
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
@@ -37,19 +40,21 @@ _WORDS = {
 class Project:
     """A project as loaded: its settings, the folder it stands in, and the destination chosen.
 
-    ``destinations`` has those whose variables are all set; the chosen one always is.
+    ``destinations`` has those whose variables are all set; the chosen one always is. ``sources`` has the lake, too, as
+    ``lake``.
     """
 
     name: str
     directory: Path
     target: str
     destinations: Mapping[str, Destination]
-    sources: Mapping[str, Source]
+    sources: Mapping[str, Source | Lake]
     streams: Mapping[str, Stream]
     load: Load
     transform: Transform | None
     up: Up
     privacy: Privacy
+    lake: Lake | None = None
 
     @property
     def destination(self) -> Destination:
@@ -66,11 +71,14 @@ class Project:
         return {
             "name": self.name,
             "target": self.target,
-            **{
-                key: _plain(getattr(self, key))
-                for key in ("destinations", "sources", "streams", "load", "transform", "up", "privacy")
-            },
+            "destinations": _plain(self.destinations),
+            "sources": {name: _plain(s) for name, s in self.sources.items() if s.type != "lake"},
+            **{key: _plain(getattr(self, key)) for key in ("streams", "lake", "load", "transform", "up", "privacy")},
         }
+
+    def with_lake(self, lake: Lake) -> Project:
+        """The same project with another lake."""
+        return replace(self, lake=lake, sources={**self.sources, LAKE: lake})
 
 
 def find_project(start: Path) -> Path:
@@ -123,7 +131,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         problems += cross_checks(file, document, unneeded={name for _, name in unneeded})
     if problems or file is None:
         _raise(problems, path)
-    return Project(
+    project = Project(
         name=file.name,
         directory=directory,
         target=chosen if chosen is not None else next(iter(file.destinations)),
@@ -135,6 +143,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         up=file.up,
         privacy=file.privacy,
     )
+    return project if file.lake is None else project.with_lake(file.lake)
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> Document:

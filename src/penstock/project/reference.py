@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import formats, http, http_client, privacy, rabbitmq, settings
+from penstock.project import formats, http, http_client, lake, privacy, rabbitmq, settings
 from penstock.project.formats import Csv
 from penstock.project.group import Settings
 from penstock.project.http import (
@@ -29,6 +29,7 @@ from penstock.project.http import (
     Windows,
 )
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
+from penstock.project.lake import Lake
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.settings import (
@@ -75,6 +76,7 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("A breaker", "sources.<name>.breaker", Breaker),
     ("A stream", "streams.<name>", Stream),
     ("A contract", "streams.<name>.contract", Contract),
+    ("The lake", "lake", Lake),
     ("Loading", "load", Load),
     ("Transforming", "transform", Transform),
     ("Running it all", "up", Up),
@@ -142,7 +144,7 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    texts = (inspect.getsource(module) for module in (rabbitmq, formats, http_client, http, privacy, settings))
+    texts = (inspect.getsource(module) for module in (rabbitmq, formats, http_client, http, lake, privacy, settings))
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
             bases = [base.id for base in group.bases if isinstance(base, ast.Name)]

@@ -128,9 +128,10 @@ class FilesSource:
                 continue
             try:
                 kind = kind_of(plan.path, plan.place, self._format, self._compression)
-                if gathering.rows and gathering.untyped != (kind.format == "csv"):
+                untyped = self._is_untyped(plan, kind)
+                if gathering.rows and gathering.untyped != untyped:
                     yield gathering.take()
-                gathering.untyped = kind.format == "csv"
+                gathering.untyped = untyped
                 for _ in self._read_file(plan, kind, known, gathering):
                     if gathering.bytes >= 0.9 * self._batch_bytes:
                         yield gathering.take()
@@ -166,6 +167,11 @@ class FilesSource:
                 fix="put files there, or mend path: in penstock.yml",
             )
         return files
+
+    def _is_untyped(self, plan: FilePlan, kind: Kind) -> bool:
+        """Whether every value of a file is text without a type."""
+        del plan
+        return kind.format == "csv"
 
     def _place(self, path: Path) -> str:
         try:
@@ -227,9 +233,7 @@ class FilesSource:
         self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: Gathering
     ) -> Iterator[None]:
         """Add a file's records to the batch in hand, pausing where a batch may end."""
-        stat = _stat(_stat_of(plan.path, plan.place))
-        if self._scope:
-            stat["scope"] = self._scope
+        stat = self._state(plan)
         if kind.format == "parquet" or kind.format == "csv":
             yield from self._read_table(plan, kind, stat, gathering)
             return
@@ -243,6 +247,11 @@ class FilesSource:
                 yield from self._split(plan, stream, splitter, digest, offset, stat, gathering)
             else:
                 yield from self._split(plan, stream, ValueSplitter(), hashlib.sha256(), 0, stat, gathering)
+
+    def _state(self, plan: FilePlan) -> dict[str, Any]:
+        """What a position says of a file before it is read."""
+        stat = _stat(_stat_of(plan.path, plan.place))
+        return {**stat, "scope": self._scope} if self._scope else stat
 
     def _resumed(self, plan: FilePlan, stream: Any, known: Mapping[str, State]) -> tuple[Any, LineSplitter | None, int]:
         """Skip what was read, if it is still what it was. Without a splitter, start over."""
@@ -338,7 +347,7 @@ class FilesSource:
             if dialect.delimiter is None and kind.delimiter:
                 dialect = replace(dialect, delimiter=kind.delimiter)
             with opened(plan.path, plan.place, kind.compression) as stream:
-                hashing = _Hashing(stream)
+                hashing = Hashing(stream)
                 for cut, rejects in csv_rows(hashing, plan.place, dialect, min(self._batch_bytes, 8 << 20)):
                     gathering.add(plan.place, cut)
                     gathering.rejects.extend(rejects)
@@ -351,8 +360,10 @@ class FilesSource:
         yield
 
 
-class _Hashing:
+class Hashing:
     """A stream that hashes what is read from it."""
+
+    closed = False
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -367,6 +378,9 @@ class _Hashing:
         line: bytes = self._stream.readline()
         self.digest.update(line)
         return line
+
+    def readable(self) -> bool:
+        return True
 
     def drain(self) -> None:
         while self.read(_READ_BYTES):

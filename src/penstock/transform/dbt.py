@@ -70,7 +70,8 @@ class Dbt:
         return found
 
     def relations(self) -> list[Relation]:
-        """The models, snapshots and seeds of the project, with what their columns say of people."""
+        """The models, snapshots and seeds of the project, with what their columns say of people; and the tests that
+        store the rows that fail them."""
         manifest = self._parsed()
         read: dict[str, frozenset[str]] = {
             id_: frozenset({s.identifier.removesuffix("__delta")} if s.schema == "raw" else ())
@@ -96,6 +97,7 @@ class Dbt:
             )
             for n in manifest.nodes.values()
             if n.resource_type in ("model", "snapshot", "seed")
+            or (n.resource_type == "test" and n.config.store_failures)
         ]
 
     def models_apart_from(self, tables: Collection[str]) -> list[str]:

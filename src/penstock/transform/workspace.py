@@ -158,6 +158,7 @@ def _postgres_output(destination: Postgres, threads: int) -> tuple[dict[str, Any
         "schema": "public",
         "sslmode": destination.sslmode,
         "threads": threads,
+        "keepalives_idle": 30,
     }
     output |= {name: value for name, value in destination.parameters.items() if name in _DBT_PARAMETERS}
     password = destination.password.get_secret_value() if destination.password else os.environ.get("PGPASSWORD", "")

@@ -136,7 +136,7 @@ class ByNumber(_Counted):
 
     def following(self, step: Step, answer: Answer, *, repeated: bool = False) -> Step | None:
         number = int(step.state["page"])
-        if not self._look(step, answer, repeated):
+        if not self._look(step, answer, repeated) or number == self._settings.last:
             return None
         before = (number - self._settings.start) * self._size + (self._size if self._pages else len(answer))
         if self._end is not None and before >= self._end:
@@ -145,6 +145,8 @@ class ByNumber(_Counted):
 
     def ahead(self, step: Step) -> Step | None:
         number = int(step.state["page"]) + 1
+        if self._settings.last is not None and number > self._settings.last:
+            return None
         if not self._size or (self._end is not None and (number - self._settings.start) * self._size >= self._end):
             return None
         return self._step(self._state(page=number))
