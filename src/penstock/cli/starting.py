@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def init(
     directory: Annotated[Path, typer.Argument(help="The project's folder; made when missing.")] = Path(),
     template: Annotated[
-        str, typer.Option("--template", help="minimal, user_events, or car_subscriptions.")
+        str, typer.Option("--template", help="minimal, user_events, car_subscriptions, or random_users.")
     ] = "minimal",
     name: Annotated[str | None, typer.Option("--name", help="The project's name; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
