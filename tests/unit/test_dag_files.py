@@ -88,6 +88,21 @@ def test_destinations(shop: Path) -> None:
     assert all(t.words[-2:] == ("--target", "there") for t in (*named.loads, named.loaded))
 
 
+def test_environments(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fits one kind of destination is not said where an environment has another under the same name."""
+    monkeypatch.delenv("PENSTOCK_ENV", raising=False)
+    (shop / "penstock.production.yml").write_text("destinations: { here: { type: postgres } }\n")
+    found = read_pipeline(shop)
+    assert found.one_at_a_time and found.environment == {}
+    monkeypatch.setenv("PENSTOCK_ENV", "production")
+    found = read_pipeline(shop)
+    assert not found.one_at_a_time and found.environment == {}
+    (shop / "penstock.test.yml").write_text("destinations: { here: { path: other.duckdb } }\n")
+    monkeypatch.setenv("PENSTOCK_ENV", "test")
+    found = read_pipeline(shop)
+    assert found.one_at_a_time and len(found.environment) == 1
+
+
 def test_layers_or_one(shop: Path) -> None:
     """One command a layer, in order; or one for all; or none when the project says so."""
     (shop / "models" / "b").mkdir(parents=True)

@@ -17,7 +17,7 @@ PENSTOCK = "penstock"
 DIRECTORY = Path(__file__).resolve().parents[1]
 PROJECT = f"--project-dir {shlex.quote(str(DIRECTORY))}"
 COMMON = {
-    "env": {"PENSTOCK__DESTINATIONS__WAREHOUSE__LOCK_TIMEOUT_SECONDS": "1800"},
+    "env": {},
     "append_env": True,
     "do_xcom_push": False,
 }

@@ -6,6 +6,7 @@ environment that may have neither dbt nor a warehouse's driver. Whether the file
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from penstock.transform.layers import PROJECT_FILE, layers_of
 
 FILE_NAME = "penstock.yml"
 
+_LOCK_TIMEOUT = "PENSTOCK__DESTINATIONS__{}__LOCK_TIMEOUT_SECONDS"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OFF = (False, "false", "no", "off")
 
@@ -76,18 +78,45 @@ def read_pipeline(directory: Path, *, target: str | None = None, layers: bool = 
             Task(id=f"transform_{layer.name}", words=("transform", "--layer", layer.name, "--nodes", *named))
             for layer in found
         ] or [Task(id="transform", words=("transform", "--nodes", *named))]
-    destinations = _mapping(settings.get("destinations"))
-    chosen = target or settings.get("target") or (next(iter(destinations)) if len(destinations) == 1 else None)
-    shared_file = _mapping(destinations.get(str(chosen))).get("type") == "duckdb"
+    warehouses = _warehouses(directory, settings, target)
+    waits = len(warehouses) == 1 and "duckdb" in warehouses.values()
     return Pipeline(
         name=name,
         loads=tuple(_loads(settings, named)),
         loaded=Task(id="loaded", words=("status", *named)),
         transforms=tuple(transforms),
-        one_at_a_time=shared_file,
+        one_at_a_time="duckdb" in warehouses.values(),
         # one process at a time has a DuckDB file: whoever comes second waits, instead of failing
-        environment={f"PENSTOCK__DESTINATIONS__{chosen}__LOCK_TIMEOUT_SECONDS".upper(): "1800"} if shared_file else {},
+        environment={_LOCK_TIMEOUT.format(*warehouses).upper(): "1800"} if waits else {},
     )
+
+
+def _warehouses(directory: Path, settings: Mapping[str, Any], target: str | None) -> dict[str, str]:
+    """The destination that the commands use, with its type: one in ``PENSTOCK_ENV``; without, one in any environment.
+    A destination that has another type elsewhere comes once more."""
+    named = os.environ.get("PENSTOCK_ENV", "").strip()
+    layers: list[Mapping[str, Any]] = [{}]
+    layers += [_read(path) for path in sorted(directory.glob("penstock.*.yml"))]
+    if named:
+        path = directory / f"penstock.{named}.yml"
+        layers = [_read(path) if path.is_file() else {}]
+    found: dict[str, str] = {}
+    own = _mapping(settings.get("destinations"))
+    for layer in layers:
+        over = _mapping(layer.get("destinations"))
+        names = {**own, **over}
+        chosen = str(target or layer.get("target") or settings.get("target") or next(iter(names), ""))
+        kind = str({**_mapping(own.get(chosen)), **_mapping(over.get(chosen))}.get("type"))
+        if found.setdefault(chosen, kind) != kind:
+            found[f"{chosen} as {kind}"] = kind
+    return found
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return _mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}  # the command that is to use it will say what is wrong with it
 
 
 def _loads(settings: Mapping[str, Any], named: Sequence[str]) -> list[Task]:
