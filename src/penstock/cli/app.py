@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
-from penstock.cli import consuming, inspecting, loading, publishing, quarantine, running, shell, starting, watching
+from penstock.cli import (
+    consuming,
+    inspecting,
+    loading,
+    publishing,
+    quarantine,
+    reporting,
+    running,
+    shell,
+    starting,
+    watching,
+)
 
 app = typer.Typer(
     name="penstock",
@@ -46,5 +57,6 @@ consuming.register(app)
 watching.register(app)
 running.register(app)
 inspecting.register(app)
+reporting.register(app)
 shell.register(app)
 app.add_typer(quarantine.app, name="quarantine")
