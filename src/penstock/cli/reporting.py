@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from penstock.report.models import Models
     from penstock.report.questions import Question
 
-Names = Annotated[list[str] | None, typer.Argument(help="Questions, by their files' names without .sql.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Questions, by their files' names without number and .sql.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -216,7 +216,7 @@ def _pie(data: _Data, answer: Answer, width: int) -> Spec:
     texts = {s: f"{s}: {shown(n)}{unit} ({n / total:.0%})" if total else s for s, n in sums.items()}
     values = [{"y": n, "s": texts[s], "i": i} for i, (s, n) in enumerate(sums.items())]
     radius = 110 if width == WIDE else 95
-    legend = {"orient": "right" if width == WIDE else "bottom", "columns": 1, "labelLimit": 280, "title": None}
+    legend = {"orient": "right" if width == WIDE else "bottom", "columns": 1, "labelLimit": 280, "title": None, "offset": 20}
     return {
         "data": {"values": values},
         "mark": {"type": "arc", "innerRadius": radius * 0.5, "outerRadius": radius, "stroke": "var(--card)"},
@@ -229,6 +229,7 @@ def _pie(data: _Data, answer: Answer, width: int) -> Spec:
             },
         },
         "height": 2 * radius + 10,
+        "padding": {"left": 8, "right": 60 if width == WIDE else 8, "top": 4, "bottom": 4},
     }  # fmt: skip
 
 
@@ -325,7 +326,7 @@ def _along(data: _Data, width: int) -> Spec:
             axis |= {"values": [_epoch(m) for m in values], "format": _date_format(moments)}
         return {"field": "x", "type": "temporal", "title": None, "axis": axis, "scale": {"type": "utc"}}
     if all(_number(x) for x in data.xs):
-        axis = {"format": "d" if all(isinstance(x, int) for x in data.xs) else "~g", "grid": False, "labelAngle": 0}
+        axis = {"format": "d" if all(isinstance(x, int) for x in data.xs) else "~f", "grid": False, "labelAngle": 0}
         return {"field": "x", "type": "quantitative", "title": None, "axis": axis, "scale": {"zero": False}}
     axis = {"labelAngle": 0 if len(data.xs) * 60 < width else -40, "labelLimit": 110}
     return {"field": "x", "type": "ordinal", "sort": data.xs, "title": None, "axis": axis}
@@ -353,7 +354,7 @@ def _number_axis(answer: Answer, stack: str | None) -> Spec:
     header = answer.question.header
     ys = answer.axes.ys if answer.axes else ()
     title = header.unit or (ys[0].replace("_", " ") if len(ys) == 1 else None)
-    format_ = "~s" if answer.rows and max((abs(float(v)) for v in _numbers(answer)), default=0) >= 10_000 else ",~g"
+    format_ = "~s" if answer.rows and max((abs(float(v)) for v in _numbers(answer)), default=0) >= 10_000 else ",.4~f"
     axis: Spec = {"format": format_, "tickCount": 5, "title": title}
     if all(v % 1 == 0 for v in _numbers(answer)):
         axis["tickMinStep"] = 1
@@ -400,7 +401,7 @@ def _whole(spec: Spec, width: int) -> Spec:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "background": None,
-        "padding": 4,
+        "padding": {"left": 8, "right": 14, "top": 4, "bottom": 4},
         **sized,
         **spec,
         "config": {

@@ -13,7 +13,7 @@ from penstock.report.models import Model, Models
 if TYPE_CHECKING:
     from penstock.project import Project
 
-ROW, GAP, HEIGHT, LETTER, PAD = 38, 56, 26, 7.1, 10
+ROW, GAP, HEIGHT, LETTER, PAD = 36, 44, 26, 7.1, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def picture(nodes: Sequence[Node]) -> str:
     total = left - GAP + 1
     return (
         f'<svg class="lineage" role="img" aria-label="What is made from what: {len(nodes)} boxes; the table below has them'
-        f' in words." viewBox="0 0 {total:.0f} {height:.0f}" width="{total:.0f}" height="{height:.0f}">'
+        f' in words." viewBox="0 0 {total:.0f} {height:.0f}" style="min-width:{total * 0.7:.0f}px;max-width:{total:.0f}px">'
         f'<g class="edges">{"".join(edges)}</g>{"".join(boxes)}</svg>'
     )
 

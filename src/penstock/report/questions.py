@@ -22,6 +22,7 @@ from penstock.project.group import Settings
 from penstock.project.nearest import nearest
 
 FOLDER = "questions"
+_NUMBER = re.compile(r"^\d+[_-]")
 
 Show = Literal["table", "bar", "line", "area", "pie", "pyramid", "big number", "map by country"]
 SHOWS: tuple[str, ...] = get_args(Show)
@@ -83,7 +84,7 @@ _ALONE = ("table", "big number", "map by country")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One file: its name without ``.sql``, where it is, its header and its SQL as written.
+    """One file: its name without ``.sql`` and number, where it is, its header and its SQL as written.
 
     ``problem`` is why it cannot be asked; the header is then as much as could be read of it.
     """
@@ -96,8 +97,16 @@ class Question:
 
 
 def read_questions(directory: Path) -> list[Question]:
-    """The questions of a project, in the order of their files' names. One that is wrong carries its problem."""
-    return [_read(path, directory) for path in sorted((directory / FOLDER).glob("*.sql"))]
+    """The questions of a project, in the order of their files' names. One that is wrong carries its problem.
+
+    A number that the file's name begins with is for the order only: ``02_churn.sql`` is the question ``churn``.
+    """
+    paths = sorted((directory / FOLDER).glob("*.sql"))
+    names = [_NUMBER.sub("", p.stem) for p in paths]
+    return [
+        _read(path, directory, name if name and names.count(name) == 1 else path.stem)
+        for path, name in zip(paths, names, strict=True)
+    ]
 
 
 def chosen(questions: list[Question], names: list[str]) -> list[Question]:
@@ -118,9 +127,9 @@ def chosen(questions: list[Question], names: list[str]) -> list[Question]:
     return [known[n.removesuffix(".sql")] for n in names] if names else questions
 
 
-def _read(path: Path, directory: Path) -> Question:
+def _read(path: Path, directory: Path, name: str) -> Question:
     shown = path.relative_to(directory).as_posix()
-    words = Header(question=path.stem.replace("_", " "), show="table")
+    words = Header(question=name.replace("_", " "), show="table")
     sql = ""
     try:
         lines = _lines(path, shown)
@@ -132,9 +141,9 @@ def _read(path: Path, directory: Path) -> Question:
             raise QuestionError(
                 "the header is not followed by SQL", where=f"{shown}:{max(length, 1)}", fix="write a select below it"
             )
-        return Question(name=path.stem, path=path, header=header, sql=sql)
+        return Question(name=name, path=path, header=header, sql=sql)
     except QuestionError as e:
-        return Question(name=path.stem, path=path, header=words, sql=sql, problem=e)
+        return Question(name=name, path=path, header=words, sql=sql, problem=e)
 
 
 def _lines(path: Path, shown: str) -> list[str]:
