@@ -34,6 +34,14 @@ def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dest
 
 
 @pytest.fixture
+def local(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
+    """A DuckDB, for what does not depend on the warehouse."""
+    opened = open_warehouse("duckdb", tmp_path, request)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Destination]]:
     """A warehouse of each kind, at once."""
     opened = [open_warehouse(kind, tmp_path, request) for kind in ("duckdb", "postgres")]

@@ -21,15 +21,15 @@ LAYERS = (
     ("report",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "quarantine", "scaffold", "consume", "publish"),
+    ("inspect", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("diagnose",),
     ("transform",),
     ("session",),
     ("run", "plan", "project", "isolate"),
-    ("sources", "destinations"),
+    ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "faults", "errors", "sql"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff"),
 )
 """From the top: a layer imports from itself and from below."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from penstock.backoff import Backoff
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Batch, Position, Receipt
@@ -116,7 +116,7 @@ class Consumer:
                 self._consume(session, step, _InHand(queue))
 
     def _consume(self, session: Session, step: LoadStep, source: _InHand) -> None:
-        wait = _FIRST_WAIT_SECONDS
+        backoff = Backoff(_FIRST_WAIT_SECONDS, _LAST_WAIT_SECONDS, jitter=True)
         since: float | None = None
         while True:
             before = self.last_commit_at
@@ -134,20 +134,20 @@ class Consumer:
                 raise
             except (DestinationError, LockedError) as e:
                 if self.last_commit_at != before:
-                    wait, since = _FIRST_WAIT_SECONDS, None
+                    backoff.reset()
+                    since = None
                 since = time.monotonic() if since is None else since
                 if self._limits["until_empty"] and time.monotonic() - since > DRAIN_PATIENCE_SECONDS:
                     raise
                 self.waiting_for = str(e)
                 session.release()
-                seconds = wait * random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts
+                seconds = backoff.next_seconds()
                 self._on_wait(e, seconds)
                 until = time.monotonic() + seconds
                 while time.monotonic() < until and not self._stop:
                     time.sleep(_POLL_SECONDS)
                 if self._stop:
                     return
-                wait = min(2 * wait, _LAST_WAIT_SECONDS)
 
     def _committed(self, receipt: Receipt) -> None:
         self.waiting_for = ""

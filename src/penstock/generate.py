@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 import numpy as np
 
+from penstock.draws import Draw
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Numbers = NDArray[np.uint64]
+    from penstock.draws import Numbers
 
 Format = Literal["ndjson", "json", "csv"]
 
@@ -141,7 +142,7 @@ def write_user_events(
         organizations is None or 1 <= organizations <= 1_000_000, "organizations is out of range", "give 1 to 1,000,000"
     )
     known = organizations or organizations_for(count)
-    draw = _Draw(seed)
+    draw = Draw(seed)
     layout = _Layout.of(format, [_organization_name(n, seed) for n in range(known)])
     writer = _Writer(layout, draw, known, start, daily)
     plan = _Arrivals(draw, events, copies, round(events * out_of_order))
@@ -166,7 +167,7 @@ def write_organizations(path: Path, count: int, seed: int = 1) -> int:
     With the seed of the events, theirs are the first of these.
     """
     _require(0 <= count <= 1_000_000, f"count is {count:,}", "give 0 to 1,000,000")
-    draw = _Draw(seed)
+    draw = Draw(seed)
     numbers = np.arange(count, dtype=np.uint64)
     keys = _hex(draw("organization key", numbers), draw("organization key", numbers, 1))
     born = draw("organization born", numbers) % np.uint64(5 * 365 * 86_400)
@@ -182,29 +183,6 @@ def write_organizations(path: Path, count: int, seed: int = 1) -> int:
             file.write(("," if number else "").encode() + b"\n  " + record.encode())
         file.write(b"\n]\n")
     return count
-
-
-class _Draw:
-    """Hashes as draws: uniform 64-bit numbers for a purpose and a number, the same for ever."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed & 0xFFFF_FFFF_FFFF_FFFF
-
-    def __call__(self, purpose: str, number: Numbers, step: int | Numbers = 0) -> Numbers:
-        salt = self._seed
-        for byte in purpose.encode():
-            salt = (salt * 0x0000_0100_0000_01B3 ^ byte) & 0xFFFF_FFFF_FFFF_FFFF
-        offset = np.asarray(step, dtype=np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)
-        return _mixed(_mixed(number ^ np.uint64(salt)) + offset)
-
-
-def _mixed(x: Numbers) -> Numbers:
-    """The finaliser of splitmix64 (Steele, Lea, Flood 2014), one step on."""
-    with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E37_79B9_7F4A_7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
-        return x ^ (x >> np.uint64(31))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +204,7 @@ class _Events:
         )
 
 
-def _blocks(draw: _Draw, events: int) -> Iterator[_Events]:
+def _blocks(draw: Draw, events: int) -> Iterator[_Events]:
     """All events in the order of their time."""
     size = max(8, min(16_384, events // 200))
     number = block = 0
@@ -247,7 +225,7 @@ def _blocks(draw: _Draw, events: int) -> Iterator[_Events]:
         block += 1
 
 
-def _length(draw: _Draw, user: Numbers) -> Any:
+def _length(draw: Draw, user: Numbers) -> Any:
     """How many events a user has."""
     return 1 + np.searchsorted(_LENGTHS, draw("length", user) % np.uint64(100), side="right")
 
@@ -255,7 +233,7 @@ def _length(draw: _Draw, user: Numbers) -> Any:
 class _Arrivals:
     """Puts events in the order of the file: copies behind their originals, late ones behind later ones."""
 
-    def __init__(self, draw: _Draw, events: int, copies: int, late: int) -> None:
+    def __init__(self, draw: Draw, events: int, copies: int, late: int) -> None:
         self._draw = draw
         self._events = events
         self._copies = copies
@@ -350,7 +328,7 @@ class _Layout:
 class _Writer:
     """Turns events into text, column by column."""
 
-    def __init__(self, layout: _Layout, draw: _Draw, organizations: int, start: date, daily: int) -> None:
+    def __init__(self, layout: _Layout, draw: Draw, organizations: int, start: date, daily: int) -> None:
         import pyarrow as pa
 
         self._layout = layout

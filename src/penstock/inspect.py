@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from penstock.ports import Destination
     from penstock.project import Project
     from penstock.sources.files import FilePlan
+    from penstock.sources.http.source import HttpSource
 
 _LAST_LOADS = 10
 
@@ -62,13 +63,20 @@ def explain_loads(
             how = (
                 f"{stream.disposition} by {stream.identity}, new columns {contract.columns}, odd types {contract.types}"
             )
-            if step.window:
+            if step.window and stream.event_time:
                 how += f", {stream.event_time} in {step.window}"
             known = destination.positions(step.stream, step.source) if destination else {}
             settings = project.sources[step.source]
             if settings.type == "rabbitmq":
                 how += f", from {settings.queue_type} queue {settings.queue} at {settings.address} by penstock consume"
                 plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
+                continue
+            if settings.type == "http":
+                try:
+                    how += f", {session.http(step, settings).described(known)}"
+                    plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
+                except SourceError as e:
+                    plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, problem=str(e)))
                 continue
             try:
                 files = session.files(step, settings).plan(known)
@@ -170,6 +178,9 @@ def _check_sources(project: Project) -> list[Check]:
             if settings.type == "rabbitmq":
                 checks += check_queue(name, settings)
                 continue
+            if settings.type == "http":
+                checks.append(_check_api(name, Session(project).http(step, settings)))
+                continue
             source = Session(project).files(step, settings)
             plans = source.plan({})
             for plan in plans:
@@ -179,6 +190,12 @@ def _check_sources(project: Project) -> list[Check]:
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
+
+
+def _check_api(name: str, source: HttpSource) -> Check:
+    """One page is asked for, which shows that address, credentials and format are right."""
+    page = source.first_page()
+    return Check(name=name, ok=True, found=f"{page.place}: {sum(len(c.bodies) for c in page.cuts):,} records")
 
 
 def _check_destination(project: Project) -> Check:

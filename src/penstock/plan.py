@@ -20,12 +20,13 @@ _LAST_DAY = date(9999, 12, 30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStep:
-    """Land what is new in one source into one stream."""
+    """Land what is new in one source into one stream; with ``land``, also in the lake."""
 
     stream: str
     source: str
     window: Window | None = None
     fingerprint: bool = True
+    land: bool = False
 
     def target(self, project: Project, *, replay: bool = False) -> Target:
         """What the destination has to know. A replay adds to a stream, also to one that loads replace."""
@@ -34,8 +35,8 @@ class LoadStep:
             stream=self.stream,
             source=self.source,
             disposition=stream.disposition,
-            version=stream.version,
-            identity=str(stream.identity),
+            version=stream.version and stream.field(stream.version),
+            identity=stream.sameness,
             partial=replay,
             message=stream.identity.kind == "message",
         )
@@ -79,10 +80,15 @@ def plan_loads(
     *,
     window: Window | None = None,
     fingerprint: bool = True,
+    land: bool = False,
+    from_lake: bool = False,
 ) -> list[LoadStep]:
     """A step for each source of each stream asked for; of all streams when none is named.
 
-    The window is for the streams that declare an ``event_time``; the others are loaded whole.
+    ``land`` has all of them land in the lake, ``from_lake`` takes the lake for the source of each.
+
+    The window is for the streams that declare an ``event_time``, and for endpoints of an API that declare ``windows``;
+    the others are loaded whole.
 
     Raises:
         UsageError: no such stream, or a window and no stream with an event time.
@@ -93,14 +99,14 @@ def plan_loads(
                 f"no stream {name!r}{_nearest(name, project.streams)}", where=str(project.directory / "penstock.yml")
             )
     chosen = list(streams) or list(project.streams)
-    if window is not None and not any(project.streams[s].event_time for s in chosen):
+    if window is not None and not any(_has_window(project, s) for s in chosen):
         raise UsageError(
             "a date was given, and no stream declares an event time",
             where=str(project.directory / "penstock.yml"),
-            fix="add event_time: FIELD to the stream",
+            fix="add event_time: FIELD to the stream, or windows: to the endpoint of an API",
         )
     for name in chosen:
-        if window is not None and project.streams[name].event_time and project.streams[name].disposition == "replace":
+        if window is not None and _has_window(project, name) and project.streams[name].disposition == "replace":
             raise UsageError(
                 f"stream {name} is replaced as a whole, and a date would delete all other days",
                 where=str(project.directory / "penstock.yml"),
@@ -110,11 +116,12 @@ def plan_loads(
         LoadStep(
             stream=name,
             source=source,
-            window=window if project.streams[name].event_time else None,
+            window=window if project.streams[name].event_time or _asked_by_window(project, name, source) else None,
             fingerprint=fingerprint,
+            land=(land or project.streams[name].land) and source != "lake",
         )
         for name in chosen
-        for source in project.streams[name].from_
+        for source in (("lake",) if from_lake else project.streams[name].from_)
     ]
 
 
@@ -133,6 +140,17 @@ def ending(project: Project, steps: Sequence[LoadStep]) -> list[LoadStep]:
             fix=f"penstock consume {' '.join(names)}",
         )
     return found
+
+
+def _has_window(project: Project, stream: str) -> bool:
+    """Whether single days of a stream can be asked for."""
+    settings = project.streams[stream]
+    return settings.event_time is not None or any(_asked_by_window(project, stream, s) for s in settings.from_)
+
+
+def _asked_by_window(project: Project, stream: str, source: str) -> bool:
+    settings = project.sources[source]
+    return settings.type == "http" and settings.endpoints[stream].windows is not None
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

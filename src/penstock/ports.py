@@ -62,7 +62,8 @@ class Segment:
 class Reject:
     """A record that cannot land: its bytes as they came, why, and where it came from.
 
-    ``headers`` are what a message carried beside its body.
+    ``headers`` are what a message carried beside its body. ``claim`` has the identity and the content's hash of a
+    record that contradicts another one in its batch: the warehouse may know it for a duplicate.
     """
 
     body: bytes
@@ -70,6 +71,7 @@ class Reject:
     reason: str
     origin: str
     headers: Mapping[str, Any] | None = None
+    claim: tuple[bytes, bytes] | None = None
 
 
 def no_headers(row: int) -> Mapping[str, Any] | None:
@@ -112,6 +114,16 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a batch brought that was wanted, unparsed: its records (those inside the window, duplicates too), and what
+    its source could not read. ``untyped`` as in :class:`Batch`."""
+
+    bodies: pa.BinaryArray
+    rejects: Sequence[Reject]
+    untyped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
     """A batch as typed rows.
 
@@ -119,12 +131,13 @@ class Shaped:
     counts the records left out because the batch held them already. ``schema`` is the schema that the rows
     follow; it has grown when ``schema.version`` is above the destination's. ``original`` gives the bytes from
     which a row was made, ``headers`` what came beside them. ``replayed`` are the quarantine entries that are settled
-    once this lands.
+    once this lands. ``taken`` gives what the rows, rejects and duplicates were made from.
     """
 
     rows: pa.Table
     original: Callable[[int], bytes]
     schema: Schema
+    taken: Callable[[], Taken]
     rejects: Sequence[Reject]
     read: int
     duplicates: int
@@ -192,6 +205,10 @@ class Landing(Protocol):
         """Write a batch. Raises ``RejectedRows`` when the destination refuses what rows hold, and
         :class:`SchemaMoved` when another load has changed the schema meanwhile; the landing is then dead
         and must be rolled back."""
+        ...
+
+    def keep(self, positions: Sequence[Position]) -> None:
+        """Add positions to those of the batches that were written."""
         ...
 
     def commit(self) -> Receipt:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from penstock.errors import UsageError
+from penstock.lake.names import parse
 from penstock.ledger import ledger_sql
 from penstock.plan import LoadStep
 from penstock.ports import Batch, Position, Segment
@@ -131,7 +132,7 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
                 where=str(session.project.directory / "penstock.yml"),
                 fix=f"put it back, or: penstock quarantine drop --stream {stream}",
             )
-        mine = [e for e in waiting if e.stream == stream]
+        mine = [_decompressed(e, session.project) for e in waiting if e.stream == stream]
         step = LoadStep(stream=stream, source=SOURCE)
         load(
             _Entries(mine, {e.id for e in mine if _is_untyped(e, session.project)}),
@@ -179,14 +180,40 @@ class _Entries:
         """The mark in the ledger is all."""
 
 
+def _decompressed(entry: Entry, project: Project) -> Entry:
+    """An entry whose message came compressed and was kept so, with the record that is in it. Unreadable still, it is
+    left as it is, and shaping says so again."""
+    from penstock.sources.messages import Unreadable, read_kept
+
+    if entry.headers is None:
+        return entry
+    source = project.sources.get(entry.source)
+    try:
+        message = read_kept(
+            entry.headers,
+            entry.body,
+            cloudevents=source.cloudevents if source is not None and source.type == "rabbitmq" else "data",
+            max_bytes=project.streams[entry.stream].max_record_bytes,
+        )
+    except Unreadable:
+        return entry
+    if message is None:
+        return entry
+    return replace(entry, body=message.body, headers={**entry.headers, "message_id": message.id})
+
+
 def _is_untyped(entry: Entry, project: Project) -> bool:
     """Whether the record came from CSV, so that its texts may spell numbers now as they did then."""
     from penstock.sources.opening import is_csv
 
+    place = entry.origin.rpartition("#")[0]
+    kept = parse(place)
+    if kept is not None:
+        return kept.texts
     source = project.sources.get(entry.source)
-    if source is not None and source.type != "files":
+    if source is not None and source.type not in ("files", "lake"):
         return False
-    return is_csv(entry.origin.rpartition("#")[0], source.format if source else "auto")
+    return is_csv(place, source.format if source is not None and source.type == "files" else "auto")
 
 
 def _batch(waiting: Sequence[Entry], *, untyped: bool) -> Batch:

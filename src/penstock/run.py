@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import RejectedRows, SourceError
 from penstock.faults import fault_point
 from penstock.isolate import culprits, without
+from penstock.lake.names import SOURCE as LAKE
 from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
 
 if TYPE_CHECKING:
+    from penstock.lake.writer import LakeWriter
     from penstock.shape.schema import Schema
     from penstock.shape.shaper import Shaper
 
@@ -73,8 +75,9 @@ def load(
     progress: Callable[[Batch], None] = lambda _: None,
     on_commit: Callable[[Receipt], None] | None = None,
     stop: Stop | None = None,
+    lake: LakeWriter | None = None,
 ) -> Landed:
-    """Land what is new in ``source`` into a stream.
+    """Land what is new in ``source`` into a stream, and what was fetched in the lake when there is one.
 
     Commits about every ``commit_bytes``, the destination's own measure when left out and after each batch when 0;
     ``replace`` commits once, at the end. Receipts go to ``on_commit``, or are kept when there is none. When ``stop`` is
@@ -86,10 +89,12 @@ def load(
     """
     landed = Landed(stream=target.stream, source=target.source)
     whole = target.disposition == "replace" and not target.partial
-    writer = _Writer(destination, shaper, target, window)
+    writer = _Writer(destination, shaper, target, window, lake)
     stop = Stop() if stop is None else stop
     most = destination.commit_bytes if commit_bytes is None else commit_bytes
     took = landed.receipts.append if on_commit is None else on_commit
+    if lake is not None:
+        lake.recover(lambda: destination.positions(target.stream, LAKE))
     try:
         while True:
             try:
@@ -103,6 +108,8 @@ def load(
         raise
     finally:
         writer.close()
+        if lake is not None:
+            lake.close()
         landed.skipped = list(getattr(source, "skipped", ()))
     if failure:
         raise failure
@@ -165,13 +172,21 @@ def _commit(writer: _Writer, source: Source, took: Callable[[Receipt], None]) ->
 class _Writer:
     """Shapes in the caller's thread while the batch before is written in another."""
 
-    def __init__(self, destination: Destination, shaper: Shaper, target: Target, window: Window | None) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        shaper: Shaper,
+        target: Target,
+        window: Window | None,
+        lake: LakeWriter | None,
+    ) -> None:
         self.bytes = 0
         self.refused: dict[bytes, str] = {}
         self._destination = destination
         self._shaper = shaper
         self._target = target
         self._window = window
+        self._lake = lake
         self._schema = destination.schema(target.stream)
         self._landing: Landing | None = None
         self._positions: list[Position] = []
@@ -190,6 +205,8 @@ class _Writer:
         self._schema = shaped.schema
         if self._landing is None:
             self._landing = self._destination.land(self._target)
+        if self._lake is not None:
+            self._lake.write(shaped)
         self._in_hand = (batch, shaped, self._pool.submit(self._landing.write, shaped))
         self._positions.extend(batch.positions)
         self.bytes += batch.bytes
@@ -202,10 +219,15 @@ class _Writer:
             return None, []
         positions, self._positions, self.bytes = self._positions, [], 0
         try:
-            return landing.commit(), positions
+            if self._lake is not None:
+                landing.keep(self._lake.prepare())
+            receipt = landing.commit()
         except BaseException:
             landing.rollback()
             raise
+        if self._lake is not None:
+            self._lake.publish()
+        return receipt, positions
 
     def rollback(self) -> None:
         """Undo what is not committed."""
@@ -215,6 +237,8 @@ class _Writer:
         if self._landing is not None:
             self._landing.rollback()
             self._landing = None
+        if self._lake is not None:
+            self._lake.discard()
         self._positions, self.bytes = [], 0
         self._schema = self._landed_schema()
 

@@ -9,10 +9,12 @@ from penstock.plan import LoadStep
 from penstock.run import Landed, Stop, load
 
 if TYPE_CHECKING:
-    from penstock.ports import Batch, Destination, Source
-    from penstock.project import Files, Project, RabbitMQ
+    from penstock.lake.writer import LakeWriter
+    from penstock.ports import Batch, Destination, Source, Window
+    from penstock.project import Files, Http, Lake, Project, RabbitMQ
     from penstock.shape.shaper import Rules, Shaper
     from penstock.sources.files import FilesSource
+    from penstock.sources.http.source import HttpSource
     from penstock.sources.queued import QueueSource
 
 
@@ -51,21 +53,58 @@ class Session:
             self.destination,
             self.shaper(step.stream),
             step.target(self.project),
-            window=step.window,
+            window=self._filter(step),
             commit_bytes=self.project.load.commit_bytes,
             progress=progress,
             stop=stop,
+            lake=self.lake(step),
         )
+
+    def _filter(self, step: LoadStep) -> Window | None:
+        """The window that the stream's event time has to be in. An API that is asked window by window picks itself."""
+        settings = self.project.sources[step.source]
+        asked = settings.type == "http" and settings.endpoints[step.stream].windows is not None
+        return None if asked else step.window
 
     def source(self, step: LoadStep) -> Source:
         """The source of a step, ready to read. A queue is consumed: :meth:`queue` says until when."""
         settings = self.project.sources[step.source]
-        return self.files(step, settings) if settings.type == "files" else self.queue(step, settings)
+        if settings.type == "http":
+            return self.http(step, settings)
+        return self.queue(step, settings) if settings.type == "rabbitmq" else self.files(step, settings)
+
+    def lake(self, step: LoadStep) -> LakeWriter | None:
+        """Where a step lands what it fetches, beside the warehouse; None when it does not."""
+        settings = self.project.lake
+        if settings is None or not step.land:
+            return None
+        from penstock.lake.writer import LakeWriter
+
+        return LakeWriter(
+            settings.path,
+            step.stream,
+            settings.format,
+            compression=settings.compression,
+            warehouse=self.project.destination.address,
+        )
 
     def files(
-        self, step: LoadStep, settings: Files, *, refresh: bool | None = None, growing: bool = False
+        self, step: LoadStep, settings: Files | Lake, *, refresh: bool | None = None, growing: bool = False
     ) -> FilesSource:
-        """The source of a step that reads files; all of them anew as the stream's disposition asks for, or as said."""
+        """The source of a step that reads files, or the lake; all of them anew as the stream's disposition asks for, or
+        as said."""
+        replaced = self.project.streams[step.stream].disposition == "replace" if refresh is None else refresh
+        if settings.type == "lake":
+            from penstock.sources.lake import LakeSource
+
+            return LakeSource(
+                step.stream,
+                folder=settings.path,
+                batch_bytes=self.project.load.batch_bytes,
+                window=step.window,
+                fingerprint=step.fingerprint,
+                refresh=replaced,
+            )
         from penstock.sources.files import FilesSource
         from penstock.sources.opening import CsvDialect
 
@@ -82,8 +121,24 @@ class Session:
             batch_bytes=self.project.load.batch_bytes,
             window=step.window,
             fingerprint=step.fingerprint,
-            refresh=self.project.streams[step.stream].disposition == "replace" if refresh is None else refresh,
+            refresh=replaced,
             growing=growing,
+        )
+
+    def http(self, step: LoadStep, settings: Http) -> HttpSource:
+        """The source of a step that reads an endpoint of an API."""
+        from penstock.sources.http.source import HttpSource
+        from penstock.sources.http.standing import keep_standing
+
+        return HttpSource(
+            step.source,
+            settings,
+            step.stream,
+            batch_bytes=self.project.load.batch_bytes,
+            window=step.window,
+            fingerprint=step.fingerprint,
+            refresh=self.project.streams[step.stream].disposition == "replace",
+            standing=keep_standing(self.project.directory, step.source),
         )
 
     def queue(
@@ -130,15 +185,18 @@ class Session:
         settings = self.project.streams[stream]
         return Rules(
             stream=stream,
-            identity=settings.identity.fields,
-            declared=tuple(settings.columns.items()),
-            event_time=settings.event_time,
-            version=settings.version,
+            identity=tuple(map(settings.field, settings.identity.fields)),
+            declared=tuple((settings.field(f), type_) for f, type_ in settings.columns.items()),
+            event_time=settings.event_time and settings.field(settings.event_time),
+            version=settings.version and settings.field(settings.version),
             content=settings.disposition != "append" or settings.identity.kind == "message",
             message=settings.identity.kind == "message",
             columns=settings.contract.columns,
             types=settings.contract.types,
             max_record_bytes=settings.max_record_bytes,
+            pii=tuple(map(settings.field, settings.pii or ())),
+            keys=self.project.privacy.needed_keys(f"stream {stream} has pii:") if settings.pii else None,
+            layout=settings.layout,
         )
 
     def release(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.backoff import Backoff
 from penstock.errors import (
     ContractError,
     DestinationError,
@@ -24,7 +25,7 @@ from penstock.errors import (
 )
 from penstock.faults import fault_point
 from penstock.plan import LoadStep, plan_loads
-from penstock.ports import Position, Receipt, SchemaMoved, Shaped, Target
+from penstock.ports import Position, Receipt, Target
 
 if TYPE_CHECKING:
     from penstock.project import Files, Project
@@ -85,7 +86,11 @@ class Watcher:
         self._say = say
         self._settings = _settings_of(project, stream, source, directory)
         self._directory = None if directory is None else _as_written(project, self._settings, directory)
-        self._step = LoadStep(stream=stream, source=f"publish {source}" if publish else source)
+        self._step = LoadStep(
+            stream=stream,
+            source=f"publish {source}" if publish else source,
+            land=project.streams[stream].land and not publish,
+        )
         self._whole = not publish and project.streams[stream].disposition == "replace"
         self._pending = False
 
@@ -154,7 +159,7 @@ class Watcher:
 
     def _patiently(self, session: Session, source: FilesSource) -> PenstockError | None:
         """Take files, as soon as what takes the records is there; the error of a file that cannot be taken."""
-        backoff = _FIRST_BACKOFF_SECONDS
+        backoff = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
         while not self._stop:
             try:
                 failure = self._publish_files(session, source) if self._publish else self._land(session, source)
@@ -167,8 +172,7 @@ class Watcher:
                 if str(e) != self.last_error:
                     self.last_error = str(e)
                     self._say(f"waiting: {e}")
-                self._stop.wait(backoff)
-                backoff = min(2 * backoff, _LAST_BACKOFF_SECONDS)
+                self._stop.wait(backoff.next_seconds())
         return None
 
     def _land(self, session: Session, source: FilesSource) -> PenstockError | None:
@@ -184,6 +188,7 @@ class Watcher:
                 commit_bytes=self._project.load.commit_bytes,
                 on_commit=self._on_commit,
                 stop=self._stop,
+                lake=session.lake(self._step),
             )
         except (SourceError, ContractError, RejectedRows) as e:
             return e
@@ -217,30 +222,13 @@ class Watcher:
 
     def _remember(self, session: Session, positions: Sequence[Position]) -> None:
         """Keep in the ledger how far files were published."""
-        import pyarrow as pa
-
-        while True:
-            landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
-            try:
-                landing.write(
-                    Shaped(
-                        rows=pa.table({"_pen_id": pa.array([], pa.string())}),
-                        original=lambda _: b"",
-                        schema=session.destination.schema(self._stream),
-                        rejects=(),
-                        read=0,
-                        duplicates=0,
-                        bytes=0,
-                        positions=positions,
-                    )
-                )
-                landing.commit()
-                return
-            except SchemaMoved:
-                landing.rollback()
-            except BaseException:
-                landing.rollback()
-                raise
+        landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
+        try:
+            landing.keep(positions)
+            landing.commit()
+        except BaseException:
+            landing.rollback()
+            raise
 
 
 def watched(project: Project, directory: Path | None, stream: str | None) -> list[tuple[str, str]]:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from penstock.consume import Consumer
 from penstock.errors import ContractError, DestinationError
 from penstock.project import RabbitMQ, load_project
+from penstock.quarantine import entries, replay
 from penstock.run import Stop
 from penstock.session import Session
 from penstock.testing.postgres import PrivatePostgres
@@ -149,6 +151,41 @@ def test_one_message_id_with_two_bodies_is_a_conflict(
     publish(settings, [b'{"n":7}'], message_id="one")
     again.run()
     assert counts(again) == (2, 0, 1, 1)
+    # now the one that contradicts comes before the copy of what landed
+    last = consumer(folder, until_empty=True)
+    publish(settings, [b'{"n":8}', b'{"n":1}', b'{"n":9}'], message_id="one")
+    last.run()
+    assert counts(last) == (3, 0, 1, 2)
+    with Session(load_project(folder, environ={})) as session:
+        found = quarantined(session.destination, "events")
+        assert {b'{"n":8}', b'{"n":9}'} <= found.keys() and b'{"n":1}' not in found
+
+
+def test_a_compressed_message_is_replayed(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str]) -> None:
+    """What was too large when decompressed is kept as it came; replayed, it lands."""
+    settings = a_queue(rabbitmq_url)
+    records = [{"n": n, "x": "y" * 2_000} for n in (1, 2)]
+    event = {"specversion": "1.0", "id": "7", "source": "/s", "type": "t", "data": records[1]}
+    publish(settings, [gzip.compress(json.dumps(records[0]).encode())], content_encoding="gzip", message_id="one")
+    publish(
+        settings,
+        [zstandard.compress(json.dumps(event).encode())],
+        content_encoding="zstd",
+        content_type="application/cloudevents+json",
+    )
+    for most, landed in ((1_000, 0), (10_000, 2)):
+        stream = f"identity: message, max_record_bytes: {most}"
+        folder = write_project(tmp_path / "p", settings, rabbitmq_url, stream=stream, **warehouse)
+        consumer(folder, until_empty=True).run()
+        with Session(load_project(folder, environ={})) as session:
+            replay(session, entries(session.destination))
+            left = [e.code for e in entries(session.destination)]
+            assert left == ["too_large"] * (2 - landed)
+    assert sorted(int(r["n"]) for r in rows(folder)) == [1, 2]
+    publish(settings, [json.dumps(records[0]).encode()], message_id="one")
+    again = consumer(folder, until_empty=True)
+    again.run()
+    assert counts(again) == (1, 0, 1, 0)
 
 
 def test_cloudevents_of_both_modes_are_one_record(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str]) -> None:

@@ -342,3 +342,23 @@ def test_stopped_in_the_middle(tmp_path: Path, number: signal.Signals) -> None:
     hashed += " _pen_loaded_at) from raw.events) e"
     seen = [penstock(p, "query", hashed, "--csv").stdout for p in (project, whole)]
     assert seen[0] == seen[1] != ""
+
+
+def test_lake(tmp_path: Path) -> None:
+    """``--land`` keeps what was fetched; another warehouse loads it with ``--from-lake`` when the source is gone."""
+    (tmp_path / "data").mkdir()
+    write_user_events(tmp_path / "data" / "e.ndjson", count=100, seed=1)
+    (tmp_path / "penstock.yml").write_text(PROJECT.replace("SETTINGS", "identity: content"))
+    assert printed(tmp_path, "load", "--json", "--land", "parquet", "lake")["loads"][0]["landed"] == 100
+    (tmp_path / "data" / "e.ndjson").unlink()
+    (tmp_path / "warehouse.duckdb").unlink()
+    assert printed(tmp_path, "load", "--json", "--from-lake", "lake")["loads"][0]["landed"] == 100
+    again = printed(tmp_path, "load", "--json", "--from-lake", "lake")["loads"][0]
+    assert again["landed"] == 0 and len(again["skipped"]) == 1
+    for options, what in (
+        (["--land", "xml", "lake"], "no such format"),
+        (["--land", "csv", "lake", "--from-lake", "lake"], "one of them"),
+    ):
+        run = penstock(tmp_path, "load", *options)
+        assert run.returncode == 2 and what in run.stderr
+    assert penstock(tmp_path, "load", "--from-lake", "elsewhere").returncode == 4

@@ -170,7 +170,7 @@ def test_a_server_that_is_away_breaks_the_connection() -> None:
     """As the server's own port would refuse it."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with Proxy("127.0.0.1", port) as proxy, _connect(proxy) as side, pytest.raises(ConnectionResetError):
+    with Proxy("127.0.0.1", port) as proxy, pytest.raises(ConnectionResetError), _connect(proxy) as side:
         side.recv(1)
         raise AssertionError("the connection was not broken")
 

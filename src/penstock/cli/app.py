@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from penstock.cli import (
     quarantine,
     reporting,
     running,
+    sampling,
     shell,
     starting,
     watching,
@@ -43,11 +45,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    environment: Annotated[
+        str | None,
+        typer.Option("--env", metavar="NAME", help="Put penstock.NAME.yml over penstock.yml, as PENSTOCK_ENV does."),
+    ] = None,
 ) -> None:
     """Options before the command."""
+    if environment is not None:
+        # a variable, so that processes that are started see it too
+        os.environ["PENSTOCK_ENV"] = environment
 
 
 starting.register(app)
@@ -59,4 +66,5 @@ running.register(app)
 inspecting.register(app)
 reporting.register(app)
 shell.register(app)
+sampling.register(app)
 app.add_typer(quarantine.app, name="quarantine")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
     from penstock.session import Session
     from penstock.transform.transform import Built
 
+LAKE_FORMATS = ("ndjson", "csv", "parquet")
+Land = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--land",
+        metavar="FORMAT DIR",
+        help="Also keep what is fetched as flat files in this folder: ndjson, csv or parquet.",
+    ),
+]
+FromLake = Annotated[
+    Path | None,
+    typer.Option("--from-lake", metavar="DIR", help="Load from what --land kept in this folder; ask no source."),
+]
 FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every model anew from all that has landed.")]
 
 
@@ -50,6 +64,8 @@ def load(
     day: Day = None,
     start: From = None,
     end: To = None,
+    land: Land = None,
+    from_lake: FromLake = None,
     no_fingerprint: NoFingerprint = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
@@ -57,8 +73,17 @@ def load(
     json: Json = False,
 ) -> None:
     """Land what is new in the sources. Again lands nothing."""
-    project = open_project(project_dir, target)
-    _perform(project, streams or (), window_of(day, start, end), fingerprint=not no_fingerprint, quiet=quiet, json=json)
+    project = _with_lake(open_project(project_dir, target), land, from_lake)
+    _perform(
+        project,
+        streams or (),
+        window_of(day, start, end),
+        fingerprint=not no_fingerprint,
+        land=land is not None,
+        from_lake=from_lake is not None,
+        quiet=quiet,
+        json=json,
+    )
 
 
 def transform(
@@ -119,6 +144,32 @@ def backfill(
     _perform(project, streams or (), window_of(None, start, end), models=has_models(project), quiet=quiet, json=json)
 
 
+def _with_lake(project: Project, land: tuple[str, str] | None, from_lake: Path | None) -> Project:
+    """The project with the lake that the options name.
+
+    Raises:
+        UsageError: both options, or no such format.
+    """
+    if land is None and from_lake is None:
+        return project
+    if land is not None and from_lake is not None:
+        raise UsageError("--land writes the lake and --from-lake reads it", fix="give one of them")
+    from penstock.project import Lake
+
+    settings: dict[str, Any] = {"path": (Path.cwd() / from_lake) if from_lake is not None else None}
+    if land is not None:
+        format_, folder = land
+        if format_ not in LAKE_FORMATS:
+            raise UsageError(
+                f"--land {format_}: no such format",
+                fix=f"write --land {LAKE_FORMATS[0]} {folder}; there are {', '.join(LAKE_FORMATS)}",
+            )
+        settings = {"path": Path.cwd() / folder, "format": format_}
+    if project.lake is not None:
+        settings["compression"] = project.lake.compression
+    return project.with_lake(Lake(**settings))
+
+
 def has_models(project: Project) -> bool:
     """Whether there is a dbt project beside the project file, and it is wanted."""
     return project.transform is not None and (project.directory / "dbt_project.yml").is_file()
@@ -130,6 +181,8 @@ def _perform(
     window: Window | None,
     *,
     fingerprint: bool = True,
+    land: bool = False,
+    from_lake: bool = False,
     models: bool = False,
     full_refresh: bool = False,
     quiet: bool,
@@ -139,7 +192,11 @@ def _perform(
     from penstock.plan import ending, plan_loads
     from penstock.session import Session
 
-    planned = [] if streams is None else plan_loads(project, streams, window=window, fingerprint=fingerprint)
+    planned = (
+        []
+        if streams is None
+        else plan_loads(project, streams, window=window, fingerprint=fingerprint, land=land, from_lake=from_lake)
+    )
     steps = ending(project, planned)
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
@@ -181,7 +238,7 @@ def _load(session: Session, step: Any, stop: Stop, *, quiet: bool) -> Landed:
     total = 0
     settings = session.project.sources[step.source]
     # only a progress bar wants to know beforehand what the load will find out itself
-    if not quiet and settings.type == "files":
+    if not quiet and (settings.type == "files" or settings.type == "lake"):
         known = session.destination.positions(step.stream, step.source)
         total = sum(p.size - p.offset for p in session.files(step, settings).plan(known) if p.action != "skip")
     with progress_bar(step.stream, total, quiet=quiet) as progress:

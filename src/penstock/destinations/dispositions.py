@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from penstock.ledger import quarantine_id
-from penstock.ports import Reason, Reject, Shaped, Target
+from penstock.ports import CONFLICT, Reason, Reject, Shaped, Target
 from penstock.shape.schema import Schema
 from penstock.sql import identifier
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def wins_sql(target: Target, schema: Schema, *, new: str, old: str, load_id: int, collate: str = "") -> str:
@@ -34,6 +38,30 @@ def wins_sql(target: Target, schema: Schema, *, new: str, old: str, load_id: int
         f"{ours} > {theirs} or ({theirs} is null and {ours} is not null)"
         f" or ({ours} is not distinct from {theirs} and {content})"
     )
+
+
+def without_conflicts(shaped: Shaped, stream: str, ask: Callable[[pa.Table, str], Iterable[int]]) -> Shaped:
+    """The batch with its message ids that are known with another content turned into rejects. A record that contradicts
+    another in the batch, and is the one that is known, is its duplicate.
+
+    ``ask`` is given rows ``(_pen_id, _pen_content, i)`` and answers with each ``i`` whose content stands to the one in
+    the table as the operator says.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    claims = [(i, r.claim) for i, r in enumerate(shaped.rejects) if r.claim is not None]
+    if claims:
+        ids, contents = (
+            pa.ExtensionArray.from_storage(pa.uuid(), pa.array(hashes, pa.binary(16)))
+            for hashes in zip(*(claim for _, claim in claims), strict=True)
+        )
+        asked = pa.table({"_pen_id": ids, "_pen_content": contents, "i": [i for i, _ in claims]})
+        same = set(ask(asked, "="))
+        shaped = replace(shaped, rejects=tuple(r for i, r in enumerate(shaped.rejects) if i not in same))
+    places = pa.array(np.arange(shaped.rows.num_rows))
+    found = ask(shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places), "<>")
+    return rejected(shaped, dict.fromkeys(found, CONFLICT), "identity_conflict", stream)
 
 
 def rejected(shaped: Shaped, reasons: Mapping[int, str], code: Reason, stream: str) -> Shaped:

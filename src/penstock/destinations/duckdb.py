@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from penstock.destinations.dispositions import rejected, wins_sql
+from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
@@ -36,7 +36,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
-from penstock.ports import CONFLICT, Position, Receipt, Rows, Shaped, Target
+from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Schema
 from penstock.shape.types import duckdb_type
@@ -274,7 +274,7 @@ class DuckDBLanding:
         self._connection = connection
         self._ended = ended
         self._table = f"raw.{identifier(target.stream)}"
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[tuple[str, str], Position] = {}
         self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._open = True
         self._started_at = datetime.now(UTC)
@@ -316,12 +316,16 @@ class DuckDBLanding:
             quarantined = self._quarantine(shaped)
             for entry in shaped.replayed:
                 self._connection.execute(ledger_sql("mark_replayed", id="cast($2 as uuid)"), [self._load_id, entry])
-        self._positions.update({p.key: p for p in shaped.positions})
+        self.keep(shaped.positions)
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def keep(self, positions: Sequence[Position]) -> None:
+        """Add positions to those that :meth:`commit` writes."""
+        self._positions.update({(p.source, p.key): p for p in positions})
 
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
@@ -490,14 +494,16 @@ class DuckDBLanding:
         """Message ids that are known with another content are conflicts."""
         if not self._target.message or self._target.disposition != "append" or not shaped.rows.num_rows:
             return shaped
-        places = pa.array(range(shaped.rows.num_rows))
-        asked = shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places)
-        with _Registered(self._connection, "asked", asked):
-            found = self._connection.execute(
-                f"select i from asked a join {self._table} r on r._pen_id = a._pen_id"
-                " where r._pen_content <> a._pen_content"
-            ).fetchall()
-        return rejected(shaped, {i: CONFLICT for (i,) in found}, "identity_conflict", self._target.stream)
+
+        def ask(asked: pa.Table, operator: str) -> list[int]:
+            with _Registered(self._connection, "asked", asked):
+                found = self._connection.execute(
+                    f"select i from asked a join {self._table} r on r._pen_id = a._pen_id"
+                    f" where r._pen_content {operator} a._pen_content"
+                ).fetchall()
+            return [i for (i,) in found]
+
+        return without_conflicts(shaped, self._target.stream, ask)
 
     def _insert_rows(self, columns: Sequence[str], fresh: str) -> int:
         listed = ", ".join(columns)

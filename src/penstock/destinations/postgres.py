@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,8 +18,9 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from penstock.destinations.dispositions import rejected, wins_sql
+from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.known import KnownIds
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
@@ -35,7 +36,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
-from penstock.ports import CONFLICT, Position, Receipt, Rows, Shaped, Target
+from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Column, Schema
 from penstock.sql import identifier
@@ -46,7 +47,17 @@ _REFUSED_CLASSES = ("22", "23", "44", "54", "P0")
 """SQLSTATE classes that blame the rows: data exception, constraint, check option, program limit, trigger."""
 
 _PARAMETER = re.compile(r"\$(\d+)")
-_TYPES = {"json": "jsonb", "double": "double precision", "timestamptz": "timestamp with time zone"}
+_TYPES = {"pseudonym": "text", "json": "jsonb", "double": "double precision", "timestamptz": "timestamp with time zone"}
+
+_LIVENESS: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 120_000,
+}
+"""After how long a server that has gone without a word is noticed, in libpq's words: seconds, and milliseconds for the
+last. Linux alone would wait for two hours, or for a quarter of one when something is under way."""
 
 
 class PostgresDestination:
@@ -62,7 +73,7 @@ class PostgresDestination:
 
     def __init__(self, conninfo: str, *, shown: str) -> None:
         self.shown = shown
-        self._conninfo = conninfo
+        self._conninfo = _noticing(conninfo)
         self._landing_connection: Any = None
         self._reading_connection: psycopg.Connection[Any] | None = None
         self._known: dict[str, tuple[int, KnownIds]] = {}
@@ -76,7 +87,7 @@ class PostgresDestination:
         """
         if self._reading_connection is None or self._reading_connection.closed:
             try:
-                connection = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
+                connection = psycopg.connect(self._conninfo, autocommit=True)
             except psycopg.OperationalError as e:
                 raise DestinationError(
                     f"no connection: {_first_line(e)}",
@@ -196,7 +207,7 @@ class PostgresLanding:
         self._destination = destination
         self._target = target
         self._table = f"raw.{identifier(target.stream)}"
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[tuple[str, str], Position] = {}
         self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._started_at = datetime.now(UTC)
         self._connection = destination.landing_connection
@@ -236,12 +247,16 @@ class PostgresLanding:
             quarantined = self._quarantine(shaped)
             for entry in shaped.replayed:
                 self._execute(ledger_sql("mark_replayed", id="$2::text::uuid"), self._load_id, entry)
-        self._positions.update({p.key: p for p in shaped.positions})
+        self.keep(shaped.positions)
         self._counts["read"] += shaped.read
         self._counts["landed"] += landed
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def keep(self, positions: Sequence[Position]) -> None:
+        """Add positions to those that :meth:`commit` writes."""
+        self._positions.update({(p.source, p.key): p for p in positions})
 
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
@@ -418,13 +433,16 @@ class PostgresLanding:
         if not self._target.message or self._target.disposition != "append" or not shaped.rows.num_rows:
             return shaped
         self._index()
-        places = pa.array(np.arange(shaped.rows.num_rows))
-        self._stage(shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places))
-        found = self._column(
-            f"select a.i from pg_temp.penstock_batch a join {self._table} t on t._pen_id = a._pen_id"
-            " where t._pen_content <> a._pen_content"
-        )
-        return rejected(shaped, {int(i): CONFLICT for i in found}, "identity_conflict", self._target.stream)
+
+        def ask(asked: pa.Table, operator: str) -> list[int]:
+            self._stage(asked)
+            found = self._column(
+                f"select a.i from pg_temp.penstock_batch a join {self._table} t on t._pen_id = a._pen_id"
+                f" where t._pen_content {operator} a._pen_content"
+            )
+            return [int(i) for i in found]
+
+        return without_conflicts(shaped, self._target.stream, ask)
 
     def _stage(self, rows: pa.Table) -> None:
         self._execute("drop table if exists pg_temp.penstock_batch")
@@ -492,6 +510,16 @@ class PostgresLanding:
 
 def _type(column: Column) -> str:
     return _TYPES.get(column.type, column.type)
+
+
+def _noticing(conninfo: str) -> str:
+    """``conninfo`` with :data:`_LIVENESS` where it says nothing else."""
+    try:
+        said = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        # connecting will say what is wrong with it
+        return conninfo
+    return make_conninfo(conninfo, **{k: v for k, v in _LIVENESS.items() if k not in said})
 
 
 def _first_line(error: BaseException) -> str:

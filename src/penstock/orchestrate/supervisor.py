@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from os import getpid
 from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock.backoff import Backoff
 from penstock.consume import Consumer
 from penstock.destinations import open_destination
 from penstock.errors import LockedError, PenstockError, UsageError
@@ -202,7 +203,7 @@ class Supervisor:
 
     def _keep(self, part: Part) -> None:
         """Run a part until all is stopped."""
-        backoff = FIRST_BACKOFF_SECONDS
+        backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS)
         while not self._stop:
             started = time.monotonic()
             part.become("running")
@@ -215,12 +216,12 @@ class Supervisor:
             if self._stop:
                 break
             if time.monotonic() - started > _STEADY_SECONDS:
-                backoff = FIRST_BACKOFF_SECONDS
+                backoff.reset()
             part.restarts += 1
             part.become("waiting")
-            self._say(f"{part.name}: {part.last_error}\n  starting it again in {backoff:g} s")
-            self._stop.wait(backoff)
-            backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
+            seconds = backoff.next_seconds()
+            self._say(f"{part.name}: {part.last_error}\n  starting it again in {seconds:g} s")
+            self._stop.wait(seconds)
         part.become("stopped")
 
     def _consumers(self) -> list[tuple[Part, Consumer]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from penstock.backoff import Backoff
 from penstock.errors import PenstockError
 from penstock.session import Session
 from penstock.transform.transform import Transformer
@@ -51,7 +52,7 @@ class Trigger:
         self._first: float | None = None
         self._last = 0.0
         self._retry_at = 0.0
-        self._backoff = FIRST_BACKOFF_SECONDS
+        self._backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS)
 
     def landed(self, receipt: Receipt) -> None:
         """Take note of a commit."""
@@ -123,7 +124,8 @@ class Trigger:
     def _built(self, built: Built, seconds: float) -> None:
         self.upper_seq = built.upper_seq
         self.last_error = ""
-        self._retry_at, self._backoff = 0.0, FIRST_BACKOFF_SECONDS
+        self._retry_at = 0.0
+        self._backoff.reset()
         if built.nodes:
             self.builds += 1
             self._on_built(seconds)
@@ -133,6 +135,5 @@ class Trigger:
         self.last_error = error
         session.release()
         with self._lock:
-            self._retry_at = time.monotonic() + self._backoff
-            self._backoff = min(2 * self._backoff, LAST_BACKOFF_SECONDS)
+            self._retry_at = time.monotonic() + self._backoff.next_seconds()
             self._note()

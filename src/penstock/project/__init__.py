@@ -4,12 +4,15 @@ Where a value comes from, strongest first: ``PENSTOCK__…`` in the environment,
 the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` that lists all that is wrong with it.
 """
 
+from penstock.project.formats import Csv
+from penstock.project.http import Http
+from penstock.project.lake import Lake
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
 from penstock.project.settings import (
     Contract,
-    Csv,
     Destination,
     DuckDB,
     Files,
@@ -29,9 +32,12 @@ __all__ = [
     "Destination",
     "DuckDB",
     "Files",
+    "Http",
     "Identity",
+    "Lake",
     "Load",
     "Postgres",
+    "Privacy",
     "Project",
     "RabbitMQ",
     "Source",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock.project.document import Document, Problem
+from penstock.project.http import Http
 from penstock.project.nearest import nearest
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.settings import ProjectFile, Stream
@@ -29,8 +30,27 @@ def cross_checks(file: ProjectFile, document: Document, *, unneeded: set[str | i
     for name, source in file.sources.items():
         if isinstance(source, RabbitMQ):
             yield from _queue(name, source, file, document)
+        elif isinstance(source, Http):
+            yield from _api(name, source, document)
+    if file.lake is not None and "lake" in file.sources:
+        fix = "give the source another name"
+        yield document.problem(("sources", "lake"), "`lake` names what lake: has", fix)
     for name, stream in file.streams.items():
+        yield from _lake(name, stream, file, document)
         yield from _stream(name, stream, file, document)
+    yield from _privacy(file, document)
+
+
+def _privacy(file: ProjectFile, document: Document) -> Iterator[Problem]:
+    unset = [str(at[2]) for at in document.unset if at[:2] == ("privacy", "keys")]
+    names = [*file.privacy.keys, *unset]
+    current = file.privacy.current
+    if current is None and len(names) > 1:
+        fix = f"add current: {names[-1]}"
+        yield document.problem(("privacy",), f"there are {len(names)} keys, and none is the current one", fix)
+    elif current is not None and current not in names:
+        fix = f"there are {', '.join(names)}" if names else "there are no keys yet"
+        yield document.problem(("privacy", "current"), f"there is no key {current!r}", fix)
 
 
 def _queue(name: str, source: RabbitMQ, file: ProjectFile, document: Document) -> Iterator[Problem]:
@@ -47,20 +67,62 @@ def _queue(name: str, source: RabbitMQ, file: ProjectFile, document: Document) -
         yield document.problem((*path, "routing_keys"), "has no meaning without an exchange", "name the exchange")
 
 
+def _lake(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
+    path = ("streams", name)
+    fix = "add lake: {path: lake} to the project"
+    if stream.land and file.lake is None:
+        yield document.problem((*path, "land"), "there is no lake to land in", fix)
+    if "lake" in stream.from_ and file.lake is None and "lake" not in file.sources:
+        yield document.problem((*path, "from"), "there is no lake", fix)
+
+
+def _api(name: str, source: Http, document: Document) -> Iterator[Problem]:
+    for called, endpoint in source.endpoints.items():
+        path = ("sources", name, "endpoints", called)
+        if endpoint.parent is not None:
+            other = endpoint.parent.endpoint
+            if other not in source.endpoints:
+                near = nearest(other, source.endpoints)
+                fix = f"did you mean {near}?" if near else f"there are {', '.join(source.endpoints)}"
+                yield document.problem((*path, "parent", "endpoint"), f"there is no endpoint {other!r}", fix)
+            elif source.endpoints[other].parent is not None:
+                what = f"endpoint {other!r} has a parent of its own; one level is gone through"
+                yield document.problem((*path, "parent", "endpoint"), what)
+            if endpoint.incremental is not None and endpoint.incremental.order == "ascending":
+                what = "cannot be ascending over the records of many parents"
+                yield document.problem((*path, "incremental", "order"), what, "leave order out")
+
+
+def _endpoint(name: str, stream: Stream, source: str, api: Http, document: Document) -> Iterator[Problem]:
+    """What a stream needs of the API that feeds it."""
+    if name not in api.endpoints:
+        near = nearest(name, api.endpoints)
+        fix = f"did you mean {near}?" if near else f"there are {', '.join(api.endpoints)}; give the stream its name"
+        yield document.problem(("streams", name, "from"), f"source {source!r} has no endpoint {name!r}", fix)
+    elif stream.disposition == "replace" and api.endpoints[name].incremental is not None:
+        what = "replace takes all there is, and the endpoint's incremental asks for what is new"
+        yield document.problem(("streams", name, "disposition"), what, "take disposition append or merge")
+
+
 def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
     path = ("streams", name)
     for source in stream.from_:
-        if source not in file.sources:
+        if source not in file.sources and source != "lake":
             near = nearest(source, file.sources)
             there = f"there are {', '.join(file.sources)}" if file.sources else "there are no sources yet"
             fix = f"did you mean {near}?" if near else there
             yield document.problem((*path, "from"), f"there is no source {source!r}", fix)
+        elif isinstance(api := file.sources.get(source), Http):
+            yield from _endpoint(name, stream, source, api, document)
     if stream.version is not None and stream.disposition != "merge":
         fix = "set disposition: merge, or leave version out"
         yield document.problem((*path, "version"), f"has no meaning with disposition {stream.disposition}", fix)
     if stream.disposition == "replace" and len(stream.from_) > 1:
         fix = "name one source, whose path: may be a list, or take another disposition"
         yield document.problem((*path, "from"), "replace takes one source: each would delete what the others hold", fix)
+    if stream.land and any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
+        fix = "leave land out, or feed the stream by files or an API"
+        yield document.problem((*path, "land"), "a queue is not landed in the lake: its loads are too small", fix)
     if stream.disposition == "replace" and any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
         fix = "take disposition append or merge"
         yield document.problem((*path, "disposition"), "replace takes all there is, and a queue has no end", fix)
@@ -68,21 +130,37 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
         fix = "name the key fields: identity: [id]"
         at = (*path, "identity") if (*path, "identity") in document.marks else (*path, "disposition")
         yield document.problem(at, "merge keeps one row a key, and identity content has no key", fix)
-    declared = stream.columns.get(stream.event_time or "", "timestamp")
+    columns = {stream.field(f): type_ for f, type_ in stream.columns.items()}
+    if len(columns) < len(stream.columns):
+        twice = next(f for f in stream.columns if [stream.field(g) for g in stream.columns].count(stream.field(f)) > 1)
+        what = f"flattened, {twice!r} is the same field as another"
+        yield document.problem((*path, "columns", twice), what, "keep one of them")
+    declared = columns.get(stream.field(stream.event_time or ""), "timestamp")
     if declared not in _TIMELIKE:
         what = f"field {stream.event_time!r} is declared {declared}, which is no time"
         yield document.problem((*path, "event_time"), what, "declare it date, timestamp or timestamptz")
     if stream.columns and stream.contract.columns != "evolve":
         yield from _undeclared(path, stream, document)
+    for setting, field in [*_needed(stream), *(("columns", f) for f in stream.columns)]:
+        if stream.layout.drops(stream.field(field)):
+            what = f"field {field!r} is dropped, and never reaches the warehouse"
+            yield document.problem((*path, setting), what, "take it out here, or under drop:")
+
+
+def _needed(stream: Stream) -> Iterator[tuple[str, str]]:
+    """The settings that rely on fields, with the fields."""
+    needed = {"event_time": [stream.event_time], "version": [stream.version], "identity": stream.identity.fields}
+    needed |= {"pii": stream.pii or (), "subject": tuple(stream.subject.values())}
+    for setting, fields in needed.items():
+        yield from ((setting, field) for field in fields if field is not None)
 
 
 def _undeclared(path: tuple[str, str], stream: Stream, document: Document) -> Iterator[Problem]:
     """Fields that settings rely on, and that a closed contract would keep out of the table."""
-    needed = {"event_time": [stream.event_time], "version": [stream.version], "identity": stream.identity.fields}
-    for setting, fields in needed.items():
-        for field in fields:
-            if field is not None and field not in stream.columns:
-                near = nearest(field, stream.columns)
-                fix = f"did you mean {near}?" if near else f"add it to columns:, as `{field}: text` or another type"
-                what = f"field {field!r} is not among the columns, and the contract lets no others in"
-                yield document.problem((*path, setting), what, fix)
+    declared = {stream.field(f) for f in stream.columns}
+    for setting, field in _needed(stream):
+        if stream.field(field) not in declared:
+            near = nearest(field, stream.columns)
+            fix = f"did you mean {near}?" if near else f"add it to columns:, as `{field}: text` or another type"
+            what = f"field {field!r} is not among the columns, and the contract lets no others in"
+            yield document.problem((*path, setting), what, fix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,12 +14,17 @@ from penstock.errors import MASK, ProjectError, redact
 from penstock.project.checks import cross_checks
 from penstock.project.document import Document, Problem, parse
 from penstock.project.document import Path as SettingPath
+from penstock.project.lake import Lake
+from penstock.project.layers import layer_file, put_over
 from penstock.project.nearest import nearest
 from penstock.project.overrides import choices_in, override
+from penstock.project.privacy import Privacy
 from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
 from penstock.project.values import Identity, WrongName
 
 FILE_NAME = "penstock.yml"
+LAKE = "lake"
+"""The name of the lake among the sources."""
 
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
@@ -35,18 +40,21 @@ _WORDS = {
 class Project:
     """A project as loaded: its settings, the folder it stands in, and the destination chosen.
 
-    ``destinations`` has those whose variables are all set; the chosen one always is.
+    ``destinations`` has those whose variables are all set; the chosen one always is. ``sources`` has the lake, too, as
+    ``lake``.
     """
 
     name: str
     directory: Path
     target: str
     destinations: Mapping[str, Destination]
-    sources: Mapping[str, Source]
+    sources: Mapping[str, Source | Lake]
     streams: Mapping[str, Stream]
     load: Load
     transform: Transform | None
     up: Up
+    privacy: Privacy
+    lake: Lake | None = None
 
     @property
     def destination(self) -> Destination:
@@ -63,11 +71,14 @@ class Project:
         return {
             "name": self.name,
             "target": self.target,
-            **{
-                key: _plain(getattr(self, key))
-                for key in ("destinations", "sources", "streams", "load", "transform", "up")
-            },
+            "destinations": _plain(self.destinations),
+            "sources": {name: _plain(s) for name, s in self.sources.items() if s.type != "lake"},
+            **{key: _plain(getattr(self, key)) for key in ("streams", "lake", "load", "transform", "up", "privacy")},
         }
+
+    def with_lake(self, lake: Lake) -> Project:
+        """The same project with another lake."""
+        return replace(self, lake=lake, sources={**self.sources, LAKE: lake})
 
 
 def find_project(start: Path) -> Path:
@@ -109,7 +120,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         document.marks[("target",)] = ("--target", 0)
     chosen = _chosen(document.data)
     document.data, unneeded = _without_unneeded(document, chosen)
-    problems += [p for at, p in document.unset.items() if at[:2] not in unneeded]
+    problems += [p for at, p in document.unset.items() if at[:2] not in unneeded and not _is_key(at)]
     file: ProjectFile | None = None
     try:
         file = ProjectFile.model_validate(document.data, context={"directory": directory})
@@ -120,7 +131,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         problems += cross_checks(file, document, unneeded={name for _, name in unneeded})
     if problems or file is None:
         _raise(problems, path)
-    return Project(
+    project = Project(
         name=file.name,
         directory=directory,
         target=chosen if chosen is not None else next(iter(file.destinations)),
@@ -130,26 +141,36 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         load=file.load,
         transform=file.transform,
         up=file.up,
+        privacy=file.privacy,
     )
+    return project if file.lake is None else project.with_lake(file.lake)
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> Document:
-    """The document with variables filled in and overrides set."""
+    """The document with variables filled in, the environment's file put over it, and overrides set."""
+    text = _text(path)
+    beside = _env_file(path.parent / ".env")
+    variables = {**beside, **environ}
+    document = parse(text, FILE_NAME, variables)
+    layer = layer_file(path, variables)
+    if layer is not None:
+        put_over(document, parse(_text(layer), layer.name, variables))
+    if isinstance(document.data, dict):
+        stronger = {name.upper() for name in environ}
+        override(document, {k: v for k, v in beside.items() if k.upper() not in stronger}, ".env")
+        override(document, environ, "environment")
+    return document
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ProjectError(f"there is no {FILE_NAME}", where=str(path.parent), fix="make one: penstock init") from None
     except UnicodeDecodeError as e:
         raise ProjectError(f"is not UTF-8 (byte {e.start})", where=str(path), fix="save it as UTF-8") from None
     except OSError as e:
         raise ProjectError(f"cannot be read: {e.strerror}", where=str(path)) from None
-    beside = _env_file(path.parent / ".env")
-    document = parse(text, FILE_NAME, {**beside, **environ})
-    if isinstance(document.data, dict):
-        stronger = {name.upper() for name in environ}
-        override(document, {k: v for k, v in beside.items() if k.upper() not in stronger}, ".env")
-        override(document, environ, "environment")
-    return document
 
 
 def _env_file(path: Path) -> dict[str, str]:
@@ -174,13 +195,23 @@ def _chosen(data: dict[str, Any]) -> str | None:
 
 
 def _without_unneeded(document: Document, chosen: str | None) -> tuple[Any, set[SettingPath]]:
-    """The data without destinations that are not chosen and lack a variable: nobody needs them now."""
+    """The data without what lacks a variable and is perhaps not needed now: destinations that are not chosen, and
+    privacy keys."""
+    data = document.data
+    if keys := {at[2] for at in document.unset if _is_key(at)}:
+        kept = {k: v for k, v in data["privacy"]["keys"].items() if k not in keys}
+        data = {**data, "privacy": {**data["privacy"], "keys": kept}}
     unneeded = {at[:2] for at in document.unset if at[0] == "destinations" and len(at) > 1 and at[1] != chosen}
     if not unneeded:
-        return document.data, unneeded
+        return data, unneeded
     names = {name for _, name in unneeded}
-    kept = {k: v for k, v in document.data["destinations"].items() if k not in names}
-    return {**document.data, "destinations": kept}, unneeded
+    kept = {k: v for k, v in data["destinations"].items() if k not in names}
+    return {**data, "destinations": kept}, unneeded
+
+
+def _is_key(path: SettingPath) -> bool:
+    """Whether a setting is a privacy key, which only some commands need."""
+    return path[:2] == ("privacy", "keys") and len(path) == 3
 
 
 def _problems(error: ValidationError, document: Document) -> Iterator[Problem]:
@@ -230,7 +261,7 @@ def _decapitalised(text: str) -> str:
 
 
 def _is_secret(path: SettingPath) -> bool:
-    return any(str(p) in ("password", "url", "parameters") for p in path)
+    return any(str(p) in ("password", "url", "parameters", "keys") for p in path)
 
 
 def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:

@@ -12,12 +12,28 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import http_client, rabbitmq, settings
+from penstock.project import formats, http, http_client, lake, privacy, rabbitmq, settings
+from penstock.project.formats import Csv
 from penstock.project.group import Settings
+from penstock.project.http import (
+    Cursor,
+    Endpoint,
+    Http,
+    Incremental,
+    LinkHeader,
+    NextLink,
+    NoPages,
+    Offset,
+    Page,
+    Parent,
+    Windows,
+)
+from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
+from penstock.project.lake import Lake
+from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.settings import (
     Contract,
-    Csv,
     DuckDB,
     Files,
     Load,
@@ -39,11 +55,32 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("CSV", "sources.<name>.csv", Csv),
     ("A source of RabbitMQ", "sources.<name>", RabbitMQ),
     ("TLS", "sources.<name>.tls", Tls),
+    ("A source of HTTP", "sources.<name>", Http),
+    ("An endpoint", "sources.<name>.endpoints.<stream>", Endpoint),
+    ("Pages by number", "…pagination", Page),
+    ("Pages by offset", "…pagination", Offset),
+    ("Pages by cursor", "…pagination", Cursor),
+    ("Pages by link", "…pagination", NextLink),
+    ("Pages by header", "…pagination", LinkHeader),
+    ("No pages", "…pagination", NoPages),
+    ("Incremental loading", "sources.<name>.endpoints.<stream>.incremental", Incremental),
+    ("Windows", "sources.<name>.endpoints.<stream>.windows", Windows),
+    ("A parent", "sources.<name>.endpoints.<stream>.parent", Parent),
+    ("Authentication by a token", "sources.<name>.auth", Bearer),
+    ("Authentication by user and password", "sources.<name>.auth", Basic),
+    ("Authentication by a key", "sources.<name>.auth", ApiKey),
+    ("Authentication by OAuth 2", "sources.<name>.auth", OAuth2),
+    ("Time-outs", "sources.<name>.timeouts", Timeouts),
+    ("Retries", "sources.<name>.retries", Retries),
+    ("A rate limit", "sources.<name>.rate_limit", RateLimit),
+    ("A breaker", "sources.<name>.breaker", Breaker),
     ("A stream", "streams.<name>", Stream),
     ("A contract", "streams.<name>.contract", Contract),
+    ("The lake", "lake", Lake),
     ("Loading", "load", Load),
     ("Transforming", "transform", Transform),
     ("Running it all", "up", Up),
+    ("Personal data", "privacy", Privacy),
 )
 
 _HEAD = """\
@@ -57,12 +94,16 @@ All settings of a project are in `penstock.yml`. For completion and checking in 
 **Variables.** `${NAME}` takes the value of an environment variable, or of a line `NAME=value` in `.env` beside
 the file; the environment wins. `${NAME:-default}` has a default for a variable that is not set or empty, and
 `$$` is a dollar sign. A variable that is not set and has no default is an error, except in a destination that
-is not used. What a variable holds is one value; it cannot add settings.
+is not used, and in a privacy key until a command needs it. What a variable holds is one value; it cannot add settings.
 
 **Settings from variables.** Every setting also has a variable: `PENSTOCK__` and its path, with `__` for each
 step, in capitals. `PENSTOCK__STREAMS__USER_EVENTS__MAX_RECORD_BYTES=1MB` sets
 `streams.user_events.max_record_bytes`. Lists and mappings are written as YAML: `[a, b]`. The environment wins
 over `.env`, and `.env` over the file. Names of streams, sources and destinations come from the file alone.
+
+**Environments.** `PENSTOCK_ENV=production`, in the environment or in `.env`, or `penstock --env production run`, puts
+`penstock.production.yml` over `penstock.yml`: it has only what is different there. Groups are merged name by name;
+lists, single values, and groups of another `type` are replaced. Variables win over both files.
 
 **Sizes** are bytes, or text such as `16MB` (millions of bytes) and `16MiB` (2^20 bytes each).
 
@@ -84,6 +125,10 @@ def project_schema() -> dict[str, Any]:
     properties["transform"] = _either(properties["transform"], {"type": "boolean"})
     queue = definitions["RabbitMQ"]["properties"]
     queue["tls"] = _either(queue["tls"], {"type": "boolean"})
+    kinds = {"enum": ["page", "offset", "next_link", "link_header", "none"]}
+    for group in ("Endpoint", "Http"):
+        settings_of = definitions[group]["properties"]
+        settings_of["pagination"] = _either(settings_of["pagination"], kinds)
     contract = definitions["Stream"]["properties"]["contract"]
     modes = {"enum": ["evolve", "rescue", "reject", "freeze"]}
     definitions["Stream"]["properties"]["contract"] = _either(contract, modes)
@@ -99,7 +144,7 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    texts = (inspect.getsource(module) for module in (rabbitmq, http_client, settings))
+    texts = (inspect.getsource(module) for module in (rabbitmq, formats, http_client, http, lake, privacy, settings))
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
             bases = [base.id for base in group.bases if isinstance(base, ast.Name)]

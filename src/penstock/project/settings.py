@@ -9,12 +9,17 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
+from penstock.project.formats import Csv
 from penstock.project.group import Settings, from_url, none
+from penstock.project.http import Http
+from penstock.project.lake import Lake
+from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.values import (
     CONTENT,
     ByteSize,
     ColumnType,
+    DropPaths,
     Frozen,
     IdentityValue,
     OneOrMany,
@@ -22,6 +27,7 @@ from penstock.project.values import (
     ProjectPath,
     StreamNames,
 )
+from penstock.shape.layout import Layout, flat_name
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -42,6 +48,11 @@ class DuckDB(Settings):
     """How much memory DuckDB may use, such as `2GB`. DuckDB's own default is 80 % of the machine's."""
     lock_timeout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     """How long to wait for another process to let go of the file."""
+
+    @property
+    def address(self) -> str:
+        """Tells this warehouse from others."""
+        return str(self.path.absolute())
 
 
 class Postgres(Settings):
@@ -64,12 +75,18 @@ class Postgres(Settings):
     sslmode: SslMode = "prefer"
     """How the connection is secured, in libpq's words."""
     parameters: Annotated[Mapping[str, str], Frozen] = Field(default_factory=none)
-    """More libpq connection parameters, such as `connect_timeout`."""
+    """More libpq connection parameters, such as `connect_timeout` (10 by default). A server that is gone without a word
+    is noticed after one to two minutes (`keepalives_idle`, `tcp_user_timeout`)."""
 
     @model_validator(mode="before")
     @classmethod
     def _from_url(cls, data: Any) -> Any:
         return from_url(data, {"host", "port", "user", "password", "database"}, _connection_of)
+
+    @property
+    def address(self) -> str:
+        """Tells this warehouse from others."""
+        return f"{self.host}:{self.port}/{self.database or ''}"
 
     def conninfo(self, *, masked: bool = False) -> str:
         """The connection as a libpq connection string; with ``masked``, the password as ``*****``."""
@@ -86,19 +103,6 @@ class Postgres(Settings):
         if masked:
             values = {k: MASK if k in _SECRET_PARAMETERS and v else v for k, v in values.items()}
         return " ".join(f"{k}={_quoted(v)}" for k, v in values.items() if v is not None)
-
-
-class Csv(Settings):
-    """How CSV files are written."""
-
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    """One character between fields. By default a tab in `.tsv` files, else a comma."""
-    quote: str = Field(default='"', min_length=1, max_length=1)
-    """One character around fields that hold a delimiter or a line break; twice inside a field to mean itself."""
-    header: bool = True
-    """Whether the first row names the columns; else they are `column_1`, `column_2`, …"""
-    null_values: Annotated[tuple[str, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ("",)
-    """Unquoted texts that mean null."""
 
 
 class Files(Settings):
@@ -139,7 +143,9 @@ class Stream(Settings):
     """One kind of record. It lands in the table `raw.<stream>`."""
 
     from_: OneOrMany = Field(alias="from")
-    """The source, or the list of sources, that the records come from."""
+    """The source, or the list of sources, that the records come from. `lake` is what was landed in the lake before."""
+    land: bool = False
+    """Whether each load writes what it fetched to the lake too."""
     event_time: str | None = Field(default=None, min_length=1)
     """The field that says when the record happened; `--date`, `--from` and `--to` go by it."""
     identity: IdentityValue = CONTENT
@@ -154,8 +160,41 @@ class Stream(Settings):
     columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=none)
     """Declared types by field: text, bigint, double, decimal(p,s), boolean, date, timestamp, timestamptz, uuid, json.
     The types of other fields are inferred from the first load."""
+    pii: OneOrMany | None = None
+    """The fields with personal data, such as `[name, email]`. Each has a second column beside it,
+    `email_pseudonym`, for all that is made of the table; the field itself is masked wherever Penstock shows it."""
+    subject: SubjectFields = Field(default_factory=none)
+    """Whom the records are about: kind of person → the field with the person's id, such as `{customer: customer_id}`.
+    `penstock erase --subject customer:42` goes by it."""
+    flatten: bool = False
+    """Whether nested objects become columns, `location.street.number` the column `location_street_number`. Settings
+    that name a field take either spelling. Arrays stay JSON."""
+    drop: DropPaths | None = None
+    """Fields that never reach the warehouse, such as `[login.password, login.salt]`: not its tables, not quarantine,
+    and not what makes two records the same. With `flatten`, `login` stands for all fields that begin with `login_`."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
+
+    @property
+    def layout(self) -> Layout:
+        """How its records are laid out."""
+        drop = tuple(self.field(f) for f in self.drop or ())
+        return Layout(flatten=self.flatten, drop=drop)
+
+    @property
+    def sameness(self) -> str:
+        """What makes two of its records the same, in words. Records are the same without what is dropped, and content
+        is told by the flat record."""
+        if self.identity.fields:
+            return f"[{', '.join(self.field(f) for f in self.identity.fields)}]"
+        layout = self.layout
+        flat = " of the flat record" if self.identity == CONTENT and layout.flatten else ""
+        without = f" without {', '.join(sorted(layout.drop))}" if self.identity == CONTENT and layout.drop else ""
+        return f"{self.identity}{flat}{without}"
+
+    def field(self, name: str) -> str:
+        """The field that the settings call ``name``."""
+        return flat_name(name) if self.flatten else name
 
 
 class Load(Settings):
@@ -198,7 +237,7 @@ def _transform(value: Any) -> Any:
 
 
 Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
-Source = Annotated[Files | RabbitMQ, Field(discriminator="type")]
+Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type")]
 
 
 class ProjectFile(Settings):
@@ -214,12 +253,16 @@ class ProjectFile(Settings):
     """Where records come from, by a name of your choice."""
     streams: Annotated[Mapping[str, Stream], StreamNames, Frozen] = Field(default_factory=none)
     """The kinds of record, by the name of the table they land in."""
+    lake: Lake | None = None
+    """Flat files of what was fetched."""
     load: Load = Field(default_factory=Load)
     """How much is held in memory and in one transaction."""
     transform: Annotated[Transform | None, BeforeValidator(_transform)] = Field(default_factory=Transform)
     """How dbt is run; `false` when the project has no dbt models."""
     up: Up = Field(default_factory=Up)
     """Where `penstock up` answers."""
+    privacy: Privacy = Field(default_factory=Privacy)
+    """The keys of pseudonyms."""
 
 
 def _connection_of(url: str) -> dict[str, Any]:

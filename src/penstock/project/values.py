@@ -65,6 +65,8 @@ _TYPE = re.compile(r"([a-z_0-9]+(?: [a-z ]+?)?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s
 
 MAX_PRECISION = 38
 """Digits of the widest decimal that DuckDB and Arrow's decimal128 hold."""
+MAX_DROP_PARTS = 8
+"""Names in the path of a dropped field."""
 DEFAULT_SCALE = 9
 """Digits after the point of a ``decimal`` without any said, as in BigQuery's NUMERIC."""
 
@@ -146,6 +148,16 @@ def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _droppable(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        parts = path.split(".")
+        if not all(parts):
+            raise ValueError(f"{path!r} names no field; expected one such as password or login.password")
+        if len(parts) > MAX_DROP_PARTS:
+            raise ValueError(f"{path!r} has {len(parts)} parts; there can be {MAX_DROP_PARTS}")
+    return paths
+
+
 class WrongName(ValueError):
     """A name in a mapping is wrong: ``name``."""
 
@@ -154,7 +166,8 @@ class WrongName(ValueError):
         self.name = name
 
 
-def _named(kind: str, pattern: str, rule: str) -> AfterValidator:
+def named(kind: str, pattern: str, rule: str) -> AfterValidator:
+    """Checks the names in a mapping against ``pattern``; ``rule`` says it in words."""
     compiled = re.compile(pattern)
 
     def check(names: Mapping[str, T]) -> Mapping[str, T]:
@@ -178,10 +191,10 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 
 Frozen = AfterValidator(_frozen)
 STREAM_NAME = r"[a-z][a-z0-9_]{0,47}"
-StreamNames = _named(
+StreamNames = named(
     "stream", STREAM_NAME, "expected small letters, digits and _, a letter first, at most 48, and not ending in __delta"
 )
-PartNames = _named(
+PartNames = named(
     "source or destination", r"[a-zA-Z][a-zA-Z0-9_-]{0,62}", "expected letters, digits, _ and -, a letter first"
 )
 
@@ -217,4 +230,5 @@ OneOrMany = Annotated[
     AfterValidator(_not_empty),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
+DropPaths = Annotated[OneOrMany, AfterValidator(_droppable)]
 ProjectPath = Annotated[Path, AfterValidator(_beside)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binascii import unhexlify
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,12 @@ def rows_inside(rows: pa.Table, window: Window) -> pa.Table:
     start, end = (pa.scalar(t, pa.timestamp("us")) for t in (window.start, window.end))
     inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
     return rows.filter(pc.fill_null(inside, True))
+
+
+def places_of(orders: pa.ChunkedArray, others: Iterable[int]) -> Any:
+    """The places in their batch of the bodies that records of the given order numbers came in, and others: each once,
+    in their order."""
+    return np.union1d(orders.to_numpy() // SUB_RECORDS, np.fromiter(others, np.int64))
 
 
 def rewritten(sound: Sequence[tuple[int, str]], type_: pa.DataType) -> pa.Table:

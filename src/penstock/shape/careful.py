@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 from penstock.ports import Reason
+from penstock.shape.layout import PLAIN, Layout
 
 MAX_DEPTH = 500
 """Levels of nesting a record may have. PostgreSQL's jsonb and every JSON parser have a limit near here."""
@@ -27,6 +28,7 @@ EXACT_MARK = "\0n"
 MAX_EXPONENT = 1000
 """Powers of ten beyond this are refused for both destinations; PostgreSQL's numeric ends at 131,072 digits."""
 
+_WITHHELD = b"withheld:"
 _SIGNED = -(2**63)
 _UNSIGNED = 2**64
 _NOT_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"?|[^"\[\]{}]+', re.DOTALL)
@@ -57,8 +59,8 @@ class _Refused(ValueError):
         self.reason = reason
 
 
-def examine(body: bytes, max_bytes: int) -> Iterator[Sound | Unsound]:
-    """Yield the records in ``body``: several when it holds several objects, or an array of them."""
+def examine(body: bytes, max_bytes: int, layout: Layout = PLAIN) -> Iterator[Sound | Unsound]:
+    """Yield the records in ``body``, laid out: several when it holds several objects, or an array of them."""
     if len(body) > max_bytes:
         yield Unsound(body, "too_large", f"{len(body):,} bytes; the stream takes {max_bytes:,}")
         return
@@ -78,7 +80,7 @@ def examine(body: bytes, max_bytes: int) -> Iterator[Sound | Unsound]:
     for value, start, end in pieces:
         whole = len(pieces) == 1
         for element, original in _elements(value, body if whole else text[start:end].encode()):
-            yield _record(element, original)
+            yield _record(element, original, layout)
 
 
 def _pieces(text: str) -> Iterator[tuple[Any, int, int]]:
@@ -111,14 +113,31 @@ def _elements(value: Any, original: bytes) -> Iterator[tuple[Any, bytes]]:
         yield value, original
 
 
-def _record(value: Any, original: bytes) -> Sound | Unsound:
+def _record(value: Any, original: bytes, layout: Layout) -> Sound | Unsound:
     if not isinstance(value, dict):
         return Unsound(original, "not_an_object", f"a top-level {_kind(value)}, not an object")
+    laid = layout.applied(value) if layout else value
     try:
-        _check(value)
+        _check(laid)
     except _Refused as e:
         return Unsound(original, e.code, e.reason)
-    return Sound(json.dumps(value, ensure_ascii=False, default=_mark), original)
+    return Sound(json.dumps(laid, ensure_ascii=False, default=_mark), original)
+
+
+def without_dropped(body: bytes, layout: Layout, origin: str) -> bytes:
+    """A body for quarantine: as it came when nothing is dropped. For what is no JSON, where dropped fields cannot be
+    told from others, a note stands."""
+    if not layout.drop or body.startswith(_WITHHELD):
+        return body
+    try:
+        values = [layout.kept(value) for value, _, _ in _pieces(body.decode("utf-8"))]
+    except (UnicodeDecodeError, _Refused):
+        return b"%s %d bytes of %s, which may hold fields that the stream drops" % (
+            _WITHHELD,
+            len(body),
+            origin.encode(),
+        )
+    return b"\n".join(_written(value).encode("utf-8", "surrogatepass") for value in values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 RECORD_COLUMNS = ("_pen_id", "_pen_load", "_pen_loaded_at", "_pen_origin", "_pen_rescued")
 MAX_NAME_BYTES = 63
@@ -35,20 +35,29 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """The columns of a stream in table order, and the version they make up. Version 0 is empty."""
+    """The columns of a stream in table order, and the version they make up. Version 0 is empty.
+
+    ``reserved`` are names that no column may take.
+    """
 
     version: int = 0
     columns: tuple[Column, ...] = ()
+    reserved: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The record fields that have a column, each once, in column order."""
         return tuple(dict.fromkeys(c.field for c in self.columns))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that are taken."""
+        return (*(c.name for c in self.columns), *self.reserved)
+
     def grown(self, added: Iterable[Column]) -> Schema:
         """A next version with ``added`` at the end."""
         new = tuple(added)
-        return Schema(version=self.version + 1, columns=self.columns + new) if new else self
+        return replace(self, version=self.version + 1, columns=self.columns + new) if new else self
 
 
 def normal_name(field: str) -> str:
@@ -94,6 +103,11 @@ def variant_name(name: str, type_: str, taken: Iterable[str]) -> str:
     """The column for values of ``name`` that are of another type: ``price__text``."""
     short = re.sub(r"[^a-z]+", "", type_.split("(")[0])
     return _free(f"{name[:50]}__{short}", type_, set(taken))
+
+
+def pseudonym_name(name: str, taken: Iterable[str]) -> str:
+    """The column for the pseudonyms of ``name``: ``email_pseudonym``."""
+    return _free(f"{name[:53]}_pseudonym", name, set(taken))
 
 
 def _free(name: str, seed: str, used: set[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from penstock.shape.layout import pointer
 from penstock.shape.schema import Column, Schema
 from penstock.shape.types import PATTERNS, value_sql
 from penstock.sql import identifier, literal, statement
@@ -17,14 +18,9 @@ CONTENT_HASH = "sha256(_pen_c)"
 _UNMARK = r"""regexp_replace({0}, '"\\u0000n([^"]*)"', '\1', 'g')"""
 
 
-def pointer(field: str) -> str:
-    """The JSON pointer (RFC 6901) of a top-level field; unlike a ``$.`` path it works for every name."""
-    return "/" + field.replace("~", "~0").replace("/", "~1")
-
-
 def paths_sql(fields: Sequence[str]) -> str:
     """SQL list of the pointers of ``fields``."""
-    return "[" + ", ".join(literal(pointer(f)) for f in fields) + "]::varchar[]"
+    return "[" + ", ".join(literal(pointer((f,))) for f in fields) + "]::varchar[]"
 
 
 def asked_fields(schema: Schema, rules: Rules) -> tuple[str, ...]:
@@ -84,8 +80,8 @@ def rows_sql(
         "penstock.shape",
         "rows.sql",
         source=source,
-        clean="true" if careful else _clean(rules.max_record_bytes),
-        suspect="false" if careful else _suspect(present),
+        clean="true" if careful else clean_sql(rules.max_record_bytes),
+        suspect="false" if careful else suspect_sql(present),
         paths=paths_sql(fields),
         texts=_texts(len(fields), marks=careful),
         values="".join(
@@ -107,7 +103,8 @@ def rows_sql(
     )
 
 
-def _clean(max_bytes: int) -> str:
+def clean_sql(max_bytes: int) -> str:
+    """SQL condition: ``body`` is an object without any sign of trouble that its text shows."""
     return (
         f"coalesce(strlen(body) <= {max_bytes} and starts_with(ltrim(body, ' \t\r\n'), '{{') and json_valid(body)"
         f" and not regexp_matches(body, '{SUSPICIOUS}')"
@@ -115,8 +112,8 @@ def _clean(max_bytes: int) -> str:
     )
 
 
-def _suspect(present: str) -> str:
-    """Unclean, or with a key twice: among the top-level ones, or deeper, where VARIANT keeps only one of them.
+def suspect_sql(present: str) -> str:
+    """SQL condition: unclean, or with a key twice: among the top-level ones, or deeper, where VARIANT keeps only one.
 
     Only ``case`` spares DuckDB the costly questions where the cheap one before them has the answer.
     """
@@ -154,7 +151,7 @@ def _texts(count: int, *, marks: bool) -> str:
 
 
 def _cell(field: str, i: int, *, marks: bool) -> Cell:
-    json = f"json_normalize(json_extract(_pen_body, {literal(pointer(field))}))"
+    json = f"json_normalize(json_extract(_pen_body, {literal(pointer((field,)))}))"
     return Cell(_t(i), _y(i), _UNMARK.format(json) if marks else json)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -13,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import ContractError, PenstockError, UsageError
-from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Window
+from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Taken, Window
+from penstock.pseudonym import Keys
 from penstock.shape.arrow import (
     SUB_RECORDS,
     cast,
@@ -21,12 +21,17 @@ from penstock.shape.arrow import (
     hashed,
     lines_of,
     origins_of,
+    places_of,
     rewritten,
     rows_inside,
     without,
 )
-from penstock.shape.careful import Sound, examine
+from penstock.shape.careful import Sound, examine, without_dropped
+from penstock.shape.flat import Leaves, laid_sql, leaves_in, structures_sql
 from penstock.shape.infer import Kinds, infer_type
+from penstock.shape.layout import PLAIN, Layout
+from penstock.shape.personal import plain, pseudonymised
+from penstock.shape.prepared import Prepared
 from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
@@ -37,7 +42,6 @@ Mode = Literal["evolve", "rescue", "reject", "freeze"]
 
 _SAMPLE_ROWS = 2_000
 _MAX_MEMORY_BYTES = 16 << 30
-_MAX_PREPARED = 16
 _MAX_TEMPLATES = 4
 _MAX_LESSON = 1 << 16
 _MAX_LESSONS = 16
@@ -50,7 +54,8 @@ class Rules:
 
     ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types. ``content`` asks for
     the hash of the content beside the identity, for streams whose rows can be replaced. ``message`` makes the id of a
-    record's message its identity.
+    record's message its identity. ``pii`` are the fields whose pseudonyms under ``keys`` land beside them. With
+    a flat ``layout``, all fields have their flat names.
     """
 
     stream: str
@@ -63,6 +68,9 @@ class Rules:
     columns: Mode = "evolve"
     types: Mode = "rescue"
     max_record_bytes: int = 16 * 2**20
+    pii: Sequence[str] = ()
+    keys: Keys | None = None
+    layout: Layout = PLAIN
 
     def with_declared(self, schema: Schema) -> Schema:
         """``schema`` with a column for each declared field that has none.
@@ -78,24 +86,8 @@ class Rules:
                     fix=f"declare it {types[field]}; a column keeps its type, so for another one name a new stream",
                 )
         new = [(f, t) for f, t in self.declared if f not in types]
-        names = name_columns([f for f, _ in new], (c.name for c in schema.columns))
+        names = name_columns([f for f, _ in new], schema.names)
         return schema.grown(Column(field=f, name=names[f], type=t, declared=True) for f, t in new)
-
-
-class _Bodies:
-    """The lines to be read, under a name that prepared statements keep."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, type_: pa.DataType) -> None:
-        self.name = name
-        self.table: pa.Table | None = None
-        self._empty = pa.table({"o": pa.array([], pa.int64()), "body": pa.array([], type_)})
-        connection.register(name, self)
-
-    def __arrow_c_schema__(self) -> object:
-        return self._empty.schema.__arrow_c_schema__()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return (self._empty if self.table is None else self.table).__arrow_c_stream__(requested_schema)
 
 
 class Shaper:
@@ -121,9 +113,7 @@ class Shaper:
             },
         )
         self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
-        self._bodies = {t: _Bodies(self._connection, f"bodies_{t}", t) for t in (pa.string(), pa.large_string())}
-        self._prepared: dict[str, str] = {}
-        self._names = itertools.count()
+        self._prepared = Prepared(self._connection)
         self._templates: list[Template] = []
         self._lessons = _MAX_LESSONS
 
@@ -147,7 +137,10 @@ class Shaper:
         """
         while True:
             try:
-                return self._shape(batch, schema, window)
+                shaped = self._shape(batch, plain(schema), window)
+                if shaped.schema.reserved or self.rules.pii:
+                    shaped = pseudonymised(self._connection, shaped, schema, self.rules.pii, self.rules.keys)
+                return shaped
             except duckdb.OutOfMemoryException:
                 # records of many fields take more than most; nothing has been kept of the attempt
                 if self._memory_bytes > _MAX_MEMORY_BYTES // 2:
@@ -171,6 +164,7 @@ class Shaper:
         if window is not None:
             found = [rows_inside(rows, window) for rows in found]
         if lines.num_rows or not found:
+            lines = self._laid(lines)
             may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
             schema, others, rejects, originals = self._others(batch, lines, unreadable, schema, window, may_infer)
             found.append(others)
@@ -178,6 +172,7 @@ class Shaper:
         if self.rules.message:
             rows = self._by_message(batch, rows)
         rows = hashed(rows, "_pen_id", "_pen_content") if self.rules.content else hashed(rows, "_pen_id")
+        wanted = None if window is None else rows["_pen_o"]
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, originals)
         rows, conflicting = self._split_conflicts(batch, rows, originals)
@@ -187,17 +182,27 @@ class Shaper:
         orders = rows["_pen_o"].to_numpy()
 
         def original(row: int) -> bytes:
-            return _original(batch, originals, int(orders[row]))
+            order = int(orders[row])
+            body = _original(batch, originals, order)
+            return without_dropped(body, self.rules.layout, batch.origin(order // SUB_RECORDS))
 
         def headers(row: int) -> Mapping[str, Any] | None:
             return batch.headers(int(orders[row]) // SUB_RECORDS)
 
+        refused = frozenset(self._refused)
+
+        def taken() -> Taken:
+            places = None if wanted is None else places_of(wanted, refused)
+            bodies = self._without_dropped(batch, places)
+            return Taken(bodies=bodies, rejects=self._storable(*batch.rejects), untyped=batch.untyped)
+
         return Shaped(
             rows=self._finish(batch, schema, rows),
+            taken=taken,
             original=original,
             schema=schema,
             headers=headers,
-            rejects=(*batch.rejects, *rejects, *broken, *conflicting),
+            rejects=self._storable(*batch.rejects, *rejects, *broken, *conflicting),
             read=read,
             duplicates=duplicates,
             bytes=batch.bytes,
@@ -205,15 +210,37 @@ class Shaper:
             replayed=_settled(batch, self._refused),
         )
 
+    def _without_dropped(self, batch: Batch, places: Any) -> pa.Array:
+        """The bodies at some places, or all of them, without what the stream drops: as its layout has them, then."""
+        bodies = batch.bodies if places is None or len(places) == len(batch.bodies) else batch.bodies.take(places)
+        if not self.rules.layout.drop or not len(bodies):
+            return bodies
+        lines, _ = lines_of(bodies)
+        laid = self._laid(lines)["body"].combine_chunks().cast(bodies.type)
+        if not laid.null_count:
+            return laid
+        kept = laid.to_pylist()
+        for i in np.flatnonzero(laid.is_null().to_numpy(zero_copy_only=False)).tolist():
+            origin = batch.origin(i if places is None else int(places[i]))
+            kept[i] = without_dropped(bodies[i].as_py().strip(b" \t\r\n"), self.rules.layout, origin)
+        return pa.array(kept, bodies.type)
+
+    def _storable(self, *rejects: Reject) -> Sequence[Reject]:
+        """Rejects without what the stream drops."""
+        layout = self.rules.layout
+        if not layout.drop:
+            return rejects
+        return [replace(r, body=without_dropped(r.body, layout, r.origin)) for r in rejects]
+
     def _uniform(self, lines: pa.Table, batch: Batch, schema: Schema) -> tuple[list[pa.Table], pa.Table]:
         """Take the lines that follow a template, known or learned now. Returns their rows and the lines left."""
         found: list[pa.Table] = []
         few = lines.num_rows // 20
 
         def take(template: Template, lines: pa.Table) -> pa.Table:
-            source = self._source(lines)
+            source = self._prepared.source(lines)
             sql = uniform_sql(source, template, schema, self.rules, untyped=batch.untyped, timed=self._timed)
-            rows = self._run(sql, lines)
+            rows = self._prepared.run(sql, lines)
             same = rows["_pen_same"]
             rows = rows.drop_columns("_pen_same")
             if not pc.all(same).as_py():
@@ -229,7 +256,7 @@ class Shaper:
             if lines.num_rows <= few or self._lessons <= 0:
                 break
             body = lines["body"][lines.num_rows // 2].as_py()
-            learned = None if body is None or len(body) > _MAX_LESSON else learn(body, schema)
+            learned = None if body is None or len(body) > _MAX_LESSON else learn(body, schema, self.rules.layout)
             if learned is None or learned in self._templates or not fits(learned, schema, self.rules):
                 self._lessons -= 1
                 break
@@ -240,6 +267,19 @@ class Shaper:
             else:
                 self._lessons -= 1
         return found, lines
+
+    def _laid(self, lines: pa.Table) -> pa.Table:
+        """The lines as the stream's layout has them; null where the careful lane has to see to that."""
+        layout, most = self.rules.layout, self.rules.max_record_bytes
+        if not layout or not lines.num_rows:
+            return lines
+        source = self._prepared.source(lines)
+        leaves = Leaves()
+        if layout.flatten:
+            found = self._prepared.run(structures_sql(source, most), lines).sort_by("o")
+            leaves = leaves_in(found["structure"].to_pylist())
+        laid = self._prepared.run(laid_sql(source, layout, leaves, most), lines).sort_by("o")
+        return pa.table({"o": laid["o"], "body": laid["body"].cast(lines.schema.field("body").type)})
 
     def _others(
         self,
@@ -291,7 +331,9 @@ class Shaper:
         originals: dict[int, bytes] = {}
         sound: list[tuple[int, str]] = []
         for n in sorted(suspects):
-            for i, record in enumerate(examine(batch.bodies[n].as_py(), self.rules.max_record_bytes)):
+            for i, record in enumerate(
+                examine(batch.bodies[n].as_py(), self.rules.max_record_bytes, self.rules.layout)
+            ):
                 if isinstance(record, Sound):
                     order = n * SUB_RECORDS + i
                     sound.append((order, record.body))
@@ -342,7 +384,7 @@ class Shaper:
         if unseen := [f for f in fields if f not in kinds]:
             kinds |= self._kinds(unseen, "records")
         order = self._first_seen([f for f in fields if f in kinds])[: MAX_COLUMNS - len(schema.columns)]
-        names = name_columns(order, (c.name for c in schema.columns))
+        names = name_columns(order, schema.names)
         return [Column(field=f, name=names[f], type=infer_type(kinds[f], untyped=batch.untyped)) for f in order]
 
     def _first_seen(self, fields: Sequence[str]) -> list[str]:
@@ -390,13 +432,13 @@ class Shaper:
             type_ = infer_type(kinds[field], untyped=batch.untyped)
             if any(c.type == type_ for c in mine):
                 type_ = "json"
-            name = variant_name(mine[0].name, type_, [c.name for c in (*schema.columns, *added)])
+            name = variant_name(mine[0].name, type_, [*schema.names, *(c.name for c in added)])
             added.append(Column(field=field, name=name, type=type_, variant=True))
         return added
 
     def _rows(self, bodies: pa.Table, batch: Batch, schema: Schema, *, careful: bool, unknown: bool) -> pa.Table:
         sql = rows_sql(
-            self._source(bodies),
+            self._prepared.source(bodies),
             schema,
             self.rules,
             careful=careful,
@@ -404,27 +446,7 @@ class Shaper:
             untyped=batch.untyped,
             timed=self._timed,
         )
-        return self._run(sql, bodies)
-
-    def _source(self, bodies: pa.Table) -> str:
-        return self._bodies[bodies.schema.field("body").type].name
-
-    def _run(self, sql: str, bodies: pa.Table) -> pa.Table:
-        """Run a statement over ``bodies``. Planning takes longer than a small batch, so it is done once."""
-        if sql not in self._prepared:
-            if len(self._prepared) == _MAX_PREPARED:
-                self._connection.execute(f"deallocate {self._prepared.pop(next(iter(self._prepared)))}")
-            self._prepared[sql] = f"shape_{next(self._names)}"
-            self._connection.execute(f"prepare {self._prepared[sql]} as {sql}")
-        holder = self._bodies[bodies.schema.field("body").type]
-        holder.table = bodies
-        rows = self._connection.sql(f"execute {self._prepared[sql]}").to_arrow_table()
-        holder.table = None
-        for name in ("_pen_same", "_pen_more", "_pen_suspect"):
-            place = rows.schema.get_field_index(name)
-            if place >= 0:
-                rows = rows.set_column(place, name, rows[name].cast(pa.bool_()))
-        return rows
+        return self._prepared.run(sql, bodies)
 
     def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table) -> None:
         if "freeze" not in (self.rules.columns, self.rules.types) or rows["_pen_lost"].null_count == rows.num_rows:
@@ -499,12 +521,14 @@ class Shaper:
         self._connection.unregister("candidates")
         if not len(found):
             return rows, []
+        contradicts = pa.array(np.isin(rows["_pen_o"].to_numpy(), found))
         rejects = []
-        for order in sorted(found.tolist()):
-            n = order // SUB_RECORDS
+        for row in asked.filter(contradicts).sort_by("_pen_o").to_pylist():
+            n = row["_pen_o"] // SUB_RECORDS
             self._refused.add(n)
-            rejects.append(_reject(batch, n, _original(batch, originals, order), "identity_conflict", CONFLICT))
-        return rows.filter(pa.array(~np.isin(rows["_pen_o"].to_numpy(), found))), rejects
+            reject = _reject(batch, n, _original(batch, originals, row["_pen_o"]), "identity_conflict", CONFLICT)
+            rejects.append(replace(reject, claim=(row["_pen_id"].bytes, row["_pen_content"].bytes)))
+        return rows.filter(pc.invert(contradicts)), rejects
 
     def _once(self, rows: pa.Table, schema: Schema) -> tuple[pa.Table, int]:
         """Keep one row of each identity: the first, or for merge the one of the greatest version."""

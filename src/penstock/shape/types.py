@@ -55,12 +55,13 @@ def arrow_type(type_: str) -> pa.DataType:
         "timestamptz": pa.timestamp("us", tz="UTC"),
         "uuid": pa.uuid(),
         "json": pa.json_(pa.string()),
+        "pseudonym": pa.string(),
     }[type_]
 
 
 def duckdb_type(type_: str) -> str:
     """The DuckDB type of a column of ``type_``."""
-    return {"text": "varchar", "timestamptz": "timestamp with time zone"}.get(type_, type_)
+    return {"text": "varchar", "pseudonym": "varchar", "timestamptz": "timestamp with time zone"}.get(type_, type_)
 
 
 def value_sql(type_: str, t: str, y: str, json: str, *, parse: bool) -> str:

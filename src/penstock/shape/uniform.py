@@ -1,16 +1,19 @@
 """The fast lane: records that all look like one another, as machines write them.
 
-A :class:`Template` is the text around the values of a flat record. It is learned from one record; the statement then
-takes the records that follow it, gives the rows that :mod:`penstock.shape.select` would give, and leaves the others.
+A :class:`Template` is the text around the values of a record, nested only where the stream takes objects apart. It is
+learned from one record; the statement then takes the records that follow it, gives the rows that
+:mod:`penstock.shape.select` would give, and leaves the others.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from penstock.shape.layout import PLAIN, Layout, Path
 from penstock.shape.schema import Schema
 from penstock.shape.select import CONTENT_HASH, Cell, asked_fields, column_value, event_time, identity
 from penstock.sql import identifier, literal, statement
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     from penstock.shape.shaper import Rules
 
 _PLAIN = r'[^"\\\x00-\x1f]'
-_VALUE = rf'(?P<text>"{_PLAIN}*")|(?P<other>null|true|false|-?\d[0-9.eE+-]*)'
-_FIELD = re.compile(rf'(?P<before>\s*,?\s*)"(?P<key>{_PLAIN}+)"(?P<colon>\s*:\s*)(?:{_VALUE})')
+_KEY = rf'\s*,?\s*"(?P<key>{_PLAIN}+)"\s*:\s*'
+_FIELD = re.compile(rf'{_KEY}(?P<value>(?P<text>"{_PLAIN}*")|null|true|false|-?\d[0-9.eE+-]*)')
+_OPEN = re.compile(_KEY + r"\{")
+_CLOSE = re.compile(r"\s*\}")
 _START = re.compile(r"\s*\{")
 _END = re.compile(r"\s*\}\s*")
 _INTEGER = r"-?[0-9]{1,18}"
@@ -31,18 +36,21 @@ MAX_FIELDS = 500
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """``between[i]`` comes before the value of ``fields[i]``, and the last of them after the last value.
+    """``between[i]`` comes before the value at ``paths[i]``, and the last of them after the last value.
 
-    ``texts`` are the fields whose values are strings or null; those of the others are numbers, truth values or null.
+    ``fields`` are what the stream calls these values. ``texts`` are the fields whose values are strings or null; those
+    of the others are numbers, truth values or null.
     """
 
     fields: tuple[str, ...]
+    paths: tuple[Path, ...]
     between: tuple[str, ...]
     texts: frozenset[str]
 
 
-def learn(body: str, schema: Schema) -> Template | None:
-    """The template of a record; None when it is nested, holds escapes, or names a key twice.
+def learn(body: str, schema: Schema, layout: Layout = PLAIN) -> Template | None:
+    """The template of a record; None when it holds an array or an empty object, escapes, names a key twice, or is
+    nested and the layout is not flat.
 
     A null tells nothing of its field; the type of the field's column in ``schema`` does.
     """
@@ -51,26 +59,60 @@ def learn(body: str, schema: Schema) -> Template | None:
         return None
     types = {c.field: c.type for c in schema.columns if not c.variant}
     fields: list[str] = []
+    paths: list[Path] = []
     between: list[str] = []
     texts = set()
+    inside: Path = ()
     place, text = start.end(), start[0]
-    while (found := _FIELD.match(body, place)) and len(fields) <= MAX_FIELDS:
-        fields.append(found["key"])
-        between.append(f'{text}{found["before"]}"{found["key"]}"{found["colon"]}')
-        null = found["other"] == "null"
-        if found["text"] or (null and types.get(found["key"]) not in ("bigint", "double", "boolean")):
-            texts.add(found["key"])
-        place, text = found.end(), ""
+    while len(fields) <= MAX_FIELDS:
+        if found := _FIELD.match(body, place):
+            paths.append((*inside, found["key"]))
+            fields.append(layout.field(paths[-1]))
+            between.append(text + body[place : found.start("value")])
+            null = found["value"] == "null"
+            if found["text"] or (null and types.get(fields[-1]) not in ("bigint", "double", "boolean")):
+                texts.add(fields[-1])
+            place, text = found.end(), ""
+        elif layout.flatten and (found := _OPEN.match(body, place)):
+            inside = (*inside, found["key"])
+            place, text = found.end(), text + found[0]
+        elif inside and (found := _CLOSE.match(body, place)):
+            inside = inside[:-1]
+            place, text = found.end(), text + found[0]
+        else:
+            break
     end = _END.fullmatch(body, place)
-    lowered = {f.lower() for f in fields}
-    if end is None or not fields or len(fields) > MAX_FIELDS or len(lowered) < len(fields):
+    if end is None or inside or not fields or len(fields) > MAX_FIELDS or _alike(fields, paths):
         return None
-    return Template(tuple(fields), (*between, end[0]), frozenset(texts))
+    return Template(tuple(fields), tuple(paths), (*between, text + end[0]), frozenset(texts))
+
+
+def _alike(fields: Sequence[str], paths: Sequence[Path]) -> bool:
+    """Whether two names are the same, or differ in case alone: DuckDB's structures would hold one of them."""
+    places = {path[:i] for path in paths for i in range(1, len(path) + 1)}
+    lowered = {tuple(name.lower() for name in place) for place in places}
+    return len(lowered) < len(places) or len({f.lower() for f in fields}) < len(fields)
 
 
 def fits(template: Template, schema: Schema, rules: Rules) -> bool:
     """Whether every field has a column and every field of the identity is there."""
-    return set(template.fields) <= set(schema.fields) and set(rules.identity) <= set(template.fields)
+    kept = set(_kept(template, rules.layout))
+    return kept <= set(schema.fields) and set(rules.identity) <= kept
+
+
+def _kept(template: Template, layout: Layout) -> Sequence[str]:
+    return [f for f in template.fields if not layout.drops(f)] if layout.drop else template.fields
+
+
+def _structure(template: Template) -> str:
+    """The structure of its records, as ``from_json`` takes it."""
+    structure: dict[str, Any] = {}
+    for field, (*parents, name) in zip(template.fields, template.paths, strict=True):
+        inner = structure
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[name] = "VARCHAR" if field in template.texts else "JSON"
+    return json.dumps(structure, ensure_ascii=False)
 
 
 def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *, untyped: bool, timed: bool) -> str:
@@ -80,16 +122,16 @@ def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *
     """
     fields, texts = template.fields, template.texts
     place = {field: i for i, field in enumerate(fields)}
-    cells = {f: _cell(i, text=f in texts) for f, i in place.items()}
+    kept = _kept(template, rules.layout)
+    cells = {f: _cell(place[f], text=f in texts) for f in kept}
     absent = Cell("null::varchar", "null::varchar", "null::varchar")
     cells |= {f: absent for f in asked_fields(schema, rules) if f not in cells}
     declared = dict(rules.declared)
-    structure = json.dumps({f: "VARCHAR" if f in texts else "JSON" for f in fields}, ensure_ascii=False)
     again = [literal(template.between[0])]
     for i in range(len(fields)):
         again += [f"_pen_v{i}", literal(template.between[i + 1])]
     canonical = []
-    for n, field in enumerate(sorted(fields, key=lambda f: f.encode())):
+    for n, field in enumerate(sorted(kept, key=lambda f: f.encode())):
         before = ("," if n else "{") + json.dumps(field, ensure_ascii=False) + ":"
         canonical += [literal(before), f"_pen_v{place[field]}"]
     unfit = [f"_pen_y{i} is null" for f, i in place.items() if f not in texts]
@@ -98,11 +140,13 @@ def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *
         "penstock.shape",
         "uniform.sql",
         source=source,
-        structure=literal(structure),
+        structure=literal(_structure(template)),
         max_bytes=str(rules.max_record_bytes),
-        texts=",\n    ".join(_texts(f, i, text=f in texts) for f, i in place.items()),
+        texts=",\n    ".join(
+            _texts(p, i, text=f in texts) for i, (f, p) in enumerate(zip(fields, template.paths, strict=True))
+        ),
         pieces=",\n    ".join(_piece(i, text=f in texts) for f, i in place.items()),
-        canonical=f"concat({', '.join(canonical)}, '}}')",
+        canonical=f"concat({', '.join(canonical or [literal('{')])}, '}}')",
         again=f"concat({', '.join(again)})",
         unfit=" or ".join(unfit) or "false",
         values="".join(
@@ -110,7 +154,7 @@ def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *
             for c in schema.columns
         ),
         event_time=event_time(cells.get(rules.event_time or "") if timed else None),
-        misfit=" or ".join(m for f in fields if (m := _misfit(f, place[f], schema, text=f in texts))) or "false",
+        misfit=" or ".join(m for f in kept if (m := _misfit(f, place[f], schema, text=f in texts))) or "false",
         columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
         identity=identity([cells[f] for f in rules.identity]),
         content=CONTENT_HASH if rules.content else "null::varchar",
@@ -122,8 +166,8 @@ def _cell(i: int, *, text: bool) -> Cell:
     return Cell(f"_pen_t{i}", "'VARCHAR'" if text else f"_pen_y{i}", json)
 
 
-def _texts(field: str, i: int, *, text: bool) -> str:
-    value = f"s[{literal(field)}]"
+def _texts(path: Path, i: int, *, text: bool) -> str:
+    value = "s" + "".join(f"[{literal(name)}]" for name in path)
     return f"{value} as _pen_t{i}" if text else f"nullif({value}::varchar, 'null') as _pen_t{i}"
 
 

@@ -12,17 +12,17 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from penstock.errors import SourceError
-from penstock.ports import Batch, Position, Reject, Segment, Window
+from penstock.ports import Batch, Position, Window
+from penstock.sources.gathering import Gathering
 from penstock.sources.opening import CsvDialect, Kind, kind_of, opened
-from penstock.sources.splitters import Cut, LineSplitter, Splitter, ValueSplitter
+from penstock.sources.splitters import LineSplitter, Splitter, ValueSplitter
 
 MAX_PENDING_BYTES = 1 << 28
 """A single record longer than this stops the load: the file is not what its format says."""
@@ -40,47 +40,6 @@ class FilePlan:
     size: int
     action: Literal["skip", "resume", "read"]
     offset: int = 0
-
-
-@dataclass(slots=True)
-class _Gathering:
-    """Cuts on their way to becoming a batch."""
-
-    bodies: list[pa.Array] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    positions: dict[str, Position] = field(default_factory=dict)
-    rows: int = 0
-    bytes: int = 0
-    untyped: bool = False
-
-    def add(self, place: str, cut: Cut) -> None:
-        breaks = np.flatnonzero(np.diff(cut.numbers) != 1) + 1
-        for start in (0, *breaks) if len(cut.numbers) else ():
-            self.segments.append(Segment(start=self.rows + int(start), place=place, number=int(cut.numbers[start])))
-        self.bodies.append(cut.bodies)
-        self.rows += len(cut.bodies)
-        self.bytes += cut.consumed
-
-    def take(self) -> Batch:
-        """The batch so far; what comes next starts another."""
-        batch = self._batch()
-        self.bodies, self.segments, self.rejects, self.positions = [], [], [], {}
-        self.rows = self.bytes = 0
-        return batch
-
-    def _batch(self) -> Batch:
-        wide = any(pa.types.is_large_binary(b.type) for b in self.bodies)
-        type_ = pa.large_binary() if wide else pa.binary()
-        bodies = [b.cast(type_) for b in self.bodies] if wide else self.bodies
-        return Batch(
-            bodies=bodies[0] if len(bodies) == 1 else pa.concat_arrays(bodies) if bodies else pa.array([], type_),
-            segments=tuple(self.segments),
-            positions=tuple(self.positions.values()),
-            rejects=tuple(self.rejects),
-            untyped=self.untyped,
-            bytes=self.bytes,
-        )
 
 
 class FilesSource:
@@ -155,7 +114,7 @@ class FilesSource:
         """Yield batches of about ``batch_bytes``; small files share one."""
         self.skipped.clear()
         self.unfinished.clear()
-        gathering = _Gathering()
+        gathering = Gathering()
         plans = self.plan(known)
         for plan in plans:
             if plan.action == "skip":
@@ -169,9 +128,10 @@ class FilesSource:
                 continue
             try:
                 kind = kind_of(plan.path, plan.place, self._format, self._compression)
-                if gathering.rows and gathering.untyped != (kind.format == "csv"):
+                untyped = self._is_untyped(plan, kind)
+                if gathering.rows and gathering.untyped != untyped:
                     yield gathering.take()
-                gathering.untyped = kind.format == "csv"
+                gathering.untyped = untyped
                 for _ in self._read_file(plan, kind, known, gathering):
                     if gathering.bytes >= 0.9 * self._batch_bytes:
                         yield gathering.take()
@@ -207,6 +167,11 @@ class FilesSource:
                 fix="put files there, or mend path: in penstock.yml",
             )
         return files
+
+    def _is_untyped(self, plan: FilePlan, kind: Kind) -> bool:
+        """Whether every value of a file is text without a type."""
+        del plan
+        return kind.format == "csv"
 
     def _place(self, path: Path) -> str:
         try:
@@ -265,12 +230,10 @@ class FilesSource:
         return digest.hexdigest()
 
     def _read_file(
-        self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: _Gathering
+        self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: Gathering
     ) -> Iterator[None]:
         """Add a file's records to the batch in hand, pausing where a batch may end."""
-        stat = _stat(_stat_of(plan.path, plan.place))
-        if self._scope:
-            stat["scope"] = self._scope
+        stat = self._state(plan)
         if kind.format == "parquet" or kind.format == "csv":
             yield from self._read_table(plan, kind, stat, gathering)
             return
@@ -284,6 +247,11 @@ class FilesSource:
                 yield from self._split(plan, stream, splitter, digest, offset, stat, gathering)
             else:
                 yield from self._split(plan, stream, ValueSplitter(), hashlib.sha256(), 0, stat, gathering)
+
+    def _state(self, plan: FilePlan) -> dict[str, Any]:
+        """What a position says of a file before it is read."""
+        stat = _stat(_stat_of(plan.path, plan.place))
+        return {**stat, "scope": self._scope} if self._scope else stat
 
     def _resumed(self, plan: FilePlan, stream: Any, known: Mapping[str, State]) -> tuple[Any, LineSplitter | None, int]:
         """Skip what was read, if it is still what it was. Without a splitter, start over."""
@@ -308,7 +276,7 @@ class FilesSource:
         digest: Any,
         offset: int,
         stat: dict[str, Any],
-        gathering: _Gathering,
+        gathering: Gathering,
     ) -> Iterator[None]:
         by_line = isinstance(splitter, LineSplitter)
         key = plan.place + self._scope
@@ -361,7 +329,7 @@ class FilesSource:
                 fix="check the file, or set format: on the source",
             )
 
-    def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: _Gathering) -> Iterator[None]:
+    def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: Gathering) -> Iterator[None]:
         """CSV and Parquet: their position is the whole file."""
         # not at the top: what they need takes a quarter of the start of a process that reads none
         from penstock.sources.tabular import csv_rows, parquet_rows
@@ -379,7 +347,7 @@ class FilesSource:
             if dialect.delimiter is None and kind.delimiter:
                 dialect = replace(dialect, delimiter=kind.delimiter)
             with opened(plan.path, plan.place, kind.compression) as stream:
-                hashing = _Hashing(stream)
+                hashing = Hashing(stream)
                 for cut, rejects in csv_rows(hashing, plan.place, dialect, min(self._batch_bytes, 8 << 20)):
                     gathering.add(plan.place, cut)
                     gathering.rejects.extend(rejects)
@@ -392,8 +360,10 @@ class FilesSource:
         yield
 
 
-class _Hashing:
+class Hashing:
     """A stream that hashes what is read from it."""
+
+    closed = False
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -408,6 +378,9 @@ class _Hashing:
         line: bytes = self._stream.readline()
         self.digest.update(line)
         return line
+
+    def readable(self) -> bool:
+        return True
 
     def drain(self) -> None:
         while self.read(_READ_BYTES):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from penstock.backoff import Backoff
 
 if TYPE_CHECKING:
     from penstock.errors import SourceError
@@ -140,7 +141,7 @@ class Inbox(ABC):
             self.changed.notify_all()
 
     def _work(self) -> None:
-        backoff = _FIRST_BACKOFF_SECONDS
+        backoff = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS, jitter=True)
         give_up = time.monotonic() + self._patience_seconds
         while not self._closing.is_set():
             started = time.monotonic()
@@ -157,9 +158,8 @@ class Inbox(ABC):
             if self.failure is not None:
                 return
             if time.monotonic() - started > _STEADY_SECONDS:
-                backoff = _FIRST_BACKOFF_SECONDS
-            self._closing.wait(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
-            backoff = min(2 * backoff, _LAST_BACKOFF_SECONDS)
+                backoff.reset()
+            self._closing.wait(backoff.next_seconds())
 
     def _fail(self, error: SourceError) -> None:
         with self.changed:

@@ -26,6 +26,8 @@ _PREFIXES = ("cloudEvents:", "cloudEvents_")
 _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("specversion", "id", "source", "type")
 _SPACE = " \t\r\n"
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How gzip (RFC 1952, 2.3.1) and zstd (RFC 8878, 3.1.1) begin; no JSON does."""
 
 
 class Unreadable(Exception):
@@ -67,6 +69,30 @@ def read_message(
         said = properties(head)
     except ValueError as e:
         raise Unreadable("invalid_json", str(e)) from e
+    return _read(said, body, cloudevents, max_bytes)
+
+
+def read_kept(
+    headers: Mapping[str, Any], body: bytes, *, cloudevents: Literal["data", "envelope"], max_bytes: int
+) -> Message | None:
+    """The record in a message that quarantine kept as it came, compressed; ``headers`` as :func:`headers_of` gave them.
+
+    None when the body is not compressed: what was undone before it went to quarantine must not be undone twice.
+
+    Raises:
+        Unreadable: as :func:`read_message`.
+    """
+    encoding = headers.get("content_encoding")
+    if not isinstance(encoding, str) or not body.startswith(_COMPRESSED):
+        return None
+    from pika.spec import BasicProperties
+
+    names = ("content_type", "content_encoding", "message_id", "headers")
+    said = BasicProperties(**{n: headers.get(n) for n in names})  # type: ignore[no-untyped-call]
+    return _read(said, body, cloudevents, max_bytes)
+
+
+def _read(said: BasicProperties, body: bytes, cloudevents: Literal["data", "envelope"], max_bytes: int) -> Message:
     body = _decoded(body, said.content_encoding, max_bytes)
     attributes = {k[12:].lower(): _plain(v) for k, v in (said.headers or {}).items() if k.startswith(_PREFIXES)}
     kind = (said.content_type or "").partition(";")[0].strip().lower()

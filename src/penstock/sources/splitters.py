@@ -103,7 +103,7 @@ class ValueSplitter:
             skipped = len(block) - len(stripped) + self._array
             block = block[skipped:]
         if self._array and not self._closed:
-            ends, closed = _element_ends(block)
+            ends, closed = element_ends(block)
         else:
             ends, closed = _value_ends(block), False
         if not len(ends):
@@ -121,13 +121,7 @@ class ValueSplitter:
         return self._take(block, np.array([0, len(block)]), 0) if block.strip(_BLANK) else None
 
     def _take(self, block: bytes, offsets: Any, skipped: int) -> Cut:
-        bodies = _slices(block, offsets)
-        short = np.flatnonzero(np.diff(offsets) < 8)
-        blank = [i for i in short if not block[offsets[i] : offsets[i + 1]].strip(_BLANK)]
-        if blank:
-            keep = np.ones(len(bodies), dtype=bool)
-            keep[blank] = False
-            bodies = bodies.filter(pa.array(keep))
+        bodies = _records(block, offsets)
         numbers = np.arange(self._count + 1, self._count + 1 + len(bodies))
         self._count += len(bodies)
         return Cut(bodies, numbers, len(block) + skipped)
@@ -155,7 +149,7 @@ def _escaped(data: Any, quotes: Any) -> Any:
     return (quotes - last_other - 1) % 2 == 1
 
 
-def _element_ends(block: bytes) -> tuple[Any, bool]:
+def element_ends(block: bytes) -> tuple[Any, bool]:
     """Where elements of the open array end, separator included; and whether the array was closed."""
     places, signs, depth = _structure(block)
     closing = np.flatnonzero(depth < 0)
@@ -171,6 +165,30 @@ def _element_ends(block: bytes) -> tuple[Any, bool]:
 def _value_ends(block: bytes) -> Any:
     places, signs, depth = _structure(block)
     return places[(depth <= 0) & ((signs == _CLOSE[0]) | (signs == _CLOSE[1]))] + 1
+
+
+def elements(block: bytes, ends: Any) -> pa.Array:
+    """The elements of an open list that end at ``ends``, the separator behind each taken off."""
+    return _records(_blanked(block, ends - 1), np.concatenate(([0], ends)))
+
+
+def value_end(block: bytes) -> int | None:
+    """Where the value that begins ``block`` ends; None when it does not yet."""
+    places, _, depth = _structure(block)
+    closing = np.flatnonzero(depth <= 0)
+    return int(places[closing[0]]) + 1 if len(closing) else None
+
+
+def _records(block: bytes, offsets: Any) -> pa.Array:
+    """The pieces of ``block`` between ``offsets`` that are not blank."""
+    bodies = _slices(block, offsets)
+    short = np.flatnonzero(np.diff(offsets) < 8)
+    blank = [i for i in short if not block[offsets[i] : offsets[i + 1]].strip(_BLANK)]
+    if not blank:
+        return bodies
+    keep = np.ones(len(bodies), dtype=bool)
+    keep[blank] = False
+    return bodies.filter(pa.array(keep))
 
 
 def _blanked(block: bytes, places: Any) -> bytes:

@@ -90,8 +90,13 @@ def dbt_sources(root: Path) -> list[Path]:
     for folder, folders, names in os.walk(root):
         left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())
         folders[:] = [f for f in folders if f not in left_out]
-        found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and n != "penstock.yml"]
+        found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and not _is_settings(n)]
     return found
+
+
+def _is_settings(name: str) -> bool:
+    """Whether a file is ``penstock.yml`` or an environment's: dbt reads none of them."""
+    return name.startswith("penstock.") and name.endswith(".yml")
 
 
 def _link_package(packages: Path) -> None:
@@ -154,6 +159,7 @@ def _postgres_output(destination: Postgres, threads: int) -> tuple[dict[str, Any
         "schema": "public",
         "sslmode": destination.sslmode,
         "threads": threads,
+        "keepalives_idle": 30,
     }
     output |= {name: value for name, value in destination.parameters.items() if name in _DBT_PARAMETERS}
     password = destination.password.get_secret_value() if destination.password else os.environ.get("PGPASSWORD", "")

@@ -1,0 +1,36 @@
+"""How long to wait before the next attempt at what failed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+
+class Backoff:
+    """Exponential backoff: attempt ``n`` (from 1) is waited for ``first * 2^(n-1)`` seconds, ``last`` at most.
+
+    With ``jitter`` it is half of that to all of it, evenly, so that many who lost the same server do not come back at
+    once.
+    """
+
+    def __init__(
+        self,
+        first_seconds: float,
+        last_seconds: float,
+        *,
+        jitter: bool = False,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._first = self._seconds = first_seconds
+        self._last = last_seconds
+        self._jitter = jitter
+        self._draw = draw
+
+    def next_seconds(self) -> float:
+        """How long to wait now; the time after, twice as long."""
+        seconds, self._seconds = self._seconds, min(2 * self._seconds, self._last)
+        return seconds * self._draw(0.5, 1.0) if self._jitter else seconds
+
+    def reset(self) -> None:
+        """It went well: start anew."""
+        self._seconds = self._first

@@ -1,0 +1,317 @@
+"""The settings of an HTTP source. Names, types and docstrings here are the reference that users read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from penstock.jsonpath import parse_path
+from penstock.project.formats import Csv
+from penstock.project.group import Settings, none
+from penstock.project.http_client import HttpConnection
+from penstock.project.values import Frozen
+
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*")
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_PLACE = re.compile(r"\{([^{}]*)\}")
+
+
+def _checked_path(text: str) -> str:
+    parse_path(text)
+    return text
+
+
+def _duration(value: Any) -> Any:
+    """Seconds of ``30s``, ``10m``, ``2h``, ``1d``, ``1w`` or a plain number."""
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(str(value))
+    try:
+        if match is not None:
+            return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        pass
+    raise ValueError("expected a duration such as 30s, 10m, 2h or 1d")
+
+
+def _parameters(value: Any) -> Any:
+    """Parameters, also written as ``from={from}&to={to}``."""
+    if not isinstance(value, str):
+        return value
+    pairs = parse_qsl(value, keep_blank_values=True)
+    if not pairs or "=" not in value:
+        raise ValueError("expected parameters such as updated_since={cursor}")
+    return dict(pairs)
+
+
+def _paginated(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+def places_in(value: Any) -> list[str]:
+    """The names in braces in a text, or in the texts of a list or a mapping."""
+    if isinstance(value, str):
+        return _PLACE.findall(value)
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [name for one in inner for name in places_in(one)]
+
+
+JsonPath = Annotated[str, AfterValidator(_checked_path)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*[smhdw]?\s*$"}]}
+    ),
+]
+Scalar = bool | int | float | str
+Parameters = Annotated[Mapping[str, Scalar | tuple[Scalar, ...]], BeforeValidator(_parameters), Frozen]
+Templates = Annotated[Mapping[str, str], BeforeValidator(_parameters), Frozen]
+
+
+class Page(Settings):
+    """Pages by number."""
+
+    type: Literal["page"]
+    """Which kind of pagination this is."""
+    param: str = "page"
+    """The parameter for the page's number."""
+    start: Annotated[int, Field(ge=0)] = 1
+    """The first page's number."""
+    size_param: str | None = None
+    """The parameter for how many records a page has."""
+    size: Annotated[int, Field(ge=1)] | None = None
+    """How many records a page has. When the first page has so many, one with fewer is the last."""
+    pages: JsonPath | None = None
+    """Where an answer says how many pages there are, such as `info.pages`."""
+    total: JsonPath | None = None
+    """Where an answer says how many records there are, such as `meta.total`."""
+    total_header: str | None = None
+    """The header that says how many records there are, such as `X-Total-Count`."""
+    last: Annotated[int, Field(ge=0)] | None = None
+    """The number of the last page to ask for, of an API that always has one more."""
+
+
+class Offset(Settings):
+    """Pages by the number of records before them."""
+
+    type: Literal["offset"]
+    """Which kind of pagination this is."""
+    param: str = "offset"
+    """The parameter for how many records to leave out."""
+    limit_param: str = "limit"
+    """The parameter for how many records to answer."""
+    limit: Annotated[int, Field(ge=1)] = 100
+    """How many records to ask for at a time."""
+    total: JsonPath | None = None
+    """Where an answer says how many records there are, such as `meta.total`."""
+    total_header: str | None = None
+    """The header that says how many records there are, such as `X-Total-Count`."""
+
+
+class Cursor(Settings):
+    """Pages by a cursor, which each answer gives for the next."""
+
+    type: Literal["cursor"]
+    """Which kind of pagination this is."""
+    path: JsonPath | None = None
+    """Where an answer has the cursor, such as `meta.next_cursor`. Without one, or with null, it is the last."""
+    field: JsonPath | None = None
+    """Instead of `path`: the field of the page's last record that is the cursor, such as `id`."""
+    param: str = "cursor"
+    """The parameter for the cursor."""
+    more: JsonPath | None = None
+    """Where an answer says whether there is more, such as `has_more`."""
+    size_param: str | None = None
+    """The parameter for how many records a page has."""
+    size: Annotated[int, Field(ge=1)] | None = None
+    """How many records a page has."""
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Cursor:
+        if (self.path is None) == (self.field is None):
+            raise ValueError(
+                "expected path (where the answer has the cursor) or field (of its last record), one of them"
+            )
+        return self
+
+
+class NextLink(Settings):
+    """Pages by a link to the next one in the answer's body."""
+
+    type: Literal["next_link"]
+    """Which kind of pagination this is."""
+    path: JsonPath = "next"
+    """Where an answer has the link, such as `links.next`. Without one, or with null, it is the last."""
+
+
+class LinkHeader(Settings):
+    """Pages by the header `Link: <…>; rel="next"` (RFC 8288)."""
+
+    type: Literal["link_header"]
+    """Which kind of pagination this is."""
+
+
+class NoPages(Settings):
+    """One answer has all records; it is read as it comes, however large it is."""
+
+    type: Literal["none"] = "none"
+    """Which kind of pagination this is."""
+
+
+Pagination = Annotated[
+    Annotated[Page | Offset | Cursor | NextLink | LinkHeader | NoPages, Field(discriminator="type")],
+    BeforeValidator(_paginated),
+]
+
+
+class Incremental(Settings):
+    """Only what changed since the last load is asked for. The greatest value of a field is kept in the ledger, in the
+    transaction that lands the records."""
+
+    field: JsonPath
+    """The records' field that grows, such as `updated`."""
+    params: Templates
+    """The parameters that ask for what is new, such as `updated_since={cursor}`. The first load leaves them out, unless
+    there is an `initial`."""
+    initial: str | int | float | None = None
+    """The first load's `{cursor}`."""
+    type: Literal["auto", "timestamp", "number", "unix", "unix_ms", "text"] = "auto"
+    """What the field holds: `auto` tells texts like `2020-12-07T01:02:03Z` and numbers apart; `unix` and `unix_ms` are
+    seconds and milliseconds since 1970; `text` is compared as such."""
+    overlap: Duration = timedelta(minutes=10)
+    """How much of the time before is asked for again, for records that the API committed late. Those that landed are
+    known by their identity. For times alone."""
+    order: Literal["any", "ascending"] = "any"
+    """`ascending` when the API sorts by the field: what a failed load has landed then counts. Otherwise the greatest
+    value counts once all pages have landed."""
+    format: str | None = Field(default=None, min_length=1)
+    """How a time is written in `{cursor}`, as in `%Y-%m-%d`. By default as the API writes it."""
+
+    @model_validator(mode="after")
+    def _is_used(self) -> Incremental:
+        _only(self.params, {"cursor"}, {"cursor"}, "updated_since={cursor}")
+        return self
+
+
+class Windows(Settings):
+    """The days of `--date`, `--from` and `--to` as the API's parameters, so that it is asked for those alone. A window
+    that is over is fetched once; `--no-fingerprint` fetches it again."""
+
+    params: Templates
+    """The parameters of a window, such as `from={from}&to={to}`."""
+    step: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(days=1)
+    """How long a window is that is asked for at a time."""
+    inclusive: bool = False
+    """Whether the API takes `{to}` in: it is then the window's last day, or second, not the first one behind it."""
+    format: str | None = Field(default=None, min_length=1)
+    """How times are written, as in `%Y-%m-%dT%H:%M:%SZ`. By default `2020-12-07` for steps of whole days, else
+    `2020-12-07T00:00:00Z`. They are UTC."""
+
+    @model_validator(mode="after")
+    def _is_used(self) -> Windows:
+        _only(self.params, {"from", "to"}, {"from"}, "from={from}&to={to}")
+        return self
+
+
+class Parent(Settings):
+    """The endpoint is asked once for each record of another one. All of them are gone through, page by page."""
+
+    endpoint: str
+    """The endpoint that has the parents."""
+    field: JsonPath
+    """The parents' field that path, parameters or body name as `{parent.FIELD}`, such as `id`."""
+
+
+class Endpoint(Settings):
+    """One list of records of an API. The stream that has its name takes them.
+
+    In `path`, `params` and `body`, `{parent.FIELD}` stands for a parent's field.
+    """
+
+    path: str | None = Field(default=None, min_length=1)
+    """The path below `base_url`. By default the endpoint's name."""
+    method: Literal["GET", "POST"] = "GET"
+    """How the endpoint is asked."""
+    params: Parameters = Field(default_factory=none)
+    """Parameters of every request: a mapping, or text such as `sort=updated&order=asc`."""
+    headers: Annotated[Mapping[str, str], Frozen] = Field(default_factory=none)
+    """Headers of every request."""
+    body: Annotated[Mapping[str, Any], Frozen] | None = None
+    """The JSON body of every request."""
+    parameters_in: Literal["query", "body"] = "query"
+    """Where the parameters of pages, cursors and windows go: into the query, or into the JSON body."""
+    format: Literal["json", "ndjson", "csv"] | None = None
+    """What the answers are written in; the source's by default."""
+    csv: Csv | None = None
+    """How CSV is written; the source's by default."""
+    records: JsonPath | None = None
+    """Where a JSON answer has its records; the source's by default."""
+    error: JsonPath | None = None
+    """Where an answer says what went wrong, even with status 200; the source's by default."""
+    pagination: Pagination | None = None
+    """How there is more than one answer: `type:` and its settings, or the type alone; the source's by default."""
+    incremental: Incremental | None = None
+    """How only what is new is asked for."""
+    windows: Windows | None = None
+    """How single days are asked for."""
+    parent: Parent | None = None
+    """The endpoint for each of whose records this one is asked."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Endpoint:
+        known = [] if self.parent is None else [f"parent.{self.parent.field}"]
+        for name in places_in([self.path, self.params, self.body]):
+            if name not in known:
+                fix = f"there is {{{known[0]}}}" if known else "parent: has none to put there"
+                if self.parent is not None or not name.startswith("parent"):
+                    raise ValueError(f"{{{name}}} stands for nothing; {fix}")
+                raise ValueError(f"{{{name}}} needs parent: {{endpoint: …, field: …}}")
+        if self.parent is not None and known[0] not in places_in([self.path, self.params, self.body]):
+            raise ValueError(f"parent: is of no use: neither path, params nor body has {{{known[0]}}}")
+        if self.method == "GET" and (self.body is not None or self.parameters_in == "body"):
+            raise ValueError("GET has no body; set method: POST")
+        return self
+
+
+class Http(HttpConnection):
+    """An HTTP API: its endpoints, each with a list of records."""
+
+    type: Literal["http"]
+    """Which kind of source this is."""
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    """How many requests are under way at a time."""
+    format: Literal["json", "ndjson", "csv"] = "json"
+    """What the answers are written in, where the endpoint does not say it."""
+    csv: Csv = Field(default_factory=Csv)
+    """How CSV is written, where the endpoint does not say it."""
+    records: JsonPath = "$"
+    """Where a JSON answer has its records, where the endpoint does not say it: a key, a path such as `data.items` or
+    `$.data[*].items`, or `$` for the whole answer. A list there holds records, an object is one."""
+    error: JsonPath | None = None
+    """Where an answer says what went wrong, even with status 200, such as `error`: when there is something, the load
+    stops."""
+    pagination: Pagination = Field(default_factory=NoPages)
+    """How there is more than one answer, where the endpoint does not say it."""
+    endpoints: Annotated[Mapping[str, Endpoint], Frozen] = Field(min_length=1)
+    """The lists of records, by the name of the stream that takes each."""
+
+    def endpoint(self, name: str) -> Endpoint:
+        """An endpoint, with what the source says for all."""
+        found = self.endpoints[name]
+        shared = ("format", "csv", "records", "error", "pagination")
+        given = {s: getattr(self, s) for s in shared if getattr(found, s) is None}
+        return found.model_copy(update={**given, "path": name if found.path is None else found.path})
+
+
+def _only(params: Mapping[str, str], allowed: set[str], needed: set[str], example: str) -> None:
+    named = places_in(params)
+    if missing := needed - set(named):
+        raise ValueError(f"params: names no {{{missing.pop()}}}: expected such as {example}")
+    if unknown := [n for n in named if n not in allowed]:
+        raise ValueError(f"params: {{{unknown[0]}}} stands for nothing: expected such as {example}")

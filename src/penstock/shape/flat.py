@@ -1,0 +1,130 @@
+"""Writes the statement that lays records out as their stream has them (:mod:`penstock.shape.layout`)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from penstock.shape.layout import Layout, Path, leaves_of, pointer
+from penstock.shape.select import clean_sql, suspect_sql
+from penstock.sql import literal, statement
+
+MAX_LEAVES = 1_000
+"""Places that the records of a batch may have values in, all together; others take the careful lane."""
+
+MAX_OTHERS = 100
+"""Structures of such records that are told apart; with more, the whole batch takes the careful lane."""
+
+
+def structures_sql(source: str, max_bytes: int) -> str:
+    """The statement that tells how the bodies of table ``source`` are nested."""
+    return statement("penstock.shape", "structures.sql", source=source, clean=clean_sql(max_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """Where the records of a batch have values, in order, and whether each place may hold an object instead.
+
+    ``others`` are structures of records with so many more that the careful lane is to take them.
+    """
+
+    places: Mapping[Path, bool] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+
+
+def leaves_in(structures: Sequence[str]) -> Leaves:
+    """Where records of these structures have values."""
+    found: dict[Path, bool] = {}
+    others = []
+    for structure in structures:
+        leaves = leaves_of(json.loads(structure))
+        if len(found.keys() | {path for path, _ in leaves}) > MAX_LEAVES:
+            others.append(structure)
+            continue
+        for path, empty in leaves:
+            found[path] = found.get(path, False) or empty
+    inner = {path[:i] for path in found for i in range(1, len(path))}
+    return Leaves({path: empty or path in inner for path, empty in found.items()}, tuple(others))
+
+
+def laid_sql(source: str, layout: Layout, leaves: Leaves, max_bytes: int) -> str:
+    """The statement that gives ``(o, body)`` of table ``source`` anew, with no body where the careful lane has to look.
+
+    Args:
+        leaves: of a flat layout.
+    """
+    asked, odd, laid = _flat(layout, leaves.places) if layout.flatten else _kept(layout)
+    if len(leaves.others) > MAX_OTHERS:
+        odd.append("true")
+    elif leaves.others:
+        hashes = ", ".join(literal(hashlib.md5(s.encode(), usedforsecurity=False).hexdigest()) for s in leaves.others)
+        odd.append(f"md5(json_structure(_pen_body)::varchar) in ({hashes})")
+    return statement(
+        "penstock.shape",
+        "flat.sql",
+        source=source,
+        clean=clean_sql(max_bytes),
+        suspect=suspect_sql("-1"),
+        asked=asked,
+        odd=" or ".join(odd) or "false",
+        laid=laid,
+    )
+
+
+def _flat(layout: Layout, leaves: Mapping[Path, bool]) -> tuple[str, list[str], str]:
+    wanted = {path: may_be_object for path, may_be_object in leaves.items() if not layout.drops(layout.field(path))}
+    odd = []
+    members = []
+    for i, (path, may_be_object) in enumerate(wanted.items(), 1):
+        name = layout.field(path)
+        member = f"{literal(json.dumps(name, ensure_ascii=False) + ':')} || v[{i}]"
+        members.append(f"case when not starts_with(v[{i}], '{{') then {member} end" if may_be_object else member)
+        if layout.holds_dropped(name):
+            odd.append(f"starts_with(v[{i}], '[')")
+    paths = ", ".join(literal(pointer(path)) for path in wanted)
+    return (
+        f"json_extract(_pen_body, [{paths}]::varchar[])::varchar[]",
+        odd,
+        "'{' || concat_ws(',', " + ", ".join(members or ["null"]) + ") || '}'",
+    )
+
+
+def _kept(layout: Layout) -> tuple[str, list[str], str]:
+    """Patches that take members away (RFC 7396), each only where there is an object to take them from."""
+    parents: dict[Path, list[str]] = {}
+    spellings: set[Path] = set()
+    for name in layout.drop:
+        *parent, last = name.split(".")
+        parents.setdefault(tuple(parent), []).append(last)
+        spellings |= set(_spellings(name))
+    inner = sorted({path[:i] for path in spellings for i in range(1, len(path))})
+    unusual = sorted(path for path in spellings if any("." in part for part in path))
+    asked = [*inner, *unusual]
+    places = {path: i for i, path in enumerate(asked, 1)}
+    laid = "_pen_body"
+    for path, names in parents.items():
+        patch: object = dict.fromkeys(names)
+        for part in reversed(path):
+            patch = {part: patch}
+        text = literal(json.dumps(patch, ensure_ascii=False))
+        given = f"case when v[{places[path]}] = 'OBJECT' then {text} else '{{}}' end" if path else text
+        laid = f"json_merge_patch({laid}, {given})::varchar"
+    odd = [f"v[{places[path]}] = 'ARRAY'" for path in inner] + [f"v[{places[path]}] is not null" for path in unusual]
+    paths = ", ".join(literal(pointer(path)) for path in asked)
+    return f"json_type(_pen_body, [{paths}]::varchar[])", odd, laid
+
+
+def _spellings(name: str) -> Iterator[Path]:
+    """The paths that read as ``name``: a point may stand between two names or in one."""
+    parts = name.split(".")
+    for cuts in itertools.product((False, True), repeat=len(parts) - 1):
+        path = [parts[0]]
+        for part, cut in zip(parts[1:], cuts, strict=True):
+            if cut:
+                path.append(part)
+            else:
+                path[-1] += "." + part
+        yield tuple(path)

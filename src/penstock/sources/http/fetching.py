@@ -1,0 +1,420 @@
+"""Pages of an endpoint, several fetched at a time, and given in order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import random
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from penstock.errors import MASK, SourceError, redact
+from penstock.jsonpath import parse_path
+from penstock.sources.http.addresses import without
+from penstock.sources.http.client import Client, Page, Request
+from penstock.sources.http.paging import Answer, Paginator, Step, paginator
+from penstock.sources.http.records import BadPage, Cutter, JsonCutter, LineCutter, error_in
+from penstock.sources.http.secrets import is_secret
+from penstock.sources.http.streaming import rows_of_stream
+from penstock.sources.opening import CsvDialect
+
+if TYPE_CHECKING:
+    from penstock.ports import Reject
+    from penstock.project.http import Endpoint
+    from penstock.sources.splitters import Cut
+
+_ATTEMPTS = 3
+"""How often a page is asked for whose content is not what was declared: a gateway may have answered in its place."""
+_REPEATED = 3
+"""Pages with records that came before, one after the other, that make a circle."""
+_CHUNK_BYTES = 4 << 20
+_AHEAD_BYTES = 32 << 20
+"""Pages under way or waiting in one walk may take so much, as far as the last one's size tells."""
+_SHOWN_VALUE = 64
+_CSV_BLOCK_BYTES = 1 << 20
+_GONE = frozenset({400, 404, 410, 422})
+"""How an API says that a page of an earlier pass is no more: the pass then begins anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """A list to go through, page by page: what the endpoint is asked with, and from which page on.
+
+    ``key`` names the pass it belongs to. ``parent`` says which parent it is of: the state of the parents' page, and the
+    parent's value. ``resumed`` walks begin anew when the API does not know their page any more.
+    """
+
+    key: str
+    path: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    parent: Mapping[str, Any] | None = None
+    resumed: bool = False
+    finishes: bool = False
+    """It is no list, but stands behind the last one of its pass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """Records of one page, or of a part of it.
+
+    ``at`` is the page's state and ``following`` that of the page after it, None when there is none. Only when it is
+    ``whole`` have all of the page's records been given. ``missing`` says that there is no such page.
+    """
+
+    walk: Walk
+    place: str = ""
+    cuts: Sequence[Cut] = ()
+    rejects: Sequence[Reject] = ()
+    bytes: int = 0
+    at: Mapping[str, Any] = field(default_factory=dict)
+    following: Mapping[str, Any] | None = None
+    whole: bool = True
+    missing: bool = False
+
+
+class Fetcher:
+    """Asks one endpoint.
+
+    Args:
+        own_params: parameters that the client adds to every request, and that a link that holds them is freed of.
+        wait_seconds: before a page whose content was wrong is asked for again; twice as long the next time.
+        requests: lets so many requests be under way as the source says, over all endpoints and walks.
+        ahead: pages under way or waiting in one walk.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        *,
+        where: str,
+        requests: asyncio.Semaphore,
+        ahead: int,
+        own_params: Sequence[str] = (),
+        wait_seconds: float = 0.5,
+    ) -> None:
+        assert endpoint.pagination is not None and endpoint.records is not None and endpoint.csv is not None
+        self._client = client
+        self._endpoint = endpoint
+        self._pagination = endpoint.pagination
+        self._shown_records = endpoint.records
+        self._records = parse_path(endpoint.records)
+        self._error = None if endpoint.error is None else parse_path(endpoint.error)
+        csv = endpoint.csv
+        self._dialect = CsvDialect(
+            delimiter=csv.delimiter, quote=csv.quote, header=csv.header, null_values=tuple(csv.null_values)
+        )
+        self._where = where
+        self._own_params = own_params
+        self._wait_seconds = wait_seconds
+        self._requests = requests
+        self._ahead = ahead
+
+    async def pages(self, walk: Walk) -> AsyncGenerator[Fetched]:
+        """The pages of a walk, in order; those of one answer in parts.
+
+        Raises:
+            SourceError: the API cannot be read, or goes in circles. What was given before is sound.
+        """
+        pages = self._parts(walk) if self._pagination.type == "none" else self._paged(walk)
+        async with aclosing(pages) as found:
+            async for page in found:
+                yield page
+
+    async def _paged(self, walk: Walk) -> AsyncGenerator[Fetched]:
+        paging = paginator(self._pagination)
+        seen = _Seen()
+        waiting: deque[tuple[Step, asyncio.Task[Answer | None]]] = deque()
+
+        def ask(step: Step, accept: frozenset[int] = frozenset({404})) -> None:
+            waiting.append((step, asyncio.create_task(self._answer(walk, step, accept))))
+
+        first = True
+        ask(paging.at(walk.state), _GONE if walk.resumed else frozenset({404}) if walk.parent else frozenset())
+        try:
+            while True:
+                step, task = waiting.popleft()
+                answer = await task
+                if answer is None and first and walk.resumed:
+                    paging, first = paginator(self._pagination), False
+                    ask(paging.at({}), frozenset())
+                    continue
+                place = self._place(walk, step)
+                if answer is None:
+                    yield Fetched(walk=walk, place=place, at=step.state, missing=first)
+                    return
+                answer, following = await self._checked(walk, paging, step, answer, seen, place)
+                first = False
+                if following is not None:
+                    if waiting and waiting[0][0] != following:
+                        _forget(waiting)
+                    if not waiting:
+                        ask(following)
+                    most = min(self._ahead, _AHEAD_BYTES // max(answer.size_bytes, 1))
+                    while len(waiting) < most and (more := paging.ahead(waiting[-1][0])):
+                        ask(more)
+                yield Fetched(
+                    walk=walk,
+                    place=place,
+                    cuts=answer.cuts,
+                    rejects=answer.rejects,
+                    bytes=answer.size_bytes,
+                    at=step.state,
+                    following=None if following is None else following.state,
+                )
+                if following is None:
+                    return
+        finally:
+            _forget(waiting)
+
+    async def _checked(
+        self, walk: Walk, paging: Paginator, step: Step, answer: Answer, seen: _Seen, place: str
+    ) -> tuple[Answer, Step | None]:
+        """The page, which is asked for again when it is one that came before; and what follows it."""
+        following = None
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await _pause(self._wait_seconds * 2**attempt)
+                again = await self._answer(walk, step, frozenset())
+                assert again is not None
+                answer = again
+            repeated = seen.before(answer)
+            if repeated and not attempt:
+                continue
+            try:
+                following = self._owned(paging.following(step, answer, repeated=repeated))
+            except BadPage as e:
+                raise SourceError(f"{self._where}: {e}", where=place, fix=e.fix) from None
+            if not seen.leads_back(following):
+                break
+        if what := seen.circle(answer, following):
+            raise SourceError(f"{self._where}: the pages go in circles: {what}", where=place, fix=_CIRCLES)
+        seen.add(answer, following)
+        return answer, following
+
+    async def _answer(self, walk: Walk, step: Step, accept: frozenset[int]) -> Answer | None:
+        """One page; None when there is none."""
+        place = self._place(walk, step)
+        request = self._request(walk, step, accept)
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await _pause(self._wait_seconds * 2**attempt)
+            async with self._requests:
+                page = await self._client.read(request)
+            if page.status >= 400:
+                return None
+            try:
+                return await asyncio.to_thread(self._split, page, place)
+            except BadPage as e:
+                failure = SourceError(f"{self._where}: {e}", where=place, fix=e.fix)
+        raise failure
+
+    def _split(self, page: Page, place: str) -> Answer:
+        rejects: list[Reject] = []
+        cuts: list[Cut] = []
+        envelope: Any = None
+        if self._endpoint.format == "csv":
+            for cut, wrong in rows_of_stream(io.BytesIO(page.body), place, self._dialect, _CSV_BLOCK_BYTES):
+                cuts.append(cut)
+                rejects.extend(wrong)
+        else:
+            cutter = self._cutter()
+            cuts = cutter.cut(page.body)
+            rest, envelope = cutter.finish()
+            cuts += rest
+        answer = Answer(
+            cuts=cuts, rejects=rejects, envelope=envelope, headers=page.headers, url=page.url, size_bytes=len(page.body)
+        )
+        self._check_envelope(answer)
+        return answer
+
+    def _check_envelope(self, answer: Answer) -> None:
+        whole = answer.envelope
+        if not self._records and whole == {} and answer.last is not None:
+            # the one record is all of the answer
+            try:
+                whole = json.loads(answer.last)
+            except (ValueError, RecursionError):
+                raise BadPage("the answer is not JSON") from None
+            if self._pagination.type != "none":
+                keys = ", ".join(list(whole)[:20]) or "nothing"
+                raise BadPage(f"the answer is one object, with {keys}", "say with records: where in it the records are")
+        if self._error is not None and (said := error_in(whole, self._error)) is not None:
+            raise BadPage(f"the API says: {said}")
+
+    def _cutter(self) -> Cutter:
+        if self._endpoint.format == "ndjson":
+            return LineCutter()
+        return JsonCutter(self._records, shown=self._shown_records)
+
+    async def _parts(self, walk: Walk) -> AsyncGenerator[Fetched]:
+        """One answer, in parts as it comes. When it breaks off it is asked for again from its start."""
+        step = Step(state={})
+        place = self._place(walk, step)
+        request = self._request(walk, step, frozenset({404}) if walk.parent else frozenset())
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await _pause(self._wait_seconds * 2**attempt)
+            begun = False
+            try:
+                async with self._requests, self._client.fetch(request) as answer:
+                    begun = True
+                    if answer.status >= 400:
+                        yield Fetched(walk=walk, place=place, missing=True)
+                        return
+                    async with aclosing(self._cut(answer.chunks(), place, answer.url, answer.headers)) as parts:
+                        async for part in parts:
+                            yield Fetched(walk=walk, place=place, **part)
+                    yield Fetched(walk=walk, place=place)
+                    return
+            except BadPage as e:
+                failure = SourceError(f"{self._where}: {e}", where=place, fix=e.fix)
+            except SourceError as e:
+                if not begun:
+                    raise
+                failure = e
+        raise failure
+
+    async def _cut(
+        self, chunks: AsyncGenerator[bytes], place: str, url: str, headers: Mapping[str, str]
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Records of an answer, in parts."""
+        if self._endpoint.format == "csv":
+            from penstock.sources.http.streaming import csv_parts
+
+            async with aclosing(csv_parts(chunks, place, self._dialect)) as found:
+                async for cut, rejects in found:
+                    yield {"cuts": [cut], "rejects": rejects, "bytes": cut.consumed, "whole": False}
+            return
+        cutter = self._cutter()
+        held: list[bytes] = []
+        size = 0
+        async with aclosing(chunks) as coming:
+            async for chunk in coming:
+                held.append(chunk)
+                size += len(chunk)
+                if size >= _CHUNK_BYTES:
+                    cuts = await asyncio.to_thread(cutter.cut, b"".join(held))
+                    yield {"cuts": cuts, "bytes": size, "whole": False}
+                    held, size = [], 0
+        cuts = await asyncio.to_thread(cutter.cut, b"".join(held))
+        rest, envelope = await asyncio.to_thread(cutter.finish)
+        cuts = [*cuts, *rest]
+        answer = Answer(cuts=cuts, rejects=(), envelope=envelope, headers=headers, url=url, size_bytes=size)
+        self._check_envelope(answer)
+        yield {"cuts": cuts, "bytes": size, "whole": False}
+
+    def _owned(self, following: Step | None) -> Step | None:
+        """A step whose link has no parameter that every request gets anyway: some of them are secret."""
+        if following is None or following.link is None:
+            return following
+        link = following.link
+        for name in {n for n, _ in parse_qsl(urlsplit(link).query)} & set(self._own_params):
+            link = without(link, name)
+        return Step(state={"link": link}, link=link)
+
+    def _request(self, walk: Walk, step: Step, accept: frozenset[int]) -> Request:
+        endpoint = self._endpoint
+        if step.link is not None:
+            return Request(
+                method=endpoint.method, url=step.link, headers=endpoint.headers, json=walk.body, accept=accept
+            )
+        params, body = {**walk.params, **step.params}, walk.body
+        if endpoint.parameters_in == "body":
+            params, body = dict(endpoint.params), {**(body or {}), **walk.shown, **step.params}
+        return Request(
+            method=endpoint.method, url=walk.path, params=params, headers=endpoint.headers, json=body, accept=accept
+        )
+
+    def _place(self, walk: Walk, step: Step) -> str:
+        """Where records come from, as origins show it: no secret, no base address."""
+        path, shown = walk.path, {**walk.shown, **step.params}
+        if step.link is not None:
+            parts = urlsplit(step.link)
+            path, shown = parts.path, dict(parse_qsl(parts.query))
+        text = {k: MASK if is_secret(k) and step.link else _short(str(v)) for k, v in shown.items()}
+        query = urlencode(text, quote_via=quote, safe=":,/…*")
+        return redact(f"{self._endpoint.method} /{path.lstrip('/')}" + (f"?{query}" if query else ""))
+
+
+class _Seen:
+    """Which pages of a walk have been."""
+
+    def __init__(self) -> None:
+        self._states: set[bytes] = set()
+        self._contents: set[bytes] = set()
+        self._row = 0
+        """Repeated pages one after the other."""
+
+    def before(self, answer: Answer) -> bool:
+        """Whether a page with the same records has been."""
+        return len(answer) > 0 and _content(answer) in self._contents
+
+    def leads_back(self, following: Step | None) -> bool:
+        """Whether the next page is one that has been."""
+        return following is not None and _digest(following.state) in self._states
+
+    def circle(self, answer: Answer, following: Step | None) -> str:
+        """Why there is no end to it; empty when there may be. A page may come twice, and pages of one record often."""
+        if following is None:
+            return ""
+        if self.leads_back(following):
+            return f"the {'link' if following.link else 'cursor'} to the next page was given before"
+        most = _REPEATED if len(answer) > 1 else 50 * _REPEATED
+        if self._row + 1 >= most and self.before(answer):
+            return f"{most} pages one after the other have records that came before"
+        return ""
+
+    def add(self, answer: Answer, following: Step | None) -> None:
+        """Keep a page in mind."""
+        self._row = self._row + 1 if self.before(answer) else 0
+        if following is not None:
+            self._states.add(_digest(following.state))
+        if len(answer):
+            self._contents.add(_content(answer))
+
+
+def _content(answer: Answer) -> bytes:
+    """A page's records in short: their number and size, the first, the middle and the last."""
+    digest = hashlib.blake2b(digest_size=16)
+    for cut in answer.cuts:
+        count = len(cut.bodies)
+        digest.update(f"{count} {cut.consumed}".encode())
+        for place in {0, count // 2, count - 1} if count else ():
+            digest.update(cut.bodies[place].as_py())
+    return digest.digest()
+
+
+def _digest(state: Mapping[str, Any]) -> bytes:
+    return hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=16).digest()
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= _SHOWN_VALUE else f"{value[:_SHOWN_VALUE]}…"
+
+
+async def _pause(seconds: float) -> None:
+    """About so long, and never quite as long as another task."""
+    await asyncio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+
+
+def _forget(waiting: deque[tuple[Step, asyncio.Task[Any]]]) -> None:
+    for _, task in waiting:
+        task.cancel()
+        task.add_done_callback(lambda t: t.cancelled() or t.exception())
+    waiting.clear()
+
+
+_CIRCLES = (
+    "check pagination: the API may not know its parameter, or answer the last page again beyond the end (then say with"
+    " pages:, total: or size: where that is)"
+)

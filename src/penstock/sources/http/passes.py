@@ -1,0 +1,193 @@
+"""What one load goes through, and how positions keep how far it came."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from penstock.errors import UsageError
+from penstock.ports import Window
+from penstock.sources.http.incremental import Columns, Mark, Watermark
+
+if TYPE_CHECKING:
+    from penstock.project.http import Endpoint, Windows
+
+State = Mapping[str, Any]
+
+WHOLE = "all"
+"""The position's key of a pass over all there is; a window's pass has the window's name."""
+
+_PLACE = re.compile(r"\{([^{}]*)\}")
+_DAY = timedelta(days=1)
+_OPEN_YEAR = 9999
+
+
+@dataclass(slots=True, kw_only=True)
+class Pass:
+    """One time through an endpoint's lists, from the first page or from where the last load stopped.
+
+    ``values`` fills the templates of parameters. ``done`` is the greatest value of the passes before, ``greatest`` that
+    of this one so far. ``next`` is the state of the page to go on with, ``parent`` the parent it is of.
+    """
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    windowed: bool = False
+    closed: bool = False
+    """Whether its window was over when it began: it is not asked for again."""
+    done: Mark | None = None
+    greatest: Mark | None = None
+    next: State | None = None
+    parent: Mapping[str, Any] | None = None
+    finished: bool = False
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it goes on with what an earlier load began."""
+        return self.next is not None or self.parent is not None
+
+    def went_on(self, following: State | None, parent: Mapping[str, Any] | None, *, finished: bool) -> None:
+        """A page has been taken; ``following`` comes next."""
+        self.finished = finished
+        self.next = following
+        if not finished:
+            self.parent = parent if parent is None or following is not None else {**parent, "done": True}
+
+
+class Passes:
+    """Makes the passes of one endpoint from positions, and positions from passes."""
+
+    def __init__(
+        self, endpoint: Endpoint, *, where: str, window: Window | None, fingerprint: bool, refresh: bool
+    ) -> None:
+        self._endpoint = endpoint
+        self._where = where
+        self._window = window
+        self._fingerprint = fingerprint
+        self._refresh = refresh
+        incremental = endpoint.incremental
+        self._watermark = None if incremental is None else Watermark(incremental, where=where)
+        parts = ("path", "method", "format", "records", "pagination", "parameters_in", "windows", "parent")
+        said = repr([[getattr(endpoint, part) for part in parts], sorted(endpoint.params)])
+        self._asked = hashlib.sha256(said.encode()).hexdigest()[:16]
+        """What is asked for, in short: a page of another endpoint is not gone on with."""
+
+    def plan(self, known: Mapping[str, State]) -> tuple[list[Pass], list[str]]:
+        """The passes to make, and the names of the windows that need none.
+
+        Raises:
+            UsageError: windows are declared, and the dates have no beginning.
+        """
+        known = known if self._fingerprint else {}
+        windows = self._endpoint.windows
+        if self._window is None or windows is None:
+            key = WHOLE if self._window is None else f"{WHOLE}@{self._window}"
+            return [self._whole(key, known.get(key, {}))], []
+        passes, skipped = [], []
+        now = datetime.now(UTC).replace(tzinfo=None)
+        for window in _steps(self._window, windows.step, now, self._where):
+            state = known.get(str(window), {})
+            if state.get("closed") and state.get("asked") == self._asked:
+                skipped.append(str(window))
+                continue
+            found = self._resumed(
+                Pass(key=str(window), windowed=True, closed=window.end + _late(self._endpoint) <= now), state
+            )
+            found.values = _bounds(window, windows)
+            passes.append(found)
+        return passes, skipped
+
+    def _whole(self, key: str, state: State) -> Pass:
+        mark: Mark | None = state.get("mark")
+        incremental = self._endpoint.incremental
+        if incremental is None or self._watermark is None or key != WHOLE:
+            return self._resumed(Pass(key=key), state)
+        if mark is not None and mark.get("field") != incremental.field:
+            mark = None
+        found = self._resumed(Pass(key=key, done=mark, greatest=None), state)
+        if not found.resumed:
+            cursor = self._watermark.cursor(mark)
+            found.values = {} if cursor is None else {"cursor": cursor}
+        return found
+
+    def _resumed(self, found: Pass, state: State) -> Pass:
+        begun = state.get("pass")
+        if begun is not None and not self._refresh and state.get("asked") == self._asked:
+            found.values = begun["values"]
+            found.greatest, found.next, found.parent = begun["greatest"], begun["next"], begun["parent"]
+        return found
+
+    def look(self, found: Pass, bodies: Sequence[pa.Array], columns: Columns) -> None:
+        """Take in the records' growing field."""
+        assert self._watermark is not None
+        wide = [b.cast(pa.large_binary()) for b in bodies]
+        found.greatest = self._watermark.after(found.greatest, pa.concat_arrays(wide), columns)
+
+    def state(self, found: Pass) -> State:
+        """What a position keeps of a pass."""
+        incremental = self._endpoint.incremental
+        ascending = incremental is not None and incremental.order == "ascending"
+        counts = found.finished or ascending
+        mark = found.done
+        if self._watermark is not None and found.greatest is not None and counts:
+            mark = self._watermark.greater(mark, found.greatest)
+        state: dict[str, Any] = {"asked": self._asked}
+        if mark is not None:
+            state["mark"] = mark
+        if found.finished:
+            return {**state, "closed": True} if found.closed else state
+        if ascending and not found.windowed:
+            return state
+        begun = {"values": found.values, "greatest": found.greatest, "next": found.next, "parent": found.parent}
+        return {**state, "pass": begun}
+
+    def parameters(self, found: Pass) -> dict[str, Any]:
+        """The parameters that a pass adds to the endpoint's own."""
+        incremental, windows = self._endpoint.incremental, self._endpoint.windows
+        if windows is not None and found.windowed:
+            return {k: filled(v, found.values) for k, v in windows.params.items()}
+        if incremental is not None and "cursor" in found.values:
+            return {k: filled(v, found.values) for k, v in incremental.params.items()}
+        return {}
+
+
+def filled(template: Any, values: Mapping[str, Any]) -> Any:
+    """A template, or the templates in a list or a mapping, with ``{name}`` replaced by its value."""
+    if isinstance(template, str):
+        return _PLACE.sub(lambda m: str(values[m[1]]) if m[1] in values else m[0], template)
+    if isinstance(template, Mapping):
+        return {k: filled(v, values) for k, v in template.items()}
+    if isinstance(template, list | tuple):
+        return [filled(v, values) for v in template]
+    return template
+
+
+def _late(endpoint: Endpoint) -> timedelta:
+    """How long after its time a record may still come."""
+    return timedelta(0) if endpoint.incremental is None else endpoint.incremental.overlap
+
+
+def _steps(window: Window, step: timedelta, now: datetime, where: str) -> Iterator[Window]:
+    if window.start.year == 1:
+        raise UsageError(f"{where}: the API is asked window by window, and there is no first one", fix="add --from")
+    end = window.end
+    if end.year >= _OPEN_YEAR:
+        end = datetime.combine(now.date(), datetime.min.time()) + _DAY
+    start = window.start
+    while start < end:
+        yield Window(start=start, end=min(start + step, end))
+        start += step
+
+
+def _bounds(window: Window, windows: Windows) -> dict[str, str]:
+    whole_days = windows.step % _DAY == timedelta(0)
+    format = windows.format or ("%Y-%m-%d" if whole_days else "%Y-%m-%dT%H:%M:%SZ")
+    smallest = _DAY if "%H" not in format and "%I" not in format and "%s" not in format else timedelta(seconds=1)
+    end = window.end - smallest if windows.inclusive else window.end
+    return {"from": window.start.strftime(format), "to": end.strftime(format)}

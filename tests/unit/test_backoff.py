@@ -1,0 +1,22 @@
+"""Waiting times between attempts."""
+
+from __future__ import annotations
+
+from penstock.backoff import Backoff
+
+
+def test_doubles_up_to_the_last() -> None:
+    """Twice as long each time, then the same; anew after a success."""
+    backoff = Backoff(0.5, 3.0)
+    assert [backoff.next_seconds() for _ in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    backoff.reset()
+    assert backoff.next_seconds() == 0.5
+
+
+def test_jitter() -> None:
+    """Half of the time to all of it, whatever the draw, and the doubling does not depend on it."""
+    shares = iter([0.5, 1.0, 0.75])
+    backoff = Backoff(1.0, 60.0, jitter=True, draw=lambda low, high: min(max(next(shares), low), high))
+    assert [backoff.next_seconds() for _ in range(3)] == [0.5, 2.0, 3.0]
+    drawn = [Backoff(8.0, 60.0, jitter=True).next_seconds() for _ in range(50)]
+    assert all(4.0 <= seconds <= 8.0 for seconds in drawn) and len(set(drawn)) > 1
