@@ -102,7 +102,9 @@ def _answers(project: Project, questions: list[Question], models: Models) -> lis
 def _list(questions: list[Question], *, json: bool) -> None:
     if json:
         listed = [{"name": q.name, "question": q.header.question, "show": q.header.show} for q in questions]
-        print_json([{**item, "problem": q.problem and q.problem.what} for item, q in zip(listed, questions, strict=True)])
+        print_json(
+            [{**item, "problem": q.problem and q.problem.what} for item, q in zip(listed, questions, strict=True)]
+        )
         return
     if not questions:
         print("there are no questions yet; write them to questions/*.sql: see docs/questions.md")

@@ -37,7 +37,7 @@ class Axes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of a question: ``rows``, or the ``problem`` that there was. ``reads`` are the models it is made from."""
+    """What came of a question: ``rows``, or the ``problem`` that there was. ``reads`` are the models asked."""
 
     question: Question
     sql: str = ""
@@ -90,9 +90,7 @@ def answer(question: Question, query: Query, models: Models) -> Answer:
         axes = choose_axes(question, rows)
     except PenstockError as e:
         return Answer(question=question, sql=sql, reads=reads, problem=_placed(e, question, reads))
-    return Answer(
-        question=question, sql=sql, reads=reads, rows=rows, axes=axes, seconds=time.monotonic() - started
-    )
+    return Answer(question=question, sql=sql, reads=reads, rows=rows, axes=axes, seconds=time.monotonic() - started)
 
 
 def render(question: Question, models: Models, reads: list[Model]) -> str:
@@ -108,7 +106,7 @@ def render(question: Question, models: Models, reads: list[Model]) -> str:
         reads.append(model)
         return model.relation
 
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - it is SQL
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     environment.globals = {
         "ref": lambda *said: named(models.ref(*said)),
         "source": lambda source, table: named(models.source(source, table)),

@@ -1,4 +1,4 @@
-"""An answer as Vega-Lite: data, not a picture yet. Colours are CSS variables, so that one picture serves light and dark."""
+"""An answer as Vega-Lite. Colours are CSS variables, so that one picture serves light and dark."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from penstock.report.asking import Answer, Axes
@@ -106,7 +107,9 @@ def _fitting(data: _Data, show: str) -> list[str]:
         for v in data.values:
             v["s"] = str(v["x"])
     if show == "pyramid" and len(data.series) > 2:
-        notes.append(f"Drawn are {data.series[0]} and {data.series[1]}; the table has {', '.join(data.series[2:])} too.")
+        notes.append(
+            f"Drawn are {data.series[0]} and {data.series[1]}; the table has {', '.join(data.series[2:])} too."
+        )
         data.series = data.series[:2]
         data.values = [v for v in data.values if v["s"] in data.series]
     if len(data.series) > MAX_SERIES:
@@ -168,7 +171,11 @@ def _bars(data: _Data, answer: Answer, width: int) -> Spec:
     size = step * len(data.xs) * (len(data.series) if grouped else 1)
     if len(data.series) == 1 and len(data.panels) == 1:
         # the number stands at the end of its bar: no axis is needed
-        bars["encoding"]["x"] = {**numbers, "axis": None, "scale": {"zero": True, "nice": False, "domainMax": _room(data)}}
+        bars["encoding"]["x"] = {
+            **numbers,
+            "axis": None,
+            "scale": {"zero": True, "nice": False, "domainMax": _room(data)},
+        }
         text = {"type": "text", "align": "left", "dx": 5, "color": _INK, "fontSize": 12}
         label = {"text": {"field": "t", "type": "nominal"}}
         for v in data.values:
@@ -189,7 +196,7 @@ def _columns(data: _Data, answer: Answer, width: int, grouped: bool) -> Spec:
     along = _along(data, width)
     if dates and not grouped:
         moments = sorted(datetime.fromisoformat(x) for x in data.xs)
-        step = min((b - a for a, b in zip(moments, moments[1:], strict=False)), default=timedelta(days=1))
+        step = min((b - a for a, b in pairwise(moments)), default=timedelta(days=1))
         slots = (moments[-1] - moments[0]) / step + 1
         mark["width"] = round(max(1.0, (width - 70) / slots * 0.8), 1)
         ends = [_epoch((moments[0] - step / 2).isoformat()), _epoch((moments[-1] + step / 2).isoformat())]
@@ -216,7 +223,13 @@ def _pie(data: _Data, answer: Answer, width: int) -> Spec:
     texts = {s: f"{s}: {shown(n)}{unit} ({n / total:.0%})" if total else s for s, n in sums.items()}
     values = [{"y": n, "s": texts[s], "i": i} for i, (s, n) in enumerate(sums.items())]
     radius = 110 if width == WIDE else 95
-    legend = {"orient": "right" if width == WIDE else "bottom", "columns": 1, "labelLimit": 280, "title": None, "offset": 20}
+    legend = {
+        "orient": "right" if width == WIDE else "bottom",
+        "columns": 1,
+        "labelLimit": 280,
+        "title": None,
+        "offset": 20,
+    }
     return {
         "data": {"values": values},
         "mark": {"type": "arc", "innerRadius": radius * 0.5, "outerRadius": radius, "stroke": "var(--card)"},
@@ -281,10 +294,19 @@ def _map(answer: Answer, axes: Axes) -> Chart:
     for width in (WIDE, NARROW):
         colour: Spec = {"value": _SHADES[3]}
         if distinct > 1:
-            legend = {"title": unit, "orient": "bottom", "gradientLength": width * 0.6, "gradientThickness": 10, "format": "~s"}
+            legend = {
+                "title": unit,
+                "orient": "bottom",
+                "gradientLength": width * 0.6,
+                "gradientThickness": 10,
+                "format": "~s",
+            }
             colour = {
                 "field": "properties.y", "type": "quantitative", "legend": legend,
-                "scale": {"type": "quantize", "domain": [min(sums.values()), max(sums.values())], "range": _SHADES, "nice": True},
+                "scale": {
+                    "type": "quantize", "range": _SHADES, "nice": True,
+                    "domain": [min(sums.values()), max(sums.values())],
+                },
             }  # fmt: skip
         shape = {"type": "geoshape", "stroke": "var(--card)", "strokeWidth": 0.4}
         specs.append(
@@ -368,7 +390,13 @@ def _numbers(answer: Answer) -> list[Any]:
 
 
 def _names(width: int) -> Spec:
-    return {"labelLimit": 200 if width == WIDE else 110, "grid": False, "ticks": False, "domain": False, "labelPadding": 6}
+    return {
+        "labelLimit": 200 if width == WIDE else 110,
+        "grid": False,
+        "ticks": False,
+        "domain": False,
+        "labelPadding": 6,
+    }
 
 
 def _colour(data: _Data, width: int) -> Spec:
@@ -390,12 +418,24 @@ def _panels(inner: Spec, data: _Data, width: int, height: int) -> Spec:
     names = 62 if "y" in inner.get("encoding", {}) and inner["encoding"]["y"].get("type") == "nominal" else 34
     share = (width - 20) // columns - 16 - names // (1 if columns == 1 else 2)
     facet = {"field": "f", "type": "nominal", "sort": data.panels, "columns": columns, "title": None}
-    return {**source, "facet": facet, "spec": {**inner, "width": share, "height": height}, "spacing": 14, "columns": columns}
+    return {
+        **source,
+        "facet": facet,
+        "spec": {**inner, "width": share, "height": height},
+        "spacing": 14,
+        "columns": columns,
+    }
 
 
 def _whole(spec: Spec, width: int) -> Spec:
     """With what all charts share."""
-    text = {"labelColor": _SOFT, "titleColor": _SOFT, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
+    text = {
+        "labelColor": _SOFT,
+        "titleColor": _SOFT,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    }
     sized = {} if "facet" in spec or "projection" in spec else {
         "width": width, "autosize": {"type": "fit-x", "contains": "padding"}}  # fmt: skip
     return {

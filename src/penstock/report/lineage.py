@@ -42,7 +42,9 @@ def lineage(project: Project, models: Models, answers: Sequence[Answer]) -> list
     for answer in answers:
         reads = tuple(dict.fromkeys(r for m in answer.reads if (r := _id(m, project))))
         question = answer.question
-        nodes.append(Node(id=f"asks:{question.name}", name=question.name, kind="question", where="questions", reads=reads))
+        nodes.append(
+            Node(id=f"asks:{question.name}", name=question.name, kind="question", where="questions", reads=reads)
+        )
     return nodes
 
 
@@ -74,15 +76,18 @@ def picture(nodes: Sequence[Node]) -> str:
                     ox, oy, owidth = place[other]
                     a, b, c, d = ox + owidth, oy + HEIGHT / 2, x, y + HEIGHT / 2
                     bend = (c - a) / 2
-                    edges.append(f'<path d="M{a:.1f},{b:.1f}C{a + bend:.1f},{b:.1f} {c - bend:.1f},{d:.1f} {c:.1f},{d:.1f}"/>')
+                    edges.append(
+                        f'<path d="M{a:.1f},{b:.1f}C{a + bend:.1f},{b:.1f} {c - bend:.1f},{d:.1f} {c:.1f},{d:.1f}"/>'
+                    )
             boxes.append(
                 f'<g class="{node.kind}"><rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{HEIGHT}" rx="5"/>'
                 f'<text x="{x + PAD:.1f}" y="{y + 17:.1f}">{escape(node.name)}</text></g>'
             )
     total = left - GAP + 1
     return (
-        f'<svg class="lineage" role="img" aria-label="What is made from what: {len(nodes)} boxes; the table below has them'
-        f' in words." viewBox="0 0 {total:.0f} {height:.0f}" style="min-width:{total * 0.7:.0f}px;max-width:{total:.0f}px">'
+        f'<svg class="lineage" role="img" aria-label="What is made from what: {len(nodes)} boxes;'
+        f' the table below has them in words." viewBox="0 0 {total:.0f} {height:.0f}"'
+        f' style="min-width:{total * 0.7:.0f}px;max-width:{total:.0f}px">'
         f'<g class="edges">{"".join(edges)}</g>{"".join(boxes)}</svg>'
     )
 
@@ -113,8 +118,9 @@ def _columns(nodes: Sequence[Node]) -> list[list[Node]]:
     for sweep in range(4):
         at = {n.id: i / max(len(c) - 1, 1) for c in columns for i, n in enumerate(c)}
         for column in columns if sweep % 2 == 0 else reversed(columns):
-            beside = (lambda n: n.reads) if sweep % 2 == 0 else (lambda n: readers.get(n.id, ()))
-            column.sort(key=lambda n: _middle(beside(n), at, at[n.id]))
+            beside = {n.id: n.reads if sweep % 2 == 0 else readers.get(n.id, ()) for n in column}
+            middles = {i: _middle(others, at, at[i]) for i, others in beside.items()}
+            column.sort(key=lambda n, middles=middles: middles[n.id])  # type: ignore[misc]
             at |= {n.id: i / max(len(column) - 1, 1) for i, n in enumerate(column)}
     return columns
 

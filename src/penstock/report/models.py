@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +116,7 @@ def _stale(manifest: Mapping[str, Any], path: Path, directory: Path) -> bool:
     listed = (n["original_file_path"] for n in manifest["nodes"].values() if n["package_name"] == own)
     if any(not (directory / p).is_file() for p in listed):
         return True
-    times = (os.stat(p) for p in dbt_sources(directory))
+    times = (p.stat() for p in dbt_sources(directory))
     return any(max(t.st_mtime, t.st_ctime) > written for t in times)
 
 

@@ -23,7 +23,9 @@ def shown(value: Any) -> str:
             return f"{value:,f}".rstrip("0").rstrip(".") if value % 1 else f"{value:,.0f}"
         case datetime():
             moment = value.astimezone(UTC) if value.tzinfo else value
-            return moment.strftime("%Y-%m-%d %H:%M:%S") if moment.time().isoformat() != "00:00:00" else str(moment.date())
+            return (
+                moment.strftime("%Y-%m-%d %H:%M:%S") if moment.time().isoformat() != "00:00:00" else str(moment.date())
+            )
         case date():
             return value.isoformat()
         case bytes():

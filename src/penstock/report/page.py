@@ -76,8 +76,14 @@ def report_page(
         answers=shown_answers,
         failed=sum(s.answer.problem is not None for s in shown_answers),
         freshness=_freshness(status, now),
-        loads=_of(status["loads"], "Last loads", ("stream", "source", "read", "landed", "duplicates", "quarantined", "committed_at")),
-        quarantine=_of(status["quarantine"], "Quarantine", ("stream", "reason_code", "waiting", "replayed", "dropped", "last")),
+        loads=_of(
+            status["loads"],
+            "Last loads",
+            ("stream", "source", "read", "landed", "duplicates", "quarantined", "committed_at"),
+        ),
+        quarantine=_of(
+            status["quarantine"], "Quarantine", ("stream", "reason_code", "waiting", "replayed", "dropped", "last")
+        ),
         waiting=sum(row["waiting"] for row in status["quarantine"]),
         models=_of(status["models"], "Models", ("model", "loads_behind", "updated_at")),
         graph=Markup(picture(nodes)) if nodes else "",  # noqa: S704 - names in it are escaped
@@ -113,7 +119,10 @@ def _tiles(answer: Answer, axes: Axes) -> list[tuple[str, str]]:
     for record in answer.records():
         for y in axes.ys:
             named = [str(shown(record[axes.x]))] if axes.x else []
-            words = [*named, *([y.replace("_", " ")] if len(axes.ys) > 1 or not named and not answer.question.header.unit else [])]
+            words = [
+                *named,
+                *([y.replace("_", " ")] if len(axes.ys) > 1 or (not named and not answer.question.header.unit) else []),
+            ]
             tiles.append((shown(record[y]) or "–", ", ".join(words) or answer.question.header.unit))
     return tiles
 
@@ -174,7 +183,5 @@ def _moment(value: Any) -> datetime | None:
 
 def _lineage_table(nodes: Sequence[Node]) -> Table:
     names = {n.id: n.name if n.kind != "raw" else f"raw.{n.name}" for n in nodes}
-    rows = [
-        [n.kind, n.where, names[n.id], ", ".join(names[r] for r in n.reads if r in names)] for n in nodes
-    ]
+    rows = [[n.kind, n.where, names[n.id], ", ".join(names[r] for r in n.reads if r in names)] for n in nodes]
     return Table(caption="What is made from what", columns=("kind", "in", "name", "made from"), rows=rows)

@@ -12,7 +12,8 @@ from penstock.errors import PenstockError, UsageError
 _SIZE = re.compile(r'^<svg[^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="([^"]*)"[^>]*>')
 _CLASSES = re.compile(r' (?:class|role|aria-roledescription|aria-hidden|pointer-events)="[^"]*"')
 _EMPTY = re.compile(r'<path(?: aria-hidden="true")? d="M0,0h0v0h0Z"/>|<path d="" display="none"/>|<g></g>')
-_LONG = re.compile(r"(\d+\.\d\d)\d+")
+_PATH = re.compile(r' d="[^"]*"')
+_LONG = re.compile(r"(\d+\.\d)\d+")
 _ID = re.compile(r'id="([^"]+)"')
 
 
@@ -58,7 +59,7 @@ class Painter:
         if head is None:
             raise PenstockError("the chart cannot be drawn: no SVG came of it")
         body = _EMPTY.sub("", _CLASSES.sub("", drawn[head.end() :]))
-        body = _LONG.sub(r"\1", body)
+        body = _PATH.sub(lambda m: _LONG.sub(r"\1", m[0]), body)
         for old in dict.fromkeys(_ID.findall(body)):
             new = f"p{next(self._ids)}"
             body = body.replace(f'id="{old}"', f'id="{new}"').replace(f"url(#{old})", f"url(#{new})")

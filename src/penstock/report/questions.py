@@ -122,7 +122,9 @@ def chosen(questions: list[Question], names: list[str]) -> list[Question]:
             raise UsageError(
                 f"there is no question {name!r}",
                 where=FOLDER,
-                fix=f"did you mean {near}?" if near else f"write {FOLDER}/{name}.sql, or name one of: {', '.join(known)}",
+                fix=f"did you mean {near}?"
+                if near
+                else f"write {FOLDER}/{name}.sql, or name one of: {', '.join(known)}",
             )
     return [known[n.removesuffix(".sql")] for n in names] if names else questions
 
@@ -170,7 +172,9 @@ def _header(lines: list[str], shown: str) -> Header:
         ) from None
     if not isinstance(data, dict):
         raise QuestionError(
-            "the header has no settings", where=f"{shown}:1", fix="begin with the lines: -- question: …  and  -- show: bar"
+            "the header has no settings",
+            where=f"{shown}:1",
+            fix="begin with the lines: -- question: …  and  -- show: bar",
         )
     try:
         return Header.model_validate(data)
