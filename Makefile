@@ -43,6 +43,11 @@ bench-queue: $(VENV)/dev.stamp ## Measure queues; writes benchmarks/RESULTS-queu
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.queue_bench $(BENCH_ARGS)
 
+.PHONY: bench-http
+bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs; writes benchmarks/RESULTS-http.md
+	@tools/need_servers
+	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
+
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md
 	@tools/need_servers

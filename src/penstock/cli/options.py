@@ -26,7 +26,7 @@ Day = Annotated[str | None, typer.Option("--date", help="Only records of this da
 From = Annotated[str | None, typer.Option("--from", help="Only records from this day on.")]
 To = Annotated[str | None, typer.Option("--to", help="Only records up to this day, taken in.")]
 NoFingerprint = Annotated[
-    bool, typer.Option("--no-fingerprint", help="Read files again although their content has landed.")
+    bool, typer.Option("--no-fingerprint", help="Read files again that have landed, and all of an API.")
 ]
 
 

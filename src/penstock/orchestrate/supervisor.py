@@ -107,6 +107,9 @@ class Supervisor:
         self._asking = threading.Lock()
         self._server: Server | None = None
         for step in plan_loads(project):
+            if project.sources[step.source].type == "http":
+                say(f"{step.stream}: an API is asked by penstock load, not here")
+                continue
             self._add(step.stream, step.source)
         if models:
             self._trigger = trigger = Trigger(project, stop=stop, on_built=self.figures.built)
