@@ -117,7 +117,7 @@ def test_what_a_chart_leaves_out_it_says() -> None:
     chart = chart_of(answered(["day", "city", "n"], [*rows, (DAYS[0], "city 9", None)], show="line", by="city"))
     assert chart is not None
     assert list(chart.notes) == [
-        "1 rows without a number are left out.",
+        "Left out: 1 row without a number.",
         "The 7 greatest of 10 are drawn; the table has all.",
     ]
     assert {v["s"] for v in chart.spec["data"]["values"]} == {f"city {i}" for i in range(3, 10)}

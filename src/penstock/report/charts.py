@@ -81,10 +81,10 @@ def _read(answer: Answer, axes: Axes) -> _Data:
             series = _label(row[at[axes.by]]) if axes.by else y
             panel = _label(row[at[axes.each]]) if axes.each else ""
             values.append({"x": row[at[axes.x]], "y": float(number), "s": series, "f": panel})
-    notes = [f"{gone:,} rows without a number are left out."] if gone else []
+    notes = [f"Left out: {_rows(gone)} without a number."] if gone else []
     if _temporal(known := [v["x"] for v in values if v["x"] is not None]):
         if len(known) < len(values):
-            notes.append(f"{len(values) - len(known):,} rows without a date are not drawn.")
+            notes.append(f"Left out: {_rows(len(values) - len(known))} without a date.")
         values = [{**v, "x": _moment(v["x"])} for v in values if v["x"] is not None]
     elif not (known and len(known) == len(values) and all(_number(x) for x in known)):
         values = [{**v, "x": _label(v["x"])} for v in values]
@@ -447,7 +447,7 @@ def _whole(spec: Spec, width: int) -> Spec:
         "config": {
             "aria": False,
             "font": "Helvetica, Arial, sans-serif",
-            "view": {"stroke": None},
+            "view": {"stroke": "transparent"},
             "axis": {**text, "gridColor": _LINE, "domainColor": _LINE, "tickColor": _LINE, "labelOverlap": True},
             "legend": {**text, "labelColor": _INK, "symbolType": "square", "padding": 0, "offset": 8},
             "header": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "labelFontWeight": "bold"},
@@ -462,6 +462,10 @@ def _label(value: Any) -> str:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row{'' if number == 1 else 's'}"
 
 
 def _temporal(values: Sequence[Any]) -> bool:
