@@ -21,7 +21,7 @@ LAYERS = (
     ("report",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "quarantine", "scaffold", "consume", "publish", "samples"),
+    ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("diagnose",),
     ("transform",),
     ("session",),
