@@ -92,9 +92,7 @@ def status() -> dict[str, Any]:
 def models(project: Project) -> Models:
     """The shop's models, as if dbt had been asked."""
     raw = Model(id="source.shop.raw.orders", name="raw.orders", schema="raw", table="orders", kind="source")
-    orders = Model(
-        id="model.shop.orders", name="orders", schema="marts", table="orders", kind="model", reads=(raw.id,)
-    )
+    orders = Model(id="model.shop.orders", name="orders", schema="marts", table="orders", kind="model", reads=(raw.id,))
     return Models(project, {raw.id: raw, orders.id: orders})
 
 

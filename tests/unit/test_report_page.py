@@ -40,7 +40,9 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_refers_to_nothing_outside(text: str) -> None:
     """No address leads out of the file, in attributes or styles, and nothing in it runs."""
     page = _Page(text)
-    leading = [v for n, v in page.attributes if n in ("src", "href", "xlink:href", "srcset", "action", "data", "poster")]
+    leading = [
+        v for n, v in page.attributes if n in ("src", "href", "xlink:href", "srcset", "action", "data", "poster")
+    ]
     assert leading
     assert [v for v in leading if not v.startswith("#")] == []
     assert [u for u in re.findall(r"url\(([^)]*)\)", text) if not u.strip("\"'").startswith("#")] == []
@@ -136,7 +138,25 @@ def test_countries_by_code_and_name() -> None:
     assert {names[n] for n in ("de", "deu", "germany")} == {"DE"}
     assert {names[n] for n in ("us", "usa", "united states")} == {"US"}
     drawn = {g["properties"]["code"] for g in countries()["objects"]["countries"]["geometries"]}
-    assert {"AU", "BR", "CH", "DK", "FI", "FR", "GB", "IE", "IN", "IR", "MX", "NL", "NO", "NZ", "RS", "TR", "UA"} <= drawn
+    assert {
+        "AU",
+        "BR",
+        "CH",
+        "DK",
+        "FI",
+        "FR",
+        "GB",
+        "IE",
+        "IN",
+        "IR",
+        "MX",
+        "NL",
+        "NO",
+        "NZ",
+        "RS",
+        "TR",
+        "UA",
+    } <= drawn
     assert "AQ" not in drawn
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.options import Json, ProjectDir, Quiet, ShowPii, TargetName, open_project
 from penstock.cli.printing import count, print_json, print_table
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def ask(
     names: Names = None,
     every: Annotated[bool, typer.Option("--all", "-a", help="Answer all questions.")] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL as the warehouse gets it; do not ask.")] = False,
+    show_pii: ShowPii = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     json: Json = False,
@@ -51,7 +52,7 @@ def ask(
     if sql:
         _print_sql(picked, models)
         return
-    answers = _answers(project, picked, models)
+    answers = _answers(project, picked, models, show_pii=show_pii)
     if json:
         print_json(answers_as_data(answers))
     else:
@@ -65,6 +66,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write; report.html in the project by default.")
     ] = None,
+    show_pii: ShowPii = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -81,7 +83,7 @@ def report(
     check_renderer()
     project = open_project(project_dir, target)
     models = Models(project)
-    answers = _answers(project, chosen(read_questions(project.directory), names or []), models)
+    answers = _answers(project, chosen(read_questions(project.directory), names or []), models, show_pii=show_pii)
     running = running_process(project) if project.destination.type == "duckdb" else None
     status = read_status(project) if running is None else running.status()
     page = report_page(project, answers, status, models, now=datetime.now(UTC))
@@ -92,10 +94,10 @@ def report(
     _fail(answers)
 
 
-def _answers(project: Project, questions: list[Question], models: Models) -> list[Answer]:
+def _answers(project: Project, questions: list[Question], models: Models, *, show_pii: bool) -> list[Answer]:
     from penstock.report.asking import answer, asking
 
-    with asking(project) as query:
+    with asking(project, show_pii=show_pii) as query:
         return [answer(question, query, models) for question in questions]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Query = Callable[[str], "Rows"]
 
 _COMMENT = re.compile(r"^(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+_ABSENT = re.compile(r"(?:table|schema|relation)\b.*does not exist", re.IGNORECASE)
 _READS = ("select", "with", "from", "values", "table", "pivot", "unpivot", "(")
 
 
@@ -53,26 +54,31 @@ class Answer:
 
 
 @contextmanager
-def asking(project: Project) -> Iterator[Query]:
-    """Asks the warehouse; through ``penstock up`` where that holds it. Personal data is masked unless told otherwise.
+def asking(project: Project, *, show_pii: bool = False) -> Iterator[Query]:
+    """Asks the warehouse, through ``penstock up`` where that holds it. Personal data is masked as by ``penstock query``
+    unless ``show_pii``.
 
     Raises:
         DestinationError: there is no warehouse yet, or it is away.
     """
     from penstock.destinations import open_destination
     from penstock.orchestrate.running import running_process
+    from penstock.privacy.masking import masked_rows
+
+    def shown(query: Query) -> Query:
+        return query if show_pii else lambda sql: masked_rows(project, query(sql), sql)
 
     settings = project.destination
     if settings.type == "duckdb":
         running = running_process(project)
         if running is not None:
-            yield running.query
+            yield shown(running.query)
             return
         if not settings.path.exists():
             raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
     destination = open_destination(settings)
     try:
-        yield destination.query
+        yield shown(destination.query)
     finally:
         destination.close()
 
@@ -108,7 +114,7 @@ def render(question: Question, models: Models, reads: list[Model]) -> str:
 
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     environment.globals = {
-        "ref": lambda *said: named(models.ref(*said)),
+        "ref": lambda first, second="": named(models.ref(first, second)),
         "source": lambda source, table: named(models.source(source, table)),
     }
     try:
@@ -174,7 +180,7 @@ def _placed(error: PenstockError, question: Question, reads: Sequence[Model]) ->
     fix = error.fix
     if not fix:
         fix = f"mend the SQL; see it with: penstock ask {question.name} --sql"
-        if "does not exist" in what and reads:
+        if _ABSENT.search(what) and reads:
             fix = f"penstock run, which builds {', '.join(dict.fromkeys(m.name for m in reads))}; or mend the SQL"
     kind = type(error) if isinstance(error, DestinationError) else QuestionError
     return kind(what, where=shown, fix=fix)

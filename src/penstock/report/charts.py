@@ -447,9 +447,16 @@ def _whole(spec: Spec, width: int) -> Spec:
         "config": {
             "aria": False,
             "font": "Helvetica, Arial, sans-serif",
-            "view": {"stroke": "transparent"},
+            "view": {"stroke": None},
             "axis": {**text, "gridColor": _LINE, "domainColor": _LINE, "tickColor": _LINE, "labelOverlap": True},
-            "legend": {**text, "labelColor": _INK, "symbolType": "square", "padding": 0, "offset": 8},
+            "legend": {
+                **text,
+                "gradientStrokeColor": _LINE,
+                "labelColor": _INK,
+                "symbolType": "square",
+                "padding": 0,
+                "offset": 8,
+            },
             "header": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "labelFontWeight": "bold"},
             "line": {"strokeWidth": 2.2},
         },

@@ -51,13 +51,13 @@ class Models:
             self._found = self._read()
         return self._found
 
-    def ref(self, *said: str) -> Model:
+    def ref(self, first: str, second: str = "") -> Model:
         """What dbt's ``ref`` names: a model, or a package and a model.
 
         Raises:
             UsageError: there is none.
         """
-        name, package = said[-1], said[0] if len(said) > 1 else ""
+        name, package = (second, first) if second else (first, "")
         return self._named(name, [m for m in self._models() if not package or m.package == package], "model")
 
     def source(self, source: str, table: str) -> Model:
