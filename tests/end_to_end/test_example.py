@@ -219,7 +219,7 @@ def _percent(part: int, whole: int) -> float:
 
 
 def test_questions_on_the_command_line(tmp_path: Path, postgres_url: str) -> None:
-    """Asked without starting dbt; a wrong one is named and breaks no other; the report is one file; names are hidden."""
+    """Asked without starting dbt; a wrong one is named and breaks no other; the report is one file."""
     project = Project(tmp_path / "project", "local", postgres_url)
     project.penstock("load")
     project.penstock("transform")

@@ -50,7 +50,7 @@ def generate(
         bool, typer.Option("--organizations", help="Write organisations instead of events.")
     ] = False,
     format_: Annotated[
-        Literal["ndjson", "json", "csv"] | None,
+        Literal["json", "ndjson", "csv"] | None,
         typer.Option("--format", help="ndjson, json or csv; by default as the name says."),
     ] = None,
     quiet: Quiet = False,
@@ -109,7 +109,7 @@ def schema(
         print_table(names, rows)
 
 
-def _format_of(path: Path) -> Literal["ndjson", "json", "csv"]:
+def _format_of(path: Path) -> Literal["json", "ndjson", "csv"]:
     suffixes = [s for s in path.suffixes if s not in (".gz", ".zst")]
     last = suffixes[-1] if suffixes else ""
     return "json" if last == ".json" else "csv" if last == ".csv" else "ndjson"

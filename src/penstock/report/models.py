@@ -86,7 +86,7 @@ class Models:
             return {}
         path = self.project.directory / FOLDER / "dbt" / self.project.target / "manifest.json"
         manifest = _manifest(path)
-        if manifest is None or _stale(manifest, path, self.project.directory):
+        if manifest is None or _stale(manifest, path, self.project):
             from penstock.transform.dbt import Dbt
             from penstock.transform.workspace import prepare_workspace
 
@@ -109,14 +109,15 @@ def _manifest(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _stale(manifest: Mapping[str, Any], path: Path, directory: Path) -> bool:
+def _stale(manifest: Mapping[str, Any], path: Path, project: Project) -> bool:
     """Whether a file of dbt's is younger than the manifest, or one of the manifest's is gone."""
-    written = path.stat().st_mtime
+    written, directory = path.stat().st_mtime, project.directory
+    lake = None if project.lake is None else project.lake.path
     own = manifest["metadata"].get("project_name")
     listed = (n["original_file_path"] for n in manifest["nodes"].values() if n["package_name"] == own)
     if any(not (directory / p).is_file() for p in listed):
         return True
-    times = (p.stat() for p in dbt_sources(directory))
+    times = (p.stat() for p in dbt_sources(directory, lake))
     return any(max(t.st_mtime, t.st_ctime) > written for t in times)
 
 
