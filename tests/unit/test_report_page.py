@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,32 @@ def test_colours_follow_the_page(text: str) -> None:
     """No colour in a picture is its own: light, dark and paper say them."""
     painted = set(re.findall(r'(?:fill|stroke)="([^"]*)"', text))
     assert {c for c in painted if not c.startswith("var(--") and c not in ("none", "transparent", "")} == set()
+
+
+@pytest.mark.parametrize("part", [0, 1, 2], ids=["light", "dark", "paper"])
+def test_colours_stand_out(part: int) -> None:
+    """WCAG 2.2, AA: text against what is behind it 4.5 to 1, series 3 to 1."""
+    css = files("penstock.report").joinpath("page.css").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w+)", blocks[part]))
+    for text, behind in (("ink", "card"), ("ink", "paper"), ("soft", "card"), ("soft", "paper"), ("link", "card")):
+        assert _contrast(colours[text], colours[behind]) >= 4.5, (text, behind)
+    assert _contrast(colours["bad"], colours["badback"]) >= 4.5
+    assert _contrast(colours["ink"], colours["badback"]) >= 4.5
+    for i in range(1, 9):
+        assert _contrast(colours[f"c{i}"], colours["card"]) >= 3, i
+
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(d * 2 for d in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_without_the_library_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:

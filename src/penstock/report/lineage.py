@@ -87,7 +87,7 @@ def picture(nodes: Sequence[Node]) -> str:
     return (
         f'<svg class="lineage" role="img" aria-label="What is made from what: {len(nodes)} boxes;'
         f' the table below has them in words." viewBox="0 0 {total:.0f} {height:.0f}"'
-        f' style="min-width:{total * 0.7:.0f}px;max-width:{total:.0f}px">'
+        f' style="min-width:{total * 0.65:.0f}px;max-width:{total:.0f}px">'
         f'<g class="edges">{"".join(edges)}</g>{"".join(boxes)}</svg>'
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from penstock.errors import PenstockError, UsageError
 
 _SIZE = re.compile(r'^<svg[^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="([^"]*)"[^>]*>')
-_CLASSES = re.compile(r' (?:class|role|aria-roledescription|aria-hidden|pointer-events)="[^"]*"')
+_CLASSES = re.compile(r' (?:class|role|aria-roledescription|aria-label|aria-hidden|pointer-events)="[^"]*"')
 _EMPTY = re.compile(r'<path(?: aria-hidden="true")? d="M0,0h0v0h0Z"/>|<path d="" display="none"/>|<g></g>')
 _PATH = re.compile(r' d="[^"]*"')
 _LONG = re.compile(r"(\d+\.\d)\d+")
