@@ -82,7 +82,7 @@ lock: ## Compile the hashed requirement files anew
 
 .PHONY: clean
 clean: ## Delete the environment, caches and what the example made
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(EXAMPLE)/.penstock $(EXAMPLE)/warehouse.duckdb*
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
 
 $(VENV)/bin/python:
 	@tools/make_venv "$(PYTHON)"

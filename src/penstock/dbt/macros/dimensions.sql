@@ -41,6 +41,23 @@
 {%- endmacro %}
 
 
+{% macro months(first, last) -%}
+  {{- return(adapter.dispatch('months', 'penstock')(first, last)) -}}
+{%- endmacro %}
+
+{% macro default__months(first, last) -%}
+  cast(unnest(generate_series(
+    date_trunc('month', cast({{ first }} as timestamp)), cast({{ last }} as timestamp), interval '1 month'
+  )) as date)
+{%- endmacro %}
+
+{% macro postgres__months(first, last) -%}
+  cast(generate_series(
+    date_trunc('month', cast({{ first }} as timestamp)), cast({{ last }} as timestamp), interval '1 month'
+  ) as date)
+{%- endmacro %}
+
+
 {% macro member_key(naturals, known=none) -%}
   case
     when {{ known or 'not (' ~ naturals | join(' is null and ') ~ ' is null)' }}
