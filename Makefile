@@ -31,6 +31,11 @@ test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL and RabbitMQ t
 test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in a real Airflow, which has an environment of its own
 	PENSTOCK_TEST_AIRFLOW=$(CURDIR)/$(AIRFLOW_VENV)/bin/airflow $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS) tests/airflow
 
+.PHONY: test-report
+test-report: $(VENV)/dev.stamp ## Test the report in headless Chromium, with axe
+	@tools/need_chromium
+	$(BIN)/python -m pytest -m chromium tests/report
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction
 	$(BIN)/ruff check .
@@ -78,7 +83,7 @@ lock: ## Compile the hashed requirement files anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet pyproject.toml --extra examples --group build -c requirements/pins.in -o requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--quiet pyproject.toml --extra examples --group dev -c requirements/run.txt -o requirements/dev.txt
+		--quiet pyproject.toml --extra examples --extra report --group dev -c requirements/run.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet --group airflow -o requirements/airflow.txt
 

@@ -18,6 +18,7 @@ MAX_TEST_LINES = 800
 
 LAYERS = (
     ("cli",),
+    ("report",),
     ("orchestrate",),
     ("watch",),
     ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish", "samples"),
@@ -49,6 +50,8 @@ HEAVY = (
     "stamina",
     "starlette",
     "uvicorn",
+    "jinja2",
+    "vl_convert",
 )
 FORBIDDEN = re.compile(r"/(?:work|root|home)/[a-z]|files\.pythonhosted\.org|pypi\.org|--index-url")
 BINARY = {".png", ".gz", ".zst", ".parquet"}

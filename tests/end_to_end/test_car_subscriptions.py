@@ -17,13 +17,16 @@ import pytest
 import typer
 
 from penstock.cli.app import app
+from penstock.report.asking import answer, asking
+from penstock.report.models import Models
+from penstock.report.questions import read_questions
 from penstock.samples.cars import feeds
 from penstock.samples.conditions import Conditions
 from penstock.samples.faults import parse_faults
 from penstock.samples.moments import moment_of
 from penstock.samples.serving import SampleServer
 from penstock.samples.texts import page
-from tests.car_marts import Company, parsed
+from tests.car_marts import Company, Row, parsed, plain
 from tests.car_project import EXAMPLE, CarProject, expected
 
 RECORDS, SPAN = 1_400, 100
@@ -96,6 +99,7 @@ def test_day_by_day_on_both_engines(api: Api, once: CarProject, tmp_path: Path, 
     """After each day the marts are what Python calculates, whatever went wrong meanwhile; after the last, both engines
     hold the same tables, and the same as after one load of everything and after building everything anew."""
     stepwise = []
+    answers = []
     for name, postgres in (("duckdb", None), ("postgres", postgres_url)):
         project = CarProject(tmp_path / name, api=api.url, postgres=postgres)
         assert project.settings().destination.type == name
@@ -109,6 +113,7 @@ def test_day_by_day_on_both_engines(api: Api, once: CarProject, tmp_path: Path, 
         assert [load.total("landed") for load in landed] == [0, 0, 0]
         assert built.nodes == []
         stepwise.append(project.tables())
+        answers.append(_answers(project))
     for table in ("core.sat_customer", "core.subscriptions", "core.pit_customer", "marts.weekly_deliveries"):
         # rows of partitions that nothing touched are those that the first load wrote
         assert project.rows(f"select count(distinct xmin::text) >= {len(STEPS)} from {table}") == [(True,)], table
@@ -117,6 +122,32 @@ def test_day_by_day_on_both_engines(api: Api, once: CarProject, tmp_path: Path, 
     assert set(stepwise[0]) >= {"raw.cars", "core.sat_customer_pii", "core.pit_customer", "marts.fleet_by_day"}
     assert stepwise[0] == stepwise[1]
     assert stepwise[0] == once.tables()
+    assert answers[0] == answers[1]
+    _check_answers(answers[0], expected(shown(None)))
+
+
+def _answers(project: CarProject) -> dict[str, list[dict[str, Any]]]:
+    """What the example's questions are answered, by their names."""
+    settings = project.settings()
+    models = Models(settings)
+    with asking(settings) as query:
+        found = [answer(q, query, models) for q in read_questions(settings.directory)]
+    assert [a.problem for a in found] == [None] * 6
+    return {a.question.name: a.records() for a in found}
+
+
+def _check_answers(answers: dict[str, list[dict[str, Any]]], marts: dict[str, list[Row]]) -> None:
+    """The questions' numbers are those of the marts as Python calculates them."""
+    fleet = marts["fleet_by_day"]
+    assert plain([tuple(r.values()) for r in answers["fleet_by_day"]]) == plain([(r[0], r[-1]) for r in fleet])
+    assert answers["fleet_now"] == [{"fleet_size": max(fleet)[-1]}]
+    delivered = [r[:3] for r in marts["weekly_deliveries"] if r[2]]
+    assert plain([tuple(r.values()) for r in answers["weekly_deliveries"]]) == plain(delivered)
+    assert plain([tuple(r.values()) for r in answers["greatest_increase"]]) == marts["weekly_greatest_increase"]
+    terms = [(f"{months} months", kind, n) for months, kind, n, *_ in marts["customer_types_by_term"]]
+    assert plain([tuple(r.values()) for r in answers["customer_types_by_term"]]) == plain(terms)
+    shares = [(month, brand, share) for month, brand, kind, _, share in marts["active_customer_share"] if kind == "b2b"]
+    assert plain([tuple(r.values()) for r in answers["active_customers"]]) == plain(shares)
 
 
 def test_one_stream_after_the_other(once: CarProject) -> None:
@@ -182,6 +213,6 @@ def test_the_readme_can_be_followed() -> None:
     lines = [line.strip() for line in (EXAMPLE / "README.md").read_text().splitlines() if line.startswith("    ")]
     commands = [shlex.split(line.partition("penstock ")[2], comments=True) for line in lines if "penstock " in line]
     known: Any = typer.main.get_command(app)
-    assert len(commands) == 10
+    assert len(commands) == 12
     for name, *rest in commands:
         known.commands[name].make_context(name, rest)

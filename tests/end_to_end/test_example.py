@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -166,14 +168,109 @@ def test_day_by_day_and_full_refresh_give_the_same_tables(project: Project, tmp_
 
 
 def test_two_engines_hold_the_same(tmp_path: Path, postgres_url: str) -> None:
-    """Law 7: after the example, every raw and model table is the same on both destinations."""
+    """Law 7: after the example, every raw and model table is the same on both destinations, and every answer."""
     seen = []
+    answers = []
     for target in ("local", "production"):
         project = Project(tmp_path / target, target, postgres_url)
         project.penstock("run")
         seen.append(project.tables())
+        answers.append(project.penstock("ask", "--all"))
+    assert answers[0] == answers[1]
+    _check_answers({a["name"]: a for a in answers[0]}, tmp_path / "local")
     assert set(seen[0]) >= {"raw.user_events", "dimensional.dim_user", "reports.user_events_daily", "crm.users_dim"}
     assert seen[0] == seen[1]
+
+
+def _check_answers(answers: dict[str, Any], folder: Path) -> None:
+    """The questions' numbers against the example's files, counted here."""
+    events: dict[str, dict[str, Any]] = {}
+    for path in (folder / "data" / "user_events").iterdir():
+        text = path.read_text(encoding="utf-8")
+        for line in [json.dumps(r) for r in json.loads(text)] if text.startswith("[") else text.splitlines():
+            with contextlib.suppress(ValueError):
+                record = json.loads(line)
+                events[json.dumps(record, sort_keys=True)] = record
+    assert [a["problem"] for a in answers.values()] == [None] * 7
+    days = Counter((e["received_at"][:10], e.get("event_type") or "(unknown)") for e in events.values())
+    assert {(r["event_date"], r["event_type"]): r["events"] for r in answers["events_by_type"]["rows"]} == days
+    for name, field in (("events_by_organization", "organization_name"), ("events_by_user_type", "user_type")):
+        counted = Counter(e.get(field) or "(unknown)" for e in events.values())
+        assert {r[field]: r["events"] for r in answers[name]["rows"]} == counted
+    created, deleted = (
+        Counter(day for (day, kind), n in days.items() for _ in range(n) if kind == f"User {word}")
+        for word in ("Created", "Deleted")
+    )
+    users = 0
+    expected = []
+    for day in sorted({day for day, _ in days}):
+        users += created[day]
+        expected.append((day, users - deleted[day], _percent(deleted[day], users)))
+        users -= deleted[day]
+    by_day = [tuple(r.values()) for r in answers["users_by_day"]["rows"]]
+    assert by_day == [(day, at_end) for day, at_end, _ in expected]
+    churn = [tuple(r.values()) for r in answers["churn"]["rows"]]
+    assert churn == [(day, percent) for day, _, percent in expected]
+    assert answers["users_now"]["rows"] == [{"users_at_end": users}]
+
+
+def _percent(part: int, whole: int) -> float:
+    return float((Decimal(100 * part) / whole).quantize(Decimal("0.1"), ROUND_HALF_UP))
+
+
+def test_questions_on_the_command_line(tmp_path: Path, postgres_url: str) -> None:
+    """Asked without starting dbt; a wrong one is named and breaks no other; the report is one file."""
+    project = Project(tmp_path / "project", "local", postgres_url)
+    project.penstock("load")
+    project.penstock("transform")
+    questions = project.folder / "questions"
+    (questions / "08_gone.sql").write_text("-- question: Gone?\n-- show: table\nselect * from {{ ref('gone') }}\n")
+    (questions / "09_wrong.sql").write_text("-- question: Wrong?\n-- show: tabel\nselect 1\n")
+    (questions / "10_who.sql").write_text(
+        "-- question: Who?\n-- show: table\nselect username from {{ ref('dim_user') }} where is_current limit 1\n"
+    )
+    file = project.folder / "penstock.yml"
+    file.write_text(file.read_text().replace("    identity: content ", "    pii: [username]\n    identity: content "))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "penstock", *arguments]
+        return subprocess.run(
+            command, cwd=project.folder, env=project.environ, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    code = (
+        "import sys; from penstock.cli.app import app\n"
+        "app(['ask', 'users_now', 'users_by_day'], standalone_mode=False)\n"
+        "sys.exit('dbt was started' if 'dbt.cli.main' in sys.modules else 0)"
+    )
+    warm = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, check=False)
+    assert warm.returncode == 0, warm.stderr
+    assert "2025-03-04  " in warm.stdout
+    assert "█ 22" in warm.stdout
+
+    listed = run("ask")
+    assert (listed.returncode, listed.stdout.count("\n ")) == (0, 12)
+    assert "questions/09_wrong.sql:2: `show` is 'tabel'\n  fix: did you mean table?" in listed.stderr
+    done = run("ask", "--all")
+    assert done.returncode == 2
+    assert "questions/08_gone.sql: there is no model 'gone'" in done.stderr
+    assert "Cobalt Freight" in done.stdout
+    assert "*****" in done.stdout
+    assert "*****" not in run("ask", "who", "--show-pii").stdout
+    assert '"dimensional"."fct_user_daily"' in run("ask", "users_now", "--sql").stdout
+
+    made = run("report")
+    assert made.returncode == 2
+    assert "there is no model 'gone'" in made.stderr
+    page = (project.folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("<strong>No answer.</strong>") == 2
+    assert page.count('<svg class="wide"') == 5
+    assert '<td class="short">*****</td>' in page
+    assert "raw.organizations" in page
+    (project.folder / "models" / "reports" / "late.sql").write_text("select 1 as n")
+    (questions / "08_gone.sql").write_text("-- question: Late?\n-- show: table\nselect * from {{ ref('late') }}\n")
+    assert "penstock run, which builds late" in run("ask", "gone").stderr
+    assert run("report", "users_now", "-o", "missing/report.html").returncode == 2
 
 
 def test_models_wait_for_a_stream_that_has_not_landed(tmp_path: Path, postgres_url: str) -> None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -165,6 +166,9 @@ def test_from_the_api_to_a_star_schema(example: Example) -> None:
     assert _counts(example.penstock("load", "--from-lake", "lake", "--target", "production"))[1] == 1600
     example.penstock("transform", "--target", "production")
     assert example.hashes("production") == example.hashes("local")
+    answers = example.penstock("ask", "--all", "--target", "local")
+    assert example.penstock("ask", "--all", "--target", "production") == answers
+    _answered({a["name"]: a for a in answers}, list(users.values()))
 
     now = dt.datetime.fromtimestamp(AS_OF, dt.UTC)
     logins = [user(seed, n, now)["login"] for seed in ("penstock", "2025-07-01") for n in range(800)]
@@ -222,6 +226,33 @@ def _agrees(example: Example, users: dict[str, dict[str, str]]) -> None:
         assert example.rows("local", f"select count(*) from marts.{name} where {name[4:]}_key = '{nil}'") == [(1,)]
     assert example.rows("local", "select date_day from marts.dim_date where date_key = 0") == [(None,)]
     assert example.rows("local", "select count(*), max(first_age) from marts.dim_age_group") == [(12, 100)]
+
+
+def _answered(answers: dict[str, Any], users: list[dict[str, str]]) -> None:
+    """The questions' numbers are those of the files."""
+    assert [a["problem"] for a in answers.values()] == [None] * 7
+    assert answers["users"]["rows"] == [{"users": len(users)}]
+    decades = [f"{d} to {d + 9}" for d in range(0, 100, 10)]
+    group = {id(u): decades[int(u["dob_age"]) // 10] for u in users}
+    ages = Counter(group.values())
+    assert [tuple(r.values()) for r in answers["by_age_group"]["rows"]] == [
+        *((decade, ages[decade]) for decade in decades),
+        ("100 and over", 0),
+    ]
+    for name, column, field in (
+        ("by_country", "nationality_code", "nat"),
+        ("by_nationality", "country", "location_country"),
+        ("by_gender", "gender", "gender"),
+    ):
+        counted = {r[column]: r["users"] for r in answers[name]["rows"]}
+        assert counted == Counter(u[field] for u in users), name
+    years = {str(r["registration_year"]): r["users"] for r in answers["by_year"]["rows"]}
+    assert years == Counter(u["registered_date"][:4] for u in users)
+    pyramid = {(r["country"], r["age_group"], r["gender"]): r["users"] for r in answers["age_pyramid"]["rows"]}
+    assert len(pyramid) == len({u["nat"] for u in users}) * 11 * 2
+    assert {k: n for k, n in pyramid.items() if n} == Counter(
+        (u["location_country"], group[id(u)], u["gender"]) for u in users
+    )
 
 
 def _years(since: str, until: str) -> int:

@@ -16,6 +16,7 @@ from penstock.cli import (
     privacy,
     publishing,
     quarantine,
+    reporting,
     running,
     sampling,
     shell,
@@ -66,6 +67,7 @@ consuming.register(app)
 watching.register(app)
 running.register(app)
 inspecting.register(app)
+reporting.register(app)
 shell.register(app)
 sampling.register(app)
 app.add_typer(quarantine.app, name="quarantine")

@@ -24,7 +24,7 @@ SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variab
 FOLDER = ".penstock"
 _DBT_PARAMETERS = ("sslcert", "sslkey", "sslrootcert", "connect_timeout", "keepalives_idle")
 _GENERATED = {FOLDER, ".git", ".venv"}
-_BESIDE = {"target", "logs", "dbt_packages", "data", "dags"}
+_BESIDE = {"target", "logs", "dbt_packages", "data", "dags", "questions"}
 _SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
 
 
@@ -78,7 +78,7 @@ def project_fingerprint(project: Project) -> str:
     digest = hashlib.sha256(repr((project.target, str(destination))).encode())
     lake = None if project.lake is None else project.lake.path
     for root in (project.directory, package_folder()):
-        for path in sorted(_sources(root, lake)):
+        for path in sorted(dbt_sources(root, lake)):
             digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -89,7 +89,8 @@ def package_folder() -> Path:
     return Path(str(files("penstock"))) / "dbt"
 
 
-def _sources(root: Path, lake: Path | None) -> list[Path]:
+def dbt_sources(root: Path, lake: Path | None) -> list[Path]:
+    """The files of a project, or of the package, that dbt reads: none of the lake's."""
     found = []
     for folder, folders, names in os.walk(root):
         left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())

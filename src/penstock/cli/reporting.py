@@ -1,0 +1,154 @@
+"""``ask`` and ``report``: a project's questions, answered."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli.options import Json, ProjectDir, Quiet, ShowPii, TargetName, open_project
+from penstock.cli.printing import count, print_json, print_table
+
+if TYPE_CHECKING:
+    from penstock.project import Project
+    from penstock.report.asking import Answer
+    from penstock.report.models import Models
+    from penstock.report.questions import Question
+
+Names = Annotated[list[str] | None, typer.Argument(help="Questions, by their files' names without number and .sql.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: penstock ask users_by_day")(ask)
+    app.command(epilog="Example: penstock report --output report.html")(report)
+
+
+def ask(
+    names: Names = None,
+    every: Annotated[bool, typer.Option("--all", "-a", help="Answer all questions.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL as the warehouse gets it; do not ask.")] = False,
+    show_pii: ShowPii = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """List the project's questions, or answer those that are named."""
+    from penstock.report.models import Models
+    from penstock.report.plot import answers_as_data
+    from penstock.report.questions import chosen, read_questions
+
+    project = open_project(project_dir, target)
+    questions = read_questions(project.directory)
+    if not names and not every:
+        _list(questions, json=json)
+        return
+    picked = chosen(questions, names or [])
+    models = Models(project)
+    if sql:
+        _print_sql(picked, models)
+        return
+    answers = _answers(project, picked, models, show_pii=show_pii)
+    if json:
+        print_json(answers_as_data(answers))
+    else:
+        for answer in answers:
+            _print(answer)
+    _fail(answers)
+
+
+def report(
+    names: Names = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write; report.html in the project by default.")
+    ] = None,
+    show_pii: ShowPii = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML file with all answers, freshness, last loads, quarantine and lineage."""
+    from penstock.inspect import read_status
+    from penstock.orchestrate.running import running_process
+    from penstock.report.models import Models
+    from penstock.report.page import report_page
+    from penstock.report.pictures import check_renderer
+    from penstock.report.questions import chosen, read_questions
+    from penstock.report.writing import write_whole
+
+    check_renderer()
+    project = open_project(project_dir, target)
+    models = Models(project)
+    answers = _answers(project, chosen(read_questions(project.directory), names or []), models, show_pii=show_pii)
+    running = running_process(project) if project.destination.type == "duckdb" else None
+    status = read_status(project) if running is None else running.status()
+    page = report_page(project, answers, status, models, now=datetime.now(UTC))
+    path = output or project.directory / "report.html"
+    write_whole(path, page)
+    if not quiet:
+        print(f"{path}: {count(len(answers), 'question')}, {len(page.encode()) / 2**10:,.0f} KiB")
+    _fail(answers)
+
+
+def _answers(project: Project, questions: list[Question], models: Models, *, show_pii: bool) -> list[Answer]:
+    from penstock.report.asking import answer, asking
+
+    with asking(project, show_pii=show_pii) as query:
+        return [answer(question, query, models) for question in questions]
+
+
+def _list(questions: list[Question], *, json: bool) -> None:
+    if json:
+        listed = [{"name": q.name, "question": q.header.question, "show": q.header.show} for q in questions]
+        print_json(
+            [{**item, "problem": q.problem and q.problem.what} for item, q in zip(listed, questions, strict=True)]
+        )
+        return
+    if not questions:
+        print("there are no questions yet; write them to questions/*.sql: see docs/questions.md")
+        return
+    print_table(["name", "question", "shown as"], [[q.name, q.header.question, q.header.show] for q in questions])
+    for question in questions:
+        if question.problem:
+            print(f"error: {question.problem}", file=sys.stderr)
+    print("\nanswer one with: penstock ask NAME; all of them with: penstock ask --all")
+
+
+def _print_sql(questions: list[Question], models: Models) -> None:
+    from penstock.report.asking import render
+
+    for question in questions:
+        if question.problem:
+            raise question.problem
+        print(f"-- {question.header.question}\n{render(question, models, [])};\n")
+
+
+def _print(answer: Answer) -> None:
+    from penstock.report.plot import plotted
+
+    print(answer.question.header.question)
+    if answer.rows is None:
+        print("  no answer: see below\n")
+        return
+    bars = plotted(answer, shutil.get_terminal_size((100, 24)).columns)
+    if bars:
+        print("\n" + "\n".join(bars) + "\n")
+    elif not answer.rows.rows:
+        print("  there are no rows yet\n")
+    else:
+        print_table(answer.rows.columns, answer.rows.rows)
+        print()
+
+
+def _fail(answers: list[Answer]) -> None:
+    """Say what went wrong, after all that went right."""
+    problems = [a.problem for a in answers if a.problem]
+    sys.stdout.flush()
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise typer.Exit(problems[0].exit_code)
