@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VENV := .venv
+AIRFLOW_VENV := .venv-airflow
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
@@ -25,6 +26,10 @@ run: $(VENV)/run.stamp ## Run the example on the embedded DuckDB, and print the 
 test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL and RabbitMQ too
 	@tools/need_servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+.PHONY: test-airflow
+test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in a real Airflow, which has an environment of its own
+	PENSTOCK_TEST_AIRFLOW=$(CURDIR)/$(AIRFLOW_VENV)/bin/airflow $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS) tests/airflow
 
 .PHONY: test-report
 test-report: $(VENV)/dev.stamp ## Test the report in headless Chromium, with axe
@@ -79,10 +84,12 @@ lock: ## Compile the hashed requirement files anew
 		--quiet pyproject.toml --extra examples --group build -c requirements/pins.in -o requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet pyproject.toml --extra examples --extra report --group dev -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet --group airflow -o requirements/airflow.txt
 
 .PHONY: clean
 clean: ## Delete the environment, caches and what the example made
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
+	rm -rf $(VENV) $(AIRFLOW_VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
 
 $(VENV)/bin/python:
 	@tools/make_venv "$(PYTHON)"
@@ -95,3 +102,10 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	@tools/install requirements/dev.txt
 	@touch $(VENV)/run.stamp $@
+
+$(AIRFLOW_VENV)/bin/python:
+	@tools/make_venv "$(PYTHON)" $(AIRFLOW_VENV)
+
+$(AIRFLOW_VENV)/airflow.stamp: requirements/airflow.txt pyproject.toml $(VENV)/dev.stamp | $(AIRFLOW_VENV)/bin/python
+	@tools/install requirements/airflow.txt $(AIRFLOW_VENV)
+	@touch $@

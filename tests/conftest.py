@@ -9,6 +9,7 @@ import os
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -21,6 +22,12 @@ from penstock.testing.rabbitmq import PrivateRabbitMQ
 
 _databases = itertools.count(1)
 _vhosts = itertools.count(1)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """``tests/airflow`` is for ``make test-airflow``, which says where an Airflow is."""
+    is_airflow = collection_path == Path(__file__).parent / "airflow"
+    return True if is_airflow and "PENSTOCK_TEST_AIRFLOW" not in os.environ else None
 
 
 @pytest.fixture(scope="session")

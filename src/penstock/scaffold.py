@@ -103,6 +103,8 @@ def _write(template: Path, directory: Path, name: str) -> Iterator[Path]:
         content = source.read_bytes()
         if copy == directory / "penstock.yml":
             content = _named(content.decode("utf-8"), name).encode("utf-8")
+        elif copy.parent == directory / "dags" and copy.suffix == ".py":
+            content = re.sub(rb'(?m)^NAME = ".*"$', f'NAME = "{name}"'.encode(), content, count=1)
         copy.write_bytes(content)
         yield copy
     schema = directory / _SCHEMA

@@ -35,6 +35,7 @@ COMMANDS = [
     "quarantine show",
     "quarantine replay",
     "quarantine drop",
+    "airflow export",
 ]
 SECRET = "hunter2-secret"
 

@@ -43,12 +43,16 @@ def test_the_example_is_the_template() -> None:
 
 
 def test_all_but_the_project_file_is_copied_as_it_is(tmp_path: Path) -> None:
-    """Only penstock.yml is changed: its name and where its schema is."""
+    """Only the project's name is changed, in penstock.yml and the DAG files, and where the schema is."""
     create_project(tmp_path / "p", "user_events", name="other")
     source = ROOT / "examples" / "user_events"
     for path in (tmp_path / "p").rglob("*"):
         if path.is_file() and path.name not in ("penstock.yml", "penstock.schema.json"):
-            assert path.read_bytes() == (source / path.relative_to(tmp_path / "p")).read_bytes()
+            original = (source / path.relative_to(tmp_path / "p")).read_bytes()
+            if path.parent.name == "dags":
+                assert b'NAME = "user_events"\n' in original
+                original = original.replace(b'NAME = "user_events"\n', b'NAME = "other"\n')
+            assert path.read_bytes() == original
     assert "name: other\n" in (tmp_path / "p" / "penstock.yml").read_text()
 
 

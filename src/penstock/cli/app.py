@@ -9,6 +9,7 @@ import typer
 
 from penstock import __version__
 from penstock.cli import (
+    airflow,
     consuming,
     inspecting,
     loading,
@@ -70,3 +71,4 @@ reporting.register(app)
 shell.register(app)
 sampling.register(app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(airflow.app, name="airflow")

@@ -25,7 +25,7 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import built_line, landed_line, print_json, progress_bar
+from penstock.cli.printing import built_line, landed_line, node_line, print_json, progress_bar
 from penstock.errors import PenstockError, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.run import Landed, Stop
     from penstock.session import Session
+    from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 
 LAKE_FORMATS = ("ndjson", "csv", "parquet")
@@ -88,6 +89,10 @@ def load(
 
 def transform(
     full_refresh: FullRefresh = False,
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="Build this layer only: a folder of models, after those it reads.")
+    ] = None,
+    nodes: Annotated[bool, typer.Option("--nodes", help="Print each model and test with its outcome.")] = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -101,7 +106,17 @@ def transform(
             where=str(project.directory),
             fix="penstock init --template user_events shows how they look",
         )
-    _perform(project, None, None, models=True, full_refresh=full_refresh, quiet=quiet, json=json)
+    _perform(
+        project,
+        None,
+        None,
+        models=True,
+        full_refresh=full_refresh,
+        layer=layer,
+        nodes=nodes,
+        quiet=quiet,
+        json=json,
+    )
 
 
 def run(
@@ -185,6 +200,8 @@ def _perform(
     from_lake: bool = False,
     models: bool = False,
     full_refresh: bool = False,
+    layer: str | None = None,
+    nodes: bool = False,
     quiet: bool,
     json: bool,
 ) -> None:
@@ -222,7 +239,14 @@ def _perform(
 
             say("dbt: looking for what the loads touch")
             started = time.monotonic()
-            built = Transformer(session).run(full_refresh=full_refresh)
+
+            def ended(found: Sequence[Node]) -> None:
+                for node in found if nodes else ():
+                    if node.kind == "exposure":
+                        continue
+                    say(node_line(node))
+
+            built = Transformer(session).run(full_refresh=full_refresh, layer=layer, ended=ended)
             say(built_line(built, time.monotonic() - started))
             report["transform"] = _built_json(built)
     if json:

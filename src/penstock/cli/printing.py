@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from penstock.ports import Batch
     from penstock.run import Landed
+    from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 
 
@@ -91,6 +92,13 @@ def built_line(built: Built, seconds: float) -> str:
     if built.waiting:
         parts.append(f"what reads {', '.join(built.waiting)} waits for its first load")
     return f"dbt: {', '.join(parts)} ({seconds:.1f} s)"
+
+
+def node_line(node: Node) -> str:
+    """One line on what became of a model or test."""
+    rows = "" if node.rows is None or node.kind != "model" else f", {count(node.rows, 'row')}"
+    said = f": {' '.join(node.message.split())[:300]}" if node.failed or node.status in ("warn", "skipped") else ""
+    return f"  {node.status:8} {node.kind} {node.name}{rows} ({node.seconds:.2f} s){said}"
 
 
 class Progress(Protocol):

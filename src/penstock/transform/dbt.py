@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.errors import TransformError
+from penstock.errors import TransformError, UsageError
+from penstock.transform.layers import Layer, find_layer
 from penstock.transform.lean import Lean
 from penstock.transform.workspace import Workspace
 
@@ -33,6 +34,28 @@ class Node:
     def failed(self) -> bool:
         """Whether it counts against the build; a warning does not."""
         return self.status in ("error", "fail", "runtime error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What of a project one layer is, in dbt's selectors; by default all of it.
+
+    ``selectors`` take in its models with their tests, ``tests`` are those that its models alone do not bring along,
+    and ``later`` are tests that also read what is built after it.
+    """
+
+    paths: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """All that the layer has."""
+        return (*self.paths, *self.tests)
+
+    def of(self, selectors: Sequence[str]) -> list[str]:
+        """What of these selectors lies in the layer."""
+        return [f"{s},{own}" for s in selectors for own in self.selectors] if self.paths else list(selectors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +139,37 @@ class Dbt:
 
         models = (n for n in manifest.nodes.values() if n.resource_type == "model")
         return [f"{n.schema}.{n.alias}" for n in models if not reads(n.unique_id)]
+
+    def part(self, layers: Sequence[Layer], name: str) -> Part:
+        """The layer of this name. A test belongs to the last of the layers that it reads.
+
+        Raises:
+            UsageError: a model of it reads a layer that is built later, which its text does not tell.
+        """
+        manifest = self._parsed()
+        at = find_layer(layers, name, self._workspace.project)
+        home = {
+            id_: next((i for i, layer in enumerate(layers) if layer.holds(node.original_file_path)), None)
+            for id_, node in manifest.nodes.items()
+            if node.resource_type != "test"
+        }
+        tests: list[str] = []
+        later: list[str] = []
+        for id_, node in manifest.nodes.items():
+            reads = [i for i in (home.get(parent) for parent in node.depends_on_nodes) if i is not None]
+            last = max(reads, default=0)
+            if node.resource_type == "test":
+                if last > at:
+                    later.append(f"fqn:{node.name}")
+                elif last == at and set(reads) != {at}:
+                    tests.append(f"fqn:{node.name}")
+            elif home[id_] == at and last > at:
+                raise UsageError(
+                    f"model {node.name} of layer {name} reads layer {layers[last].name}, which its text does not say",
+                    where=str(self._workspace.project / node.original_file_path),
+                    fix="name what it reads in a comment of the model: -- depends_on: {{ ref('that_model') }}",
+                )
+        return Part(paths=tuple(f"path:{p}" for p in layers[at].paths), tests=tuple(tests), later=tuple(later))
 
     def build(
         self,

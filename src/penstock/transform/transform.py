@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import ContractError, TransformError
-from penstock.transform.dbt import Dbt, Node
+from penstock.errors import ContractError, TransformError, UsageError
+from penstock.sql import literal
+from penstock.transform.dbt import Dbt, Node, Part
+from penstock.transform.layers import find_layer, layers_of
 from penstock.transform.workspace import prepare_workspace, project_fingerprint
 
 if TYPE_CHECKING:
@@ -62,24 +64,36 @@ class Transformer:
         if self._dbt is not None:
             self._dbt.release()
 
-    def run(self, *, full_refresh: bool = False) -> Built:
+    def run(
+        self,
+        *,
+        full_refresh: bool = False,
+        layer: str | None = None,
+        ended: Callable[[Sequence[Node]], None] | None = None,
+    ) -> Built:
         """Build what the loads since the last good run touch: all models that depend on a stream that landed rows.
 
         One upper ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile.
         Nothing new and nothing changed means dbt is not even started.
 
+        Args:
+            full_refresh: build every model anew.
+            layer: build this layer only, as far as the one before it was built.
+            ended: is given all that dbt did, before an error is raised for some of it.
+
         Raises:
             ContractError: a data test failed.
             TransformError: dbt failed. The models that were built stay built, and their watermarks with them.
+            UsageError: no such layer, or the one before it was never built.
         """
         session = self._session
         destination = session.destination
         fingerprint = project_fingerprint(session.project)
         changed = "(landed > 0 or deleted > 0)"
-        upper = int(destination.query(f"select coalesce(max(seq), 0) from penstock.loads where {changed}").rows[0][0])
-        seen, same, tested = self._last(fingerprint)
+        upper = self._upper(layer, changed)
+        seen, same, tested = self._last(fingerprint, layer)
         built = Built(upper_seq=upper)
-        if same and seen == upper and not full_refresh:
+        if same and seen >= upper and not full_refresh:
             built.reason = "nothing has landed since the last run, and no model was changed"
             return built
         shrunk = destination.query(
@@ -87,18 +101,21 @@ class Transformer:
         ).rows != [(0,)]
         select: list[str] = []
         dbt = self._ready(fingerprint)
+        part = dbt.part(layers_of(session.project.directory), layer) if layer else Part()
         if same and not full_refresh:
             streams = destination.query(
                 f"select distinct stream from penstock.loads where {changed} and seq > $1 and seq <= $2",
                 [seen, upper],
             ).rows
             sources = dbt.sources()
-            select = [f"{selector}+" for (s,) in streams for selector in sources.get(s, ())]
+            select = part.of([f"{selector}+" for (s,) in streams for selector in sources.get(s, ())])
             self._advance(dbt.models_apart_from({s for (s,) in streams}), seen, upper)
             if not select:
                 built.reason = "no model reads what has landed"
+        else:
+            select = list(part.selectors)
         built.waiting = self._not_landed(dbt.sources())
-        exclude = [f"{selector}+" for s in built.waiting for selector in dbt.sources()[s]]
+        exclude = [*part.later, *(f"{selector}+" for s in built.waiting for selector in dbt.sources()[s])]
         whole = full_refresh or not same or not tested
         columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
         run_id = self._begin(upper)
@@ -124,14 +141,16 @@ class Transformer:
         except BaseException:
             self._failed = True
             self._let_go(dbt)
-            self._end(run_id, "error", fingerprint, whole=False)
+            self._end(run_id, "error", fingerprint, layer, whole=False)
             raise
         self._let_go(dbt)
         failed = [n for n in built.nodes if n.failed]
         self._failed = bool(failed)
         if not failed and not built.reason:
             self._columns = columns
-        self._end(run_id, "error" if failed else "success", fingerprint, whole=whole and not built.reason)
+        self._end(run_id, "error" if failed else "success", fingerprint, layer, whole=whole and not built.reason)
+        if ended is not None:
+            ended(built.nodes)
         _raise_for(failed, str(session.project.directory))
         return built
 
@@ -147,17 +166,36 @@ class Transformer:
         if not self._following:
             dbt.release()
 
-    def _last(self, fingerprint: str) -> tuple[int, bool, bool]:
-        """Of the last good run: its upper ``seq``, and whether the models are still those; and whether a run of these
-        models tested whole tables within ``test_every``."""
+    def _upper(self, layer: str | None, changed: str) -> int:
+        """Up to which ``seq`` to take in loads: all of them, or, for a layer, as far as the one before it did."""
+        project = self._session.project
+        if layer is not None:
+            layers = layers_of(project.directory)
+            if at := find_layer(layers, layer, project.directory):
+                before = layers[at - 1].name
+                runs = self._session.destination.query(
+                    f"select upper_seq from penstock.runs where {_GOOD} and {_of(before)} order by run_id desc limit 1"
+                ).rows
+                if not runs:
+                    raise UsageError(
+                        f"layer {layer} builds on {before}, which was never built",
+                        where=str(project.directory),
+                        fix=f"penstock transform --layer {before}",
+                    )
+                return int(runs[0][0])
+        found = self._session.destination.query(f"select coalesce(max(seq), 0) from penstock.loads where {changed}")
+        return int(found.rows[0][0])
+
+    def _last(self, fingerprint: str, layer: str | None) -> tuple[int, bool, bool]:
+        """Of the last good run of the layer, or of all layers at once: its upper ``seq``, and whether the models are
+        still those; and whether such a run of these models tested whole tables within ``test_every``."""
         runs = self._session.destination.query(
-            "select upper_seq, detail from penstock.runs where kind = 'transform' and status = 'success'"
-            " order by run_id desc limit 1"
+            f"select upper_seq, detail from penstock.runs where {_GOOD} and {_of(layer)} order by run_id desc limit 1"
         ).rows
         if not runs or _said(runs[0][1])["fingerprint"] != fingerprint:
             return (int(runs[0][0]) if runs else 0), False, False
         tests = self._session.destination.query(
-            "select ended_at, detail from penstock.runs where kind = 'transform' and status = 'success'"
+            f"select ended_at, detail from penstock.runs where {_GOOD} and {_of(layer)}"
             " and cast(detail as text) like $1 and cast(detail as text) like '%\"whole\": true%'"
             " order by run_id desc limit 1",
             [f"%{fingerprint}%"],
@@ -190,10 +228,11 @@ class Transformer:
         )
         return run_id
 
-    def _end(self, run_id: int, status: str, fingerprint: str, *, whole: bool) -> None:
+    def _end(self, run_id: int, status: str, fingerprint: str, layer: str | None, *, whole: bool) -> None:
+        detail = {"fingerprint": fingerprint, "whole": whole, **({"layer": layer} if layer else {})}
         self._session.destination.query(
             "update penstock.runs set status = $2, ended_at = $3, detail = $4 where run_id = $1",
-            [run_id, status, datetime.now(UTC), json.dumps({"fingerprint": fingerprint, "whole": whole})],
+            [run_id, status, datetime.now(UTC), json.dumps(detail)],
         )
         if self._following and run_id % _FORGET_EVERY == 0:
             self._session.destination.query(
@@ -201,6 +240,15 @@ class Transformer:
                 " and cast(detail as text) like '%\"whole\": false%'",
                 [run_id, datetime.now(UTC) - KEPT],
             )
+
+
+_GOOD = "kind = 'transform' and status = 'success'"
+
+
+def _of(layer: str | None) -> str:
+    """The runs that built a layer: those of all layers at once, and its own; without a layer, only the former."""
+    own = f" or strpos(cast(detail as text), {literal(json.dumps({'layer': layer})[1:-1])}) > 0" if layer else ""
+    return f"""(strpos(cast(detail as text), '"layer": ') = 0{own})"""
 
 
 def _said(detail: Any) -> dict[str, Any]:

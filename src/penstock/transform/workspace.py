@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variab
 FOLDER = ".penstock"
 _DBT_PARAMETERS = ("sslcert", "sslkey", "sslrootcert", "connect_timeout", "keepalives_idle")
 _GENERATED = {FOLDER, ".git", ".venv"}
-_BESIDE = {"target", "logs", "dbt_packages", "data", "questions"}
+_BESIDE = {"target", "logs", "dbt_packages", "data", "dags", "questions"}
 _SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
 
 
@@ -71,7 +72,10 @@ def prepare_workspace(project: Project) -> Workspace:
 
 def project_fingerprint(project: Project) -> str:
     """SHA-256 over all that dbt reads: the project's sources, the package's, and the destination."""
-    digest = hashlib.sha256(repr((project.target, str(project.destination))).encode())
+    destination = project.destination
+    if destination.type == "duckdb":  # how long a process waits for the file changes nothing in it
+        destination = destination.model_copy(update={"lock_timeout_seconds": 0.0})
+    digest = hashlib.sha256(repr((project.target, str(destination))).encode())
     lake = None if project.lake is None else project.lake.path
     for root in (project.directory, package_folder()):
         for path in sorted(dbt_sources(root, lake)):
@@ -147,7 +151,13 @@ def _duckdb_output(destination: DuckDB) -> dict[str, Any]:
         "schema": "main",
         "threads": 1,
         "settings": settings,
+        "retries": {"connect_attempts": _attempts(destination.lock_timeout_seconds)},
     }
+
+
+def _attempts(seconds: float) -> int:
+    """How often dbt tries to open the file, to wait as long as that: after attempt n it sleeps for 2^n seconds."""
+    return 1 + math.ceil(math.log2(seconds + 1))
 
 
 def _postgres_output(destination: Postgres, threads: int) -> tuple[dict[str, Any], dict[str, str]]:

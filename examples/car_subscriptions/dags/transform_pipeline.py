@@ -1,0 +1,49 @@
+"""Builds the models that new loads touch, as soon as they have landed.
+
+Written by `penstock airflow export`; do so again when streams or folders of models come or go.
+Nothing of Penstock is imported: the tasks run its command, from whatever environment that is in.
+"""
+
+import shlex
+from datetime import timedelta
+from pathlib import Path
+
+import pendulum
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param
+
+NAME = "car_subscriptions"
+PENSTOCK = "penstock"
+DIRECTORY = Path(__file__).resolve().parents[1]
+PROJECT = f"--project-dir {shlex.quote(str(DIRECTORY))}"
+COMMON = {
+    "env": {},
+    "append_env": True,
+    "do_xcom_push": False,
+}
+RAW = Asset(name=f"{NAME}_raw", uri=f"penstock://{NAME}/raw")
+FULL_REFRESH = "{% if params.full_refresh %} --full-refresh{% endif %}"
+# in the order to build them, each one dbt process
+TASKS = {
+    "transform_staging": f"{PENSTOCK} transform --layer staging --nodes {PROJECT}{FULL_REFRESH}",
+    "transform_core": f"{PENSTOCK} transform --layer core --nodes {PROJECT}{FULL_REFRESH}",
+    "transform_marts": f"{PENSTOCK} transform --layer marts --nodes {PROJECT}{FULL_REFRESH}",
+}
+
+with DAG(
+    dag_id=f"{NAME}_transform",
+    description=f"Builds and tests the models of {NAME} that new loads touch.",
+    schedule=AssetOrTimeSchedule(timetable=CronDataIntervalTimetable("@daily", timezone="UTC"), assets=RAW),
+    params={"full_refresh": Param(False, type="boolean", description="Build every model anew.")},
+    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=180)},
+    tags=["penstock"],
+):
+    before = None
+    for task_id, command in TASKS.items():
+        task = BashOperator(task_id=task_id, bash_command=command, **COMMON)
+        if before is not None:
+            before >> task
+        before = task

@@ -1,0 +1,83 @@
+"""``airflow export``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.cli.options import ProjectDir, Quiet, TargetName
+from penstock.errors import UsageError
+
+app = typer.Typer(help="Run the project under Apache Airflow.", no_args_is_help=True)
+
+
+@app.callback()
+def _root() -> None:
+    """Run the project under Apache Airflow."""
+
+
+@app.command(epilog="Example: penstock airflow export --schedule '0 6 * * *' --timezone Europe/Oslo")
+def export(
+    dags: Annotated[
+        Path | None, typer.Option("--dags", help="Write into this folder; by default dags in the project.")
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option("--schedule", help="A cron expression or preset; none for runs started by hand.")
+    ] = "@daily",
+    timezone: Annotated[str, typer.Option("--timezone", help="The cron expression's time zone.")] = "UTC",
+    start_date: Annotated[
+        str, typer.Option("--start-date", help="Where the first data interval begins.")
+    ] = "2025-01-01",
+    catchup: Annotated[
+        bool, typer.Option("--catchup", help="Make up for the intervals since then that had no run.")
+    ] = False,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="How often a failed task is tried again.")] = 3,
+    retry_delay: Annotated[float, typer.Option("--retry-delay", min=0, help="So many seconds later each time.")] = 180,
+    lookback_days: Annotated[
+        int, typer.Option("--lookback-days", min=0, help="Load so many days before the data interval too.")
+    ] = 0,
+    penstock: Annotated[
+        str, typer.Option("--penstock", help="The command as the tasks find it: /opt/penstock/bin/penstock.")
+    ] = "penstock",
+    project_path: Annotated[
+        str | None, typer.Option("--project-path", help="The project's folder as the tasks find it.")
+    ] = None,
+    one_transform: Annotated[
+        bool, typer.Option("--one-transform", help="One dbt process for all layers of models.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are not ours.")] = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write DAG files that need nothing of Penstock in Airflow's environment."""
+    from penstock.orchestrate.dag_files import FOLDER, Export, write_dags
+    from penstock.project import find_project
+
+    directory = find_project(project_dir or Path.cwd())
+    try:
+        start = datetime.strptime(start_date, "%Y-%m-%d").date()
+    except ValueError:
+        raise UsageError(
+            f"--start-date {start_date!r} is no date", fix="write it so: --start-date 2025-01-01"
+        ) from None
+    wanted = Export(
+        schedule=None if schedule.lower() == "none" else schedule,
+        timezone=timezone,
+        start_date=start,
+        catchup=catchup,
+        retries=retries,
+        retry_delay=timedelta(seconds=retry_delay),
+        lookback_days=lookback_days,
+        target=target,
+        penstock=penstock,
+        layers=not one_transform,
+        project_path=project_path,
+    )
+    written = write_dags(directory, dags or directory / FOLDER, wanted, force=force)
+    if not quiet:
+        for path in written:
+            print(path)

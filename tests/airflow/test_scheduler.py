@@ -1,0 +1,109 @@
+"""The DAGs under a scheduler that runs."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from penstock.orchestrate.dag_files import Export, write_dags
+from tests.airflow_home import PENSTOCK, Airflow
+
+FLAKY = f"""#!/bin/sh
+# The loader of trips is killed just before it commits, twice
+if [ "$2" = trips ] && [ "$(cat "$(dirname "$0")/tries" | wc -l)" -lt 2 ]; then
+  echo once >> "$(dirname "$0")/tries"
+  export PENSTOCK_FAULT=before_commit:kill
+fi
+exec {PENSTOCK} "$@"
+"""
+LOADED = "select run_id from dag_run where dag_id = ? and state = 'success' and run_type = 'scheduled' order by run_id"
+BY_ASSET = "select run_id, id from dag_run where dag_id = ? and state = 'success' and run_type = 'asset_triggered'"
+TABLES = ("raw.trips", "raw.cities", "marts.trips_by_country", "penstock.watermarks")
+
+
+@pytest.fixture
+def flaky(trips: Path) -> Path:
+    """A copy of the project, whose command is killed twice."""
+    project = trips.parent / "flaky"
+    shutil.copytree(trips, project)
+    (project / "penstock.yml").write_text((trips / "penstock.yml").read_text().replace("name: trips", "name: flaky"))
+    command = project / "flaky"
+    (project / "tries").touch()
+    command.write_text(FLAKY)
+    command.chmod(0o755)
+    return project
+
+
+def test_scheduled(airflow: Airflow, trips: Path, flaky: Path) -> None:
+    """Load runs of their own schedule, whose asset starts the transform; a task killed twice that succeeds on the
+    third try, and landed once; a re-run that changes nothing."""
+    write_dags(trips, trips / "dags", Export(schedule="@yearly", catchup=True, retry_delay=timedelta(seconds=2)))
+    (airflow.home / "dags" / "trips").symlink_to(trips / "dags")
+    (airflow.home / "dags" / "flaky_dags.py").write_text(
+        "from datetime import timedelta\n"
+        "from penstock.orchestrate.airflow import penstock_dags\n"
+        f"penstock_dags({str(flaky)!r}, schedule='@yearly', catchup=True, retry_delay=timedelta(seconds=2),\n"
+        f"              penstock={str(flaky / 'flaky')!r}, layers=False)\n"
+    )
+    airflow.start()
+
+    # on schedule: each run the year of its data interval
+    first = airflow.wait(LOADED, "trips_extract_load")[0]["run_id"]
+    log = airflow.task_log("trips_extract_load", "load_trips", first)
+    assert "--from 2025-01-01 --to 2025-12-31" in log and "trips: 4 read, 4 landed" in log
+    assert "--from" not in airflow.task_log("trips_extract_load", "load_cities", first)
+    transformed = airflow.wait(BY_ASSET, "trips_transform")[0]
+    sources = airflow.rows(
+        "select e.source_dag_id, e.source_task_id from dagrun_asset_event d join asset_event e on e.id = d.event_id"
+        " where d.dag_run_id = ?",
+        transformed["id"],
+    )
+    assert {tuple(s.values()) for s in sources} == {("trips_extract_load", "loaded")}
+    order = airflow.rows(
+        "select task_id from task_instance where dag_id = 'trips_transform' and run_id = ? order by start_date",
+        transformed["run_id"],
+    )
+    assert [t["task_id"] for t in order] == ["transform_staging", "transform_marts"]
+
+    # killed twice
+    flaky_run = airflow.wait(LOADED, "flaky_extract_load")[0]["run_id"]
+    (task,) = airflow.rows(
+        "select try_number, state from task_instance where dag_id = 'flaky_extract_load' and task_id = 'load_trips'"
+        " and run_id = ?",
+        flaky_run,
+    )
+    assert task == {"try_number": 3, "state": "success"}
+    assert "4 landed" not in airflow.task_log("flaky_extract_load", "load_trips", flaky_run, 2)
+    assert "trips: 4 read, 4 landed" in airflow.task_log("flaky_extract_load", "load_trips", flaky_run, 3)
+    airflow.wait(BY_ASSET, "flaky_transform")
+
+    # the year again
+    settled(airflow)
+    before = contents(trips)
+    assert before["marts.trips_by_country"] == [("Norway", 2), ("Portugal", 2)]
+    triggered = len(airflow.rows(BY_ASSET, "trips_transform"))
+    done = airflow.run("tasks", "clear", "--yes", "-s", "2025-01-01", "-e", "2025-01-01", "trips_extract_load")
+    assert done.returncode == 0, done.stdout
+    airflow.wait(BY_ASSET, "trips_transform", enough=triggered + 1)
+    again = airflow.task_log("trips_extract_load", "load_trips", first, 2)
+    assert "trips: 0 rows landed" in again
+    settled(airflow)
+    latest = max(airflow.rows(BY_ASSET, "trips_transform"), key=lambda r: r["id"])["run_id"]
+    assert "0 rows rebuilt, nothing has landed" in airflow.task_log("trips_transform", "transform_marts", latest)
+    assert contents(trips) == before
+    assert contents(flaky)["raw.trips"] and len(contents(flaky)["raw.trips"]) == 4
+
+
+def settled(airflow: Airflow) -> None:
+    """Wait until no run is under way."""
+    airflow.wait("select 1 where not exists (select 1 from dag_run where state in ('queued', 'running'))")
+
+
+def contents(project: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of the project's tables."""
+    with duckdb.connect(str(project / "warehouse.duckdb"), read_only=True) as connection:
+        return {t: sorted(connection.execute(f"select * from {t}").fetchall(), key=str) for t in TABLES}

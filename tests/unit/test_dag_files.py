@@ -1,0 +1,187 @@
+"""The pipelines of a project, and the DAG files made of them. What Airflow makes of those is in ``tests/airflow``."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import PenstockError, ProjectError, UsageError
+from penstock.orchestrate.airflow import penstock_dags
+from penstock.orchestrate.dag_files import FILES, Export, dag_texts, write_dags
+from penstock.orchestrate.pipeline import read_pipeline
+from penstock.project import load_project
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+PROJECT = """
+name: shop
+target: here
+destinations:
+  here: { type: duckdb, path: w.duckdb }
+  there: { type: postgres }
+sources:
+  files: { type: files, path: data/** }
+  queue: { type: rabbitmq, queue: q, url: "amqp://localhost" }
+  second_queue: { type: rabbitmq, queue: q2, url: "amqp://localhost" }
+  api:
+    type: http
+    base_url: http://localhost
+    endpoints:
+      asked_by_day: { path: a, windows: { params: "since={from}" } }
+      asked_whole: { path: b }
+streams:
+  plain: { from: files }
+  dated: { from: [files], event_time: at }
+  replaced: { from: files, event_time: at, disposition: replace }
+  queued: { from: queue, event_time: at }
+  both: { from: [files, second_queue], event_time: at }
+  asked_by_day: { from: api }
+  asked_whole: { from: api }
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A project with streams of each kind."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "penstock.yml").write_text(PROJECT)
+    return tmp_path / "shop"
+
+
+@pytest.mark.parametrize("example", sorted(p.parent for p in EXAMPLES.glob("*/penstock.yml")), ids=lambda p: p.name)
+def test_the_examples_have_what_export_writes(example: Path) -> None:
+    """The DAG files of the examples are those that ``penstock airflow export`` writes."""
+    written = {p.name: p.read_text() for p in (example / "dags").glob("*.py")}
+    assert written == dag_texts(example, example / "dags")
+
+
+def test_commands(shop: Path) -> None:
+    """Each stream has its command: with dates where they are taken, and queues are drained."""
+    load_project(shop, environ={})
+    found = read_pipeline(shop)
+    assert [(t.id, t.command, t.dated) for t in found.loads] == [
+        ("load_plain", "load plain", False),
+        ("load_dated", "load dated", True),
+        ("load_replaced", "load replaced", False),
+        ("consume_queued", "consume queued --until-empty", False),
+        ("load_both", "load both", True),
+        ("consume_both", "consume both --until-empty", False),
+        ("load_asked_by_day", "load asked_by_day", True),
+        ("load_asked_whole", "load asked_whole", False),
+    ]
+    assert found.transforms == ()
+    assert set(dag_texts(shop, shop)) == {FILES[0]}
+
+
+def test_destinations(shop: Path) -> None:
+    """On a DuckDB file tasks follow each other, and wait for it; on PostgreSQL they need not."""
+    found = read_pipeline(shop)
+    assert found.one_at_a_time
+    destination = load_project(shop, environ=found.environment).destination
+    assert destination.type == "duckdb" and destination.lock_timeout_seconds == 1800
+    named = read_pipeline(shop, target="there")
+    assert (named.one_at_a_time, named.environment) == (False, {})
+    assert all(t.words[-2:] == ("--target", "there") for t in (*named.loads, named.loaded))
+
+
+def test_environments(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fits one kind of destination is not said where an environment has another under the same name."""
+    monkeypatch.delenv("PENSTOCK_ENV", raising=False)
+    (shop / "penstock.production.yml").write_text("destinations: { here: { type: postgres } }\n")
+    found = read_pipeline(shop)
+    assert found.one_at_a_time and found.environment == {}
+    monkeypatch.setenv("PENSTOCK_ENV", "production")
+    found = read_pipeline(shop)
+    assert not found.one_at_a_time and found.environment == {}
+    (shop / "penstock.test.yml").write_text("destinations: { here: { path: other.duckdb } }\n")
+    monkeypatch.setenv("PENSTOCK_ENV", "test")
+    found = read_pipeline(shop)
+    assert found.one_at_a_time and len(found.environment) == 1
+
+
+def test_layers_or_one(shop: Path) -> None:
+    """One command a layer, in order; or one for all; or none when the project says so."""
+    (shop / "models" / "b").mkdir(parents=True)
+    (shop / "models" / "a").mkdir()
+    (shop / "models" / "b" / "first.sql").write_text("select 1")
+    (shop / "models" / "a" / "second.sql").write_text("select * from {{ ref('first') }}")
+    (shop / "dbt_project.yml").write_text("name: shop\n")
+    assert [t.command for t in read_pipeline(shop).transforms] == [
+        "transform --layer b --nodes",
+        "transform --layer a --nodes",
+    ]
+    assert [t.command for t in read_pipeline(shop, layers=False).transforms] == ["transform --nodes"]
+    (shop / "penstock.yml").write_text(PROJECT + "transform: false\n")
+    assert read_pipeline(shop).transforms == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("streams: {a: {from: b}}", "no name"),
+        ("name: Has Spaces\nstreams: {a: {from: b}}", "no name"),
+        ("name: shop", "no stream"),
+        ("name: [", "no YAML"),
+        ("- a list", "no name"),
+    ],
+)
+def test_wrong_projects(shop: Path, text: str, said: str) -> None:
+    """What is wrong with a project file is said, with the file and the fix."""
+    (shop / "penstock.yml").write_text(text)
+    with pytest.raises(ProjectError, match=said) as caught:
+        read_pipeline(shop)
+    assert caught.value.where == str(shop / "penstock.yml") and caught.value.fix
+
+
+def test_no_project(tmp_path: Path) -> None:
+    """Nor is a missing project silent."""
+    with pytest.raises(ProjectError, match="cannot be read"):
+        read_pipeline(tmp_path)
+
+
+def test_the_text_says_what_was_asked_for(shop: Path) -> None:
+    """Odd values stay values: quotes and braces in a command or a path do not become code."""
+    odd = Export(penstock="/o'p\"t/{x}/penstock", project_path="/srv/{a}'\"b", schedule=None, target="t'{h}")
+    (text,) = dag_texts(shop, shop / "elsewhere", odd).values()
+    tree = ast.parse(text)
+    names = {
+        n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)
+    }
+    assert ast.literal_eval(names["PENSTOCK"]) == odd.penstock
+    assert ast.unparse(names["DIRECTORY"]) == f"Path({odd.project_path!r})"
+    assert "schedule=None" in text
+    imported = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert not any("penstock" in ast.unparse(n) for n in imported)
+
+
+def test_export(shop: Path) -> None:
+    """``penstock airflow export`` writes and prints the files; files of someone else's are left alone."""
+
+    def export(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "penstock", "airflow", "export", "--project-dir", str(shop), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    done = export("--schedule", "@hourly", "--retry-delay", "1.5")
+    path = shop / "dags" / FILES[0]
+    assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr
+    text = path.read_text()
+    assert '"@hourly"' in text and "timedelta(seconds=1.5)" in text and "parents[1]" in text
+    assert export().returncode == 0 and '"@daily"' in path.read_text()
+    path.write_text("# mine")
+    refused = export()
+    assert refused.returncode == 2 and "--force" in refused.stderr and path.read_text() == "# mine"
+    assert export("--force").returncode == 0 and path.read_text() != "# mine"
+    assert export("--start-date", "1st of May").returncode == 2
+
+
+def test_refused_values(shop: Path) -> None:
+    """A folder that is a file, and numbers below zero, are wrong calls."""
+    (shop / "file").write_text("x")
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_dags(shop, shop / "file")
+    with pytest.raises(PenstockError, match="count from 0"):
+        penstock_dags(shop, retries=-1)
