@@ -15,6 +15,7 @@ from penstock.cli import (
     publishing,
     quarantine,
     running,
+    runs,
     sampling,
     shell,
     starting,
@@ -65,4 +66,5 @@ running.register(app)
 inspecting.register(app)
 shell.register(app)
 sampling.register(app)
+app.add_typer(runs.app, name="runs")
 app.add_typer(quarantine.app, name="quarantine")

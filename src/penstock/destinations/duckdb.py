@@ -108,8 +108,7 @@ class DuckDBDestination:
         """Whether the ledger is there."""
         found = _first(
             self.connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'quarantine'"
-                " and column_count >= 12"
+                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'schedules'"
             )
         )
         return found != (0,)

@@ -132,8 +132,7 @@ class PostgresDestination:
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        newest = "attrelid = to_regclass('penstock.quarantine') and attname = 'headers'"
-        return self.reading.execute(f"select 1 from pg_attribute where {newest}").fetchone() is not None
+        return self.reading.execute("select to_regclass('penstock.schedules')").fetchone() != (None,)
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
