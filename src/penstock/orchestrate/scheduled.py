@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -50,6 +50,7 @@ class Scheduled:
     Args:
         on_commit: called after each commit.
         trigger: builds the models; None when there are none.
+        say: is told in a line of runs that failed.
         now: the clock.
         draw: gives a random number between two, for jitter.
     """
@@ -62,17 +63,21 @@ class Scheduled:
         stop: Stop,
         on_commit: Callable[[Receipt], None] = lambda _: None,
         trigger: Trigger | None = None,
+        say: Callable[[str], None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.last_error = ""
         """Why the last run failed; empty after one that went well."""
         self.loads = loads
+        self.runs: Counter[str] = Counter()
+        """Runs by how they ended."""
         self._project = project
         self._schedule = loads.schedule
         self._stop = stop
         self._on_commit = on_commit
         self._trigger = trigger
+        self._say = say
         self._now = now
         self._draw = draw
         self._requests: deque[Request] = deque()
@@ -220,6 +225,9 @@ class Scheduled:
             attempt += 1
         status = "stopped" if self._stop else "success" if error is None else "error"
         record.end(status, attempts=attempt)
+        self.runs[status] += 1
+        if status == "error":
+            self._say(f"schedule {self.loads.name}: run {record.run_id} failed: {self.last_error}")
         return record.run_id, status
 
     def _load(

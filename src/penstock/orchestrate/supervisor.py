@@ -119,7 +119,8 @@ class Supervisor:
             self._trigger = trigger = Trigger(project, stop=stop, on_built=self.figures.built)
             self.parts.append(Part("trigger", lambda: trigger))
         self._schedules = [
-            Scheduled(project, loads, stop=stop, on_commit=self._committed, trigger=self._trigger) for loads in planned
+            Scheduled(project, loads, stop=stop, on_commit=self._committed, trigger=self._trigger, say=say)
+            for loads in planned
         ]
         for job in self._schedules:
             name = job.loads.name if job.loads.schedule is None else f"schedule {job.loads.name}"
@@ -292,6 +293,13 @@ class Supervisor:
             "Whether a part runs.",
             ["part"],
             lambda: {(p.name,): float(p.state == "running") for p in self.parts},
+        )
+        measure(
+            "scheduled_runs",
+            "Runs of a schedule, by how they ended.",
+            ["schedule", "status"],
+            lambda: {(j.loads.name, s): float(n) for j in self._schedules for s, n in dict(j.runs).items()},
+            counter=True,
         )
         if (trigger := self._trigger) is not None:
             measure(
