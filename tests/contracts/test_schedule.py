@@ -282,7 +282,7 @@ def test_models_follow_scheduled_loads(warehouse: dict[str, Any], tmp_path: Path
     project = a_project(tmp_path, warehouse, "every 9h")
     settings = json.loads((project / "penstock.yml").read_text())
     (project / "penstock.yml").write_text(json.dumps({**settings, "transform": True}))
-    (project / "dbt_project.yml").write_text("name: counted\nversion: '1'\nprofile: penstock\n")
+    (project / "dbt_project.yml").write_text("name: counted\nversion: '1.0.0'\nprofile: penstock\n")
     (project / "models").mkdir()
     (project / "models" / "sources.yml").write_text("sources: [{name: raw, schema: raw, tables: [{name: things}]}]\n")
     model = project / "models" / "counts.sql"
