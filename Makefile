@@ -43,6 +43,11 @@ bench-queue: $(VENV)/dev.stamp ## Measure queues; writes benchmarks/RESULTS-queu
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.queue_bench $(BENCH_ARGS)
 
+.PHONY: bench-http
+bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs; writes benchmarks/RESULTS-http.md
+	@tools/need_servers
+	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
+
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md
 	@tools/need_servers
@@ -72,7 +77,7 @@ lock: ## Compile the hashed requirement files anew
 
 .PHONY: clean
 clean: ## Delete the environment, caches and what the example made
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(EXAMPLE)/.penstock $(EXAMPLE)/warehouse.duckdb*
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
 
 $(VENV)/bin/python:
 	@tools/make_venv "$(PYTHON)"

@@ -78,6 +78,11 @@ def dlt_batches(peer: Peer, warehouse: Warehouse, state: Path) -> list[str]:
     return [*peer.command, str(_SCRIPTS / "dlt_batches.py"), _dlt_address(warehouse), str(state)]
 
 
+def dlt_rest(peer: Peer, url: str, path: Path, state: Path, workers: int) -> list[str]:
+    """The command that loads an API by dlt's rest_api source into a DuckDB file."""
+    return [*peer.command, str(_SCRIPTS / "dlt_rest.py"), url, str(path), str(state), str(workers)]
+
+
 def ingestr_load(peer: Peer, path: Path, warehouse: Warehouse, state: Path) -> list[str]:
     """The command that loads a file by ingestr: merged by the fields that tell one event from another."""
     keys = [part for name in _INGESTR_KEY for part in ("--primary-key", name)]

@@ -20,7 +20,7 @@ LAYERS = (
     ("cli",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "quarantine", "scaffold", "consume", "publish", "samples"),
+    ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("diagnose",),
     ("transform",),
     ("session",),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from penstock.draws import Numbers
 
-Format = Literal["ndjson", "json", "csv"]
+Format = Literal["json", "ndjson", "csv"]
 
 MOST_EVENTS = 100_000_000
 """The number of events up to which this is tested."""

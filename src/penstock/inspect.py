@@ -124,6 +124,7 @@ def examine(directory: Path | None, target: str | None) -> list[Check]:
     where = f"{project.directory / 'penstock.yml'}, {len(project.streams)} streams, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
     checks += _check_sources(project)
+    checks += _check_keys(project)
     checks.append(_check_destination(project))
     checks.append(_check_dbt(project))
     return checks
@@ -190,6 +191,18 @@ def _check_sources(project: Project) -> list[Check]:
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
+
+
+def _check_keys(project: Project) -> list[Check]:
+    why = [name for name, stream in project.streams.items() if stream.pii]
+    if not why:
+        return []
+    try:
+        keys = project.privacy.needed_keys(f"stream {why[0]} has pii:")
+    except PenstockError as e:
+        return [failed("privacy keys", e)]
+    known = ", ".join(sorted(keys.secrets))
+    return [Check(name="privacy keys", ok=True, found=f"{known}; {keys.current} is the current one")]
 
 
 def _check_api(name: str, source: HttpSource) -> Check:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import UsageError
 from penstock.ports import Target, Window
+from penstock.pseudonym import Personal
 
 if TYPE_CHECKING:
     from penstock.project import Project, Schedule
@@ -41,6 +42,10 @@ class LoadStep:
             identity=stream.sameness,
             partial=replay,
             message=stream.identity.kind == "message",
+            personal=Personal(
+                subjects={kind: stream.field(f) for kind, f in stream.subject.items()},
+                keys=project.privacy.known_keys(),
+            ),
         )
 
 

@@ -9,9 +9,12 @@ tests. Values are frozen; whoever holds a connection stays put.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from penstock.pseudonym import Personal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -207,6 +210,10 @@ class Landing(Protocol):
         and must be rolled back."""
         ...
 
+    def admitted(self, shaped: Shaped) -> Shaped:
+        """The batch without the records of people who were erased, which :meth:`write` leaves out."""
+        ...
+
     def keep(self, positions: Sequence[Position]) -> None:
         """Add positions to those of the batches that were written."""
         ...
@@ -230,7 +237,8 @@ class Target:
 
     ``identity`` in words; empty leaves it unchecked. ``version`` is a field, for merge. ``partial`` says that what
     lands is not all there is, so that replace deletes nothing. ``message`` says that identities are messages' ids, so
-    that one identity with two contents is a conflict.
+    that one identity with two contents is a conflict. ``personal`` says whom records are about, so that erased people
+    stay out.
     """
 
     stream: str
@@ -240,6 +248,7 @@ class Target:
     identity: str = ""
     partial: bool = False
     message: bool = False
+    personal: Personal = field(default_factory=Personal)
 
     @property
     def content(self) -> bool:
@@ -287,6 +296,16 @@ class Destination(Protocol):
 
         Raises ``DestinationError`` when the warehouse refuses it.
         """
+        ...
+
+    def transaction(self, streams: Sequence[str] = ()) -> AbstractContextManager[None]:
+        """One transaction for the queries inside, rolled back by whatever they raise. Nothing lands into ``streams``
+        meanwhile."""
+        ...
+
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Free the space of rows that were deleted from these tables, ``schema.table`` quoted; with ``rewrite``, leave
+        nothing of them in the files either, which takes a copy."""
         ...
 
     def close(self) -> None:

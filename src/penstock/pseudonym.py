@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
 
 from penstock.errors import UsageError
 
 _BLOCK_BYTES = 64
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -58,17 +63,35 @@ class Keys:
 class Personal:
     """What a stream says about the people in its records.
 
-    ``pii`` are its fields with personal data; ``subjects`` has the field that holds the id of a person of each kind.
+    ``subjects`` has, for each kind of person, the field that holds the id of one.
     """
 
-    pii: tuple[str, ...] = ()
-    subjects: Mapping[str, str]
+    subjects: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     keys: Keys | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self.pii or self.subjects)
+    def needed_keys(self) -> Keys:
+        """The keys, to tell who was erased.
+
+        Raises:
+            UsageError: there are none.
+        """
+        if self.keys is None:
+            raise UsageError(
+                "people were erased, and without a privacy key nobody can tell who",
+                where="penstock.yml",
+                fix="put the keys back under privacy:, and set the variables that they name",
+            )
+        return self.keys
 
 
 def subject_text(kind: str, id_: str) -> str:
     """A person in one word, as the command line takes it: ``customer:42``."""
     return f"{kind}:{id_}"
+
+
+def id_text(value: object) -> str:
+    """An id as text, the same for every type that it may have: ``42`` for 42, 42.0 and "42"; UUIDs in small letters."""
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    text = str(value)
+    return text.lower() if _UUID.fullmatch(text) else text

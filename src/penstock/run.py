@@ -206,7 +206,7 @@ class _Writer:
         if self._landing is None:
             self._landing = self._destination.land(self._target)
         if self._lake is not None:
-            self._lake.write(shaped)
+            self._lake.write(self._landing.admitted(shaped))
         self._in_hand = (batch, shaped, self._pool.submit(self._landing.write, shaped))
         self._positions.extend(batch.positions)
         self.bytes += batch.bytes

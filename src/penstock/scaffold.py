@@ -1,7 +1,7 @@
 """Makes new projects from the templates that come with Penstock.
 
-``minimal`` lies beside this file. ``user_events`` is the example of the same name: in a wheel it lies beside
-``minimal``; in a source tree it is ``examples/user_events`` itself.
+``minimal`` lies beside this file. The others are the examples of the same names: in a wheel they lie beside
+``minimal``; in a source tree they are the folders in ``examples`` themselves.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ RESIDUE = (
     ".DS_Store",
     "__pycache__",
     "dbt_packages",
+    "lake",
     "logs",
     "target",
     "*.duckdb",

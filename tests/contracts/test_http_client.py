@@ -92,13 +92,13 @@ def _deflate(data: bytes) -> bytes:
 
 
 ENCODED = {
-    "gzip": gzip.compress(BODY),
-    "x-gzip": gzip.compress(BODY[:1000]) + gzip.compress(BODY[1000:]) + b"\0\0",
+    "gzip": gzip.compress(BODY, mtime=0),
+    "x-gzip": gzip.compress(BODY[:1000], mtime=0) + gzip.compress(BODY[1000:], mtime=0) + b"\0\0",
     "deflate": zlib.compress(BODY),
     "Deflate": _deflate(BODY),
     "br": brotli.compress(BODY),
     "zstd": zstandard.compress(BODY[:50_000]) + zstandard.compress(BODY[50_000:]),
-    "br, gzip": gzip.compress(brotli.compress(BODY)),
+    "br, gzip": gzip.compress(brotli.compress(BODY), mtime=0),
     "identity": BODY,
 }
 

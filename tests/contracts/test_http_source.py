@@ -180,6 +180,28 @@ def test_formats(local: Destination, kind: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["json", "ndjson", "csv"])
+def test_a_large_answer_is_read_as_it_comes(kind: str) -> None:
+    """One answer of many megabytes comes in batches, its records numbered through; when it breaks off, once more."""
+    text, count = "x" * 1_000, 12_000
+    bodies = {
+        "json": b'{"data":[%s],"end":1}'
+        % b",".join(b'{"id":%d,"text":"%s"}' % (n, text.encode()) for n in range(count)),
+        "ndjson": b"\n".join(b'{"id":%d,"text":"%s"}' % (n, text.encode()) for n in range(count)),
+        "csv": b"id,text\n" + b"".join(b"%d,%s\n" % (n, text.encode()) for n in range(count)),
+    }
+    faults = ["cut", ""]
+    with Api(lambda _: Said(body=bodies[kind], fault=faults.pop(0))) as api:
+        batches = list(source_of(api, {"format": kind, "records": "data"}, batch_bytes=1 << 20).read({}))
+    assert len(batches) >= 4
+    assert not any(b.positions for b in batches[:-2])
+    seen = [json.loads(b.bodies[i].as_py())["id"] for b in batches for i in range(0, len(b.bodies), 500)]
+    assert len({int(n) for n in seen}) > 20
+    whole = [b for b in batches if len(b.bodies)]
+    assert whole[-1].origin(len(whole[-1].bodies) - 1) == f"GET /cars#{count}"
+    assert sum(len(b.bodies) for b in batches) >= count
+
+
 def test_one_object_is_one_record(local: Destination) -> None:
     """An object at the records' place is a record; null and an empty list are none."""
     with Api(lambda a: said({"id": 1}) if a.path == "/cars" else said({"data": None})) as api:

@@ -314,3 +314,19 @@ def test_stopped_under_load(project: Path) -> None:
             lambda: process.query("select count(*) from dimensional.dim_user where user_id like 'u%'"), [[3_000]]
         )
         assert process.end() == 0
+
+
+def test_the_shell_beside_it(embedded: Path) -> None:
+    """Both at one DuckDB file: the prompt asks the process, and says what only one of them can do."""
+    with up(embedded) as process:
+        eventually(lambda: process.get("/readyz")[0], 200)
+        send(embedded, [an_event("u1")])
+        eventually(lambda: process.query(CURRENT.format("u1")), [["Initech"]])
+        typed = f"status\n{CURRENT.format('u1')};\nload\nselect count(*) as n from raw.user_events where id = 'u1';\n"
+        done = subprocess.run(
+            [sys.executable, "-m", "penstock", "shell", "--project-dir", str(embedded)],
+            input=typed, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert "Initech" in done.stdout and "1" in done.stdout.split() and "reports.user_events_daily" in done.stdout
+        assert "the warehouse is held by process" in done.stderr
+        assert process.end() == 0

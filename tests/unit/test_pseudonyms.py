@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import ProjectError, UsageError
+from penstock.inspect import _check_keys
 from penstock.ports import Batch, Segment
 from penstock.project import load_project
 from penstock.pseudonym import Keys
@@ -165,6 +166,14 @@ def test_a_key_that_is_not_set(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as e:
         project(tmp_path, "privacy: {keys: {v1: '${PII_KEY}'}}", PII_KEY="too-short")
     assert "privacy.keys.v1" in str(e.value) and "16" in str(e.value) and "too-short" not in str(e.value)
+
+
+def test_doctor(tmp_path: Path) -> None:
+    """The doctor tells whether the key is there, and never what it is."""
+    missing, *_ = _check_keys(project(tmp_path, "privacy: {keys: {v1: '${PII_KEY}'}}"))
+    assert not missing.ok and "privacy key v1 is not set" in missing.found
+    (there,) = _check_keys(project(tmp_path, "privacy: {keys: {v1: '${PII_KEY}'}}", PII_KEY="0123456789abcdef"))
+    assert there.ok and there.found == "v1; v1 is the current one"
 
 
 def test_which_key(tmp_path: Path) -> None:

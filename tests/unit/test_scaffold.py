@@ -15,7 +15,7 @@ from penstock.scaffold import RESIDUE, create_project, project_name, templates
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("template", ["minimal", "user_events"])
+@pytest.mark.parametrize("template", ["minimal", "car_subscriptions", "random_users", "user_events"])
 def test_a_new_project_loads(tmp_path: Path, template: str) -> None:
     """A project from a template loads as it is, under the folder's name, with its data and a .gitignore."""
     made = create_project(tmp_path / "My Project", template)
@@ -24,7 +24,7 @@ def test_a_new_project_loads(tmp_path: Path, template: str) -> None:
     assert found.destination.type == "duckdb"
     names = {p.relative_to(tmp_path / "My Project").as_posix() for p in made}
     assert {"penstock.yml", "README.md", ".gitignore", "penstock.schema.json"} <= names
-    assert any(n.startswith("data/") for n in names)
+    assert any(n.startswith("data/") for n in names) == (template in ("minimal", "user_events"))
     assert all(p.is_file() for p in made)
 
 
@@ -37,8 +37,9 @@ def test_the_schema_comes_along(tmp_path: Path) -> None:
 
 
 def test_the_example_is_the_template() -> None:
-    """In a source tree the template ``user_events`` is the example itself."""
-    assert templates()["user_events"] == ROOT / "examples" / "user_events"
+    """In a source tree the templates ``user_events`` and ``car_subscriptions`` are the examples themselves."""
+    for name in ("user_events", "car_subscriptions"):
+        assert templates()[name] == ROOT / "examples" / name
 
 
 def test_all_but_the_project_file_is_copied_as_it_is(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_an_unknown_template_names_the_nearest(tmp_path: Path) -> None:
     """A template that does not exist is told with the one that was probably meant."""
     with pytest.raises(UsageError, match="did you mean user_events"):
         create_project(tmp_path / "p", "user_event")
-    with pytest.raises(UsageError, match="there are minimal, user_events"):
+    with pytest.raises(UsageError, match="there are car_subscriptions, minimal, random_users, user_events"):
         create_project(tmp_path / "p", "zzz")
     assert not (tmp_path / "p").exists()
 

@@ -12,6 +12,7 @@ from penstock.cli import (
     consuming,
     inspecting,
     loading,
+    privacy,
     publishing,
     quarantine,
     running,
@@ -60,6 +61,7 @@ def _root(
 starting.register(app)
 loading.register(app)
 publishing.register(app)
+privacy.register(app)
 consuming.register(app)
 watching.register(app)
 running.register(app)

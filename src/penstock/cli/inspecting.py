@@ -16,6 +16,7 @@ from penstock.cli.options import (
     Json,
     NoFingerprint,
     ProjectDir,
+    ShowPii,
     Streams,
     TargetName,
     To,
@@ -125,6 +126,7 @@ def _print_status(project: Project, *, json: bool = False) -> None:
 def query(
     sql: Annotated[str, typer.Argument(help="One SQL statement; - reads it from standard input.")],
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    show_pii: ShowPii = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     json: Json = False,
@@ -132,6 +134,7 @@ def query(
     """Run SQL on the destination and print the rows."""
     from penstock.destinations import open_destination
     from penstock.orchestrate.running import running_process
+    from penstock.privacy.masking import masked_rows
 
     if csv and json:
         raise UsageError("--csv and --json exclude each other", fix="give one of them")
@@ -149,6 +152,8 @@ def query(
             rows = destination.query(statement)
         finally:
             destination.close()
+    if not show_pii:
+        rows = masked_rows(project, rows, statement)
     if json:
         names = _distinct(rows.columns)
         print_json([dict(zip(names, row, strict=True)) for row in rows.rows])

@@ -21,12 +21,13 @@ ProjectDir = Annotated[
 TargetName = Annotated[str | None, typer.Option("--target", "-t", help="The destination to use, by its name.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ShowPii = Annotated[bool, typer.Option("--show-pii", help="Show personal data instead of *****.")]
 Streams = Annotated[list[str] | None, typer.Argument(help="Streams; all of them when none is named.")]
 Day = Annotated[str | None, typer.Option("--date", help="Only records of this day, by event time: 2020-12-07.")]
 From = Annotated[str | None, typer.Option("--from", help="Only records from this day on.")]
 To = Annotated[str | None, typer.Option("--to", help="Only records up to this day, taken in.")]
 NoFingerprint = Annotated[
-    bool, typer.Option("--no-fingerprint", help="Read files again although their content has landed.")
+    bool, typer.Option("--no-fingerprint", help="Read files again that have landed, and all of an API.")
 ]
 
 

@@ -91,7 +91,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 def landed_line(landed: Landed, seconds: float) -> str:
     """One line on what loading a stream from a source did."""
-    skipped = f", {count(len(landed.skipped), 'file')} skipped: content landed before" if landed.skipped else ""
+    skipped = f", {len(landed.skipped):,} skipped: landed before" if landed.skipped else ""
     if not landed.receipts:
         return f"{landed.stream}: 0 rows landed, nothing new in {landed.source}{skipped}"
     read = landed.total("read")

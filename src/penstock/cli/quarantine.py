@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.options import Json, ProjectDir, Quiet, ShowPii, TargetName, open_project
 from penstock.cli.printing import count, print_json, print_table
 from penstock.errors import UsageError
 
@@ -26,15 +26,18 @@ def list_(
     reason: ReasonCode = None,
     settled: Annotated[bool, typer.Option("--settled", help="Also those replayed or dropped.")] = False,
     limit: Annotated[int, typer.Option("--limit", help="At most so many, the newest first.")] = 100,
+    show_pii: ShowPii = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     json: Json = False,
 ) -> None:
     """List what waits in quarantine."""
+    from penstock.privacy.masking import masked
     from penstock.quarantine import entries
 
     with _session(project_dir, target) as session:
         found = entries(session.destination, stream=stream, reason=reason, settled=settled, limit=limit)
+        found = found if show_pii else [masked(session.project, e) for e in found]
     if json:
         print_json([e.as_dict() for e in found])
     elif not found:
@@ -49,15 +52,18 @@ def list_(
 @app.command(epilog="Example: penstock quarantine show 3f2a91c0")
 def show(
     ids: Annotated[list[str], typer.Argument(help="Entries, by their id or the start of it.")],
+    show_pii: ShowPii = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     json: Json = False,
 ) -> None:
-    """Show entries whole, their bytes as they came."""
+    """Show entries whole, their bytes as they came but for personal data."""
+    from penstock.privacy.masking import masked
     from penstock.quarantine import entries
 
     with _session(project_dir, target) as session:
         found = entries(session.destination, ids=ids, settled=True)
+        found = found if show_pii else [masked(session.project, e) for e in found]
     if json:
         print_json([{**e.as_dict(), "body": e.body} for e in found])
         return

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 def init(
     directory: Annotated[Path, typer.Argument(help="The project's folder; made when missing.")] = Path(),
-    template: Annotated[str, typer.Option("--template", help="minimal, or user_events.")] = "minimal",
+    template: Annotated[
+        str, typer.Option("--template", help="minimal, user_events, car_subscriptions, or random_users.")
+    ] = "minimal",
     name: Annotated[str | None, typer.Option("--name", help="The project's name; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
     quiet: Quiet = False,
@@ -35,7 +37,8 @@ def init(
     if not quiet:
         print(f"{len(written)} files written to {directory}")
         where = "" if directory == Path() else f"cd {directory} && "
-        print(f"next: {where}penstock run")
+        api = "type: http" in (directory / "penstock.yml").read_text(encoding="utf-8")
+        print(f"next: {where}penstock run" + (", with the API that README.md says how to serve" if api else ""))
 
 
 def generate(
@@ -50,7 +53,7 @@ def generate(
         bool, typer.Option("--organizations", help="Write organisations instead of events.")
     ] = False,
     format_: Annotated[
-        Literal["ndjson", "json", "csv"] | None,
+        Literal["json", "ndjson", "csv"] | None,
         typer.Option("--format", help="ndjson, json or csv; by default as the name says."),
     ] = None,
     quiet: Quiet = False,
@@ -109,7 +112,7 @@ def schema(
         print_table(names, rows)
 
 
-def _format_of(path: Path) -> Literal["ndjson", "json", "csv"]:
+def _format_of(path: Path) -> Literal["json", "ndjson", "csv"]:
     suffixes = [s for s in path.suffixes if s not in (".gz", ".zst")]
     last = suffixes[-1] if suffixes else ""
     return "json" if last == ".json" else "csv" if last == ".csv" else "ndjson"

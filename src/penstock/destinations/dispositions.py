@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -68,8 +68,6 @@ def rejected(shaped: Shaped, reasons: Mapping[int, str], code: Reason, stream: s
     """The batch with the rows in ``reasons`` turned into rejects."""
     if not reasons:
         return shaped
-    import numpy as np
-
     rejects = [
         Reject(
             body=shaped.original(i),
@@ -81,7 +79,17 @@ def rejected(shaped: Shaped, reasons: Mapping[int, str], code: Reason, stream: s
         for i, reason in sorted(reasons.items())
     ]
     again = {str(quarantine_id(stream, r.body)) for r in rejects}
-    kept = [i for i in range(shaped.rows.num_rows) if i not in reasons]
+    kept = kept_rows(shaped, [i for i in range(shaped.rows.num_rows) if i not in reasons])
+    return replace(
+        kept,
+        rejects=(*shaped.rejects, *rejects),
+        replayed=tuple(r for r in shaped.replayed if r not in again),
+    )
+
+
+def kept_rows(shaped: Shaped, kept: Sequence[int]) -> Shaped:
+    """The batch with these rows alone."""
+    import numpy as np
 
     def original(row: int) -> bytes:
         return shaped.original(kept[row])
@@ -89,11 +97,5 @@ def rejected(shaped: Shaped, reasons: Mapping[int, str], code: Reason, stream: s
     def headers(row: int) -> Mapping[str, object] | None:
         return shaped.headers(kept[row])
 
-    return replace(
-        shaped,
-        rows=shaped.rows.take(np.array(kept, dtype=np.int64)),
-        original=original,
-        headers=headers,
-        rejects=(*shaped.rejects, *rejects),
-        replayed=tuple(r for r in shaped.replayed if r not in again),
-    )
+    rows = shaped.rows.take(np.array(kept, dtype=np.int64))
+    return replace(shaped, rows=rows, original=original, headers=headers)

@@ -20,8 +20,11 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.destinations.dispositions import wins_sql, without_conflicts
+from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
+from penstock.destinations.registered import Registered
+from penstock.destinations.rewriting import rewrite_file
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -149,6 +152,32 @@ class DuckDBDestination:
             return Rows(columns=[d[0] for d in cursor.description or ()], rows=rows)
         except duckdb.Error as e:
             raise DestinationError(str(e), where=str(self.path)) from None
+
+    @contextlib.contextmanager
+    def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
+        """One transaction for the queries inside. Nothing lands meanwhile."""
+        with self._held.landing:
+            self.query("begin")
+            try:
+                yield
+            except BaseException:
+                with contextlib.suppress(duckdb.TransactionException, duckdb.ConnectionException):
+                    self.connection.execute("rollback")
+                raise
+            self.query("commit")
+            for stream in streams:
+                self._held.known.pop(stream, None)
+
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Checkpoint; with ``rewrite``, put a copy of the file in its place."""
+        del tables
+        self.query("force checkpoint")
+        if rewrite:
+            self.close()
+            try:
+                rewrite_file(self.path)
+            except duckdb.Error as e:
+                raise DestinationError(str(e).split("\n")[0], where=str(self.path)) from None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -279,6 +308,7 @@ class DuckDBLanding:
         self._started_at = datetime.now(UTC)
         self._known: KnownIds | None = None
         self._load_id = 0
+        self._erased: Erased | None = None
         self._schema = Schema()
 
     def begin(self) -> None:
@@ -298,6 +328,9 @@ class DuckDBLanding:
             kept = _first(self._connection.execute(ledger_sql("stream"), [target.stream]))
             assert kept is not None
             check_stream(target, *kept)
+        if target.personal.subjects:
+            digests = self._connection.execute(ledger_sql("erased")).fetchall()
+            self._erased = Erased(target.personal, [d for (d,) in digests])
         if target.disposition == "replace":
             self._connection.execute("create or replace temp table refreshed (_pen_id uuid)")
 
@@ -308,8 +341,8 @@ class DuckDBLanding:
             if (size := max(shaped.rows.nbytes, shaped.bytes)) > USUAL_BATCH_BYTES:
                 self._destination.spare_memory(len(shaped.schema.columns), size)
             fault_point("before_stage")
-            shaped = self._without_conflicts(shaped)
-            with _Registered(self._connection, "rows_in_hand", shaped.rows):
+            shaped = self._without_conflicts(self.admitted(shaped))
+            with Registered(self._connection, "rows_in_hand", shaped.rows):
                 landed = self._insert(shaped)
             fault_point("after_stage")
             quarantined = self._quarantine(shaped)
@@ -321,6 +354,10 @@ class DuckDBLanding:
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def admitted(self, shaped: Shaped) -> Shaped:
+        """The batch without records of erased people."""
+        return shaped if self._erased is None else self._erased.without(shaped)
 
     def keep(self, positions: Sequence[Position]) -> None:
         """Add positions to those that :meth:`commit` writes."""
@@ -484,7 +521,7 @@ class DuckDBLanding:
                 halves = halves[new]
                 rows = shaped.rows.filter(pa.array(new))
                 self._known.add(halves, self._load_id, self._load_id)
-                with _Registered(self._connection, "rows_in_hand", rows):
+                with Registered(self._connection, "rows_in_hand", rows):
                     return self._insert_rows(columns, "true")
             self._known.add(halves, self._load_id, self._load_id)
         return self._insert_rows(columns, fresh)
@@ -495,7 +532,7 @@ class DuckDBLanding:
             return shaped
 
         def ask(asked: pa.Table, operator: str) -> list[int]:
-            with _Registered(self._connection, "asked", asked):
+            with Registered(self._connection, "asked", asked):
                 found = self._connection.execute(
                     f"select i from asked a join {self._table} r on r._pen_id = a._pen_id"
                     f" where r._pen_content {operator} a._pen_content"
@@ -519,7 +556,7 @@ class DuckDBLanding:
     def _present(self, ids: pa.ChunkedArray, first: int, last: int) -> Any:
         """Which of ``ids`` are in the table, landed by one of the loads ``first`` to ``last``."""
         landed = f"(select _pen_id from {self._table} where _pen_load between {first} and {last})"
-        with _Registered(self._connection, "asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
+        with Registered(self._connection, "asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
             found = self._connection.sql(f"select i from asked semi join {landed} using (_pen_id)").fetchnumpy()["i"]
         present = np.zeros(len(ids), dtype=bool)
         present[found] = True
@@ -549,21 +586,6 @@ class DuckDBLanding:
             )
             new += row[0] if row else 0
         return new
-
-
-class _Registered:
-    """An Arrow table under a name, for a ``with`` block."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-        self._connection, self._name, self._table = connection, name, table
-
-    def __enter__(self) -> None:
-        self._connection.register(self._name, self._table)
-
-    def __exit__(self, *_: object) -> None:
-        # an aborted transaction takes no statement but a rollback, which ends the name too
-        with contextlib.suppress(duckdb.TransactionException):
-            self._connection.unregister(self._name)
 
 
 def _first(cursor: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:

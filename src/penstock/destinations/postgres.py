@@ -21,6 +21,7 @@ from adbc_driver_manager import Error as AdbcError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from penstock.destinations.dispositions import wins_sql, without_conflicts
+from penstock.destinations.erased import Erased
 from penstock.destinations.known import KnownIds
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
@@ -166,6 +167,22 @@ class PostgresDestination:
         except psycopg.Error as e:
             raise DestinationError(_first_line(e), where=self.shown) from None
 
+    @contextlib.contextmanager
+    def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
+        """One transaction for the queries inside, holding the locks of ``streams``."""
+        try:
+            with self.reading.transaction():
+                for stream in sorted(streams):
+                    self.query("select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [stream_lock(stream)])
+                yield
+        except psycopg.Error as e:
+            raise DestinationError(_first_line(e), where=self.shown) from None
+
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Vacuum these tables; with ``rewrite`` into new files."""
+        for table in tables:
+            self.query(f"vacuum {'(full, analyze) ' if rewrite else ''}{table}")
+
     def close(self) -> None:
         """Close the connections."""
         if self._landing_connection is not None:
@@ -214,6 +231,7 @@ class PostgresLanding:
         self._asking = False
         self._unindexed = False
         self._known: KnownIds | None = None
+        self._erased: Erased | None = None
         with self._refusals():
             self._load_id: int = self._one("select nextval('penstock.load_ids')")
             self._execute("set local timezone = 'UTC'")
@@ -221,7 +239,7 @@ class PostgresLanding:
             # the batch is small beside the table: always look its keys up in the index
             self._execute("set local enable_hashjoin = off")
             self._execute("set local enable_mergejoin = off")
-            self._lock(f"penstock stream {target.stream}")
+            self._lock(stream_lock(target.stream))
             self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
             if target.identity:
                 self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
@@ -231,6 +249,8 @@ class PostgresLanding:
                 except UsageError:
                     self.rollback()
                     raise
+            if target.personal.subjects:
+                self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
             last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
             empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
         self._known = destination.known(target.stream, last, empty=empty)
@@ -240,7 +260,7 @@ class PostgresLanding:
         with self._refusals():
             self._grow(shaped.schema)
             fault_point("before_stage")
-            shaped = self._without_conflicts(shaped)
+            shaped = self._without_conflicts(self.admitted(shaped))
             landed = self._insert(shaped.rows) if shaped.rows.num_rows else 0
             fault_point("after_stage")
             quarantined = self._quarantine(shaped)
@@ -252,6 +272,10 @@ class PostgresLanding:
         self._counts["quarantined"] += quarantined
         self._counts["duplicates"] += shaped.read - landed - quarantined
         self._counts["bytes"] += shaped.bytes
+
+    def admitted(self, shaped: Shaped) -> Shaped:
+        """The batch without records of erased people."""
+        return shaped if self._erased is None else self._erased.without(shaped)
 
     def keep(self, positions: Sequence[Position]) -> None:
         """Add positions to those that :meth:`commit` writes."""
@@ -505,6 +529,11 @@ class PostgresLanding:
             if (e.sqlstate or "")[:2] in _REFUSED_CLASSES:
                 raise RejectedRows(message, where=self._table) from None
             raise DestinationError(message, where=f"{self._destination.shown} {self._table}") from None
+
+
+def stream_lock(stream: str) -> str:
+    """The name of the advisory lock that whoever writes to a stream's table holds."""
+    return f"penstock stream {stream}"
 
 
 def _type(column: Column) -> str:

@@ -80,6 +80,16 @@ create table if not exists penstock.watermarks (
   updated_at timestamp with time zone not null
 );
 
+create table if not exists penstock.erasures (
+  erasure_id uuid primary key,
+  subject {text} not null,
+  erased_at timestamp with time zone not null,
+  counts {json} not null,
+  salt {text} not null,
+  ids {json} not null,
+  rebuilt_at timestamp with time zone
+);
+
 -- columns that came later
 alter table penstock.quarantine add column if not exists headers {json};
 

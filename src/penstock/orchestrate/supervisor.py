@@ -115,6 +115,8 @@ class Supervisor:
         scheduled = {step for loads in planned for step in loads.steps}
         for step in plan_loads(project):
             self._add(step, scheduled)
+        for stream in dict.fromkeys(s.stream for p in planned if p.schedule is None for s in p.steps):
+            say(f"{stream}: it has no schedule, and is loaded by penstock run --now alone")
         if models:
             self._trigger = trigger = Trigger(project, stop=stop, on_built=self.figures.built)
             self.parts.append(Part("trigger", lambda: trigger))

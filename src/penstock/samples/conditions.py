@@ -178,6 +178,7 @@ class _Conditioned:
             await _send(send, 200, _HTML, {**headers, "content-type": "text/html; charset=utf-8"})
         elif fault == "reset":
             _abort(receive)
+            await _gone(receive, 1.0)
         elif fault in ("stall", "cut", "truncate"):
             await self._damaged(fault, scope, receive, send)
         elif headers:

@@ -74,9 +74,9 @@ class SampleServer:
             raise RuntimeError("the sample server did not start")
 
     @classmethod
-    def of(cls, name: str, conditions: Conditions | None = None, **settings: Any) -> SampleServer:
+    def of(cls, name: str, conditions: Conditions | None = None, *, port: int = 0, **settings: Any) -> SampleServer:
         """A sample by its name; see :func:`sample_app`."""
-        return cls(sample_app(name, conditions, **settings))
+        return cls(sample_app(name, conditions, **settings), port=port)
 
     def stop(self) -> None:
         """End all connections, also stalled ones. Harmless again."""

@@ -37,6 +37,20 @@ class Node:
         return self.status in ("error", "fail", "runtime error")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A model, snapshot or seed: ``kind`` is how it is materialised, ``streams`` are those that it reads, also through
+    others; ``meta`` is what its YAML says of it, and of its ``columns``."""
+
+    name: str
+    schema: str
+    table: str
+    kind: str
+    streams: frozenset[str]
+    meta: Mapping[str, Any]
+    columns: Mapping[str, Mapping[str, Any]]
+
+
 class Dbt:
     """dbt in this process. It parses the project once and keeps it: later builds start in 0.3 s instead of 5.
 
@@ -56,6 +70,37 @@ class Dbt:
                 selector = f"source:{source.source_name}.{source.name}"
                 found.setdefault(source.identifier.removesuffix("__delta"), []).append(selector)
         return found
+
+    def relations(self) -> list[Relation]:
+        """The models, snapshots and seeds of the project, with what their columns say of people; and the tests that
+        store the rows that fail them."""
+        manifest = self._parsed()
+        read: dict[str, frozenset[str]] = {
+            id_: frozenset({s.identifier.removesuffix("__delta")} if s.schema == "raw" else ())
+            for id_, s in manifest.sources.items()
+        }
+
+        def streams(id_: str) -> frozenset[str]:
+            if id_ not in read:
+                node = manifest.nodes.get(id_)
+                parents = [] if node is None else node.depends_on_nodes
+                read[id_] = frozenset().union(*(streams(p) for p in parents))
+            return read[id_]
+
+        return [
+            Relation(
+                name=n.name,
+                schema=n.schema,
+                table=n.alias,
+                kind=str(n.config.materialized),
+                streams=streams(n.unique_id),
+                meta=dict(n.config.meta),
+                columns={c.name: {**c.meta, **c.config.meta} for c in n.columns.values()},
+            )
+            for n in manifest.nodes.values()
+            if n.resource_type in ("model", "snapshot", "seed")
+            or (n.resource_type == "test" and n.config.store_failures)
+        ]
 
     def models_apart_from(self, tables: Collection[str]) -> list[str]:
         """``schema.name`` of the models that read none of these raw tables, not even through others."""

@@ -72,8 +72,9 @@ def prepare_workspace(project: Project) -> Workspace:
 def project_fingerprint(project: Project) -> str:
     """SHA-256 over all that dbt reads: the project's sources, the package's, and the destination."""
     digest = hashlib.sha256(repr((project.target, str(project.destination))).encode())
+    lake = None if project.lake is None else project.lake.path
     for root in (project.directory, package_folder()):
-        for path in sorted(_sources(root)):
+        for path in sorted(_sources(root, lake)):
             digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -84,11 +85,11 @@ def package_folder() -> Path:
     return Path(str(files("penstock"))) / "dbt"
 
 
-def _sources(root: Path) -> list[Path]:
+def _sources(root: Path, lake: Path | None) -> list[Path]:
     found = []
     for folder, folders, names in os.walk(root):
         left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())
-        folders[:] = [f for f in folders if f not in left_out]
+        folders[:] = [f for f in folders if f not in left_out and Path(folder) / f != lake]
         found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and not _is_settings(n)]
     return found
 

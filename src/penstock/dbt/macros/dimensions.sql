@@ -39,3 +39,38 @@
 {% macro postgres__days(first, last) -%}
   cast(generate_series(cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 day') as date)
 {%- endmacro %}
+
+
+{% macro months(first, last) -%}
+  {{- return(adapter.dispatch('months', 'penstock')(first, last)) -}}
+{%- endmacro %}
+
+{% macro default__months(first, last) -%}
+  cast(unnest(generate_series(
+    date_trunc('month', cast({{ first }} as timestamp)), cast({{ last }} as timestamp), interval '1 month'
+  )) as date)
+{%- endmacro %}
+
+{% macro postgres__months(first, last) -%}
+  cast(generate_series(
+    date_trunc('month', cast({{ first }} as timestamp)), cast({{ last }} as timestamp), interval '1 month'
+  ) as date)
+{%- endmacro %}
+
+
+{% macro member_key(naturals, known=none) -%}
+  case
+    when {{ known or 'not (' ~ naturals | join(' is null and ') ~ ' is null)' }}
+      then {{ penstock.hash_key(naturals) }}
+    else {{ penstock.unknown_key() }}
+  end
+{%- endmacro %}
+
+
+{% macro date_key(date) -%}
+  cast(extract(year from {{ date }}) * 10000 + extract(month from {{ date }}) * 100 + extract(day from {{ date }})
+    as integer)
+{%- endmacro %}
+
+
+{% macro unknown_date_key() -%}0{%- endmacro %}

@@ -1,0 +1,38 @@
+{% macro plausible_date(column) -%}
+  {#- 9999-12-31 and the like stand for nothing; a calendar must not run up to them. -#}
+  case when {{ column }} between cast('1990-01-01' as date) and cast('2099-12-31' as date) then {{ column }} end
+{%- endmacro %}
+
+
+{% macro months_of(column) -%}
+  {#- A term as a number, or as a word. -#}
+  {%- set words = {
+    'one': 1, 'two': 2, 'three': 3, 'six': 6, 'nine': 9, 'twelve': 12, 'eighteen': 18, 'twenty-four': 24,
+    'thirty-six': 36, 'forty-eight': 48
+  } -%}
+  {%- set text = 'lower(trim(' ~ column ~ '))' -%}
+  case
+    when {{ text }} similar to '[0-9]{1,3}' then cast({{ text }} as integer)
+    {%- for word, months in words.items() %}
+    when {{ text }} = '{{ word }}' then {{ months }}
+    {%- endfor %}
+  end
+{%- endmacro %}
+
+
+{% macro midnight(date) -%}
+  (cast({{ date }} as timestamp) at time zone 'UTC')
+{%- endmacro %}
+
+
+{% macro percent(part, whole) -%}
+  {#- With two decimals, half up, by whole numbers: the same on every engine. -#}
+  {%- set doubled = '(20000 * ' ~ part ~ ' + ' ~ whole ~ ')' -%}
+  cast(cast(({{ doubled }} - {{ doubled }} % (2 * {{ whole }})) / (2 * {{ whole }}) as bigint) * 0.01 as decimal(5, 2))
+{%- endmacro %}
+
+
+{% macro by_bytes(text) -%}
+  {#- An order of texts that is the same on every engine, whatever its locale. -#}
+  {{ text }}{% if target.type == 'postgres' %} collate "C"{% endif %}
+{%- endmacro %}

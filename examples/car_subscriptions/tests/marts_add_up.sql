@@ -1,0 +1,44 @@
+{{ config(tags=['whole_table']) }}
+-- What the marts count adds up to what is in the vault.
+select counted, in_mart, in_vault
+from (
+  select
+    'subscriptions by term' as counted,
+    (select sum(subscriptions) from {{ ref('customer_types_by_term') }}) as in_mart,
+    (select count(*) from {{ ref('hub_subscription') }} where record_source <> 'ghost') as in_vault
+  union all
+  select
+    'deliveries',
+    (select sum(deliveries) from {{ ref('weekly_deliveries') }}),
+    (select count(distinct hk_subscription) from {{ ref('eff_subscription') }} where record_source <> 'ghost')
+  union all
+  select
+    'infleeted cars',
+    (select sum(infleeted) from {{ ref('fleet_by_day') }}),
+    (
+      select count(distinct hk_car) from {{ ref('sat_car') }}
+      where record_source <> 'ghost' and registered_on is not null
+    )
+  union all
+  select
+    'active customers of the last month, by brand',
+    (
+      select sum(customers) from {{ ref('active_customer_share') }}
+      where month_start = (select max(month_start) from {{ ref('active_customer_share') }})
+    ),
+    (
+      select count(*)
+      from (
+        select distinct links.hk_customer, coalesce(cars.brand, {{ penstock.unknown_label() }})
+        from {{ ref('eff_subscription') }} as periods
+        inner join {{ ref('link_subscription') }} as links
+          on links.hk_link_subscription = periods.hk_link_subscription
+        left join {{ ref('car_states') }} as cars on cars.hk_car = links.hk_car
+        cross join (select max(month_start) as month_start from {{ ref('active_customer_share') }}) as last_month
+        where periods.record_source <> 'ghost'
+          and periods.starts_at < {{ midnight("month_start + interval '1 month'") }}
+          and periods.ends_at > {{ midnight('month_start') }}
+      ) as active
+    )
+) as counts
+where coalesce(in_mart, 0) <> in_vault

@@ -1,0 +1,130 @@
+"""``erase``, ``grants``, ``rekey``: what becomes of personal data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.cli.options import Json, ProjectDir, Quiet, Streams, TargetName, open_project
+from penstock.cli.printing import count, print_json
+from penstock.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: penstock erase --subject customer:42 --yes")(erase)
+    app.command(epilog="Example: penstock rekey")(rekey)
+    app.command(epilog="Example: penstock grants --target production --apply")(grants)
+
+
+def erase(
+    subject: Annotated[str, typer.Option("--subject", help="Whom: the kind and the id, such as customer:42.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    rewrite: Annotated[
+        bool,
+        typer.Option("--rewrite", help="Also copy the warehouse's files, so that they keep no deleted byte."),
+    ] = False,
+    lake: Annotated[
+        Path | None,
+        typer.Option("--lake", metavar="DIR", help="The folder that --land wrote to, for no lake: setting."),
+    ] = None,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Erase one person from tables, quarantine and the lake, for good, and keep out what is sent again."""
+    from penstock.orchestrate.running import running_process
+    from penstock.privacy.erasure import erase as perform
+    from penstock.privacy.erasure import parse_subject
+    from penstock.session import Session
+
+    project = open_project(project_dir, target)
+    if lake is not None:
+        from penstock.project import Lake
+
+        project = project.with_lake(Lake(path=Path.cwd() / lake))
+    kind, id_ = parse_subject(project, subject)
+    running = running_process(project)
+    if running is not None:
+        raise UsageError(
+            "penstock up is at work on this project, and could build a model from what is being erased",
+            where=f"process {running.pid}",
+            fix=f"stop it, erase, and start it again: kill {running.pid}",
+        )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("this cannot be undone", fix="give --yes when you are sure")
+        typer.confirm(f"Erase {kind}:{id_} from {project.target} for good?", abort=True, err=True)
+    with Session(project) as session:
+        found = perform(session, kind, id_, rewrite=rewrite)
+    if json:
+        print_json(found.as_dict())
+    elif not quiet:
+        for table, rows in found.counts.items():
+            print(f"{table}: {count(rows, 'record')} erased")
+        if found.rebuilt:
+            print(f"built anew: {', '.join(found.rebuilt)}")
+        if not found.counts and not found.rebuilt:
+            before = f"; erased on {found.before:%Y-%m-%d}" if found.before else ""
+            print(f"{found.subject}: nothing to erase{before}")
+        for place in found.inputs:
+            print(f"still in your input: {place}")
+
+
+def rekey(
+    streams: Streams = None,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Give raw tables the pseudonyms of the current key, after it was changed or a field was marked as personal."""
+    from penstock.plan import plan_loads
+    from penstock.privacy.rekey import rekey as perform
+    from penstock.session import Session
+
+    project = open_project(project_dir, target)
+    plan_loads(project, streams or ())
+    with Session(project) as session:
+        chosen = [s for s in streams or project.streams if project.streams[s].pii]
+        changed = {stream: perform(session, stream) for stream in chosen}
+    if json:
+        print_json([{"stream": s, "changed": n} for s, n in changed.items()])
+    elif not quiet:
+        for stream, rows in changed.items():
+            print(f"{stream}: {count(rows, 'row')} with new pseudonyms")
+        if any(changed.values()):
+            print("now build the models anew: penstock transform --full-refresh")
+        if not changed:
+            print("no stream has pii:")
+
+
+def grants(
+    apply: Annotated[bool, typer.Option("--apply", help="Run the statements instead of printing them.")] = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print SQL for the roles of loader, transformer and analyst on PostgreSQL; analysts see no personal data."""
+    from penstock.privacy.grants import check_roles
+    from penstock.privacy.grants import grants as statements
+    from penstock.privacy.marks import open_dbt
+    from penstock.session import Session
+
+    project = open_project(project_dir, target)
+    check_roles(project)
+    with Session(project) as session:
+        dbt = open_dbt(project)
+        found = statements(project, session.destination, [] if dbt is None else dbt.relations())
+        if apply:
+            with session.destination.transaction():
+                for statement in found:
+                    session.destination.query(statement)
+    if not apply:
+        print("\n".join(f"{statement};" for statement in found))
+    elif not quiet:
+        print(f"{count(len(found), 'statement')} applied")

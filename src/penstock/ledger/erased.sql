@@ -1,0 +1,2 @@
+select distinct subject
+from penstock.erasures
