@@ -276,10 +276,10 @@ def test_killed_in_a_run(warehouse: dict[str, Any], tmp_path: Path) -> None:
     assert listed[0]["detail"]["due"] == listed[1]["detail"]["due"] and listed[0]["ended_at"]
 
 
-def test_models_follow_scheduled_loads(warehouse: dict[str, Any], tmp_path: Path) -> None:
+def test_models_follow_scheduled_loads(tmp_path: Path) -> None:
     """A scheduled run ends when the models hold what it landed, and has a step for each; a model that fails makes it
     fail, with the model's error."""
-    project = a_project(tmp_path, warehouse, "every 9h")
+    project = a_project(tmp_path, EMBEDDED, "every 9h")
     settings = json.loads((project / "penstock.yml").read_text())
     (project / "penstock.yml").write_text(json.dumps({**settings, "transform": True}))
     (project / "dbt_project.yml").write_text("name: counted\nversion: '1.0.0'\nprofile: penstock\n")

@@ -269,7 +269,8 @@ class Scheduled:
 
 
 def _tried(heard: Heard, attempt: int) -> list[RunStep]:
-    steps = [node_step(node) for node in heard.nodes]
+    """The nodes that were built, each as it ended last: there may have been several builds."""
+    steps = [node_step(node) for node in {(node.kind, node.name): node for node in heard.nodes}.values()]
     for step in steps:
         step.attempt = attempt
     return steps
