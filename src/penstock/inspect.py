@@ -55,7 +55,7 @@ def explain_loads(
 
     plans = []
     session = Session(project)
-    destination = _existing(project)
+    destination = existing_destination(project)
     try:
         for step in plan_loads(project, streams, window=window, fingerprint=fingerprint):
             stream = project.streams[step.stream]
@@ -90,13 +90,13 @@ def explain_loads(
 
 
 def read_status(project: Project) -> dict[str, Any]:
-    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``; and the ``hosts`` of HTTP
-    sources as they were last seen from this machine."""
+    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``, ``schedules``; and the
+    ``hosts`` of HTTP sources as they were last seen from this machine."""
     from penstock.sources.http.standing import read_standing
 
-    names = ("streams", "loads", "quarantine", "models", "runs")
+    names = ("streams", "loads", "quarantine", "models", "runs", "schedules")
     hosts = read_standing(project.directory, project.sources)
-    destination = _existing(project)
+    destination = existing_destination(project)
     if destination is None:
         return {**{name: [] for name in names}, "hosts": hosts}
     try:
@@ -130,7 +130,7 @@ def examine(directory: Path | None, target: str | None) -> list[Check]:
     return checks
 
 
-def _existing(project: Project) -> Destination | None:
+def existing_destination(project: Project) -> Destination | None:
     """The destination, unless nothing was ever landed in it."""
     from penstock.destinations import open_destination
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,11 @@ from penstock.ports import Target, Window
 from penstock.pseudonym import Personal
 
 if TYPE_CHECKING:
-    from penstock.project import Project
+    from penstock.project import Project, Schedule
 
 
+ON_REQUEST = "on request"
+"""The name of the loads that nothing but a request starts, in ``penstock up``."""
 _LAST_DAY = date(9999, 12, 30)
 
 
@@ -145,6 +147,63 @@ def ending(project: Project, steps: Sequence[LoadStep]) -> list[LoadStep]:
             fix=f"penstock consume {' '.join(names)}",
         )
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledLoads:
+    """What a schedule loads. Without one, what is loaded when somebody asks for it alone."""
+
+    name: str
+    schedule: Schedule | None
+    steps: tuple[LoadStep, ...]
+
+
+def plan_schedules(project: Project) -> list[ScheduledLoads]:
+    """What ``penstock up`` loads by the clock, the project's schedule first, and what only on request.
+
+    A queue is in none of them, nor are files without a schedule, which are watched.
+    """
+    found: dict[str, tuple[Schedule | None, list[LoadStep]]] = {}
+    if project.schedule is not None:
+        found["project"] = (project.schedule, [])
+    for step in plan_loads(project):
+        kind = project.sources[step.source].type
+        own = project.streams[step.stream].schedule
+        if kind == "rabbitmq":
+            continue
+        if own:
+            found.setdefault(f"stream {step.stream}", (own, []))[1].append(step)
+        elif own is None and project.schedule is not None:
+            found["project"][1].append(step)
+        elif kind != "files":
+            found.setdefault(ON_REQUEST, (None, []))[1].append(step)
+    return [
+        ScheduledLoads(name=name, schedule=schedule, steps=tuple(steps))
+        for name, (schedule, steps) in found.items()
+        if steps
+    ]
+
+
+def named_streams(planned: Sequence[ScheduledLoads], streams: Sequence[str], where: str) -> list[ScheduledLoads]:
+    """Of what is planned, the loads of these streams; all of them when none is named.
+
+    Raises:
+        UsageError: one of them, or everything, is loaded by no schedule.
+    """
+    known = {step.stream for loads in planned for step in loads.steps}
+    for name in streams:
+        if name not in known:
+            raise UsageError(
+                f"no schedule loads a stream {name!r}{_nearest(name, known)}",
+                where=where,
+                fix=f"penstock run {name}, or give it a schedule: in penstock.yml",
+            )
+    if not known:
+        raise UsageError("nothing has a schedule", where=where, fix='penstock run, or add schedule: "@daily"')
+    narrowed = [
+        replace(loads, steps=tuple(s for s in loads.steps if not streams or s.stream in streams)) for loads in planned
+    ]
+    return [loads for loads in narrowed if loads.steps]
 
 
 def _has_window(project: Project, stream: str) -> bool:

@@ -10,7 +10,7 @@ from penstock.run import Landed, Stop, load
 
 if TYPE_CHECKING:
     from penstock.lake.writer import LakeWriter
-    from penstock.ports import Batch, Destination, Source, Window
+    from penstock.ports import Batch, Destination, Receipt, Source, Window
     from penstock.project import Files, Http, Lake, Project, RabbitMQ
     from penstock.shape.shaper import Rules, Shaper
     from penstock.sources.files import FilesSource
@@ -45,10 +45,17 @@ class Session:
         step: LoadStep,
         *,
         progress: Callable[[Batch], None] = lambda _: None,
+        on_commit: Callable[[Receipt], None] = lambda _: None,
         stop: Stop | None = None,
     ) -> Landed:
         """Perform one step; see :func:`penstock.run.load` for what it promises and raises."""
-        return load(
+        receipts: list[Receipt] = []
+
+        def took(receipt: Receipt) -> None:
+            receipts.append(receipt)
+            on_commit(receipt)
+
+        landed = load(
             self.source(step),
             self.destination,
             self.shaper(step.stream),
@@ -56,9 +63,12 @@ class Session:
             window=self._filter(step),
             commit_bytes=self.project.load.commit_bytes,
             progress=progress,
+            on_commit=took,
             stop=stop,
             lake=self.lake(step),
         )
+        landed.receipts = receipts
+        return landed
 
     def _filter(self, step: LoadStep) -> Window | None:
         """The window that the stream's event time has to be in. An API that is asked window by window picks itself."""

@@ -162,7 +162,8 @@ def test_query(project: Path) -> None:
 
 def test_status(project: Path) -> None:
     """``status`` reads the ledger; before the first load there is nothing to read, and nothing is made."""
-    assert set(printed(project, "status", "--json")) == {"streams", "loads", "quarantine", "models", "runs", "hosts"}
+    parts = {"streams", "loads", "quarantine", "models", "runs", "schedules", "hosts"}
+    assert set(printed(project, "status", "--json")) == parts
     assert not (project / "warehouse.duckdb").exists()
     penstock(project, "load")
     found = printed(project, "status", "--json")

@@ -18,6 +18,7 @@ from penstock.cli import (
     quarantine,
     reporting,
     running,
+    runs,
     sampling,
     shell,
     starting,
@@ -70,5 +71,6 @@ inspecting.register(app)
 reporting.register(app)
 shell.register(app)
 sampling.register(app)
+app.add_typer(runs.app, name="runs")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(airflow.app, name="airflow")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,8 +23,11 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import count, print_csv, print_json, print_table
+from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen
 from penstock.errors import DestinationError, UsageError
+
+if TYPE_CHECKING:
+    from penstock.project import Project
 
 
 def register(app: typer.Typer) -> None:
@@ -70,12 +74,27 @@ def explain(
     print("\ntransform: dbt builds what the loads touch" if models else "\ntransform: no dbt project")
 
 
-def status(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:
-    """Show the ledger: streams, last loads, lag, quarantine, models' watermarks."""
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew every two seconds, until Ctrl-C.")] = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """Show the ledger: streams, last loads, lag, quarantine, models' watermarks, runs and schedules."""
+    if watch and (json or not sys.stdout.isatty()):
+        raise UsageError("--watch is for a terminal", fix="penstock status --json, as often as it is wanted")
+    project = open_project(project_dir, target)
+    if watch:
+        with suppress(KeyboardInterrupt):
+            watch_screen(lambda: _print_status(project))
+    else:
+        _print_status(project, json=json)
+
+
+def _print_status(project: Project, *, json: bool = False) -> None:
     from penstock.inspect import read_status
     from penstock.orchestrate.running import running_process
 
-    project = open_project(project_dir, target)
     running = running_process(project)
     found = read_status(project) if running is None else running.status()
     if json:
@@ -84,26 +103,23 @@ def status(project_dir: ProjectDir = None, target: TargetName = None, json: Json
     print(f"project {project.name}, destination {project.target} ({project.destination.type})")
     if running is not None:
         print(f"up: process {running.pid}, {running.url}")
-        print_table(list(found["parts"][0]), [list(p.values()) for p in found["parts"]], "parts")
-        print()
-    if found["hosts"]:
-        print_table(list(found["hosts"][0]), [list(h.values()) for h in found["hosts"]], "hosts of HTTP sources")
-        print()
     if not found["streams"]:
         print("nothing has landed yet; start with: penstock run")
-        return
     for title, key in (
+        ("parts", "parts"),
+        ("schedules", "schedules"),
+        ("hosts of HTTP sources", "hosts"),
         ("streams", "streams"),
         ("last loads", "loads"),
         ("quarantine", "quarantine"),
         ("models", "models"),
-        ("runs of dbt", "runs"),
+        ("last runs", "runs"),
     ):
-        rows: list[dict[str, Any]] = found[key]
+        rows: list[dict[str, Any]] = found.get(key, [])
         if rows:
             print_table(list(rows[0]), [list(r.values()) for r in rows], title)
             print()
-    if not found["quarantine"]:
+    if found["streams"] and not found["quarantine"]:
         print("quarantine: empty")
 
 

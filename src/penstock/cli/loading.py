@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,9 +26,11 @@ from penstock.cli.options import (
     window_of,
 )
 from penstock.cli.printing import built_line, landed_line, node_line, print_json, progress_bar
+from penstock.cli.runs import run_in_process
 from penstock.errors import PenstockError, UsageError
 
 if TYPE_CHECKING:
+    from penstock.ledger.runs import RunStep
     from penstock.ports import Window
     from penstock.project import Project
     from penstock.run import Landed, Stop
@@ -48,6 +50,12 @@ Land = Annotated[
 FromLake = Annotated[
     Path | None,
     typer.Option("--from-lake", metavar="DIR", help="Load from what --land kept in this folder; ask no source."),
+]
+Now = Annotated[
+    bool,
+    typer.Option(
+        "--now", help="Run what is scheduled, without waiting for its time; through penstock up while it runs."
+    ),
 ]
 FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every model anew from all that has landed.")]
 
@@ -79,6 +87,7 @@ def load(
         project,
         streams or (),
         window_of(day, start, end),
+        kind="load",
         fingerprint=not no_fingerprint,
         land=land is not None,
         from_lake=from_lake is not None,
@@ -126,6 +135,7 @@ def run(
     end: To = None,
     full_refresh: FullRefresh = False,
     no_fingerprint: NoFingerprint = False,
+    now: Now = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -133,6 +143,15 @@ def run(
 ) -> None:
     """Load, then transform. Again does nothing."""
     project = open_project(project_dir, target)
+    if now:
+        if day or start or end or full_refresh or no_fingerprint:
+            raise UsageError(
+                "--now runs what is scheduled as it is: it goes with the names of streams alone",
+                fix="leave the other options out, or leave out --now",
+            )
+        streams = _scheduled(project, streams or ())
+        if run_in_process(project, streams, quiet=quiet, json=json):
+            return
     _perform(
         project,
         streams or (),
@@ -156,7 +175,15 @@ def backfill(
 ) -> None:
     """Load and model a range of days. Days that are there already stay as they are."""
     project = open_project(project_dir, target)
-    _perform(project, streams or (), window_of(None, start, end), models=has_models(project), quiet=quiet, json=json)
+    _perform(
+        project,
+        streams or (),
+        window_of(None, start, end),
+        kind="backfill",
+        models=has_models(project),
+        quiet=quiet,
+        json=json,
+    )
 
 
 def _with_lake(project: Project, land: tuple[str, str] | None, from_lake: Path | None) -> Project:
@@ -195,6 +222,7 @@ def _perform(
     streams: Sequence[str] | None,
     window: Window | None,
     *,
+    kind: str = "run",
     fingerprint: bool = True,
     land: bool = False,
     from_lake: bool = False,
@@ -206,6 +234,7 @@ def _perform(
     json: bool,
 ) -> None:
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
+    from penstock.ledger.runs import RunRecord
     from penstock.plan import ending, plan_loads
     from penstock.session import Session
 
@@ -219,10 +248,13 @@ def _perform(
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
     failure: PenstockError | None = None
     with Session(project) as session, stoppable() as stop:
+        record = None if streams is None else RunRecord.begin(session.destination, kind)
         for step in steps:
+            assert record is not None
             started = time.monotonic()
             try:
-                landed = _load(session, step, stop, quiet=quiet or json)
+                with record.step("load", step.stream, step.source) as entry:
+                    landed = _load(session, step, stop, entry, quiet=quiet or json)
             except PenstockError as e:
                 failure = failure or e
                 report["loads"].append({"stream": step.stream, "source": step.source, "error": str(e)})
@@ -246,9 +278,18 @@ def _perform(
                         continue
                     say(node_line(node))
 
-            built = Transformer(session).run(full_refresh=full_refresh, layer=layer, ended=ended)
-            say(built_line(built, time.monotonic() - started))
-            report["transform"] = _built_json(built)
+            try:
+                built = Transformer(session).run(full_refresh=full_refresh, layer=layer, ended=ended, parent=record)
+            except PenstockError as e:
+                failure = e
+            else:
+                say(built_line(built, time.monotonic() - started))
+                report["transform"] = _built_json(built)
+        if record is not None:
+            # the warehouse may be what failed
+            with suppress(PenstockError) if failure is not None else nullcontext():
+                record.end("error" if failure is not None else "stopped" if stop else "success")
+            report["run"] = record.run_id
     if json:
         print_json(report)
     if failure is not None:
@@ -258,7 +299,15 @@ def _perform(
         sys.exit(stop.exit_code)
 
 
-def _load(session: Session, step: Any, stop: Stop, *, quiet: bool) -> Landed:
+def _scheduled(project: Project, streams: Sequence[str]) -> list[str]:
+    """The streams that are scheduled: those named, or all of them."""
+    from penstock.plan import named_streams, plan_schedules
+
+    found = named_streams(plan_schedules(project), streams, str(project.file))
+    return list(dict.fromkeys(step.stream for loads in found for step in loads.steps))
+
+
+def _load(session: Session, step: Any, stop: Stop, entry: RunStep, *, quiet: bool) -> Landed:
     total = 0
     settings = session.project.sources[step.source]
     # only a progress bar wants to know beforehand what the load will find out itself
@@ -266,7 +315,9 @@ def _load(session: Session, step: Any, stop: Stop, *, quiet: bool) -> Landed:
         known = session.destination.positions(step.stream, step.source)
         total = sum(p.size - p.offset for p in session.files(step, settings).plan(known) if p.action != "skip")
     with progress_bar(step.stream, total, quiet=quiet) as progress:
-        return session.load(step, progress=progress, stop=stop)
+        landed = session.load(step, progress=progress, on_commit=entry.committed, stop=stop)
+    entry.status = "stopped" if landed.stopped else entry.status
+    return landed
 
 
 def _landed_json(landed: Landed) -> dict[str, Any]:

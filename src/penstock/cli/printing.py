@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
+
+from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from penstock.ports import Batch
@@ -45,6 +49,33 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         with console.capture() as capture:
             console.print(table)
         print("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")))
+
+
+def watch_screen(show: Callable[[], None], every_seconds: float = 2.0) -> None:
+    """Have what ``show`` prints stand on the terminal, anew each time, as much of it as there is room for. Errors stand
+    there too: what is away may come back. Ends with Ctrl-C, and leaves the terminal as it was."""
+    from rich.console import Console
+
+    with Console().screen(hide_cursor=True):
+        while True:
+            with redirect_stdout(_Kept()) as text:
+                try:
+                    show()
+                except PenstockError as e:
+                    print(f"error: {e}")
+            lines = text.getvalue().splitlines()[: shutil.get_terminal_size().lines - 1]
+            # home, each line cleared to its end, then all below
+            sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\r\n" for line in lines) + "\x1b[J")
+            sys.stdout.flush()
+            time.sleep(every_seconds)
+
+
+class _Kept(io.StringIO):
+    """What is printed for a terminal, kept."""
+
+    def isatty(self) -> bool:
+        """As the terminal it is for."""
+        return True
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -131,7 +131,7 @@ class Shell:
                 raise UsageError(
                     f"no command {words[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""), fix="help lists them"
                 )
-            if words == ["quarantine"]:
+            if words in (["quarantine"], ["runs"]):
                 words.append("list")
             return self._call(*words)
         except PenstockError as e:

@@ -92,3 +92,36 @@ create table if not exists penstock.erasures (
 
 -- columns that came later
 alter table penstock.quarantine add column if not exists headers {json};
+
+-- the run that another one was a part of
+alter table penstock.runs add column if not exists parent_id bigint;
+
+create table if not exists penstock.run_steps (
+  run_id bigint not null,
+  step integer not null,
+  attempt integer not null,
+  kind {text} not null,
+  name {text} not null,
+  source {text},
+  status {text} not null,
+  started_at timestamp with time zone not null,
+  seconds double precision not null,
+  read bigint,
+  landed bigint,
+  duplicates bigint,
+  quarantined bigint,
+  rows bigint,
+  error {text},
+  fix {text},
+  primary key (run_id, step)
+);
+
+-- the newest: a ledger that has it has all of the above
+create table if not exists penstock.schedules (
+  schedule {text} primary key,
+  spec {text} not null,
+  last_due timestamp with time zone,
+  next_due timestamp with time zone,
+  last_run bigint,
+  updated_at timestamp with time zone not null
+);

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,17 @@ class Running:
         found: dict[str, Any] = json.loads(self._ask("GET", "/status"))
         return found
 
+    def run(self, streams: Sequence[str]) -> list[dict[str, Any]]:
+        """Have it run what is scheduled now, of these streams or of all, and wait; the runs as the ledger has them.
+
+        Raises:
+            DestinationError: no schedule loads that, or the process has ended meanwhile.
+        """
+        found: list[dict[str, Any]] = json.loads(
+            self._ask("POST", "/run", json.dumps({"streams": list(streams)}).encode())
+        )
+        return found
+
     def answers(self) -> bool:
         """Whether it is there."""
         try:
@@ -72,7 +84,9 @@ class Running:
                 said = json.loads(content)
             except ValueError:
                 said = {}
-            raise DestinationError(said.get("what", f"answered {status}"), where=said.get("where", self.url))
+            raise DestinationError(
+                said.get("what", f"answered {status}"), where=said.get("where", self.url), fix=said.get("fix", "")
+            )
         return content
 
     def _call(self, method: str, path: str, body: bytes | None, timeout: float | None) -> tuple[int, bytes]:

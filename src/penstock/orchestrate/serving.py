@@ -32,13 +32,14 @@ class Answers:
     metrics: Callable[[], bytes]
     status: Callable[[], dict[str, Any]]
     query: Callable[[str], Rows]
+    run: Callable[[list[str]], list[dict[str, Any]]]
 
 
 class Server:
     """An HTTP server in a thread of its own.
 
-    ``/healthz``, ``/readyz`` and ``/metrics`` are for all who reach it; ``/status`` and ``/query`` for this machine
-    and who knows the token.
+    ``/healthz``, ``/readyz`` and ``/metrics`` are for all who reach it; ``/status``, ``/query`` and ``/run`` for this
+    machine and who knows the token.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -86,18 +87,23 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
                     self._answer(404, b"not here\n")
 
         def do_POST(self) -> None:
-            if self.path != "/query":
+            if self.path not in ("/query", "/run"):
                 self._answer(404, b"not here\n")
             elif not self._allowed():
                 self._refuse()
+            elif self.path == "/query":
+                self._perform(lambda: dump_rows(answers.query(str(self._said()["sql"]))))
             else:
-                self._perform(lambda: dump_rows(answers.query(self._sql())))
+                self._perform(
+                    lambda: json.dumps(answers.run([str(s) for s in self._said()["streams"]]), default=_text).encode()
+                )
 
-        def _sql(self) -> str:
+        def _said(self) -> dict[str, Any]:
             size = int(self.headers.get("Content-Length") or 0)
             if size > _MAX_BODY_BYTES:
                 raise ValueError("the statement is too long")
-            return str(json.loads(self.rfile.read(size))["sql"])
+            said: dict[str, Any] = json.loads(self.rfile.read(size))
+            return said
 
         def _allowed(self) -> bool:
             given = self.headers.get("Authorization", "").encode()
@@ -114,7 +120,7 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
             try:
                 content = work()
             except PenstockError as e:
-                self._answer(400, json.dumps({"what": e.what, "where": e.where}).encode(), _JSON)
+                self._answer(400, json.dumps({"what": e.what, "where": e.where, "fix": e.fix}).encode(), _JSON)
             except (ValueError, KeyError, TypeError) as e:
                 self.close_connection = True
                 self._answer(400, json.dumps({"what": f"this is no question: {e}"}).encode(), _JSON)

@@ -1,11 +1,12 @@
-"""Keeps the parts of ``penstock up`` alive: a consumer for each queue, a watcher for each folder, the trigger."""
+"""Keeps the parts of ``penstock up`` alive: a consumer for each queue, a watcher for each folder, a
+thread for each schedule, the trigger."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import getpid
@@ -14,18 +15,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 from penstock.backoff import Backoff
 from penstock.consume import Consumer
 from penstock.destinations import open_destination
-from penstock.errors import LockedError, PenstockError, UsageError
+from penstock.errors import DestinationError, LockedError, PenstockError, UsageError
 from penstock.inspect import read_status
 from penstock.ledger import ledger_sql
 from penstock.orchestrate.figures import Figures
 from penstock.orchestrate.running import Running, announce, running_process, withdraw
+from penstock.orchestrate.scheduled import Scheduled
 from penstock.orchestrate.serving import Answers, Server
 from penstock.orchestrate.trigger import Trigger
-from penstock.plan import plan_loads
+from penstock.plan import named_streams, plan_loads, plan_schedules
 from penstock.session import Session
+from penstock.sql import literal
 from penstock.watch import Watcher
 
 if TYPE_CHECKING:
+    from penstock.plan import LoadStep
     from penstock.ports import Receipt, Rows
     from penstock.project import Project
     from penstock.run import Stop
@@ -34,6 +38,7 @@ FIRST_BACKOFF_SECONDS = 1.0
 LAST_BACKOFF_SECONDS = 60.0
 GRACE_SECONDS = 10.0
 """How long parts may take to end once they are asked to."""
+_LOOK_SECONDS = 0.2
 _STEADY_SECONDS = 60.0
 """A part that lived so long is restarted as if it were the first time."""
 
@@ -106,14 +111,22 @@ class Supervisor:
         self._session = Session(project)
         self._asking = threading.Lock()
         self._server: Server | None = None
+        planned = plan_schedules(project)
+        scheduled = {step for loads in planned for step in loads.steps}
         for step in plan_loads(project):
-            if project.sources[step.source].type == "http":
-                say(f"{step.stream}: an API is asked by penstock load, not here")
-                continue
-            self._add(step.stream, step.source)
+            self._add(step, scheduled)
+        for stream in dict.fromkeys(s.stream for p in planned if p.schedule is None for s in p.steps):
+            say(f"{stream}: it has no schedule, and is loaded by penstock run --now alone")
         if models:
             self._trigger = trigger = Trigger(project, stop=stop, on_built=self.figures.built)
             self.parts.append(Part("trigger", lambda: trigger))
+        self._schedules = [
+            Scheduled(project, loads, stop=stop, on_commit=self._committed, trigger=self._trigger, say=say)
+            for loads in planned
+        ]
+        for job in self._schedules:
+            name = job.loads.name if job.loads.schedule is None else f"schedule {job.loads.name}"
+            self.parts.append(Part(name, lambda job=job: job))  # type: ignore[misc]  # it cannot tell the default's type
         self._measure()
 
     def start(self) -> Running:
@@ -129,9 +142,15 @@ class Supervisor:
             raise LockedError(
                 f"the project is up already, in process {other.pid}", where=other.url, fix=f"stop it: kill {other.pid}"
             )
-        _ = self._session.destination
+        self._forget_schedules()
         token = secrets.token_urlsafe(32)
-        answers = Answers(unready=self.unready, metrics=self.figures.page, status=self.status, query=self._query)
+        answers = Answers(
+            unready=self.unready,
+            metrics=self.figures.page,
+            status=self.status,
+            query=self._query,
+            run=self.run_now,
+        )
         try:
             self._server = Server(self._host, self._port, token, answers)
         except OSError as e:
@@ -188,7 +207,34 @@ class Supervisor:
         finally:
             destination.close()
 
-    def _add(self, stream: str, source: str) -> None:
+    def run_now(self, streams: Sequence[str]) -> list[dict[str, Any]]:
+        """Run what is scheduled at once, of these streams or of all, and wait; the runs as the ledger has them.
+
+        Raises:
+            UsageError: no schedule loads that.
+            DestinationError: the run was cut off.
+        """
+        wanted = named_streams([job.loads for job in self._schedules], streams, str(self._project.file))
+        by_name = {job.loads.name: job for job in self._schedules}
+        requests = [by_name[loads.name].ask(loads.steps) for loads in wanted]
+        runs = []
+        for request in requests:
+            while not request.done.wait(_LOOK_SECONDS):
+                if self._stop:
+                    raise DestinationError("the run was cut off: penstock up is being stopped", fix="ask again")
+            if request.error is not None:
+                raise request.error
+            runs += [request.run] if request.run is not None else []
+        return runs
+
+    def _forget_schedules(self) -> None:
+        """Of schedules that the project has no longer, nothing is due."""
+        names = ", ".join(literal(job.loads.name) for job in self._schedules) or "''"
+        self._session.destination.query(f"delete from penstock.schedules where schedule not in ({names})")
+
+    def _add(self, step: LoadStep, scheduled: Container[LoadStep]) -> None:
+        stream, source = step.stream, step.source
+
         def consumer() -> Job:
             return Consumer(self._project, stream, source, stop=self._stop, on_commit=self._committed)
 
@@ -196,7 +242,9 @@ class Supervisor:
             return Watcher(self._project, stream, source, stop=self._stop, on_commit=self._committed)
 
         queue = self._project.sources[source].type == "rabbitmq"
-        self.parts.append(Part(f"{'consume' if queue else 'watch'} {stream} {source}", consumer if queue else watcher))
+        if step not in scheduled:
+            name = f"{'consume' if queue else 'watch'} {stream} {source}"
+            self.parts.append(Part(name, consumer if queue else watcher))
         self.figures.stream(stream)
 
     def _committed(self, receipt: Receipt) -> None:
@@ -247,6 +295,13 @@ class Supervisor:
             "Whether a part runs.",
             ["part"],
             lambda: {(p.name,): float(p.state == "running") for p in self.parts},
+        )
+        measure(
+            "scheduled_runs",
+            "Runs of a schedule, by how they ended.",
+            ["schedule", "status"],
+            lambda: {(j.loads.name, s): float(n) for j in self._schedules for s, n in dict(j.runs).items()},
+            counter=True,
         )
         if (trigger := self._trigger) is not None:
             measure(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from penstock.ports import Receipt
     from penstock.project import Project
     from penstock.run import Stop
+    from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 
 FIRST_BACKOFF_SECONDS = 1.0
@@ -24,7 +27,16 @@ LAST_BACKOFF_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 """How often the ledger is asked for loads by other processes."""
 _STOP_SECONDS = 0.05
-_NEWEST = "select coalesce(max(seq), 0) from penstock.loads where landed > 0 or deleted > 0"
+NEWEST = "select coalesce(max(seq), 0) from penstock.loads where landed > 0 or deleted > 0"
+"""The newest load that models have to take in."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the trigger's builds did while somebody listened."""
+
+    nodes: list[Node] = field(default_factory=list)
+    error: Exception | None = None
 
 
 class Trigger:
@@ -53,6 +65,29 @@ class Trigger:
         self._last = 0.0
         self._retry_at = 0.0
         self._backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS)
+        self._listeners: list[Heard] = []
+
+    @contextmanager
+    def listening(self) -> Iterator[Heard]:
+        """Take down what is built during the block."""
+        heard = Heard()
+        self._listeners.append(heard)
+        try:
+            yield heard
+        finally:
+            self._listeners = [other for other in self._listeners if other is not heard]
+
+    def wait_for(self, seq: int, heard: Heard) -> None:
+        """Wait until the loads up to ``seq`` are modelled, or all is stopped.
+
+        Raises:
+            Exception: that with which a build failed meanwhile. It is tried again all the same.
+        """
+        heard.error = None
+        while self.upper_seq < seq and not self._stop:
+            if heard.error is not None:
+                raise heard.error
+            self._stop.wait(_STOP_SECONDS)
 
     def landed(self, receipt: Receipt) -> None:
         """Take note of a commit."""
@@ -104,9 +139,9 @@ class Trigger:
     def _look(self, session: Session) -> None:
         """Notice what other processes have landed."""
         try:
-            newest = int(session.destination.query(_NEWEST).rows[0][0])
+            newest = int(session.destination.query(NEWEST).rows[0][0])
         except PenstockError as e:
-            self._failed(str(e), session)
+            self._failed(e, session)
         else:
             if newest > self.upper_seq:
                 with self._lock:
@@ -117,11 +152,13 @@ class Trigger:
         try:
             built = transformer.run()
         except Exception as e:  # noqa: BLE001 - dbt and adapters raise anything; whatever it was, it is tried again
-            self._failed(str(e) or type(e).__name__, session)
+            self._failed(e, session)
         else:
             self._built(built, time.monotonic() - started)
 
     def _built(self, built: Built, seconds: float) -> None:
+        for heard in self._listeners:
+            heard.nodes += built.nodes
         self.upper_seq = built.upper_seq
         self.last_error = ""
         self._retry_at = 0.0
@@ -130,9 +167,11 @@ class Trigger:
             self.builds += 1
             self._on_built(seconds)
 
-    def _failed(self, error: str, session: Session) -> None:
+    def _failed(self, error: Exception, session: Session) -> None:
         self.failures += 1
-        self.last_error = error
+        self.last_error = str(error) or type(error).__name__
+        for heard in self._listeners:
+            heard.error = error
         session.release()
         with self._lock:
             self._retry_at = time.monotonic() + self._backoff.next_seconds()

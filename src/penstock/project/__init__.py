@@ -11,6 +11,7 @@ from penstock.project.loading import FILE_NAME, Project, find_project, load_proj
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
+from penstock.project.schedule import Schedule
 from penstock.project.settings import (
     Contract,
     Destination,
@@ -40,6 +41,7 @@ __all__ = [
     "Privacy",
     "Project",
     "RabbitMQ",
+    "Schedule",
     "Source",
     "Stream",
     "Transform",

@@ -114,6 +114,9 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
             yield document.problem((*path, "from"), f"there is no source {source!r}", fix)
         elif isinstance(api := file.sources.get(source), Http):
             yield from _endpoint(name, stream, source, api, document)
+    if stream.schedule and all(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
+        what = "a queue has no end to load up to: what comes by it lands at once"
+        yield document.problem((*path, "schedule"), what, "leave schedule out")
     if stream.version is not None and stream.disposition != "merge":
         fix = "set disposition: merge, or leave version out"
         yield document.problem((*path, "version"), f"has no meaning with disposition {stream.disposition}", fix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from penstock.project.layers import layer_file, put_over
 from penstock.project.nearest import nearest
 from penstock.project.overrides import choices_in, override
 from penstock.project.privacy import Privacy
+from penstock.project.schedule import Schedule, span_text
 from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
 from penstock.project.values import Identity, WrongName
 
@@ -26,6 +28,7 @@ FILE_NAME = "penstock.yml"
 LAKE = "lake"
 """The name of the lake among the sources."""
 
+_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule")
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
     "memory_limit": "a size such as 2GB",
@@ -55,6 +58,7 @@ class Project:
     up: Up
     privacy: Privacy
     lake: Lake | None = None
+    schedule: Schedule | None = None
 
     @property
     def destination(self) -> Destination:
@@ -73,7 +77,7 @@ class Project:
             "target": self.target,
             "destinations": _plain(self.destinations),
             "sources": {name: _plain(s) for name, s in self.sources.items() if s.type != "lake"},
-            **{key: _plain(getattr(self, key)) for key in ("streams", "lake", "load", "transform", "up", "privacy")},
+            **{key: _plain(getattr(self, key)) for key in _GROUPS},
         }
 
     def with_lake(self, lake: Lake) -> Project:
@@ -142,6 +146,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         transform=file.transform,
         up=file.up,
         privacy=file.privacy,
+        schedule=file.schedule,
     )
     return project if file.lake is None else project.with_lake(file.lake)
 
@@ -330,6 +335,8 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
+    if isinstance(value, timedelta):
+        return span_text(value)
     if isinstance(value, Identity):
         return list(value.fields) or value.kind
     return str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import formats, http, http_client, lake, privacy, rabbitmq, settings
+from penstock.project import formats, http, http_client, lake, privacy, rabbitmq, schedule, settings
 from penstock.project.formats import Csv
 from penstock.project.group import Settings
 from penstock.project.http import (
@@ -32,6 +33,7 @@ from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2,
 from penstock.project.lake import Lake
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
+from penstock.project.schedule import Schedule, span_text
 from penstock.project.settings import (
     Contract,
     DuckDB,
@@ -80,6 +82,7 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("Loading", "load", Load),
     ("Transforming", "transform", Transform),
     ("Running it all", "up", Up),
+    ("A schedule", "schedule, and streams.<name>.schedule", Schedule),
     ("Personal data", "privacy", Privacy),
 )
 
@@ -107,6 +110,8 @@ lists, single values, and groups of another `type` are replaced. Variables win o
 
 **Sizes** are bytes, or text such as `16MB` (millions of bytes) and `16MiB` (2^20 bytes each).
 
+**Times** are text such as `30s`, `5m`, `1h30m`, `1d`, or a number of seconds.
+
 **Text** stays text: `no`, `0123` and `2020-12-07` are not turned into something else.
 """
 
@@ -129,6 +134,8 @@ def project_schema() -> dict[str, Any]:
     for group in ("Endpoint", "Http"):
         settings_of = definitions[group]["properties"]
         settings_of["pagination"] = _either(settings_of["pagination"], kinds)
+    for group in (properties, definitions["Stream"]["properties"]):
+        group["schedule"] = _either(group["schedule"], {"type": "string"})
     contract = definitions["Stream"]["properties"]["contract"]
     modes = {"enum": ["evolve", "rescue", "reject", "freeze"]}
     definitions["Stream"]["properties"]["contract"] = _either(contract, modes)
@@ -144,7 +151,8 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    texts = (inspect.getsource(module) for module in (rabbitmq, formats, http_client, http, lake, privacy, settings))
+    modules = (rabbitmq, formats, http_client, http, lake, privacy, schedule, settings)
+    texts = (inspect.getsource(module) for module in modules)
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
             bases = [base.id for base in group.bases if isinstance(base, ast.Name)]
@@ -207,6 +215,8 @@ def _shape(schema: Mapping[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "anyOf" in schema:
         shapes = [_shape(option) for option in schema["anyOf"] if option.get("type") != "null"]
+        if any("smhdw" in o.get("pattern", "") for o in schema["anyOf"]):
+            return "time"
         return "size" if any("GtT" in o.get("pattern", "") for o in schema["anyOf"]) else " or ".join(shapes)
     if "$ref" in schema:
         return "group, see below"
@@ -227,6 +237,8 @@ def _default(value: Any) -> str:
         return ""
     if isinstance(value, Settings):
         return "as below"
+    if isinstance(value, timedelta):
+        return f"`{span_text(value)}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):

@@ -15,6 +15,7 @@ from penstock.project.http import Http
 from penstock.project.lake import Lake
 from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
+from penstock.project.schedule import Schedule, own_schedule, schedule_of
 from penstock.project.values import (
     CONTENT,
     ByteSize,
@@ -174,6 +175,8 @@ class Stream(Settings):
     and not what makes two records the same. With `flatten`, `login` stands for all fields that begin with `login_`."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
+    schedule: Annotated[Schedule | Literal[False] | None, BeforeValidator(own_schedule)] = None
+    """When `penstock up` loads it, instead of the project's `schedule`; `false` takes it out of that."""
 
     @property
     def layout(self) -> Layout:
@@ -261,6 +264,8 @@ class ProjectFile(Settings):
     """How dbt is run; `false` when the project has no dbt models."""
     up: Up = Field(default_factory=Up)
     """Where `penstock up` answers."""
+    schedule: Annotated[Schedule | None, BeforeValidator(schedule_of)] = None
+    """When `penstock up` loads the streams that have no `schedule` of their own."""
     privacy: Privacy = Field(default_factory=Privacy)
     """The keys of pseudonyms."""
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.errors import TransformError, UsageError
@@ -29,6 +30,7 @@ class Node:
     seconds: float
     rows: int | None
     message: str
+    started_at: datetime
 
     @property
     def failed(self) -> bool:
@@ -297,7 +299,17 @@ def _node(result: Any) -> Node:
         seconds=result.execution_time,
         rows=rows if isinstance(rows, int) and rows >= 0 else None,
         message=(result.message or "").strip(),
+        started_at=_started(result),
     )
+
+
+def _started(result: Any) -> datetime:
+    """When dbt began with a node: the earliest of the times it took, which are UTC without saying so."""
+    times = [t.started_at for t in result.timing or () if t.started_at is not None]
+    if not times:
+        return datetime.now(UTC) - timedelta(seconds=result.execution_time)
+    first: datetime = min(times)
+    return first.replace(tzinfo=UTC) if first.tzinfo is None else first
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ContractError, TransformError, UsageError
+from penstock.ledger.runs import RunRecord, RunStep, short
 from penstock.sql import literal
 from penstock.transform.dbt import Dbt, Node, Part
 from penstock.transform.layers import find_layer, layers_of
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 UPPER_SEQ = "PENSTOCK_UPPER_SEQ"
 TEST_EVERY = timedelta(days=1)
 """How long the tests that read whole tables may be left out of the steps between."""
-
-KEPT = timedelta(days=30)
-"""How long the runs of builds that followed loads stay in the ledger."""
-_FORGET_EVERY = 1_000
 
 
 @dataclass(slots=True)
@@ -70,11 +67,13 @@ class Transformer:
         full_refresh: bool = False,
         layer: str | None = None,
         ended: Callable[[Sequence[Node]], None] | None = None,
+        parent: RunRecord | None = None,
     ) -> Built:
         """Build what the loads since the last good run touch: all models that depend on a stream that landed rows.
 
         One upper ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile.
-        Nothing new and nothing changed means dbt is not even started.
+        Nothing new and nothing changed means dbt is not even started. Models and tests are entered as steps of the run,
+        or of ``parent``; of builds that follow a load, only when something failed or tests ran.
 
         Args:
             full_refresh: build every model anew.
@@ -118,7 +117,10 @@ class Transformer:
         exclude = [*part.later, *(f"{selector}+" for s in built.waiting for selector in dbt.sources()[s])]
         whole = full_refresh or not same or not tested
         columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
-        run_id = self._begin(upper)
+        record = RunRecord.begin(destination, "transform", upper_seq=upper, parent=parent.run_id if parent else None)
+        detail: dict[str, Any] = {"fingerprint": fingerprint, **({"layer": layer} if layer else {})}
+        steps = parent or record
+        started = datetime.now(UTC)
         if not self._following:
             session.release()
         try:
@@ -138,17 +140,22 @@ class Transformer:
                     whole=whole,
                     environment=environment,
                 )
-        except BaseException:
+        except BaseException as e:
             self._failed = True
             self._let_go(dbt)
-            self._end(run_id, "error", fingerprint, layer, whole=False)
+            step = RunStep(kind="transform", name="dbt", started_at=started, seconds=_since(started))
+            step.failed(e)
+            steps.keep(step)
+            record.end("error", **detail, whole=False)
             raise
         self._let_go(dbt)
         failed = [n for n in built.nodes if n.failed]
         self._failed = bool(failed)
         if not failed and not built.reason:
             self._columns = columns
-        self._end(run_id, "error" if failed else "success", fingerprint, layer, whole=whole and not built.reason)
+        if failed or not self._following or any(n.kind not in ("model", "seed", "snapshot") for n in built.nodes):
+            steps.keep(*map(node_step, built.nodes))
+        record.end("error" if failed else "success", **detail, whole=whole and not built.reason)
         if ended is not None:
             ended(built.nodes)
         _raise_for(failed, str(session.project.directory))
@@ -218,29 +225,6 @@ class Transformer:
                 [upper, model, seen],
             )
 
-    def _begin(self, upper: int) -> int:
-        destination = self._session.destination
-        run_id = int(destination.query("select nextval('penstock.run_ids')").rows[0][0])
-        destination.query(
-            "insert into penstock.runs (run_id, kind, started_at, status, upper_seq)"
-            " values ($1, 'transform', $2, 'running', $3)",
-            [run_id, datetime.now(UTC), upper],
-        )
-        return run_id
-
-    def _end(self, run_id: int, status: str, fingerprint: str, layer: str | None, *, whole: bool) -> None:
-        detail = {"fingerprint": fingerprint, "whole": whole, **({"layer": layer} if layer else {})}
-        self._session.destination.query(
-            "update penstock.runs set status = $2, ended_at = $3, detail = $4 where run_id = $1",
-            [run_id, status, datetime.now(UTC), json.dumps(detail)],
-        )
-        if self._following and run_id % _FORGET_EVERY == 0:
-            self._session.destination.query(
-                "delete from penstock.runs where kind = 'transform' and run_id < $1 and ended_at < $2"
-                " and cast(detail as text) like '%\"whole\": false%'",
-                [run_id, datetime.now(UTC) - KEPT],
-            )
-
 
 _GOOD = "kind = 'transform' and status = 'success'"
 
@@ -255,6 +239,29 @@ def _said(detail: Any) -> dict[str, Any]:
     """A run's detail: JSON columns come as text from DuckDB."""
     found: dict[str, Any] = json.loads(detail) if isinstance(detail, str) else detail
     return found
+
+
+def _since(started: datetime) -> float:
+    return (datetime.now(UTC) - started).total_seconds()
+
+
+def node_step(node: Node) -> RunStep:
+    """A node as a step of a run."""
+    return RunStep(
+        kind=node.kind,
+        name=node.name,
+        status=node.status,
+        started_at=node.started_at,
+        seconds=node.seconds,
+        rows=node.rows,
+        error=short(node.message) if node.failed else None,
+        fix=_fix(node) if node.failed else None,
+    )
+
+
+def _fix(node: Node) -> str:
+    what = "the data or the model" if node.kind in ("test", "unit_test") else "the model"
+    return f"mend {what}, then: penstock transform"
 
 
 def _raise_for(failed: Sequence[Node], where: str) -> None:

@@ -1,0 +1,183 @@
+"""``runs list|show``, and ``run --now`` through a process that is up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.cli.options import Json, ProjectDir, TargetName, open_project
+from penstock.cli.printing import count, print_json, print_table
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.ledger.runs import Query
+    from penstock.project import Project
+
+app = typer.Typer(help="What ran, when, and with which outcome.", invoke_without_command=True)
+
+Last = Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="At most so many, the newest first.")]
+_LAST = 20
+_QUIET = ("pass", "no-op")
+
+
+@app.callback()
+def _runs(
+    context: typer.Context,
+    last: Last = _LAST,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """What ran, when, and with which outcome. Alone, it lists the last runs."""
+    if context.invoked_subcommand is None:
+        list_(last, project_dir, target, json)
+
+
+@app.command("list", epilog="Example: penstock runs list --last 5")
+def list_(
+    last: Last = _LAST,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """List the last runs: loads, transforms, and what was scheduled."""
+    from penstock.ledger.runs import read_runs
+
+    with _asked(open_project(project_dir, target)) as query:
+        found = [] if query is None else read_runs(query, last)
+    if json:
+        print_json(found)
+    elif not found:
+        print("nothing has run yet; start with: penstock run")
+    else:
+        columns = ("run", "kind", "what", "status", "started", "seconds", "steps", "landed", "failed")
+        print_table(columns, [_line(run) for run in found])
+
+
+@app.command(epilog="Example: penstock runs show 42")
+def show(
+    run: Annotated[int, typer.Argument(help="The run, by its number in penstock runs.", metavar="RUN")],
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    json: Json = False,
+) -> None:
+    """Show a run with its steps: times, rows, errors and what mends them."""
+    from penstock.ledger.runs import read_run
+
+    with _asked(open_project(project_dir, target)) as query:
+        found = None if query is None else read_run(query, run)
+    if found is None:
+        raise UsageError(f"there is no run {run}", fix="penstock runs lists them; those of a month ago are forgotten")
+    if json:
+        print_json(found)
+    else:
+        print_run(found)
+
+
+def print_run(run: dict[str, Any]) -> None:
+    """A run and its steps."""
+    started, ended = _moment(run["started_at"]), _moment(run["ended_at"])
+    what = _what(run)
+    print(f"run {run['run_id']}: {run['kind']}{f' ({what})' if what else ''}, {run['status']}")
+    print(f"  started {started}" + (f", ended {ended}" if ended else ""))
+    # what went well without doing anything is counted
+    steps = [s for s in run["steps"] if s["status"] not in _QUIET]
+    passed = sum(s["status"] == "pass" for s in run["steps"])
+    tried = any(step["attempt"] > 1 for step in steps)
+    counts = ("read", "landed", "duplicates", "quarantined")
+    rows = [
+        [
+            step["step"],
+            *([step["attempt"]] if tried else []),
+            step["kind"],
+            step["name"] if step["source"] is None else f"{step['name']} from {step['source']}",
+            step["status"],
+            round(step["seconds"], 2),
+            *(step[name] for name in counts),
+            step["rows"],
+        ]
+        for step in steps
+    ]
+    attempt = ["attempt"] if tried else []
+    if rows:
+        print_table(["step", *attempt, "kind", "name", "status", "seconds", *counts, "rows"], rows)
+    if passed:
+        print(f"{count(passed, 'test')} passed")
+    for step in steps:
+        if step["error"]:
+            print(f"\nstep {step['step']}, {step['name']}: {step['error']}")
+            if step["fix"]:
+                print(f"  fix: {step['fix']}")
+
+
+def run_in_process(project: Project, streams: Sequence[str], *, quiet: bool, json: bool) -> bool:
+    """Have the process that is up run these streams now; False when none is up.
+
+    Raises:
+        typer.Exit: with 1, a run failed.
+    """
+    from penstock.orchestrate.running import running_process
+
+    running = running_process(project)
+    if running is None:
+        return False
+    runs = running.run(streams)
+    if json:
+        print_json(runs)
+    elif not quiet:
+        for run in runs:
+            print_run(run)
+    if any(run["status"] != "success" for run in runs):
+        raise typer.Exit(1)
+    return True
+
+
+@contextmanager
+def _asked(project: Project) -> Iterator[Query | None]:
+    """The warehouse, or the process that holds it; None when there is no ledger yet."""
+    from penstock.inspect import existing_destination
+    from penstock.orchestrate.running import running_process
+
+    running = running_process(project) if project.destination.type == "duckdb" else None
+    if running is not None:
+        yield running.query
+        return
+    destination = existing_destination(project)
+    try:
+        yield destination.query if destination else None
+    finally:
+        if destination:
+            destination.close()
+
+
+def _line(run: dict[str, Any]) -> list[Any]:
+    started, ended = run["started_at"], run["ended_at"]
+    return [
+        run["run_id"],
+        run["kind"],
+        _what(run),
+        run["status"],
+        _moment(started),
+        round((ended - started).total_seconds(), 1) if ended else None,
+        run["steps"],
+        run["landed"],
+        run["failed"],
+    ]
+
+
+def _what(run: dict[str, Any]) -> str:
+    """Which schedule it was, and whether it was asked for."""
+    detail = run["detail"]
+    name = detail.get("schedule", "")
+    return f"{name}, asked for" if name and detail.get("manual") else name
+
+
+def _moment(value: Any) -> str:
+    if value is None:
+        return ""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return str(moment.isoformat(sep=" ", timespec="seconds"))

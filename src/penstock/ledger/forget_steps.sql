@@ -1,0 +1,2 @@
+delete from penstock.run_steps
+where started_at < $1

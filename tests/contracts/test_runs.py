@@ -1,0 +1,172 @@
+"""What ran is in the ledger, with its steps, on both warehouses; and what an older ledger becomes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.ledger.runs import KEPT, RunRecord, RunStep, forget, read_run, read_runs
+from penstock.ports import Destination
+from penstock.project import load_project
+from penstock.session import Session
+from tests.contracts.test_schedule import EMBEDDED, a_project, drop, start
+from tests.contracts.test_up import call
+
+
+def shown(project: Path, run: int) -> dict[str, Any]:
+    """A run, by the command."""
+    found: dict[str, Any] = json.loads(call(project, "runs", "show", str(run), "--json").stdout)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_commands_are_runs(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> None:
+    """A load is a run with a step for each stream: counts when it went well, error and fix when it did not, also of
+    what had landed before it failed. Passwords are in neither."""
+    warehouse = dict(EMBEDDED)
+    if kind == "postgres":
+        warehouse = {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
+    project = a_project(tmp_path, warehouse, None, contract="freeze", columns={"name": "text"})
+    loaded = json.loads(call(project, "load", "--json").stdout)
+    first = shown(project, loaded["run"])
+    (step,) = first["steps"]
+    assert (first["kind"], first["status"]) == ("load", "success") and first["ended_at"] >= first["started_at"]
+    assert [step[n] for n in ("kind", "name", "source", "read", "landed", "duplicates", "quarantined")] == [
+        "load", "things", "files", 1, 1, 0, 0,
+    ]  # fmt: skip
+    assert step["seconds"] > 0 and step["error"] is None
+    (project / "data" / "wrong.ndjson").write_text('{"name": "n", "password=hunter2": 1}\n')
+    assert call(project, "run").returncode == 3
+    (last, before) = json.loads(call(project, "runs", "--json", "--last", "2").stdout)
+    assert (last["kind"], last["status"], last["failed"]) == ("run", "error", 1)
+    assert before["run_id"] == loaded["run"]
+    (step,) = shown(project, last["run_id"])["steps"]
+    assert step["status"] == "error" and "hunter2" not in step["error"] and step["fix"]
+    text = call(project, "runs")
+    assert text.returncode == 0 and text.stdout.split("\n")[3].split()[1:3] == ["run", "error"], text.stdout
+    assert call(project, "runs", "show", "99").returncode == 2
+
+
+def test_nothing_has_run(tmp_path: Path) -> None:
+    """Before the first load there is no ledger, and nothing makes one."""
+    project = a_project(tmp_path, EMBEDDED, None)
+    assert "nothing has run yet" in call(project, "runs").stdout
+    assert json.loads(call(project, "runs", "list", "--json").stdout) == []
+    assert not (project / "warehouse.duckdb").exists()
+
+
+def test_many_steps(destination: Destination) -> None:
+    """More steps than one statement takes, numbered in their order."""
+    destination.prepare()
+    record = RunRecord.begin(destination, "transform")
+    record.keep(*(RunStep(kind="test", name=f"t{i}", status="pass", rows=i) for i in range(1_200)))
+    record.keep()
+    record.end("success")
+    found = read_run(destination.query, record.run_id)
+    assert found is not None
+    assert [(s["step"], s["name"], s["rows"]) for s in found["steps"]] == [(i + 1, f"t{i}", i) for i in range(1_200)]
+
+
+def test_cut_off(destination: Destination) -> None:
+    """A run whose process is gone was cut off; one whose process lives is running."""
+    destination.prepare()
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait()
+    gone = RunRecord.begin(destination, "load", pid=ended.pid)
+    alive = RunRecord.begin(destination, "load")
+    found = {run["run_id"]: run["status"] for run in read_runs(destination.query, 10)}
+    assert found == {gone.run_id: "cut off", alive.run_id: "running"}
+
+
+def test_forgetting(destination: Destination) -> None:
+    """Runs older than is kept are forgotten with their steps, but for the last good build, which tells what is next,
+    and those that tested whole tables."""
+    destination.prepare()
+    old = datetime.now(UTC) - KEPT - timedelta(days=1)
+    kept = {}
+    for name, kind, detail in (
+        ("load", "load", {}),
+        ("tested", "transform", {"whole": True}),
+        ("build", "transform", {"whole": False}),
+        ("last", "transform", {"whole": False}),
+    ):
+        record = RunRecord.begin(destination, kind, **detail)
+        record.keep(RunStep(kind="load", name=name, started_at=old))
+        record.end("success")
+        kept[record.run_id] = name
+    destination.query("update penstock.runs set started_at = $1", [old])
+    new = RunRecord.begin(destination, "load")
+    new.keep(RunStep(kind="load", name="new"))
+    forget(destination, new.run_id + 1)
+    rows = destination.query("select run_id from penstock.runs order by run_id").rows
+    assert [kept.get(r[0], "new") for r in rows] == ["tested", "last", "new"]
+    assert destination.query("select name from penstock.run_steps").rows == [("new",)]
+
+
+def test_an_older_ledger(destination: Destination) -> None:
+    """A ledger without steps and schedules gets them, and keeps its runs."""
+    destination.prepare()
+    destination.query(
+        "insert into penstock.runs (run_id, kind, started_at, status) values (7, 'load', $1, 'success')",
+        [datetime.now(UTC)],
+    )
+    destination.query("drop table penstock.schedules")
+    destination.query("drop table penstock.run_steps")
+    destination.query("alter table penstock.runs drop column parent_id")
+    assert not destination.is_prepared()
+    destination.prepare()
+    assert destination.is_prepared()
+    (run,) = read_runs(destination.query, 5)
+    assert (run["run_id"], run["steps"]) == (7, 0)
+
+
+def test_status_live(tmp_path: Path) -> None:
+    """``status --watch`` shows what lands while it stands on the terminal, ends with Ctrl-C, and is for terminals."""
+    project = a_project(tmp_path, EMBEDDED, None)
+    assert call(project, "status", "--watch").returncode == 2
+    with Session(load_project(project)) as session:
+        _ = session.destination
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "penstock", "status", "--watch", "--project-dir", str(project)],
+        stdin=follower, stdout=follower, stderr=follower,
+        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(follower)
+    seen = ""
+
+    def until_seen(text: str) -> None:
+        nonlocal seen
+        give_up = time.monotonic() + 30
+        while text not in seen:
+            assert time.monotonic() < give_up, seen
+            if select.select([leader], [], [], 0.2)[0]:
+                seen += os.read(leader, 65_536).decode(errors="replace")
+
+    try:
+        until_seen("nothing has landed yet")
+        drop(project, "second")
+        assert start(project, "load", "-q").wait(60) == 0
+        until_seen("last loads")
+        os.write(leader, b"\x03")
+        assert watching.wait(15) == 0
+    finally:
+        if watching.poll() is None:
+            watching.kill()
+            watching.wait()
+        os.close(leader)
