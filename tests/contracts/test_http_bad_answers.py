@@ -232,3 +232,14 @@ def test_bad_lines(local: Destination, kind: str) -> None:
         match = "in the middle of a line" if kind == "ndjson" else "a web page, not CSV"
         with pytest.raises(SourceError, match=match):
             fetch(local, api, {"format": kind})
+
+
+def test_a_next_page_that_nobody_declared(local: Destination) -> None:
+    """One page of several does not pass for all of them, unless ``none`` is written."""
+    more = {"link": '</cars?page=2>; rel="next"'}
+    with Api(lambda _: said([{"id": 1}], headers=more)) as api:
+        with pytest.raises(SourceError, match="links to a next page") as raised:
+            fetch(local, api, {})
+        assert "pagination: link_header" in raised.value.fix
+        assert len(api.asked) == 1
+        assert fetch(local, api, {"pagination": "none"}).total("landed") == 1

@@ -210,9 +210,10 @@ class _Lines:
         seconds = now - self._started
         left = (self._total - self._bytes) / (self._bytes / seconds) if 0 < self._bytes <= self._total else None
         remaining = f", {left:,.0f} s left" if left is not None else ""
+        whole = f" of {self._total / 2**20:,.0f}" if self._total else ""
         print(
             f"{self._label}: {self._rows:,} {self._noun}, {self._rows / seconds:,.0f} {self._noun}/s,"
-            f" {self._bytes / 2**20:,.0f} of {self._total / 2**20:,.0f} MiB{remaining}",
+            f" {self._bytes / 2**20:,.0f}{whole} MiB{remaining}",
             file=sys.stderr,
             flush=True,
         )

@@ -65,7 +65,8 @@ class Auth:
         raise UsageError(
             "no way to authenticate is written so",
             where="--auth",
-            fix="bearer:SECRET, basic:USER:PASSWORD, header:NAME:SECRET, query:NAME:SECRET or oauth2:CLIENT:SECRET:60",
+            fix="bearer:SECRET, basic:USER:PASSWORD, header:NAME:SECRET, query:NAME:SECRET or oauth2:CLIENT:SECRET,"
+            " with :60 behind it for tokens that expire after 60 seconds",
         )
 
 

@@ -18,7 +18,7 @@ from penstock.errors import MASK, SourceError, redact
 from penstock.jsonpath import parse_path
 from penstock.sources.http.addresses import without
 from penstock.sources.http.client import Client, Page, Request
-from penstock.sources.http.paging import Answer, Paginator, Step, paginator
+from penstock.sources.http.paging import Answer, Paginator, Step, next_link, paginator
 from penstock.sources.http.records import BadPage, Cutter, JsonCutter, LineCutter, error_in
 from penstock.sources.http.secrets import is_secret
 from penstock.sources.http.streaming import rows_of_stream
@@ -267,6 +267,7 @@ class Fetcher:
             begun = False
             try:
                 async with self._requests, self._client.fetch(request) as answer:
+                    self._check_alone(answer.headers, place)
                     begun = True
                     if answer.status >= 400:
                         yield Fetched(walk=walk, place=place, missing=True)
@@ -312,6 +313,15 @@ class Fetcher:
         answer = Answer(cuts=cuts, rejects=(), envelope=envelope, headers=headers, url=url, size_bytes=size)
         self._check_envelope(answer)
         yield {"cuts": cuts, "bytes": size, "whole": False}
+
+    def _check_alone(self, headers: Mapping[str, str], place: str) -> None:
+        """Nobody said that there is one page only, and the API says that there are more."""
+        if not self._pagination.model_fields_set and next_link(headers.get("link") or ""):
+            raise SourceError(
+                f'{self._where}: the answer links to a next page (Link: rel="next"), and no pagination is set',
+                where=place,
+                fix="say pagination: link_header, or another one; pagination: none when this page is all you want",
+            )
 
     def _owned(self, following: Step | None) -> Step | None:
         """A step whose link has no parameter that every request gets anyway: some of them are secret."""
