@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -133,6 +134,12 @@ def test_an_older_ledger(destination: Destination) -> None:
     assert (run["run_id"], run["steps"]) == (7, 0)
 
 
+def _on_the_terminal() -> None:
+    """In a new process: its terminal, whose Ctrl-C it hears even if the tests were started to ignore it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_status_live(tmp_path: Path) -> None:
     """``status --watch`` shows what lands while it stands on the terminal, ends with Ctrl-C, and is for terminals."""
     project = a_project(tmp_path, EMBEDDED, None)
@@ -144,7 +151,7 @@ def test_status_live(tmp_path: Path) -> None:
     watching = subprocess.Popen(
         [sys.executable, "-m", "penstock", "status", "--watch", "--project-dir", str(project)],
         stdin=follower, stdout=follower, stderr=follower,
-        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        start_new_session=True, preexec_fn=_on_the_terminal,
         env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip
     os.close(follower)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from penstock.transform.dbt import Relation
 
 ROLES = ("loader", "transformer", "analyst")
-_PUBLIC_LEDGER = ("loads", "streams", "columns", "runs", "watermarks")
+_PUBLIC_LEDGER = ("loads", "streams", "columns", "runs", "schedules", "watermarks")
 """Tables of the ledger that hold nothing of any record."""
 
 
@@ -111,6 +111,9 @@ class _Grants:
         yield f"alter default privileges for role {self._loader} in schema raw grant select on tables to {role}"
         yield f"grant select on {_ledger(*_PUBLIC_LEDGER)} to {role}"
         yield f"grant insert, update on {_ledger('runs', 'watermarks')} to {role}"
+        # what failed may name a person, so not for analysts
+        yield f"grant select, insert, update on {_ledger('run_steps')} to {role}"
+        yield f"grant delete on {_ledger('runs', 'run_steps')} to {role}"
         yield f"grant usage on sequence penstock.run_ids to {role}"
 
     def _analysing(self) -> Iterator[str]:
