@@ -6,6 +6,7 @@ Loading goes by that one alone, for nothing flat tells null from absent, 1 from 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +133,7 @@ def _leaves(tree: Tree, path: tuple[str, ...], depth: int) -> list[Leaf]:
 _TYPES = {"NULL": "", "BOOLEAN": "boolean", "UBIGINT": "bigint", "BIGINT": "bigint", "DOUBLE": "double"}
 
 
-class _TableEncoder:
+class _TableEncoder(ABC):
     """Starts another file when records bring new columns, for a file has one header."""
 
     def __init__(self, sink: Callable[[], Sink], file_bytes: int, *, typed: bool) -> None:
@@ -162,8 +163,9 @@ class _TableEncoder:
         """Free the memory."""
         self._flattener.close()
 
+    @abstractmethod
     def _writer_of(self, sink: Sink, schema: pa.Schema) -> Any:
-        raise NotImplementedError
+        """Begin a file."""
 
 
 class CsvEncoder(_TableEncoder):
