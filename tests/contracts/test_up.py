@@ -274,7 +274,10 @@ def test_a_part_that_dies_is_started_again(embedded: Path) -> None:
         found = "select count(*) from dimensional.dim_organization where organization_name = 'Hooli'"
         eventually(lambda: process.query(found), [[1]])
         assert process.end() == 0
-        assert "starting it again in 2 s" in process.said()
+        said = [json.loads(line) for line in process.said().splitlines()]
+        again = [r for r in said if r["event"] == "a part failed, and is started again"]
+        assert [r["again_in_seconds"] for r in again][:2] == [1, 2]
+        assert {r["level"] for r in again} == {"error"} and "surprise" in again[0]["error"]
 
 
 def test_the_broker_is_killed(tmp_path: Path) -> None:

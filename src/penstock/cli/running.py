@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.loading import has_models
-from penstock.cli.options import ProjectDir, Quiet, TargetName, open_project
-from penstock.cli.printing import count
+from penstock.cli.options import ProjectDir, Quiet, TargetName, Verbose, open_project
 
 if TYPE_CHECKING:
     from penstock.run import Stop
@@ -36,33 +35,23 @@ def up(
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Land what comes, by queue and by file, and build the models that depend on it, until stopped."""
     from penstock.orchestrate.supervisor import Supervisor
 
-    project = open_project(project_dir, target)
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+    project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
 
     with _stoppable() as stop:
-        supervisor = Supervisor(project, models=has_models(project), stop=stop, host=host, port=port, say=say)
+        supervisor = Supervisor(project, models=has_models(project), stop=stop, host=host, port=port)
         try:
-            running = supervisor.start()
-            if not quiet:
-                print(f"{project.name} is up: {count(len(supervisor.parts), 'part')}, {running.url}", flush=True)
-                for part in supervisor.parts:
-                    print(f"  {part.name}", flush=True)
+            supervisor.start()
             while not stop:
                 time.sleep(_POLL_SECONDS)
         finally:
             stop.set()
             late = supervisor.close()
-        if not quiet:
-            print("stopped: what was in hand is landed", flush=True)
         if late:
-            # the transactions of what is cut off here are rolled back: the next start does it again
-            say(f"not waited for any longer: {', '.join(late)}")
             sys.stdout.flush()
             os._exit(0)
 
