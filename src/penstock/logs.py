@@ -49,7 +49,7 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 _context: ContextVar[Mapping[str, Any]] = ContextVar("penstock_log_context", default=_NONE)
 _write = threading.Lock()
 _kept: tuple[list[dict[str, Any]], ...] = ()
-_level = logging.WARNING
+_default = _level = logging.WARNING
 _format: Format = "auto"
 
 
@@ -79,7 +79,8 @@ class Log:
 
     def _log(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         if LEVELS[level] >= _level or _kept:
-            record = {**_context.get(), **fields, "event": event, "level": level, "logger": self._name}
+            said = {k: v for k, v in fields.items() if v is not None}
+            record = {**_context.get(), **said, "event": event, "level": level, "logger": self._name}
             _emit(level, record)
 
 
@@ -101,7 +102,8 @@ def configure(
     Raises:
         UsageError: a variable has no level's or format's name.
     """
-    global _level, _format
+    global _default, _level, _format
+    _default = LEVELS[default]
     chosen = _choice(LEVEL_VARIABLE, tuple(LEVELS)) or level or default
     if verbose:
         chosen = "info" if LEVELS[default] >= logging.WARNING else "debug"
@@ -118,6 +120,14 @@ def configure(
 def is_json() -> bool:
     """Whether records are JSON lines."""
     return _format == "json" or (_format == "auto" and not sys.stderr.isatty())
+
+
+def fail(error: PenstockError) -> None:
+    """Say what a command failed of: to a person, or in the log of one that writes it for programs."""
+    if _default == logging.INFO and is_json():
+        Log("penstock").error("failed", **described(error), exit_code=error.exit_code)
+    else:
+        print(f"error: {error}", file=sys.stderr)
 
 
 @contextmanager
