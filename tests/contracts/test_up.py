@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.project import load_project
 from penstock.testing.rabbitmq import PrivateRabbitMQ
+from tests.metrics import conform
 from tests.queues import a_queue, declare, publish, until, waiting
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
@@ -148,6 +149,7 @@ class Up:
         """``(name, stream, model or part)`` → value."""
         code, page = self.get("/metrics")
         assert code == 200
+        conform(page)
         return {
             (s.name, next((s.labels[n] for n in ("stream", "model", "part") if n in s.labels), "")): s.value
             for family in text_string_to_metric_families(page)
