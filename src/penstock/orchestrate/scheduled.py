@@ -21,6 +21,7 @@ from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, read_run
 from penstock.orchestrate.ticks import due
 from penstock.orchestrate.trigger import NEWEST
+from penstock.plan import of_interval
 from penstock.session import Session
 from penstock.transform.transform import node_step
 
@@ -184,7 +185,10 @@ class Scheduled:
         jitter = self._schedule.jitter.total_seconds()
         if jitter and self._stop.wait(self._draw(0.0, jitter)):
             return
-        run_id, status = self._perform(session, self.loads.steps, retries=self._schedule.retries, due=moment)
+        steps: Sequence[LoadStep] = self.loads.steps
+        if self._schedule.data_interval and self._last is not None:
+            steps = of_interval(self._project, steps, self._last, moment)
+        run_id, status = self._perform(session, steps, retries=self._schedule.retries, due=moment)
         if status != "stopped":
             self._last = moment
         self._keep(session, run_id)

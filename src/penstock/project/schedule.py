@@ -124,6 +124,10 @@ class Schedule(Settings):
     """How often a run that failed is tried again."""
     retry_delay: Span = timedelta(minutes=3)
     """How long after it failed."""
+    data_interval: bool = False
+    """Whether each run loads the days of its data interval, from the moment done before it to its own, as Airflow's
+    runs do: of streams with an `event_time`, and of endpoints of an API with `windows`. Without it, and of all others,
+    what is new is loaded. Days are those of UTC."""
     jitter: Span = timedelta()
     """Each run starts up to so long after it is due, at random, so that many do not start at once."""
 
