@@ -73,6 +73,11 @@ bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs; writes benchmarks/RESULTS-ht
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
 
+.PHONY: bench-sizes
+bench-sizes: $(VENV)/dev.stamp ## Measure bytes and time for each event; writes benchmarks/RESULTS-sizes.md
+	@tools/need_servers
+	$(BIN)/python -m benchmarks.sizes $(BENCH_ARGS)
+
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md
 	@tools/need_servers
