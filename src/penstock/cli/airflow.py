@@ -38,7 +38,7 @@ def export(
     ] = None,
     start_date: Annotated[
         str, typer.Option("--start-date", help="Where the first data interval begins.")
-    ] = "2025-01-01",
+    ] = "2020-01-01",
     catchup: Annotated[
         bool, typer.Option("--catchup", help="Make up for the intervals since then that had no run.")
     ] = False,

@@ -26,7 +26,7 @@ from penstock.orchestrate.pipeline import PROJECTS, Asked, Timing, read_pipeline
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-START_DATE = datetime(2025, 1, 1, tzinfo=UTC)
+START_DATE = datetime(2020, 1, 1, tzinfo=UTC)
 
 TAG = "penstock"
 FULL_REFRESH = "{% if params.full_refresh %} --full-refresh{% endif %}"
@@ -74,7 +74,7 @@ def penstock_dags(
         schedule: ``project`` for what ``penstock.yml`` says, ``@daily`` if that says nothing; or, for all streams, a
             cron expression, a preset such as ``@hourly``, ``every 5m``, a fixed period, or None for runs by hand alone.
         timezone: the cron expression's; by default the project's, or UTC.
-        start_date: the beginning of the first data interval.
+        start_date: the beginning of the first data interval; runs for days before it have no tasks.
         catchup: whether to make up for the intervals since ``start_date`` that had no run.
         retries, retry_delay: how often a task that failed is tried again, and how long after; by default as the
             project's schedule says, else 3 times and 3 minutes.
