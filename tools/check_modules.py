@@ -29,7 +29,7 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "spans"),
 )
 """From the top: a layer imports from itself and from below."""
 

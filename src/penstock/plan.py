@@ -157,6 +157,11 @@ class ScheduledLoads:
     schedule: Schedule | None
     steps: tuple[LoadStep, ...]
 
+    @property
+    def claim(self) -> str:
+        """What the destination's ``claim`` takes, so that one process at a time runs it."""
+        return f"schedule {self.name}"
+
 
 def plan_schedules(project: Project) -> list[ScheduledLoads]:
     """What ``penstock up`` loads by the clock, the project's schedule first, and what only on request.

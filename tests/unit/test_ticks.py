@@ -15,7 +15,7 @@ from penstock.errors import ProjectError
 from penstock.orchestrate.ticks import MOST_MISSED, after, due
 from penstock.plan import ON_REQUEST, named_streams, of_interval, plan_schedules
 from penstock.project import Schedule, load_project
-from penstock.project.schedule import span_text, time_span
+from penstock.spans import span_text, time_span
 
 
 def at(text: str) -> datetime:
