@@ -82,8 +82,9 @@ class Transformer:
         """Build what the loads since the last good run touch: all models that depend on a stream that landed rows.
 
         Where several processes share the warehouse, one of them transforms at a time, and the others wait. One upper
-        ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile. Nothing new and nothing changed means dbt is not even started. Models and tests are entered as steps of the run,
-        or of ``parent``; of builds that follow a load, only when something failed or tests ran.
+        ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile. Nothing new and
+        nothing changed means dbt is not even started. Models and tests are entered as steps of the run, or of
+        ``parent``; of builds that follow a load, only when something failed or tests ran.
 
         Args:
             full_refresh: build every model anew.
