@@ -5,8 +5,8 @@ What the blocks of a page mean:
 - A block with ``title="NAME"`` is a file; a ``diff`` with a title changes one: its ``-`` lines and those without a sign
   stand there once, and the others take their place.
 - A ``console`` block has commands after ``$ ``, which go on in lines that begin with ``> ``, and below each what it
-  prints. Lines that are only ``…`` stand for any lines, ``…`` within a line for any text; durations, rates, widths of
-  tables and empty lines may differ. A command that prints ``error:`` has to fail, all others to go well.
+  prints. Lines that are only ``…`` stand for any lines, ``…`` within a line for any text; durations, rates, times
+  of 2026 and later, widths of tables and empty lines may differ. A command that prints ``error:`` has to fail, all others to go well.
 - A ``console`` block with a title that ends in ``terminal`` leaves its last command running until ``^C`` in a later
   block of that title. Meanwhile a command elsewhere whose output is not yet as shown is tried again.
 - A ``bash`` block has commands alone, and what they print is not looked at.
@@ -35,7 +35,7 @@ _INSTALLING = re.compile(r"(make|git clone|cd penstock|pip|#)\b|.*\bpip install\
 _VARYING = re.compile(
     r"…"
     r"|\d[\d.,]* (?:ms|s|seconds|minutes|rows/s|KiB|MiB|GiB)\b"
-    r"|\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?\+00:00"
+    r"|20(?:2[6-9]|[3-9]\d)-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?\+00:00"
     r"|127\.0\.0\.1:\d+"
     r"|─+| +"
 )
@@ -61,9 +61,12 @@ class Command:
     line: int
 
 
-def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page, in order."""
+def blocks(page: Path, instead: Mapping[str, str] | None = None) -> list[Block]:
+    """The fenced blocks of a page, in order, with some texts in place of others."""
     text = page.read_text(encoding="utf-8")
+    for written, meant in (instead or {}).items():
+        assert written in text, f"{page.name} does not say {written}"
+        text = text.replace(written, meant)
     found = []
     for match in _FENCE.finditer(text):
         margin, language, rest, body = match.groups()
@@ -119,13 +122,16 @@ class Reader:
             process.kill()
             process.wait()
 
-    def follow(self, page: Path) -> None:
+    def follow(self, page: Path, instead: Mapping[str, str] | None = None) -> None:
         """Do what the page says, from its first line to its last.
+
+        Args:
+            instead: texts of the page → what to take in their place, such as a port that is free here.
 
         Raises:
             AssertionError: a command fails, or prints something else than the page shows.
         """
-        for block in blocks(page):
+        for block in blocks(page, instead):
             where = f"{page.name}:{block.line}"
             if block.language == "diff" and block.title:
                 self._change(block, where)
@@ -246,6 +252,6 @@ def _varying(text: str) -> str:
         return r"127\.0\.0\.1:\d+"
     if not text.strip():
         return " +"
-    if text[4:5] == "-":
+    if text.endswith("+00:00"):
         return r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?\+00:00"
     return r"\d[\d.,]* " + re.escape(text.partition(" ")[2])
