@@ -74,7 +74,7 @@ bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs; writes benchmarks/RESULTS-ht
 	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
 
 .PHONY: bench-sizes
-bench-sizes: $(VENV)/dev.stamp ## Measure bytes and time for each event; writes benchmarks/RESULTS-sizes.md
+bench-sizes: $(VENV)/dev.stamp ## Measure what an event takes of disk and CPU; writes benchmarks/RESULTS-sizes.md
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.sizes $(BENCH_ARGS)
 

@@ -1,4 +1,4 @@
-"""How much disk a warehouse takes for each event, and how long its models take: the figures of capacity planning.
+"""What a warehouse takes for each event, of disk and of CPU: the figures of capacity planning.
 
 Usage: python -m benchmarks.sizes [--rows N] [--output PATH]
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ ROWS = 1_000_000
 DAYS = 10
 RESULTS = ROOT / "benchmarks" / "RESULTS-sizes.md"
 _SECONDS = 1800
+_USERS = "(select distinct username from raw.user_events) as users"
 _LIBRARIES = ("penstock", "duckdb", "adbc-driver-postgresql", "dbt-core", "dbt-duckdb", "dbt-postgres")
 _SCHEMAS = """
     select n.nspname, sum(pg_table_size(c.oid))::bigint, sum(pg_indexes_size(c.oid))::bigint
@@ -39,11 +41,13 @@ _SCHEMAS = """
 METHOD = """\
 Input: `penstock generate` with seed 1, NDJSON, a tenth of the events a day, 1 % exact copies, 5 % late, with 1,000
 organisations. The models are those of `examples/user_events`: 13 of them, from staging to history and daily reports.
-*One more day* is another tenth, landed and modelled on top. Seconds are those of the whole command, tests of the models
-included; CPU seconds and memory are without PostgreSQL. The bytes of DuckDB are those of its closed file. PostgreSQL has
-`fsync` on, and its own settings otherwise; the bytes of a schema are those of its tables, TOAST included, and of their
-indexes. WAL is what was written during the step, from one checkpoint on. Figures are divided by the events of the
-step or, for what is at rest, by all events so far.
+*One more day* is another tenth, landed and modelled on top.
+
+CPU seconds are those of the whole command, its imports and the tests of the models included; the server's are those of
+PostgreSQL's connections. The bytes of DuckDB are those of its closed file. PostgreSQL has `fsync` on, and its own
+settings otherwise; the bytes of a schema are those of its tables, TOAST included, and of their indexes. WAL is what was
+written during the step, from one checkpoint on. Bytes an event are divided by the events of the step or, at rest, by
+all events so far.
 """
 
 
@@ -54,8 +58,8 @@ class Step:
     warehouse: str
     name: str
     events: int
-    seconds: float
     cpu_seconds: float
+    server_cpu_seconds: float | None
     peak_bytes: int
     held_bytes: int
     wal_bytes: int | None
@@ -93,15 +97,15 @@ def measured(folder: Path, warehouse: Warehouse, first: Path, last: Path, organi
         project = write_project(folder / warehouse.kind, warehouse, files, organizations=organizations)
         transform = [sys.executable, "-m", "penstock", "transform", "--quiet", "--project-dir", str(project)]
         for deed, command in (("load", load_command(project)), ("model", transform)):
-            before = _wal(warehouse)
+            before, served = _wal(warehouse), _server_cpu(warehouse)
             ran = run(command, timeout_seconds=_SECONDS)
-            after = _wal(warehouse)
+            after, then = _wal(warehouse), _server_cpu(warehouse)
             yield Step(
                 warehouse=warehouse.kind,
                 name=f"{deed} {words}",
                 events=count,
-                seconds=ran.seconds,
                 cpu_seconds=ran.cpu_seconds,
+                server_cpu_seconds=None if served is None or then is None else then - served,
                 peak_bytes=ran.peak_bytes,
                 held_bytes=_held(warehouse),
                 wal_bytes=None if before is None or after is None else after - before,
@@ -116,27 +120,29 @@ def schemas(warehouse: PostgresDatabase) -> list[tuple[str, int, int]]:
         return [(str(name), int(table), int(index)) for name, table, index in connection.execute(_SCHEMAS)]
 
 
-def page(rows: int, raw: int, packed: int, steps: Sequence[Step], found: Sequence[tuple[str, int, int]]) -> str:
+def page(
+    rows: int, users: int, raw: int, packed: int, steps: Sequence[Step], found: Sequence[tuple[str, int, int]]
+) -> str:
     """The results."""
     total = sum({s.name: s.events for s in steps if s.name.startswith("load")}.values())
     lines = [
-        "# Size and time of a warehouse",
+        "# Size of a warehouse",
         "",
         f"Written by `make bench-sizes` on {datetime.now(UTC):%Y-%m-%d}: {rows:,} events, then {rows // DAYS:,} more.",
         "",
         f"An event is {raw / rows:,.0f} bytes of NDJSON, and {packed / rows:,.0f} bytes compressed with zstd.",
+        f"They are about {users:,} users.",
         "",
-        row("warehouse", "step", "events", "seconds", "events/s", "CPU seconds", "peak memory", "WAL, bytes/event"),
-        "|---|---|---|---|---|---|---|---|",
+        row("warehouse", "step", "events", "CPU seconds", "of the server", "peak memory", "WAL, bytes/event"),
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
         row(
             s.warehouse,
             s.name,
             f"{s.events:,}",
-            f"{s.seconds:.1f}",
-            f"{s.events / s.seconds:,.0f}",
             f"{s.cpu_seconds:.1f}",
+            "" if s.server_cpu_seconds is None else f"{s.server_cpu_seconds:.1f}",
             f"{s.peak_bytes / 1e6:,.0f} MB",
             "" if s.wal_bytes is None else f"{s.wal_bytes / s.events:,.0f}",
         )
@@ -170,10 +176,10 @@ def main() -> None:
         database = PostgresDatabase(server, "sizes")
         for warehouse in (DuckDBFile(folder / "sizes.duckdb"), database):
             for step in measured(folder, warehouse, first, last, organizations):
-                print(f"  {step.warehouse}, {step.name}: {step.seconds:.1f} s", flush=True)
+                print(f"  {step.warehouse}, {step.name}: {step.cpu_seconds:.1f} CPU seconds", flush=True)
                 steps.append(step)
         packed = len(zstandard.compress(first.read_bytes(), 3))
-        text = page(chosen.rows, first.stat().st_size, packed, steps, schemas(database))
+        text = page(chosen.rows, database.count(_USERS), first.stat().st_size, packed, steps, schemas(database))
     chosen.output.write_text(text, encoding="utf-8")
 
 
@@ -203,6 +209,16 @@ def _wal(warehouse: Warehouse) -> int | None:
         found = connection.execute("select pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
     assert found is not None
     return int(found[0])
+
+
+def _server_cpu(warehouse: Warehouse) -> float | None:
+    """CPU seconds of the server and of its connections that have ended."""
+    if isinstance(warehouse, DuckDBFile):
+        return None
+    process = warehouse.server.process
+    assert process is not None
+    times = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:15]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,20 @@ from pathlib import Path
 
 from penstock.project.reference import configuration_page, project_schema
 from tools.reference.commands import commands_page
+from tools.reference.errors import errors_page
+from tools.reference.ledger import ledger_page
+from tools.reference.macros import macros_page
+from tools.reference.python import python_page
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 PAGES: Mapping[str, Callable[[str], str]] = {
     "commands.md": commands_page,
     "configuration.md": lambda _: configuration_page(),
+    "errors.md": errors_page,
+    "ledger.md": ledger_page,
+    "macros.md": macros_page,
+    "python.md": python_page,
     "penstock.schema.json": lambda _: json.dumps(project_schema(), indent=2, ensure_ascii=False) + "\n",
 }
 """Page → what makes it, given what it is now."""
