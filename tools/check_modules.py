@@ -30,7 +30,7 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs", "spans"),
 )
 """From the top: a layer imports from itself and from below."""
 

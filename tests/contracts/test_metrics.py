@@ -55,7 +55,7 @@ def test_counts_of_a_process(tmp_path: Path) -> None:
     assert values(found["penstock_read_bytes_total"])[("s",)] == 200
     assert values(found["penstock_quarantined_total"])[("s",)] == 2
     seconds = {
-        s.name.rpartition("_")[2]: s.value for s in found["penstock_batch_seconds"].samples if "s" in s.labels["stream"]
+        s.name.rpartition("_")[2]: s.value for s in found["penstock_batch_seconds"].samples if s.labels["stream"] == "s"
     }
     assert seconds["count"] == 2 and seconds["sum"] == pytest.approx(0.6)
     assert values(found["penstock_transform_rows_total"]) == {(): 12}

@@ -93,6 +93,7 @@ class Supervisor:
     Args:
         models: whether models follow loads.
         host, port: where the health endpoint listens; the project's own settings when left out.
+        on_up: is told where it answers, before any part is started.
     """
 
     def __init__(
@@ -103,12 +104,14 @@ class Supervisor:
         stop: Stop,
         host: str | None = None,
         port: int | None = None,
+        on_up: Callable[[Running], None] = lambda _: None,
     ) -> None:
         self.figures = Figures()
         self.parts: list[Part] = []
         self.running: Running | None = None
         self._project = project
         self._stop = stop
+        self._on_up = on_up
         self._host = project.up.host if host is None else host
         self._port = project.up.port if port is None else port
         self._trigger: Trigger | None = None
@@ -166,13 +169,10 @@ class Supervisor:
             pid=getpid(), target=self._project.target, host=near, port=self._server.port, token=token
         )
         announce(self._project, self.running)
+        self._on_up(self.running)
         for part in self.parts:
             part.thread = threading.Thread(target=self._keep, args=(part,), name=part.name, daemon=True)
             part.thread.start()
-        _log.info(
-            "up", project=self._project.name, target=self._project.target, url=self.running.url, pid=getpid(),
-            parts=[part.name for part in self.parts],
-        )  # fmt: skip
         return self.running
 
     def close(self) -> list[str]:
@@ -188,12 +188,9 @@ class Supervisor:
         late = [p.name for p in self.parts if p.thread is not None and p.thread.is_alive()]
         if not late:
             self._session.close()
-        if self.running is not None:
-            if late:
-                # the transactions of what is cut off here are rolled back: the next start does it again
-                _log.warning("stopped, without waiting any longer", parts=late)
-            else:
-                _log.info("stopped: what was in hand is landed")
+        if late:
+            # the transactions of what is cut off here are rolled back: the next start does it again
+            _log.warning("not waited for any longer", parts=late)
         return late
 
     def unready(self) -> list[str]:
