@@ -150,24 +150,24 @@ def counted() -> dict[str, int]:
 
 
 def _sender(settings: Lineage | None) -> Sender:
-    from openlineage.client import OpenLineageClient
-
     if settings is None:
+        from openlineage.client import OpenLineageClient
+
         return OpenLineageClient().emit
     if settings.transport == "file":
         assert settings.path is not None
         return _File(settings.path)
     if settings.transport == "console":
         return _print
-    return OpenLineageClient(transport=_http(settings)).emit
+    return _http(settings)
 
 
-def _http(settings: Lineage) -> Any:
+def _http(settings: Lineage) -> Sender:
     from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
 
     key = settings.api_key
     auth = TokenProvider({}) if key is None else ApiKeyTokenProvider({"apiKey": key.get_secret_value()})
-    return HttpTransport(
+    transport = HttpTransport(
         HttpConfig(
             url=f"{str(settings.url).rstrip('/')}/",
             endpoint=settings.endpoint.lstrip("/"),
@@ -176,6 +176,7 @@ def _http(settings: Lineage) -> Any:
             retry={"total": 0},  # the emitter does it, in order
         )
     )
+    return transport.emit
 
 
 class _File:

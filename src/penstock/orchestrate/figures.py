@@ -7,7 +7,14 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from penstock import __version__
@@ -29,6 +36,9 @@ _COUNTS = {
     "quarantined_total": "quarantined",
     "read_bytes_total": "bytes",
 }
+
+# when a counter was made says nothing that process_start_time_seconds does not
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 Values = Mapping[tuple[str, ...], float]
 """The values of now, by their labels."""

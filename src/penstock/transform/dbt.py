@@ -97,6 +97,7 @@ class Dbt:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._manifest: Any = None
+        self._places: dict[str, Place] | None = None
         self._lean = Lean()
 
     def sources(self) -> dict[str, list[str]]:
@@ -145,6 +146,8 @@ class Dbt:
 
     def places(self) -> dict[str, Place]:
         """Models, snapshots, seeds and tests by their id. What an ephemeral model reads, its readers read."""
+        if self._places is not None:
+            return self._places
         manifest = self._parsed()
 
         def tables(id_: str) -> list[tuple[str | None, str, str]]:
@@ -158,7 +161,7 @@ class Dbt:
                 return [table for parent in node.depends_on_nodes for table in tables(parent)]
             return [(node.database, node.schema, node.alias)]
 
-        found = {}
+        self._places = found = {}
         for id_, node in manifest.nodes.items():
             reads = tuple(dict.fromkeys(t for parent in node.depends_on_nodes for t in tables(parent)))
             if node.resource_type in ("model", "snapshot", "seed"):
