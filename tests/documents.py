@@ -6,7 +6,8 @@ What the blocks of a page mean:
   stand there once, and the others take their place.
 - A ``console`` block has commands after ``$ ``, which go on in lines that begin with ``> ``, and below each what it
   prints. Lines that are only ``…`` stand for any lines, ``…`` within a line for any text; durations, rates, times
-  of 2026 and later, widths of tables and empty lines may differ. A command that prints ``error:`` has to fail, all others to go well.
+  of 2026 and later, widths of tables and empty lines may differ. A command that prints ``error:`` has to fail,
+  all others to go well.
 - A ``console`` block with a title that ends in ``terminal`` leaves its last command running until ``^C`` in a later
   block of that title. Meanwhile a command elsewhere whose output is not yet as shown is tried again.
 - A ``bash`` block has commands alone, and what they print is not looked at.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,10 +27,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.conninfo import conninfo_to_dict
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
 _FENCE = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _TITLE = re.compile(r'title="([^"]+)"')
 _INSTALLING = re.compile(r"(make|git clone|cd penstock|pip|#)\b|.*\bpip install\b")
 """What brings Penstock to a machine; where tests run, it is there."""
@@ -50,6 +55,8 @@ class Block:
     title: str
     text: str
     line: int
+    section: str
+    """The heading that it stands under."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,7 @@ def blocks(page: Path, instead: Mapping[str, str] | None = None) -> list[Block]:
     found = []
     for match in _FENCE.finditer(text):
         margin, language, rest, body = match.groups()
+        above = _HEADING.findall(text, 0, match.start())
         title = _TITLE.search(rest)
         found.append(
             Block(
@@ -77,6 +85,7 @@ def blocks(page: Path, instead: Mapping[str, str] | None = None) -> list[Block]:
                 title=title.group(1) if title else "",
                 text="".join(line.removeprefix(margin) for line in body.splitlines(keepends=True)),
                 line=text.count("\n", 0, match.start()) + 1,
+                section=above[-1] if above else "",
             )
         )
     return found
@@ -122,8 +131,8 @@ class Reader:
             process.kill()
             process.wait()
 
-    def follow(self, page: Path, instead: Mapping[str, str] | None = None) -> None:
-        """Do what the page says, from its first line to its last.
+    def follow(self, page: Path, instead: Mapping[str, str] | None = None, *, section: str | None = None) -> None:
+        """Do what the page says, from its first line to its last, or what stands under one of its headings.
 
         Args:
             instead: texts of the page → what to take in their place, such as a port that is free here.
@@ -131,7 +140,9 @@ class Reader:
         Raises:
             AssertionError: a command fails, or prints something else than the page shows.
         """
-        for block in blocks(page, instead):
+        found = [b for b in blocks(page, instead) if section in (None, b.section)]
+        assert found, f"{page.name} has nothing to do under {section}"
+        for block in found:
             where = f"{page.name}:{block.line}"
             if block.language == "diff" and block.title:
                 self._change(block, where)
@@ -224,6 +235,25 @@ class Reader:
         process.wait(_SECONDS)
         printed = (self._state / terminal.replace(" ", "_")).read_text(encoding="utf-8")
         assert agrees(["…", *command.shown], printed), f"{where}: printed after ^C:\n{printed}"
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody has."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def libpq_environment(url: str) -> dict[str, str]:
+    """The variables by which libpq, and pages, name a server and a database."""
+    server = conninfo_to_dict(url)
+    return {
+        "PGHOST": str(server["host"]),
+        "PGPORT": str(server["port"]),
+        "PGUSER": str(server["user"]),
+        "PGPASSWORD": str(server.get("password") or "-"),
+        "PGDATABASE": str(server["dbname"]),
+    }
 
 
 def agrees(shown: list[str], printed: str) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
-from tests.documents import DOCS, Reader, agrees
+from tests.documents import DOCS, Reader, agrees, free_port, libpq_environment
 
 
 def test_tutorial(tmp_path: Path) -> None:
@@ -29,23 +27,12 @@ def test_guide(tmp_path: Path, guide: str) -> None:
 
 def test_guide_to_a_source(tmp_path: Path) -> None:
     """An API is added, with the sample on a port that is free."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    _follow(tmp_path, "add-a-source", instead={"8000": str(port)})
+    _follow(tmp_path, "add-a-source", instead={"8000": str(free_port())})
 
 
 def test_guide_to_postgresql(tmp_path: Path, postgres_url: str) -> None:
-    """The same project on a server holds the same tables. The environment says where it is, over the guide's ``.env``."""
-    server = conninfo_to_dict(postgres_url)
-    environment = {
-        "PGHOST": str(server["host"]),
-        "PGPORT": str(server["port"]),
-        "PGUSER": str(server["user"]),
-        "PGPASSWORD": str(server.get("password") or "-"),
-        "PGDATABASE": str(server["dbname"]),
-    }
-    _follow(tmp_path, "from-duckdb-to-postgresql", environment=environment)
+    """The same project on a server holds the same tables. The environment says where it is, and wins over ``.env``."""
+    _follow(tmp_path, "from-duckdb-to-postgresql", environment=libpq_environment(postgres_url))
 
 
 def test_every_guide_is_followed_or_needs_another_platform() -> None:
