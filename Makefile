@@ -43,7 +43,7 @@ check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the doc
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_modules.py
-	$(MKDOCS) build --quiet
+	$(MKDOCS) build
 
 .PHONY: docs
 docs: $(VENV)/dev.stamp ## Build the documentation into build/site

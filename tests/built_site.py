@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def build_site(folder: Path) -> Path:
-    """Build it strictly."""
+    """Build it strictly: not quietly, for MkDocs counts the warnings that it prints."""
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)],
+        [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
