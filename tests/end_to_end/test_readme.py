@@ -12,6 +12,7 @@ import pytest
 
 from tests.documents import ROOT, Reader, blocks, commands
 
+
 def test_readme_commands(tmp_path: Path) -> None:
     """One after the other in an empty folder, as a new user would."""
     found = [c.text for b in blocks(ROOT / "README.md") if b.language == "bash" for c in commands(b)]
