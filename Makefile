@@ -85,6 +85,10 @@ lock: ## Compile the hashed requirement files anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet pyproject.toml --extra examples --extra report --group dev -c requirements/run.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet pyproject.toml --extra examples --extra report -c requirements/run.txt -o requirements/image.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet --group build -c requirements/run.txt -o requirements/build.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet --group airflow -o requirements/airflow.txt
 
 .PHONY: clean
