@@ -16,8 +16,8 @@ ENV PYTHONUNBUFFERED=1 \
 FROM python AS wheel
 WORKDIR /source
 COPY requirements/build.txt requirements/
-RUN python -m venv /build \
-    && /build/bin/python -m pip install --no-cache-dir --require-hashes -r requirements/build.txt
+RUN python -m venv --without-pip /build \
+    && python -m pip --python /build/bin/python install --no-cache-dir --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY examples examples

@@ -6,9 +6,15 @@
 --
 -- The three roles are those of `penstock grants`: the owner of raw and penstock, of the models, and the reader.
 \set ON_ERROR_STOP on
+\set project ''
+\set penstock_password ''
+\set analyst_password ''
 \getenv project PENSTOCK_NAME
 \getenv penstock_password WAREHOUSE_PASSWORD
 \getenv analyst_password ANALYST_PASSWORD
+select format('do $$ begin raise exception %L; end $$', name || ' is not set')
+from (values ('PENSTOCK_NAME', :'project'), ('WAREHOUSE_PASSWORD', :'penstock_password'), ('ANALYST_PASSWORD', :'analyst_password')) given (name, value) where value = ''
+\gexec
 
 select :'project' || '_loader' as loader, :'project' || '_transformer' as transformer,
        :'project' || '_analyst' as reader
