@@ -45,7 +45,7 @@ def uses(path: Path = COMPOSE) -> Iterator[re.Match[str]]:
 def variables_of(path: Path) -> dict[str, str]:
     """The variables of a file such as ``.env``."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if re.match(r"[A-Za-z_]\w*=", line))  # type: ignore[misc]  # it cannot count
+    return dict(line.split("=", 1) for line in lines if re.match(r"[A-Za-z_]\w*=", line))
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""The scripts that make the platform's databases, run as PostgreSQL's image runs them, on a server that asks for passwords."""
+"""The scripts that make the platform's databases, run as its image does, on a server that asks for passwords."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -146,7 +145,7 @@ def test_missing_password(server: PrivatePostgres) -> None:
 
 
 def test_readable_by_the_image() -> None:
-    """The image's own user, whom the repository does not belong to, can read them; it runs *.sql, in the order of names."""
+    """The image's own user, who owns none of them, can read the scripts; it runs them in the order of names."""
     files = sorted(SCRIPTS.iterdir())
     assert [f.name for f in files] == ["10_warehouse.sql", "20_airflow.sql", "30_metabase.sql"]
-    assert all(Path(f).stat().st_mode & 0o004 for f in files)
+    assert all(f.stat().st_mode & 0o004 for f in files)

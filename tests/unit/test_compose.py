@@ -1,4 +1,4 @@
-"""The compose files keep their promises: everything pinned, checked, bounded, on this machine only, and no secret in them."""
+"""The compose files keep their promises: all pinned, checked, bounded, on this machine only, without secrets."""
 
 from __future__ import annotations
 
