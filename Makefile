@@ -38,11 +38,14 @@ test-report: $(VENV)/dev.stamp ## Test the report in headless Chromium, with axe
 	$(BIN)/python -m pytest -m chromium tests/report
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links
+check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links, Dockerfile and compose files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_modules.py
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.override.yaml
+	$(BIN)/shellcheck .ci/run scripts/make_env scripts/airflow/init tools/install tools/make_venv tools/need_*
 	$(MKDOCS) build --quiet
 
 .PHONY: docs
@@ -85,12 +88,13 @@ soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random fa
 		$(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
 
 .PHONY: up
-up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy
-	docker compose up --detach --wait
+up: ## Start PostgreSQL, RabbitMQ and Penstock with docker compose; COMPOSE_PROFILES=airflow,metabase for more
+	scripts/make_env
+	docker compose up --detach --wait --build
 
 .PHONY: down
-down: ## Stop them; their data stays
-	docker compose down
+down: ## Stop them all; their data stays
+	docker compose --profile '*' down
 
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
