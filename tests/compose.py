@@ -1,17 +1,25 @@
-"""Compose files as Docker Compose reads them: variables put in, services with their environments."""
+"""The platform without Docker: compose files as Docker Compose reads them, and the scripts that its services run."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import yaml
+
+from penstock.testing.postgres import PrivatePostgres
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "compose.yaml"
 OVERRIDE = ROOT / "compose.override.yaml"
+ENV_EXAMPLE = ROOT / ".env.example"
+DATABASE_SCRIPTS = ROOT / "scripts" / "postgres"
 VARIABLE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<word>[^}]*))?\}|\$(?P<bare>[A-Za-z_]\w*)")
 """One use of a variable (Compose Specification, chapter 12), or ``$$``, which stands for itself."""
 
@@ -46,6 +54,44 @@ def variables_of(path: Path) -> dict[str, str]:
     """The variables of a file such as ``.env``."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if re.match(r"[A-Za-z_]\w*=", line))
+
+
+def make_env(folder: Path) -> dict[str, str]:
+    """The variables that ``scripts/make_env`` makes in a folder; what ``.env`` there has already stays."""
+    (folder / "scripts").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "scripts" / "make_env", folder / "scripts")
+    shutil.copy(ENV_EXAMPLE, folder)
+    subprocess.run([folder / "scripts" / "make_env"], check=True, cwd="/")
+    return variables_of(folder / ".env")
+
+
+def run_database_scripts(server: PrivatePostgres, environ: Mapping[str, str]) -> tuple[int, str]:
+    """What PostgreSQL's image does on an empty volume: psql as the superuser, one script after the other by name.
+
+    Returns:
+        The exit code, that of the first that failed, and what was said.
+    """
+    said = ""
+    for script in sorted(DATABASE_SCRIPTS.iterdir()):
+        done = subprocess.run(
+            ["psql", "--no-psqlrc", "--no-password", "-v", "ON_ERROR_STOP=1", "--dbname", server.url, "-f", script],
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said += done.stdout + done.stderr
+        if done.returncode:
+            return done.returncode, said
+    return 0, said
+
+
+def ask_for_passwords(server: PrivatePostgres) -> None:
+    """Have the server ask all but its superuser for a password, as the image's does."""
+    rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+    (server.folder / "data" / "pg_hba.conf").write_text(rules)
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute("select pg_reload_conf()")
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:

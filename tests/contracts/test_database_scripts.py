@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import psycopg
@@ -12,9 +10,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from penstock.testing.postgres import PrivatePostgres
-from tests.compose import ROOT
+from tests.compose import DATABASE_SCRIPTS, ask_for_passwords, run_database_scripts
 
-SCRIPTS = ROOT / "scripts" / "postgres"
 PASSWORDS = {
     "WAREHOUSE_PASSWORD": "a'b\"c\\d $HOME %40@:/",
     "ANALYST_PASSWORD": "--; drop role penstock",
@@ -29,22 +26,9 @@ LOGINS = {
 }
 
 
-def run_scripts(server: PrivatePostgres, *, expect: int = 0, **environ: str) -> str:
-    """In the order of their names, by psql as the superuser: what the image does on an empty volume."""
-    said = ""
-    for script in sorted(SCRIPTS.iterdir()):
-        done = subprocess.run(
-            ["psql", "--no-psqlrc", "--no-password", "-v", "ON_ERROR_STOP=1", "--dbname", server.url, "-f", script],
-            env={**os.environ, "PENSTOCK_NAME": "user_events", **PASSWORDS, **environ},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said += done.stdout + done.stderr
-        if done.returncode or expect:
-            assert done.returncode == expect, said
-            break
-    return said
+def run_scripts(server: PrivatePostgres, **environ: str) -> tuple[int, str]:
+    """The exit code, and what was said."""
+    return run_database_scripts(server, {"PENSTOCK_NAME": "user_events", **PASSWORDS, **environ})
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +36,10 @@ def server() -> Iterator[PrivatePostgres]:
     """A server on which the scripts have run twice. All but its superuser need a password."""
     assert shutil.which("psql"), "psql is missing: apt-get install -y postgresql-client"
     with PrivatePostgres() as server:
-        run_scripts(server)
-        run_scripts(server)
-        rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-        (server.folder / "data" / "pg_hba.conf").write_text(rules)
-        with psycopg.connect(server.url, autocommit=True) as admin:
-            admin.execute("select pg_reload_conf()")
+        for _ in range(2):
+            code, said = run_scripts(server)
+            assert code == 0, said
+        ask_for_passwords(server)
         yield server
 
 
@@ -128,24 +110,24 @@ def test_again(server: PrivatePostgres) -> None:
     """Run again with another password, only that one changes: tables, owners and other logins stay."""
     with login(server, "airflow", "airflow") as airflow:
         airflow.execute("create table kept (id int)")
-    run_scripts(server, AIRFLOW_DB_PASSWORD="another")
+    assert run_scripts(server, AIRFLOW_DB_PASSWORD="another")[0] == 0
     with login(server, "airflow", "airflow", "another") as airflow:
         airflow.execute("drop table kept")
     login(server, "metabase", "metabase").close()
-    run_scripts(server)
+    assert run_scripts(server)[0] == 0
     login(server, "airflow", "airflow").close()
 
 
 def test_missing_password(server: PrivatePostgres) -> None:
     """Without a password the scripts stop, and leave the one that was."""
     for name in ("WAREHOUSE_PASSWORD", "PENSTOCK_NAME"):
-        said = run_scripts(server, expect=3, **{name: ""})
-        assert f"{name} is not set" in said
+        code, said = run_scripts(server, **{name: ""})
+        assert code == 3 and f"{name} is not set" in said
     login(server, "penstock", "warehouse").close()
 
 
 def test_readable_by_the_image() -> None:
     """The image's own user, who owns none of them, can read the scripts; it runs them in the order of names."""
-    files = sorted(SCRIPTS.iterdir())
+    files = sorted(DATABASE_SCRIPTS.iterdir())
     assert [f.name for f in files] == ["10_warehouse.sql", "20_airflow.sql", "30_metabase.sql"]
     assert all(f.stat().st_mode & 0o004 for f in files)

@@ -21,7 +21,6 @@ from psycopg.conninfo import make_conninfo
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.private import free_port
 from tests import compose
-from tests.compose import ROOT
 from tests.dockerfile import ByHand, Stage, account, health_command, ignored, stages
 from tests.processes import wait_until
 
@@ -83,11 +82,7 @@ def image() -> Iterator[Image]:
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What ``scripts/make_env`` makes."""
-    folder = tmp_path_factory.mktemp("env")
-    shutil.copytree(ROOT / "scripts", folder / "scripts")
-    shutil.copy(ROOT / ".env.example", folder)
-    subprocess.run([folder / "scripts" / "make_env"], check=True)
-    return compose.variables_of(folder / ".env")
+    return compose.make_env(tmp_path_factory.mktemp("env"))
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +90,9 @@ def database(variables: dict[str, str]) -> Iterator[PrivatePostgres]:
     """The server of the service ``postgres``, after its scripts."""
     environ = {k: str(v) for k, v in compose.services(variables)["postgres"]["environment"].items()}
     with PrivatePostgres() as server:
-        for script in sorted((ROOT / "scripts" / "postgres").iterdir()):
-            subprocess.run(
-                ["psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "--quiet", "--dbname", server.url, "-f", script],
-                env={**os.environ, **environ, "PGOPTIONS": "-c client_min_messages=warning"}, check=True,
-            )  # fmt: skip
-        rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-        (server.folder / "data" / "pg_hba.conf").write_text(rules)
-        with psycopg.connect(server.url, autocommit=True) as admin:
-            admin.execute("select pg_reload_conf()")
+        code, said = compose.run_database_scripts(server, environ)
+        assert code == 0, said
+        compose.ask_for_passwords(server)
         yield server
 
 

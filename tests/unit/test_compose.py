@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ import yaml
 
 from penstock import __version__
 from tests import compose
-from tests.compose import OVERRIDE, ROOT
+from tests.compose import ENV_EXAMPLE, OVERRIDE, ROOT, make_env
 
-ENV_EXAMPLE = ROOT / ".env.example"
 SERVICES: dict[str, dict[str, Any]] = compose.raw()["services"]
 EVERYDAY = {"postgres", "rabbitmq", "penstock"}
 ONCE = {"airflow-init", "grants", "metabase-sync"}
@@ -25,17 +22,8 @@ SECRET = re.compile(r"PASS|SECRET|_KEY$|_CONN$|RABBITMQ_URL")
 
 @pytest.fixture
 def variables(tmp_path: Path) -> dict[str, str]:
-    """What ``scripts/make_env`` writes."""
+    """What ``scripts/make_env`` makes."""
     return make_env(tmp_path)
-
-
-def make_env(folder: Path) -> dict[str, str]:
-    """Run the script in a folder of its own."""
-    (folder / "scripts").mkdir(exist_ok=True)
-    shutil.copy(ROOT / "scripts" / "make_env", folder / "scripts")
-    shutil.copy(ENV_EXAMPLE, folder)
-    subprocess.run([folder / "scripts" / "make_env"], check=True, cwd="/")
-    return compose.variables_of(folder / ".env")
 
 
 def test_images() -> None:
