@@ -66,6 +66,7 @@ COPY examples/user_events /
 FROM python AS clean
 COPY --from=project / /project
 RUN rm -rf /project/.env /project/.git /project/.venv /project/.penstock /project/target /project/logs \
+        /project/dbt_packages /project/lake /project/report.html \
     && find /project -name '*.duckdb*' -delete \
     && mkdir /project/.penstock
 

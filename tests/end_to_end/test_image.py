@@ -69,6 +69,7 @@ def image() -> Iterator[Image]:
     work.do(Stage(base="", steps=[s for s in found["clean"].steps if s[0] == "COPY"]))
     (root / "project" / ".env").write_text("PGPASSWORD=secret\n")
     (root / "project" / "warehouse.duckdb.wal").write_text("")
+    (root / "project" / "lake").mkdir()
     work.do(Stage(base="", steps=[s for s in found["clean"].steps if s[0] == "RUN"]))
     (root / "project" / STATE).chmod(0o1777)
     (root / "project").chmod(0o555)
@@ -121,7 +122,7 @@ def test_what_is_in_it(image: Image) -> None:
     assert not {"pip", "hatchling", "editables", "setuptools", "pytest"} & installed
     names = {p.name for p in image.project.iterdir()}
     assert {"penstock.yml", "penstock.platform.yml", "dbt_project.yml", "models", "data", STATE} <= names
-    assert not {".env", "warehouse.duckdb.wal"} & names
+    assert not {".env", "warehouse.duckdb.wal", "lake"} & names
     assert image.run([*json.loads(image.stage.last("ENTRYPOINT")), "--version"], {}).stdout.startswith("penstock ")
 
 
