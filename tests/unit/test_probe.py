@@ -56,7 +56,7 @@ def probe(folder: Path, *words: str) -> tuple[int, str]:
 
 
 def test_alive(up: Path) -> None:
-    """0 and the answer where it is 200, which ``/healthz`` is asked for without another word; else 1, with the reasons."""
+    """0 and the answer where it is 200, which ``/healthz`` is asked for without a word; else 1, with the reasons."""
     assert probe(up) == (0, "ok")
     assert probe(up, "/healthz") == (0, "ok")
     assert probe(up, "/readyz") == (1, "trigger: waiting\ndestination: away")
