@@ -68,6 +68,7 @@ class Transformer:
         self._dbt: Dbt | None = None
         self._fingerprint = ""
         self._columns = -1
+        self._telling = lineage_of(session.project)
         self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
         self._failed = False
 
@@ -194,7 +195,7 @@ class Transformer:
 
     def _tell(self, dbt: Dbt, nodes: Sequence[Node], columns: int) -> None:
         """Tell of the lineage of what was built."""
-        telling = lineage_of(self._session.project)
+        telling = self._telling
         if not telling.wanted or not nodes:
             return
 
