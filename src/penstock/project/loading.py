@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +18,8 @@ from penstock.project.document import Path as SettingPath
 from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
 from penstock.project.nearest import nearest
-from penstock.project.overrides import choices_in, override
+from penstock.project.notify import Notify
+from penstock.project.overrides import choices_in, override, parts_of_list
 from penstock.project.privacy import Privacy
 from penstock.project.schedule import Schedule, span_text
 from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
@@ -28,7 +29,7 @@ FILE_NAME = "penstock.yml"
 LAKE = "lake"
 """The name of the lake among the sources."""
 
-_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule")
+_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule", "notify")
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
     "memory_limit": "a size such as 2GB",
@@ -36,6 +37,7 @@ _WORDS = {
     "mapping_type": "settings as `name: value`",
     "dict_type": "settings as `name: value`",
     "too_short": "at least one",
+    "tuple_type": "a list",
 }
 
 
@@ -59,6 +61,7 @@ class Project:
     privacy: Privacy
     lake: Lake | None = None
     schedule: Schedule | None = None
+    notify: Notify = field(default_factory=Notify)
 
     @property
     def destination(self) -> Destination:
@@ -147,6 +150,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         up=file.up,
         privacy=file.privacy,
         schedule=file.schedule,
+        notify=file.notify,
     )
     return project if file.lake is None else project.with_lake(file.lake)
 
@@ -266,7 +270,7 @@ def _decapitalised(text: str) -> str:
 
 
 def _is_secret(path: SettingPath) -> bool:
-    return any(str(p) in ("password", "url", "parameters", "keys") for p in path)
+    return any(str(p) in ("password", "url", "parameters", "keys", "webhook", "headers", "secret") for p in path)
 
 
 def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:
@@ -298,6 +302,9 @@ def _names_at(path: SettingPath, data: Any) -> list[str]:
     """The settings there are in the group at ``path``."""
     kind: Any = ProjectFile
     for step in path:
+        if isinstance(data, list) and isinstance(step, int):
+            kind, data = parts_of_list(kind), data[step]
+            continue
         kind = choices_in(kind, data).get(str(step))
         data = data.get(step) if isinstance(data, dict) else None
     return list(choices_in(kind, data))
