@@ -10,6 +10,7 @@ import typer
 from penstock import __version__
 from penstock.cli import (
     airflow,
+    alerting,
     consuming,
     inspecting,
     loading,
@@ -68,6 +69,7 @@ consuming.register(app)
 watching.register(app)
 running.register(app)
 inspecting.register(app)
+alerting.register(app)
 reporting.register(app)
 shell.register(app)
 sampling.register(app)

@@ -116,7 +116,6 @@ create table if not exists penstock.run_steps (
   primary key (run_id, step)
 );
 
--- the newest: a ledger that has it has all of the above
 create table if not exists penstock.schedules (
   schedule {text} primary key,
   spec {text} not null,
@@ -124,4 +123,20 @@ create table if not exists penstock.schedules (
   next_due timestamp with time zone,
   last_run bigint,
   updated_at timestamp with time zone not null
+);
+
+-- the newest: a ledger that has it has all of the above
+create table if not exists penstock.alerts (
+  alert {text} not null,
+  subject {text} not null,
+  state {text} not null,
+  what {text} not null,
+  first_failed_at timestamp with time zone not null,
+  told {text},
+  told_at timestamp with time zone,
+  delivered_at timestamp with time zone,
+  recovered_at timestamp with time zone,
+  updated_at timestamp with time zone not null,
+  detail {json} not null,
+  primary key (alert, subject)
 );

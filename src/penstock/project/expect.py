@@ -98,8 +98,9 @@ class Quarantined(Settings):
 class Expectation(Settings):
     """What is expected of a stream. `penstock check` fails when it is not so.
 
-    A line of text stands for it: `fresh within 10m`, `checked within 1h`, `event_time within 2h`, `rows >= 1000 per day`,
-    `rows between 100 and 5000 in 1h`, `quarantined <= 1% in 1d`; with ` or warn` at its end for `severity: warn`.
+    A line of text stands for it: `fresh within 10m`, `checked within 1h`, `event_time within 2h`,
+    `rows >= 1000 per day`, `rows between 100 and 5000 in 1h`, `quarantined <= 1% in 1d`; with ` or warn` at its end for
+    `severity: warn`.
     """
 
     fresh_within: Span | None = None

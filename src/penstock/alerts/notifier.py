@@ -1,0 +1,184 @@
+"""Remembers what fails, and tells it: in ``penstock up`` for as long as it runs, in other commands once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from penstock.alerts.delivery import COMMAND_PATIENCE_SECONDS, Outbox, Outcome, deliver_now, wants
+from penstock.alerts.messages import Message, guarded
+from penstock.alerts.notices import Event, Key, Observation, Problem, closed, due, observe, told
+from penstock.alerts.store import Store
+
+if TYPE_CHECKING:
+    from penstock.project import Project
+
+CLOSE_SECONDS = 3.0
+"""How long an end waits for a message that is under way. One that did not arrive is sent at the next start."""
+FRESH = timedelta(days=1)
+"""A message that did not arrive is sent at a later start if it is no older than this."""
+
+
+class Notifier:
+    """The problems of a project, from any thread.
+
+    :meth:`see` takes note of what is observed, :meth:`tick` sends what is due, and :meth:`tell` does it once and waits.
+
+    Args:
+        say: is told in a line of messages that do not arrive.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._project = project
+        self._rule = project.notify
+        self._say = say
+        self._now = now
+        self._lock = threading.RLock()
+        self._store = Store(project)
+        self._problems: dict[Key, Problem] = self._store.read()
+        self._changed: set[Key] = set()
+        self._outbox: Outbox | None = None
+        self._due_since: datetime | None = None
+        self._said: set[tuple[str, str]] = set()
+
+    def open(self) -> list[Problem]:
+        """What is not over, the oldest first."""
+        with self._lock:
+            return sorted((p for p in self._problems.values() if p.open), key=lambda p: (p.first_failed_at, p.key))
+
+    def see(self, observations: Iterable[Observation]) -> None:
+        """Take note of how things are now."""
+        now = self._now()
+        with self._lock:
+            for seen in observations:
+                before = self._problems.get(seen.key)
+                after = observe(before, self._guarded(seen), now, self._rule)
+                if after is not None and after != before:
+                    self._keep(after)
+
+    def start(self) -> None:
+        """Open the channels, and send what an earlier process could not."""
+        with self._lock:
+            self._store.forget()
+            self._outbox = Outbox(self._rule.channels, self._went)
+            left = self._undelivered()
+            if left:
+                self._outbox.put(self._message(left, self._now()))
+
+    def tick(self) -> None:
+        """Send what is due, once that has waited for more to come; and write down what has changed."""
+        with self._lock:
+            events = self._due()
+            if not events:
+                self._due_since = None
+            else:
+                now = self._now()
+                self._due_since = self._due_since or now
+                if now - self._due_since >= self._rule.settle:
+                    self._due_since = None
+                    message = self._told(events, now)
+                    self._write()
+                    if self._outbox is not None:
+                        self._outbox.put(message)
+                    return
+            self._write()
+
+    def tell(self) -> list[Outcome]:
+        """Send what is due at once, and what an earlier process could not, and wait; returns how it went on each
+        channel."""
+        with self._lock:
+            left = self._undelivered()
+            events = self._due()
+            now = self._now()
+            fresh = self._told(events, now).problems if events else ()
+            keys = {problem.key for problem in fresh}
+            problems = [*(p for p in left if p.key not in keys), *fresh]
+            self._write()
+        if not problems:
+            return []
+        outcomes = deliver_now(self._rule.channels, self._message(problems, now), COMMAND_PATIENCE_SECONDS)
+        for outcome in outcomes:
+            self._went(outcome)
+        self.close()
+        return outcomes
+
+    def close(self) -> None:
+        """Write down what has changed, and end."""
+        if self._outbox is not None:
+            self._outbox.close(CLOSE_SECONDS)
+        with self._lock:
+            self._write()
+            self._store.release()
+
+    def _due(self) -> dict[Key, Event]:
+        now = self._now()
+        for problem in list(self._problems.values()):
+            over = closed(problem, now)
+            if over != problem:
+                self._keep(over)
+        heard = [p for p in self._problems.values() if any(wants(c, p) for c in self._rule.channels)]
+        found = {problem.key: due(problem, now, self._rule) for problem in heard}
+        return {key: event for key, event in found.items() if event is not None}
+
+    def _told(self, events: dict[Key, Event], now: datetime) -> Message:
+        for key, event in events.items():
+            self._keep(told(self._problems[key], event, now))
+        return self._message([self._problems[key] for key in events], now)
+
+    def _message(self, problems: Sequence[Problem], now: datetime) -> Message:
+        ordered = sorted(problems, key=lambda p: (p.told == "recovered", p.first_failed_at, p.key))
+        return Message(project=self._project.name, target=self._project.target, problems=ordered, sent_at=now)
+
+    def _undelivered(self) -> list[Problem]:
+        """What was to be told by a process that ended before it was."""
+        now = self._now()
+        return [
+            problem
+            for problem in self._problems.values()
+            if problem.told_at is not None and problem.delivered_at is None and now - problem.told_at <= FRESH
+        ]
+
+    def _went(self, outcome: Outcome) -> None:
+        """Take down how it went with a message."""
+        trouble = "" if outcome.error is None else f"{outcome.channel}: {outcome.error.what}"
+        with self._lock:
+            now = self._now()
+            for sent in outcome.message.problems:
+                problem = self._problems.get(sent.key)
+                if problem is None or problem.told_at != sent.told_at:
+                    continue
+                if outcome.error is None:
+                    self._keep(replace(problem, delivered_at=problem.delivered_at or now))
+                elif problem.trouble != trouble:
+                    self._keep(replace(problem, trouble=trouble))
+            known = (outcome.message.id, outcome.channel)
+            if outcome.error is not None and (outcome.final or known not in self._said):
+                self._said.add(known)
+                rest = "it is not tried again" if outcome.final else "it is tried again"
+                self._say(f"a notification did not arrive, {rest}: {outcome.error}")
+            elif outcome.error is None:
+                self._said.discard(known)
+
+    def _guarded(self, seen: Observation) -> Observation:
+        texts: dict[str, Any] = {name: guarded(getattr(seen, name), self._project) for name in ("what", "where", "fix")}
+        return replace(seen, **texts)
+
+    def _keep(self, problem: Problem) -> None:
+        self._problems[problem.key] = replace(problem, updated_at=self._now())
+        self._changed.add(problem.key)
+
+    def _write(self) -> None:
+        if self._changed:
+            changed = [self._problems[key] for key in self._changed]
+            self._changed.clear()
+            self._store.write(self._problems, changed)
