@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.errors import UsageError
 from penstock.project.nearest import nearest
-from penstock.project.schedule import span_text
+from penstock.spans import span_text
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:

@@ -106,6 +106,15 @@ def problem_of(found: dict[str, Any]) -> Problem:
     return Problem(**values)
 
 
+def merged(one: Problem | None, other: Problem) -> Problem:
+    """Two processes' words on a problem as one: the newer, and that the same message arrived."""
+    if one is None:
+        return other
+    newer, older = (other, one) if one.updated_at <= other.updated_at else (one, other)
+    same = newer.told_at == older.told_at
+    return replace(newer, delivered_at=newer.delivered_at or older.delivered_at) if same else newer
+
+
 def observe(problem: Problem | None, seen: Observation, now: datetime, rule: Notify) -> Problem | None:
     """The problem after something was looked at; None when there is none."""
     if not seen.failing:

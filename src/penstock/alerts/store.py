@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.alerts.notices import Key, Problem, problem_of
+from penstock.alerts.notices import Key, Problem, merged, problem_of
 from penstock.errors import PenstockError
 from penstock.ledger import ledger_sql
 from penstock.ledger.runs import KEPT
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from penstock.project import Project
 
 FOLDER = ".penstock"
+_MOST_WAITS = 10
+"""A process that decides for longer than these seconds hangs: it is not waited for."""
 
 
 class Store:
@@ -39,11 +43,18 @@ class Store:
     def read(self) -> dict[Key, Problem]:
         """All of them."""
         found = self._in_file()
-        for problem in self._in_ledger():
-            before = found.get(problem.key)
-            if before is None or before.updated_at <= problem.updated_at:
-                found[problem.key] = problem
+        for problem in self.in_ledger():
+            found[problem.key] = merged(found.get(problem.key), problem)
         return found
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process of the project is inside, as far as the warehouse can see to it."""
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(PenstockError):
+                waited = itertools.count(1)
+                held.enter_context(self._opened().claim("alerts", lambda _: next(waited) > _MOST_WAITS or _pause()))
+            yield
 
     def write(self, all_: Mapping[Key, Problem], changed: Iterable[Problem]) -> None:
         """Keep them; ``changed`` are those that the ledger has otherwise."""
@@ -81,7 +92,8 @@ class Store:
             self._destination = opened
         return self._destination
 
-    def _in_ledger(self) -> list[Problem]:
+    def in_ledger(self) -> list[Problem]:
+        """What the ledger says; nothing when it is away."""
         try:
             rows = self._opened().query(ledger_sql("alerts")).rows
         except PenstockError:
@@ -105,6 +117,11 @@ class Store:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump({"problems": kept}, file)
             Path(name).replace(self._path)
+
+
+def _pause() -> bool:
+    time.sleep(1.0)
+    return False
 
 
 def _problems(found: Iterable[dict[str, Any]]) -> list[Problem]:

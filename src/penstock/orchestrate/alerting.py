@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.alerts.expectations import Verdict, judge
-from penstock.alerts.notices import Observation
+from penstock.alerts.notices import Key, Observation
 from penstock.alerts.notifier import Notifier
 from penstock.alerts.observing import ended, observed
 from penstock.consume import Consumer
@@ -70,7 +71,7 @@ class Alerting:
         self._say = say
         self._begun = datetime.now(UTC)
         self._away_since: dict[str, float] = {}
-        self._seen_runs: dict[str, int] = {}
+        self._before: dict[Key, object] = {}
         self._unanswered = 0
         self._destination: Destination | None = None
         ages = [e.age.total_seconds() for s in project.streams.values() for e in s.expect if e.age is not None]
@@ -101,45 +102,66 @@ class Alerting:
         return {(v.stream, v.expectation): float(v.state == "ok") for v in known}
 
     def _observed(self) -> Iterator[Observation]:
-        """What the parts of the process say of themselves."""
+        """What the parts of the process say of themselves, where that has changed."""
         for part in self._parts:
             yield from self._part(part)
             if isinstance(part.job, Consumer):
                 yield from self._queue(part, part.job)
             elif isinstance(part.job, Watcher):
-                yield _files(part.job)
+                yield from self._files(part.job)
         for job in self._schedules:
             yield from self._schedule(job)
-        if self._trigger is not None and (self._trigger.last_error or self._trigger.upper_seq):
+        trigger = self._trigger
+        if trigger is not None and (trigger.last_error or trigger.upper_seq):
+            error, times = trigger.last_error, trigger.failures
             fix = "penstock transform --nodes shows each model with its outcome"
-            yield ended("models_failed", "models", self._trigger.last_error, fix=fix)
+            yield from self._new(times if error else "", ended("models_failed", "models", error, fix=fix))
 
     def _part(self, part: Watched) -> Iterator[Observation]:
+        subject = f"part {part.name}"
         steady = part.state == "running" and (datetime.now(UTC) - part.since).total_seconds() > STEADY_SECONDS
         if steady:
-            yield ended("part_failing", f"part {part.name}", None)
+            yield from self._new("", ended("part_failing", subject, None))
         elif part.state == "waiting" and part.deaths >= _DEATHS:
-            yield ended("part_failing", f"part {part.name}", part.last_error)
+            yield from self._new(part.deaths, ended("part_failing", subject, part.last_error))
 
     def _queue(self, part: Watched, consumer: Consumer) -> Iterator[Observation]:
         subject = f"queue {consumer.source} of {consumer.stream}"
         if consumer.connected:
             self._away_since.pop(subject, None)
-            yield ended("queue_unreachable", subject, None)
+            yield from self._new("", ended("queue_unreachable", subject, None))
         elif part.state == "running":
             since = self._away_since.setdefault(subject, time.monotonic())
-            if time.monotonic() - since >= AWAY_SECONDS:
+            times = int((time.monotonic() - since) / AWAY_SECONDS)
+            if times:
                 fix = "start the broker, or mend its address or password: penstock doctor"
-                yield ended("queue_unreachable", subject, consumer.last_error or "not connected", fix=fix)
+                error = consumer.last_error or "not connected"
+                yield from self._new(times, ended("queue_unreachable", subject, error, fix=fix))
+
+    def _files(self, watcher: Watcher) -> Iterator[Observation]:
+        subject = f"files of {watcher.stream} from {watcher.source}"
+        failures = dict(watcher.failures)
+        if not failures:
+            yield from self._new("", ended("files_refused", subject, None))
+            return
+        path, error = next(iter(failures.items()))
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        first = ended("files_refused", subject, error)
+        yield from self._new(tuple(failures), replace(first, what=f"{path.name}{more}: {first.what}"))
 
     def _schedule(self, job: Scheduled) -> Iterator[Observation]:
         last = job.last
-        if last is None or self._seen_runs.get(job.loads.name) == last.run_id or last.status == "stopped":
-            return
-        self._seen_runs[job.loads.name] = last.run_id
-        if last.manual and last.error:
-            return  # whoever asked for it is told
-        yield ended("schedule_failed", f"schedule {job.loads.name}", last.error, run=last.run_id)
+        if last is None or last.status == "stopped" or (last.manual and last.error):
+            return  # whoever asked for a run is told by that
+        yield from self._new(
+            last.run_id, ended("schedule_failed", f"schedule {job.loads.name}", last.error, run=last.run_id)
+        )
+
+    def _new(self, now: object, seen: Observation) -> Iterator[Observation]:
+        """An observation, if it is another than before: of each time that something fails, there is one."""
+        if self._before.get(seen.key, self) != now:
+            self._before[seen.key] = now
+            yield seen
 
     def _judged(self) -> list[Observation]:
         """What the warehouse says, and whether it says anything."""
@@ -165,21 +187,3 @@ class Alerting:
         if self._destination is not None:
             self._destination.close()
             self._destination = None
-
-
-def _files(watcher: Watcher) -> Observation:
-    subject = f"files of {watcher.stream} from {watcher.source}"
-    failures = dict(watcher.failures)
-    if not failures:
-        return ended("files_refused", subject, None)
-    (path, first), count = next(iter(failures.items())), len(failures)
-    seen = ended("files_refused", subject, first)
-    more = f" (and {count - 1} more files)" if count > 1 else ""
-    return Observation(
-        alert=seen.alert,
-        subject=subject,
-        failing=True,
-        what=f"{path.name}: {seen.what}{more}",
-        where=seen.where,
-        fix=seen.fix,
-    )

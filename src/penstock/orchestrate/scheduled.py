@@ -46,6 +46,16 @@ class Request:
     done: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A run that has ended; ``error`` is None when it went well. ``manual`` says that somebody asked for it."""
+
+    run_id: int
+    status: str
+    manual: bool
+    error: Exception | None
+
+
 class Scheduled:
     """Runs a schedule in the thread that calls :meth:`run`; :meth:`ask` may be called from any.
 
@@ -71,6 +81,8 @@ class Scheduled:
     ) -> None:
         self.last_error = ""
         """Why the last run failed; empty after one that went well."""
+        self.last: Ended | None = None
+        """The last run."""
         self.loads = loads
         self.runs: Counter[str] = Counter()
         """Runs by how they ended."""
@@ -237,6 +249,7 @@ class Scheduled:
         status = "stopped" if self._stop else "success" if error is None else "error"
         record.end(status, attempts=attempt)
         self.runs[status] += 1
+        self.last = Ended(run_id=record.run_id, status=status, manual=manual, error=error)
         if status == "error":
             self._say(f"schedule {self.loads.name}: run {record.run_id} failed: {self.last_error}")
         return record.run_id, status

@@ -18,6 +18,7 @@ from penstock.destinations import open_destination
 from penstock.errors import DestinationError, LockedError, PenstockError, UsageError
 from penstock.inspect import read_status
 from penstock.ledger import ledger_sql
+from penstock.orchestrate.alerting import Alerting
 from penstock.orchestrate.figures import Figures
 from penstock.orchestrate.running import Running, announce, running_process, withdraw
 from penstock.orchestrate.scheduled import Scheduled
@@ -53,12 +54,14 @@ class Job(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``."""
+    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``.
+    ``deaths`` are those in a row, each soon after the start."""
 
     name: str
     make: Callable[[], Job]
     state: str = "stopped"
     restarts: int = 0
+    deaths: int = 0
     last_error: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     job: Job | None = None
@@ -127,6 +130,10 @@ class Supervisor:
         for job in self._schedules:
             name = job.loads.name if job.loads.schedule is None else f"schedule {job.loads.name}"
             self.parts.append(Part(name, lambda job=job: job))  # type: ignore[misc]  # it cannot tell the default's type
+        self._alerting = alerting = Alerting(
+            project, parts=self.parts, schedules=self._schedules, trigger=self._trigger, stop=stop, say=say
+        )
+        self.parts.append(Part("alerts", lambda: alerting))
         self._measure()
 
     def start(self) -> Running:
@@ -268,7 +275,9 @@ class Supervisor:
                 break
             if time.monotonic() - started > _STEADY_SECONDS:
                 backoff.reset()
+                part.deaths = 0
             part.restarts += 1
+            part.deaths += 1
             part.become("waiting")
             seconds = backoff.next_seconds()
             self._say(f"{part.name}: {part.last_error}\n  starting it again in {seconds:g} s")
@@ -303,6 +312,8 @@ class Supervisor:
             lambda: {(j.loads.name, s): float(n) for j in self._schedules for s, n in dict(j.runs).items()},
             counter=True,
         )
+        text = "1 for an expectation that is as it should be, 0 for one that is not; none while it cannot be told."
+        measure("expectation_ok", text, ["stream", "expectation"], self._alerting.figures)
         if (trigger := self._trigger) is not None:
             measure(
                 "transform_failures", "Builds that failed.", [], lambda: {(): float(trigger.failures)}, counter=True

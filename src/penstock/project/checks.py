@@ -8,8 +8,8 @@ from penstock.project.document import Document, Problem
 from penstock.project.http import Http
 from penstock.project.nearest import nearest
 from penstock.project.rabbitmq import RabbitMQ
-from penstock.project.schedule import span_text
 from penstock.project.settings import ProjectFile, Stream
+from penstock.spans import span_text
 
 _TIMELIKE = ("date", "timestamp", "timestamptz", "text")
 

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from penstock.project.group import Settings
 from penstock.project.nearest import nearest
-from penstock.project.schedule import Span, span_text
+from penstock.project.schedule import Span
+from penstock.spans import span_text
 
 PERIODS = ("hour", "day", "week")
 KINDS = ("fresh_within", "checked_within", "event_time_within", "rows", "quarantined")
