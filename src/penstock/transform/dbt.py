@@ -94,6 +94,10 @@ class Dbt:
                 found.setdefault(source.identifier.removesuffix("__delta"), []).append(selector)
         return found
 
+    def has_tests(self) -> bool:
+        """Whether the project has tests of data."""
+        return any(n.resource_type == "test" for n in self._parsed().nodes.values())
+
     def relations(self) -> list[Relation]:
         """The models, snapshots and seeds of the project, with what their columns say of people; and the tests that
         store the rows that fail them."""

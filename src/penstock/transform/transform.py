@@ -27,12 +27,14 @@ TEST_EVERY = timedelta(days=1)
 @dataclass(slots=True)
 class Built:
     """What a transform did. ``reason`` says why nothing was built, when nothing was; ``waiting`` are the streams that
-    have not landed yet, so that nothing that reads them was built."""
+    have not landed yet, so that nothing that reads them was built; ``tests_left_out`` says that there are tests which
+    were not due."""
 
     nodes: list[Node] = field(default_factory=list)
     upper_seq: int = 0
     reason: str = ""
     waiting: list[str] = field(default_factory=list)
+    tests_left_out: bool = False
 
     def count(self, kind: str, *statuses: str) -> int:
         """How many nodes of a kind ended so; in any way without ``statuses``."""
@@ -140,6 +142,7 @@ class Transformer:
         built.waiting = self._not_landed(dbt.sources())
         exclude = [*part.later, *(f"{selector}+" for s in built.waiting for selector in dbt.sources()[s])]
         whole = full_refresh or not same or not tested
+        built.tests_left_out = not whole and dbt.has_tests()
         columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
         record = RunRecord.begin(destination, "transform", upper_seq=upper, parent=parent.run_id if parent else None)
         detail: dict[str, Any] = {"fingerprint": fingerprint, **({"layer": layer} if layer else {})}
