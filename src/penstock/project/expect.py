@@ -133,7 +133,8 @@ class Expectation(Settings):
     @property
     def age(self) -> timedelta | None:
         """How old something may be; None when it is about numbers."""
-        return self.fresh_within or self.checked_within or self.event_time_within
+        ages = (self.fresh_within, self.checked_within, self.event_time_within)
+        return next((age for age in ages if age is not None), None)
 
     @property
     def words(self) -> str:

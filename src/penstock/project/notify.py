@@ -126,7 +126,9 @@ class Email(Settings):
 
 
 def _webhook(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"url": value} if value.strip() else None
+    return value
 
 
 class Channel(Settings):
