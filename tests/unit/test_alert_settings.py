@@ -19,13 +19,13 @@ from tests.unit.test_docs import codes, rows_under
 ROOT = Path(__file__).parents[2]
 
 
-def a_project(folder: Path, expect: Any = (), environ: dict[str, str] | None = None, **settings: Any) -> Project:
+def a_project(folder: Path, expect: Any = None, environ: dict[str, str] | None = None, **settings: Any) -> Project:
     """A project that expects something of a stream, and of its queue."""
     file = {
         "name": "p",
         "destinations": {"here": {"type": "duckdb", "path": "w.duckdb"}},
         "sources": {"f": {"type": "files", "path": "d"}, "q": {"type": "rabbitmq", "queue": "q"}},
-        "streams": {"a": {"from": "f", "event_time": "at", "expect": expect}, "b": {"from": "q"}},
+        "streams": {"a": {"from": "f", "event_time": "at", "expect": [] if expect is None else expect}, "b": {"from": "q"}},
         **settings,
     }
     problems = list(Draft202012Validator(project_schema()).iter_errors(file))
