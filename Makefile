@@ -33,7 +33,7 @@ test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in
 	PENSTOCK_TEST_AIRFLOW=$(CURDIR)/$(AIRFLOW_VENV)/bin/airflow $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS) tests/airflow
 
 .PHONY: test-report
-test-report: $(VENV)/dev.stamp ## Test the report in headless Chromium, with axe
+test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headless Chromium, with axe
 	@tools/need_chromium
 	$(BIN)/python -m pytest -m chromium tests/report
 
@@ -43,7 +43,7 @@ check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the doc
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_modules.py
-	$(MKDOCS) build --quiet
+	$(MKDOCS) build
 
 .PHONY: docs
 docs: $(VENV)/dev.stamp ## Build the documentation into build/site

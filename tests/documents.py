@@ -35,7 +35,7 @@ DOCS = ROOT / "docs"
 _FENCE = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _TITLE = re.compile(r'title="([^"]+)"')
-_INSTALLING = re.compile(r"(make|git clone|cd penstock|pip|#)\b|.*\bpip install\b")
+_INSTALLING = re.compile(r"make\b|git clone\b|cd penstock\b|#|python3 -m venv\b|.*\bpip install\b")
 """What brings Penstock to a machine; where tests run, it is there."""
 _VARYING = re.compile(
     r"…"
@@ -120,7 +120,9 @@ class Reader:
         self._state = folder.parent / f"{folder.name}.shell"
         self._state.mkdir()
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = {**os.environ, "COLUMNS": "200", **(environment or {}), "PATH": path}
+        # pages show what a person sees
+        for_people = {"HOME": str(folder), "COLUMNS": "200", "PENSTOCK_LOG_FORMAT": "text"}
+        self._environment = {**os.environ, **for_people, **(environment or {}), "PATH": path}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Reader:

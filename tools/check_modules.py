@@ -26,6 +26,7 @@ LAYERS = (
     ("diagnose",),
     ("transform",),
     ("session",),
+    ("lineage",),
     ("run", "plan", "project", "isolate"),
     ("sources", "destinations", "lake"),
     ("ledger",),

@@ -61,6 +61,11 @@ def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files
     return _PICTURE.sub(_figure, html)
 
 
+def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:  # noqa: ARG001
+    """Name the dialog of the search, which the theme leaves without a name."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+
+
 def _figure(found: re.Match[str]) -> str:
     svg = (ROOT / DOCS / "assets" / found["name"]).read_text(encoding="utf-8")
     return f'<div class="figure" tabindex="0">{svg}</div>'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has none
 
 from penstock.alerts.catalogue import ALERTS
 from penstock.errors import ProjectError
@@ -25,7 +25,10 @@ def a_project(folder: Path, expect: Any = None, environ: dict[str, str] | None =
         "name": "p",
         "destinations": {"here": {"type": "duckdb", "path": "w.duckdb"}},
         "sources": {"f": {"type": "files", "path": "d"}, "q": {"type": "rabbitmq", "queue": "q"}},
-        "streams": {"a": {"from": "f", "event_time": "at", "expect": [] if expect is None else expect}, "b": {"from": "q"}},
+        "streams": {
+            "a": {"from": "f", "event_time": "at", "expect": [] if expect is None else expect},
+            "b": {"from": "q"},
+        },
         **settings,
     }
     problems = list(Draft202012Validator(project_schema()).iter_errors(file))

@@ -12,9 +12,12 @@ from penstock.alerts.delivery import COMMAND_PATIENCE_SECONDS, Outbox, Outcome, 
 from penstock.alerts.messages import Message, guarded
 from penstock.alerts.notices import Event, Key, Observation, Problem, closed, due, merged, observe, told
 from penstock.alerts.store import Store
+from penstock.logs import described, get_log
 
 if TYPE_CHECKING:
     from penstock.project import Project
+
+_log = get_log("alerts")
 
 CLOSE_SECONDS = 3.0
 """How long an end waits for a message that is under way. One that did not arrive is sent at the next start."""
@@ -32,7 +35,6 @@ class Notifier:
     a time.
 
     Args:
-        say: is told in a line of messages that do not arrive.
         now: the clock.
     """
 
@@ -40,12 +42,10 @@ class Notifier:
         self,
         project: Project,
         *,
-        say: Callable[[str], None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._project = project
         self._rule = project.notify
-        self._say = say
         self._now = now
         self._lock = threading.RLock()
         self._store = Store(project)
@@ -171,10 +171,13 @@ class Notifier:
             known = (outcome.message.id, outcome.channel)
             if outcome.error is not None and (outcome.final or known not in self._said):
                 self._said.add(known)
-                rest = "it is not tried again" if outcome.final else "it is tried again"
-                self._say(f"a notification did not arrive, {rest}: {outcome.error}")
+                said = described(outcome.error)
+                _log.warning(
+                    "a notification did not arrive", **said, subject=outcome.message.subject, again=not outcome.final
+                )
             elif outcome.error is None:
                 self._said.discard(known)
+                _log.info("a notification arrived", channel=outcome.channel, subject=outcome.message.subject)
 
     def _guarded(self, seen: Observation) -> Observation:
         texts: dict[str, Any] = {name: guarded(getattr(seen, name), self._project) for name in ("what", "where", "fix")}

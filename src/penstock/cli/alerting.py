@@ -97,7 +97,7 @@ def tell_run(
     from penstock.alerts.notifier import Notifier
     from penstock.alerts.observing import command_subject, ended
 
-    notifier = Notifier(project, say=_say)
+    notifier = Notifier(project)
     run = runs[-1] if runs else None
     notifier.see([ended("run_failed", command_subject(kind, words), error, run=run)])
     notifier.tell()
@@ -131,9 +131,9 @@ def _notify(project: Project, verdicts: list[Verdict]) -> None:
 
     running = running_process(project)
     if running is not None:
-        _say(f"penstock up, process {running.pid}, tells of expectations itself")
+        print(f"penstock up, process {running.pid}, tells of expectations itself", file=sys.stderr)
         return
-    notifier = Notifier(project, say=_say)
+    notifier = Notifier(project)
     notifier.see(observed(verdicts))
     notifier.tell()
 
@@ -150,7 +150,3 @@ def _test(project: Project) -> list[Outcome]:
 
 def _said(outcome: Outcome) -> Any:
     return None if outcome.error is None else outcome.error.what
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -59,7 +59,6 @@ class Alerting:
         schedules: Sequence[Scheduled],
         trigger: Trigger | None,
         stop: Stop,
-        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.verdicts: Sequence[Verdict] = ()
         """The expectations as they were judged last."""
@@ -68,7 +67,6 @@ class Alerting:
         self._schedules = schedules
         self._trigger = trigger
         self._stop = stop
-        self._say = say
         self._begun = datetime.now(UTC)
         self._away_since: dict[str, float] = {}
         self._before: dict[Key, object] = {}
@@ -79,7 +77,7 @@ class Alerting:
 
     def run(self) -> None:
         """Observe and tell until stopped."""
-        notifier = Notifier(self._project, say=self._say)
+        notifier = Notifier(self._project)
         notifier.start()
         judged = -self._judge_seconds
         try:

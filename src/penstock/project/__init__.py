@@ -10,6 +10,7 @@ from penstock.project.http import Http
 from penstock.project.lake import Lake
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
 from penstock.project.notify import Channel, Email, Notify, Webhook
+from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
@@ -41,7 +42,9 @@ __all__ = [
     "Http",
     "Identity",
     "Lake",
+    "Lineage",
     "Load",
+    "Logging",
     "Notify",
     "Postgres",
     "Privacy",

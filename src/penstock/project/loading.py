@@ -19,6 +19,7 @@ from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
 from penstock.project.nearest import nearest
 from penstock.project.notify import Notify
+from penstock.project.observing import Lineage, Logging
 from penstock.project.overrides import choices_in, override, parts_of_list
 from penstock.project.privacy import Privacy
 from penstock.project.schedule import Schedule
@@ -30,7 +31,7 @@ FILE_NAME = "penstock.yml"
 LAKE = "lake"
 """The name of the lake among the sources."""
 
-_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule", "notify")
+_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule", "notify", "logging", "lineage")
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
     "memory_limit": "a size such as 2GB",
@@ -63,6 +64,8 @@ class Project:
     lake: Lake | None = None
     schedule: Schedule | None = None
     notify: Notify = field(default_factory=Notify)
+    logging: Logging = field(default_factory=Logging)
+    lineage: Lineage | None = None
 
     @property
     def destination(self) -> Destination:
@@ -152,6 +155,8 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         privacy=file.privacy,
         schedule=file.schedule,
         notify=file.notify,
+        logging=file.logging,
+        lineage=file.lineage,
     )
     return project if file.lake is None else project.with_lake(file.lake)
 
@@ -271,7 +276,8 @@ def _decapitalised(text: str) -> str:
 
 
 def _is_secret(path: SettingPath) -> bool:
-    return any(str(p) in ("password", "url", "parameters", "keys", "webhook", "headers", "secret") for p in path)
+    names = ("password", "url", "parameters", "keys", "api_key", "webhook", "headers", "secret")
+    return any(str(p) in names for p in path)
 
 
 def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:

@@ -13,7 +13,19 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import expect, formats, http, http_client, lake, notify, privacy, rabbitmq, schedule, settings
+from penstock.project import (
+    expect,
+    formats,
+    http,
+    http_client,
+    lake,
+    notify,
+    observing,
+    privacy,
+    rabbitmq,
+    schedule,
+    settings,
+)
 from penstock.project.expect import EXPECTATION_LINE, Expectation, Quarantined, RowCount
 from penstock.project.formats import Csv
 from penstock.project.group import Settings
@@ -33,6 +45,7 @@ from penstock.project.http import (
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.lake import Lake
 from penstock.project.notify import Channel, Email, Notify, Webhook
+from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.schedule import Schedule
@@ -94,6 +107,8 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("A webhook", "notify.to[…].webhook", Webhook),
     ("Mail", "notify.to[…].email", Email),
     ("Personal data", "privacy", Privacy),
+    ("Logs", "logging", Logging),
+    ("Lineage", "lineage", Lineage),
 )
 
 _HEAD = """\
@@ -169,7 +184,7 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    modules = (rabbitmq, formats, http_client, http, lake, privacy, schedule, expect, notify, settings)
+    modules = (rabbitmq, formats, http_client, http, lake, privacy, schedule, expect, notify, observing, settings)
     texts = (inspect.getsource(module) for module in modules)
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):
