@@ -120,7 +120,9 @@ class Reader:
         self._state = folder.parent / f"{folder.name}.shell"
         self._state.mkdir()
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = {**os.environ, "HOME": str(folder), "COLUMNS": "200", **(environment or {}), "PATH": path}
+        # pages show what a person sees
+        for_people = {"HOME": str(folder), "COLUMNS": "200", "PENSTOCK_LOG_FORMAT": "text"}
+        self._environment = {**os.environ, **for_people, **(environment or {}), "PATH": path}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Reader:

@@ -25,6 +25,7 @@ LAYERS = (
     ("diagnose",),
     ("transform",),
     ("session",),
+    ("lineage",),
     ("run", "plan", "project", "isolate"),
     ("sources", "destinations", "lake"),
     ("ledger",),

@@ -47,7 +47,7 @@ def list_(
     """List the last runs: loads, transforms, and what was scheduled."""
     from penstock.ledger.runs import read_runs
 
-    with _asked(open_project(project_dir, target)) as query:
+    with asked(open_project(project_dir, target)) as query:
         found = [] if query is None else read_runs(query, last)
     if json:
         print_json(found)
@@ -68,7 +68,7 @@ def show(
     """Show a run with its steps: times, rows, errors and what mends them."""
     from penstock.ledger.runs import read_run
 
-    with _asked(open_project(project_dir, target)) as query:
+    with asked(open_project(project_dir, target)) as query:
         found = None if query is None else read_run(query, run)
     if found is None:
         raise UsageError(f"there is no run {run}", fix="penstock runs lists them; those of a month ago are forgotten")
@@ -140,7 +140,7 @@ def run_in_process(project: Project, streams: Sequence[str], *, quiet: bool, jso
 
 
 @contextmanager
-def _asked(project: Project) -> Iterator[Query | None]:
+def asked(project: Project) -> Iterator[Query | None]:
     """The warehouse, or the process that holds it; None when there is no ledger yet."""
     from penstock.inspect import existing_destination
     from penstock.orchestrate.running import running_process

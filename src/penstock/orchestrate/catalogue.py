@@ -16,8 +16,9 @@ PREFIX = "penstock_"
 class MetricInfo:
     """One metric.
 
-    ``name`` is as Prometheus has it, a counter's with ``_total``. What comes from the ``process`` counts since ``penstock
-    up`` started, and only its ``/metrics`` has it; what comes from the ``ledger`` is also printed by ``penstock metrics``.
+    ``name`` is as Prometheus has it, a counter's with ``_total``. What comes from the ``process`` counts since
+    ``penstock up`` started, and only its ``/metrics`` has it; what comes from the ``ledger`` is also printed by
+    ``penstock metrics``.
     """
 
     name: str

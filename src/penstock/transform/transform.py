@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ContractError, TransformError, UsageError
 from penstock.ledger.runs import RunRecord, RunStep, short
+from penstock.lineage import lineage_of
 from penstock.sql import literal
 from penstock.transform.dbt import Dbt, Node, Part
 from penstock.transform.layers import find_layer, layers_of
+from penstock.transform.told import built_nodes, table_columns
 from penstock.transform.workspace import prepare_workspace, project_fingerprint
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Transformer:
         self._dbt: Dbt | None = None
         self._fingerprint = ""
         self._columns = -1
+        self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
         self._failed = False
 
     def close(self) -> None:
@@ -178,6 +181,7 @@ class Transformer:
         self._let_go(dbt)
         failed = [n for n in built.nodes if n.failed]
         self._failed = bool(failed)
+        self._tell(dbt, built.nodes, columns)
         if not failed and not built.reason:
             self._columns = columns
         if failed or not self._following or any(n.kind not in ("model", "seed", "snapshot") for n in built.nodes):
@@ -187,6 +191,19 @@ class Transformer:
             ended(built.nodes)
         _raise_for(failed, str(session.project.directory))
         return built
+
+    def _tell(self, dbt: Dbt, nodes: Sequence[Node], columns: int) -> None:
+        """Tell of the lineage of what was built."""
+        telling = lineage_of(self._session.project)
+        if not telling.wanted or not nodes:
+            return
+
+        def tables() -> Mapping[tuple[str, str], Sequence[tuple[str, str]]]:
+            if not self._following or self._tables is None or columns != self._columns:
+                self._tables = table_columns(self._session.destination)
+            return self._tables
+
+        telling.built(lambda: built_nodes(nodes, dbt.places()), tables, following=self._following)
 
     def _not_landed(self, streams: Iterable[str]) -> list[str]:
         """The streams that models read and that have no table yet: their models wait for the first load."""
