@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 EXAMPLE := examples/user_events
 REPORT := select * from reports.user_events_daily order by 1, 2, 3
 PYTEST_ARGS ?=
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .PHONY: help
 help: ## Show the targets
@@ -32,16 +33,33 @@ test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in
 	PENSTOCK_TEST_AIRFLOW=$(CURDIR)/$(AIRFLOW_VENV)/bin/airflow $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS) tests/airflow
 
 .PHONY: test-report
-test-report: $(VENV)/dev.stamp ## Test the report in headless Chromium, with axe
+test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headless Chromium, with axe
 	@tools/need_chromium
 	$(BIN)/python -m pytest -m chromium tests/report
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction
+check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links, Dockerfile and compose files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_modules.py
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.override.yaml
+	$(BIN)/shellcheck .ci/run scripts/make_env scripts/airflow/init tools/install tools/make_venv tools/need_*
+	$(MKDOCS) build
+
+.PHONY: docs
+docs: $(VENV)/dev.stamp ## Build the documentation into build/site
+	$(MKDOCS) build --clean
+	@echo build/site/index.html
+
+.PHONY: docs-serve
+docs-serve: $(VENV)/dev.stamp ## Show the documentation on 127.0.0.1:8000, anew after each change
+	$(MKDOCS) serve
+
+.PHONY: reference
+reference: $(VENV)/dev.stamp ## Make the reference pages in docs/ anew from the code
+	$(BIN)/python -m tools.make_reference
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Measure against the peers; writes benchmarks/RESULTS.md
@@ -58,6 +76,11 @@ bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs; writes benchmarks/RESULTS-ht
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
 
+.PHONY: bench-sizes
+bench-sizes: $(VENV)/dev.stamp ## Measure what an event takes of disk and CPU; writes benchmarks/RESULTS-sizes.md
+	@tools/need_servers
+	$(BIN)/python -m benchmarks.sizes $(BENCH_ARGS)
+
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md
 	@tools/need_servers
@@ -65,12 +88,13 @@ soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random fa
 		$(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
 
 .PHONY: up
-up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy
-	docker compose up --detach --wait
+up: ## Start PostgreSQL, RabbitMQ and Penstock with docker compose; COMPOSE_PROFILES=airflow,metabase for more
+	scripts/make_env
+	docker compose up --detach --wait --build
 
 .PHONY: down
-down: ## Stop them; their data stays
-	docker compose down
+down: ## Stop them all; their data stays
+	docker compose --profile '*' down
 
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
@@ -84,6 +108,10 @@ lock: ## Compile the hashed requirement files anew
 		--quiet pyproject.toml --extra examples --group build -c requirements/pins.in -o requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet pyproject.toml --extra examples --extra report --group dev -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet pyproject.toml --extra examples --extra report -c requirements/run.txt -o requirements/image.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet --group build -c requirements/run.txt -o requirements/build.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet --group airflow -o requirements/airflow.txt
 

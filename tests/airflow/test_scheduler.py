@@ -126,7 +126,7 @@ def test_scheduled(airflow: Airflow, trips: Path, flaky: Path, shared: Path) -> 
     # side by side, and at midnight in Oslo, for the year before
     together = airflow.wait(LOADED, "shared_extract_load")[0]["run_id"]
     assert "2025-12-31T23:00:00" in together
-    assert "trips: 4 read, 4 landed" in airflow.task_log("shared_extract_load", "load_trips", together)
+    assert "trips: 5 read, 5 landed" in airflow.task_log("shared_extract_load", "load_trips", together)
     modelled = airflow.wait(BY_ASSET, "shared_transform")[0]["run_id"]
     assert "success  model trips_by_country" in airflow.task_log("shared_transform", "transform_marts", modelled)
     told = asked(shared, "runs", "--json")

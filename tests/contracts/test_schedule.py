@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from penstock.logs import captured
 from penstock.orchestrate.scheduled import Scheduled
 from penstock.plan import plan_schedules
 from penstock.project import Project, load_project
@@ -136,6 +137,32 @@ def test_missed_after_downtime(warehouse: dict[str, Any], tmp_path: Path) -> Non
             assert found == [(expected,)], (missed, times)
 
 
+def test_days_of_the_interval(tmp_path: Path) -> None:
+    """With ``data_interval`` a run loads the days since the one before it; a run that is asked for loads what is
+    new."""
+    schedule = {"cron": "@daily", "missed": "all", "data_interval": True}
+    directory = a_project(tmp_path, EMBEDDED, schedule, event_time="at", columns={"at": "timestamp"})
+    lines = [json.dumps({"name": f"day {day}", "at": f"2026-05-0{day}T12:00:00"}) for day in range(1, 6)]
+    (directory / "data" / "first.ndjson").write_text("\n".join(lines))
+    project = load_project(directory)
+    clock = [datetime(2026, 5, 2, 1, tzinfo=UTC)]
+
+    def landed() -> list[str]:
+        with Session(project) as session:
+            return [row[0] for row in session.destination.query("select name from raw.things order by 1").rows]
+
+    with scheduled(project, now=lambda: clock[0]) as job:
+        until(lambda: kept(project)[1] is not None, "it waits for the third")
+        clock[0] = datetime(2026, 5, 4, 0, 0, 1, tzinfo=UTC)
+        until(lambda: job.runs["success"] == 2, "the runs of the third and of the fourth")
+        assert landed() == ["day 2", "day 3"]
+        clock[0] = datetime(2026, 5, 5, 0, 0, 1, tzinfo=UTC)
+        until(lambda: job.runs["success"] == 3, "the run of the fifth")
+        assert landed() == ["day 2", "day 3", "day 4"]
+        assert job.ask(job.loads.steps).done.wait(60)
+        assert landed() == [f"day {day}" for day in range(1, 6)]
+
+
 def done_and_next(project: Project) -> tuple[Any, ...]:
     """The ledger's word on the schedule: done up to, and due next."""
     return kept(project)[:2]
@@ -243,13 +270,13 @@ def test_retries(warehouse: dict[str, Any], tmp_path: Path) -> None:
     assert "odd" in shown["steps"][0]["error"] and shown["steps"][0]["fix"]
     began = [datetime.fromisoformat(s["started_at"]) for s in shown["steps"]]
     assert began[1] - began[0] >= timedelta(seconds=1)
-    said: list[str] = []
     bad.write_text('{"name": "n", "odder": 1}\n')
-    with scheduled(project, say=said.append) as job:
+    with captured() as said, scheduled(project) as job:
         request = job.ask(job.loads.steps)
         assert request.done.wait(30) and request.run is not None
     assert request.run["status"] == "error" and len(request.run["steps"]) == 1  # whoever asks is told at once
-    assert "odder" in said[0]
+    (failed,) = [r for r in said if r["event"] == "run failed"]
+    assert "odder" in failed["error"] and failed["run_id"] == request.run["run_id"] and failed["fix"]
     text = call(directory, "runs", "show", str(request.run["run_id"])).stdout
     assert "odder" in text and "fix:" in text
 

@@ -22,12 +22,14 @@ from penstock.cli.options import (
     Streams,
     TargetName,
     To,
+    Verbose,
     open_project,
     window_of,
 )
 from penstock.cli.printing import built_line, landed_line, node_line, print_json, progress_bar
 from penstock.cli.runs import run_in_process
 from penstock.errors import PenstockError, UsageError
+from penstock.logs import bound
 
 if TYPE_CHECKING:
     from penstock.ledger.runs import RunStep
@@ -80,9 +82,10 @@ def load(
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Land what is new in the sources. Again lands nothing."""
-    project = _with_lake(open_project(project_dir, target), land, from_lake)
+    project = _with_lake(open_project(project_dir, target, quiet=quiet, verbose=verbose), land, from_lake)
     _perform(
         project,
         streams or (),
@@ -106,9 +109,10 @@ def transform(
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Have dbt build and test the models that new loads touch."""
-    project = open_project(project_dir, target)
+    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     if not has_models(project):
         raise UsageError(
             "the project has no dbt models",
@@ -140,9 +144,10 @@ def run(
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Load, then transform. Again does nothing."""
-    project = open_project(project_dir, target)
+    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     claims: list[str] = []
     if now:
         if day or start or end or full_refresh or no_fingerprint:
@@ -174,9 +179,10 @@ def backfill(
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Load and model a range of days. Days that are there already stay as they are."""
-    project = open_project(project_dir, target)
+    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     _perform(
         project,
         streams or (),
@@ -237,6 +243,7 @@ def _perform(
 ) -> None:
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
     from penstock.ledger.runs import RunRecord
+    from penstock.lineage import lineage_of
     from penstock.plan import ending, plan_loads
     from penstock.session import Session
 
@@ -249,8 +256,11 @@ def _perform(
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
     failure: PenstockError | None = None
-    with Session(project) as session, stoppable() as stop:
+    with Session(project) as session, stoppable() as stop, ExitStack() as context:
         record = None if streams is None else RunRecord.begin(session.destination, kind)
+        if record is not None:
+            context.enter_context(bound(run_id=record.run_id))
+        told = context.enter_context(lineage_of(project).run(kind if streams is not None else "transform"))
         for step in steps:
             assert record is not None
             started = time.monotonic()
@@ -289,6 +299,7 @@ def _perform(
             else:
                 say(built_line(built, time.monotonic() - started))
                 report["transform"] = _built_json(built)
+        told.error, told.stopped = failure, bool(stop)
         if record is not None:
             # the warehouse may be what failed
             with suppress(PenstockError) if failure is not None else nullcontext():

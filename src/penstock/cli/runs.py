@@ -50,7 +50,7 @@ def list_(
     """List the last runs: loads, transforms, and what was scheduled."""
     from penstock.ledger.runs import read_runs
 
-    with _asked(open_project(project_dir, target)) as query:
+    with asked(open_project(project_dir, target)) as query:
         found = [] if query is None else read_runs(query, last, failed=failed)
     if json:
         print_json(found)
@@ -74,7 +74,7 @@ def show(
     """Show a run with its steps: times, rows, errors and what mends them."""
     from penstock.ledger.runs import read_run, read_runs
 
-    with _asked(open_project(project_dir, target)) as query:
+    with asked(open_project(project_dir, target)) as query:
         if run is None and query is not None:
             run = next((r["run_id"] for r in read_runs(query, 1)), None)
         found = None if query is None or run is None else read_run(query, run)
@@ -150,7 +150,7 @@ def run_in_process(project: Project, streams: Sequence[str], *, quiet: bool, jso
 
 
 @contextmanager
-def _asked(project: Project) -> Iterator[Query | None]:
+def asked(project: Project) -> Iterator[Query | None]:
     """The warehouse, or the process that holds it; None when there is no ledger yet."""
     from penstock.inspect import existing_destination
     from penstock.orchestrate.running import running_process

@@ -20,8 +20,11 @@ from penstock.errors import DestinationError, PenstockError
 from penstock.faults import fault_point
 from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, read_run
+from penstock.lineage import lineage_of
+from penstock.logs import bound, described, get_log
 from penstock.orchestrate.ticks import due
 from penstock.orchestrate.trigger import NEWEST
+from penstock.plan import of_interval
 from penstock.session import Session
 from penstock.transform.transform import node_step
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from penstock.ports import Receipt
     from penstock.project import Project
     from penstock.run import Stop
+
+_log = get_log("schedule")
 
 _LOOK_SECONDS = 0.2
 
@@ -51,7 +56,6 @@ class Scheduled:
     Args:
         on_commit: called after each commit.
         trigger: builds the models; None when there are none.
-        say: is told in a line of runs that failed.
         now: the clock; the warehouse's by default.
         draw: gives a random number between two, for jitter.
     """
@@ -64,7 +68,6 @@ class Scheduled:
         stop: Stop,
         on_commit: Callable[[Receipt], None] = lambda _: None,
         trigger: Trigger | None = None,
-        say: Callable[[str], None] = lambda _: None,
         now: Callable[[], datetime] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -78,7 +81,6 @@ class Scheduled:
         self._stop = stop
         self._on_commit = on_commit
         self._trigger = trigger
-        self._say = say
         self._own_clock = now is None
         self._ahead = timedelta()
         self._now = now or (lambda: datetime.now(UTC) + self._ahead)
@@ -191,7 +193,10 @@ class Scheduled:
         jitter = self._schedule.jitter.total_seconds()
         if jitter and self._stop.wait(self._draw(0.0, jitter)):
             return
-        run_id, status = self._perform(session, self.loads.steps, retries=self._schedule.retries, due=moment)
+        steps: Sequence[LoadStep] = self.loads.steps
+        if self._schedule.data_interval and self._last is not None:
+            steps = of_interval(self._project, steps, self._last, moment)
+        run_id, status = self._perform(session, steps, retries=self._schedule.retries, due=moment)
         if status != "stopped":
             self._last = moment
         self._keep(session, run_id)
@@ -216,6 +221,29 @@ class Scheduled:
             manual=manual,
         )
         fault_point("scheduled_run")
+        telling = lineage_of(self._project)
+        with (
+            bound(run_id=record.run_id, schedule=self.loads.name),
+            telling.run(f"schedule.{self.loads.name.replace(' ', '.')}", due=due) as told,
+        ):
+            streams = list(dict.fromkeys(step.stream for step in steps))
+            _log.info("run started", due=None if due is None else due.isoformat(), manual=manual, streams=streams)
+            started = self._now()
+            status, attempts, error = self._attempts(session, record, steps, retries, delay)
+            record.end(status, attempts=attempts)
+            told.error, told.stopped = error, status == "stopped"
+            self.runs[status] += 1
+            said = {"status": status, "attempts": attempts, "seconds": (self._now() - started).total_seconds()}
+            if status == "error" and error is not None:
+                _log.error("run failed", **said, **described(error))
+            else:
+                _log.info("run ended", **said)
+        return record.run_id, status
+
+    def _attempts(
+        self, session: Session, record: RunRecord, steps: Sequence[LoadStep], retries: int, delay: timedelta
+    ) -> tuple[str, int, Exception | None]:
+        """The steps, and again those that failed; how it ended, at which attempt, and why."""
         attempt, left = 1, list(steps)
         while True:
             with nullcontext() if self._trigger is None else self._trigger.listening() as heard:
@@ -226,16 +254,12 @@ class Scheduled:
             if self._stop or error is None or attempt > retries:
                 break
             session.release()
+            _log.warning("attempt failed", attempt=attempt, **described(error), again_in_seconds=delay.total_seconds())
             self._stop.wait(delay.total_seconds())
             if self._stop:
                 break
             attempt += 1
-        status = "stopped" if self._stop else "success" if error is None else "error"
-        record.end(status, attempts=attempt)
-        self.runs[status] += 1
-        if status == "error":
-            self._say(f"schedule {self.loads.name}: run {record.run_id} failed: {self.last_error}")
-        return record.run_id, status
+        return "stopped" if self._stop else "success" if error is None else "error", attempt, error
 
     def _load(
         self, session: Session, record: RunRecord, steps: Sequence[LoadStep], attempt: int

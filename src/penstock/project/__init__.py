@@ -8,6 +8,7 @@ from penstock.project.formats import Csv
 from penstock.project.http import Http
 from penstock.project.lake import Lake
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
@@ -36,7 +37,9 @@ __all__ = [
     "Http",
     "Identity",
     "Lake",
+    "Lineage",
     "Load",
+    "Logging",
     "Postgres",
     "Privacy",
     "Project",

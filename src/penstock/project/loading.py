@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +18,7 @@ from penstock.project.document import Path as SettingPath
 from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
 from penstock.project.nearest import nearest
+from penstock.project.observing import Lineage, Logging
 from penstock.project.overrides import choices_in, override
 from penstock.project.privacy import Privacy
 from penstock.project.schedule import Schedule
@@ -29,7 +30,7 @@ FILE_NAME = "penstock.yml"
 LAKE = "lake"
 """The name of the lake among the sources."""
 
-_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule")
+_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule", "logging", "lineage")
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
     "memory_limit": "a size such as 2GB",
@@ -60,6 +61,8 @@ class Project:
     privacy: Privacy
     lake: Lake | None = None
     schedule: Schedule | None = None
+    logging: Logging = field(default_factory=Logging)
+    lineage: Lineage | None = None
 
     @property
     def destination(self) -> Destination:
@@ -148,6 +151,8 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         up=file.up,
         privacy=file.privacy,
         schedule=file.schedule,
+        logging=file.logging,
+        lineage=file.lineage,
     )
     return project if file.lake is None else project.with_lake(file.lake)
 
@@ -267,7 +272,7 @@ def _decapitalised(text: str) -> str:
 
 
 def _is_secret(path: SettingPath) -> bool:
-    return any(str(p) in ("password", "url", "parameters", "keys") for p in path)
+    return any(str(p) in ("password", "url", "parameters", "keys", "api_key") for p in path)
 
 
 def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:

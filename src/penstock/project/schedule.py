@@ -70,7 +70,8 @@ Span = Annotated[
 
 
 class Schedule(Settings):
-    """When `penstock up` loads by itself, and builds the models that depend on what it loaded.
+    """When `penstock up` loads by itself, and builds the models that depend on what it loaded; the project's DAGs under
+    Apache Airflow run by it too.
 
     Text stands for `cron:` alone, such as `schedule: "@daily"` or `schedule: "0 6 * * mon-fri"`, and
     `schedule: every 5m` for `every:`.
@@ -92,6 +93,10 @@ class Schedule(Settings):
     """How often a run that failed is tried again."""
     retry_delay: Span = timedelta(minutes=3)
     """How long after it failed."""
+    data_interval: bool = False
+    """Whether each run loads the days of its data interval, from the moment done before it to its own, as Airflow's
+    runs do: of streams with an `event_time`, and of endpoints of an API with `windows`. Without it, and of all others,
+    what is new is loaded. Days are those of UTC."""
     jitter: Span = timedelta()
     """Each run starts up to so long after it is due, at random, so that many do not start at once."""
 

@@ -22,6 +22,7 @@ from penstock.sources.http.decoding import ENCODINGS, BrokenEncoding, Decoder, d
 from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
 from penstock.sources.http.refusals import Failed, Refusals
 from penstock.sources.http.secrets import MaskedLog, Secrets, is_secret
+from penstock.sources.http.tally import count_request, count_retry
 from penstock.sources.http.tls import tls_context
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ class Client:
                             first, failed = failed, None
                             raise first
                         number += 1
+                        count_retry(self._name)
                         return await once()
         except Failed as e:
             raise self._refusals.last(e.error, number) from e
@@ -331,7 +333,9 @@ class Client:
                     request.headers.pop("cookie", None)
                 response = await self._http.send(request, stream=True)
             except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as e:
+                count_request(self._name, "broken")
                 raise broken(e) from e
+            count_request(self._name, "answered" if response.status_code < 400 else "refused")
             if response.status_code >= 500 and asked_to_wait(response.status_code, response.headers) is None:
                 breaker.failed(probe)
             else:
