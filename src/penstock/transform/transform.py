@@ -169,6 +169,7 @@ class Transformer:
                     # what a refresh deleted cannot be told from what is left: build anew what reads it
                     full_refresh=full_refresh or shrunk,
                     whole=whole,
+                    shown=not self._following,
                     environment=environment,
                 )
         except BaseException as e:
