@@ -22,6 +22,7 @@ LAYERS = (
     ("orchestrate",),
     ("watch",),
     ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish", "samples"),
+    ("alerts",),
     ("diagnose",),
     ("transform",),
     ("session",),

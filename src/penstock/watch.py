@@ -81,6 +81,8 @@ class Watcher:
         self.published = 0
         """Messages that the broker has confirmed."""
         self.last_error = ""
+        self.stream = stream
+        self.source = source
         self._project = project
         self._stream = stream
         self._publish = publish

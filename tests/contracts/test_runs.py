@@ -145,6 +145,7 @@ def test_an_older_ledger(destination: Destination) -> None:
         [datetime.now(UTC)],
     )
     destination.query("drop table penstock.schedules")
+    destination.query("drop table penstock.alerts")
     destination.query("drop table penstock.run_steps")
     destination.query("alter table penstock.runs drop column parent_id")
     assert not destination.is_prepared()

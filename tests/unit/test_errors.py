@@ -16,6 +16,8 @@ EXIT_CODES = {
     "RefusedMessages": 1,
     "LockedError": 5,
     "DestinationError": 1,
+    "DeliveryError": 1,
+    "RefusedDelivery": 1,
     "RejectedRows": 1,
     "TransformError": 1,
 }

@@ -10,6 +10,7 @@ import typer
 from penstock import __version__, logs
 from penstock.cli import (
     airflow,
+    alerting,
     consuming,
     inspecting,
     loading,
@@ -80,6 +81,7 @@ consuming.register(app)
 watching.register(app)
 running.register(app)
 inspecting.register(app)
+alerting.register(app)
 metrics.register(app)
 reporting.register(app)
 shell.register(app)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.cli.alerting import NotifyOption
 from penstock.cli.options import (
     Day,
     From,
@@ -78,6 +79,7 @@ def load(
     land: Land = None,
     from_lake: FromLake = None,
     no_fingerprint: NoFingerprint = False,
+    notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -94,6 +96,7 @@ def load(
         fingerprint=not no_fingerprint,
         land=land is not None,
         from_lake=from_lake is not None,
+        notify=notify,
         quiet=quiet,
         json=json,
     )
@@ -105,6 +108,7 @@ def transform(
         str | None, typer.Option("--layer", help="Build this layer only: a folder of models, after those it reads.")
     ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="Print each model and test with its outcome.")] = False,
+    notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -127,6 +131,7 @@ def transform(
         full_refresh=full_refresh,
         layer=layer,
         nodes=nodes,
+        notify=notify,
         quiet=quiet,
         json=json,
     )
@@ -140,6 +145,7 @@ def run(
     full_refresh: FullRefresh = False,
     no_fingerprint: NoFingerprint = False,
     now: Now = False,
+    notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -166,6 +172,7 @@ def run(
             fingerprint=not no_fingerprint,
             models=has_models(project),
             full_refresh=full_refresh,
+            notify=notify,
             quiet=quiet,
             json=json,
         )
@@ -175,6 +182,7 @@ def backfill(
     start: Annotated[str, typer.Option("--from", help="The first day, by event time: 2020-12-05.")],
     end: Annotated[str, typer.Option("--to", help="The last day, taken in.")],
     streams: Streams = None,
+    notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -189,6 +197,7 @@ def backfill(
         window_of(None, start, end),
         kind="backfill",
         models=has_models(project),
+        notify=notify,
         quiet=quiet,
         json=json,
     )
@@ -231,6 +240,32 @@ def _perform(
     window: Window | None,
     *,
     kind: str = "run",
+    notify: bool = False,
+    **said: Any,
+) -> None:
+    """As :func:`_work`; with ``notify``, tell when it fails and when it is well again."""
+    if not notify:
+        _work(project, streams, window, kind=kind, **said)
+        return
+    from penstock.cli.alerting import tell_run
+
+    begun: list[int] = []
+    words = [said["layer"]] if said.get("layer") else list(streams or ())
+    try:
+        _work(project, streams, window, kind=kind, began=begun.append, **said)
+    except PenstockError as e:
+        tell_run(project, kind if streams is not None else "transform", words, e, begun)
+        raise
+    tell_run(project, kind if streams is not None else "transform", words, None, begun)
+
+
+def _work(
+    project: Project,
+    streams: Sequence[str] | None,
+    window: Window | None,
+    *,
+    kind: str,
+    began: Callable[[int], None] = lambda _: None,
     fingerprint: bool = True,
     land: bool = False,
     from_lake: bool = False,
@@ -259,6 +294,7 @@ def _perform(
     with Session(project) as session, stoppable() as stop, ExitStack() as context:
         record = None if streams is None else RunRecord.begin(session.destination, kind)
         if record is not None:
+            began(record.run_id)
             context.enter_context(bound(run_id=record.run_id))
         told = context.enter_context(lineage_of(project).run(kind if streams is not None else "transform"))
         for step in steps:

@@ -63,6 +63,12 @@ _METRICS = (
     _process("scheduled_runs_total", "counter", "schedule status", "Runs of a schedule, by how they ended."),
     _process("part_up", "gauge", "part", "Whether a part runs."),
     _process("part_restarts_total", "counter", "part", "Times a part was started again."),
+    _process(
+        "expectation_ok",
+        "gauge",
+        "stream expectation",
+        "1 for an expectation that is as it should be, 0 for one that is not; none while it cannot be told.",
+    ),
     _process("lineage_events_total", "counter", "outcome", "Lineage events: sent, failed, or dropped unsent."),
     _ledger("ledger_loads_total", "counter", "stream", "Loads of all time."),
     _ledger("ledger_read_total", "counter", "stream", "Records read, of all time."),

@@ -50,6 +50,16 @@ class Request:
     done: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A run that has ended; ``error`` is None when it went well. ``manual`` says that somebody asked for it."""
+
+    run_id: int
+    status: str
+    manual: bool
+    error: Exception | None
+
+
 class Scheduled:
     """Runs a schedule in the thread that calls :meth:`run`; :meth:`ask` may be called from any.
 
@@ -73,6 +83,8 @@ class Scheduled:
     ) -> None:
         self.last_error = ""
         """Why the last run failed; empty after one that went well."""
+        self.last: Ended | None = None
+        """The last run."""
         self.loads = loads
         self.runs: Counter[str] = Counter()
         """Runs by how they ended."""
@@ -233,6 +245,7 @@ class Scheduled:
             record.end(status, attempts=attempts)
             told.error, told.stopped = error, status == "stopped"
             self.runs[status] += 1
+            self.last = Ended(run_id=record.run_id, status=status, manual=manual, error=error)
             said = {"status": status, "attempts": attempts, "seconds": (self._now() - started).total_seconds()}
             if status == "error" and error is not None:
                 _log.error("run failed", **said, **described(error))

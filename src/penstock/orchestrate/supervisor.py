@@ -19,6 +19,7 @@ from penstock.errors import DestinationError, LockedError, PenstockError, UsageE
 from penstock.inspect import read_status
 from penstock.lineage.emitter import counted
 from penstock.logs import described, get_log
+from penstock.orchestrate.alerting import Alerting
 from penstock.orchestrate.catalogue import PREFIX
 from penstock.orchestrate.figures import Figures, LedgerFigures
 from penstock.orchestrate.running import Running, announce, running_process, withdraw
@@ -60,12 +61,14 @@ class Job(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``."""
+    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``.
+    ``deaths`` are those in a row, each soon after the start."""
 
     name: str
     make: Callable[[], Job]
     state: str = "stopped"
     restarts: int = 0
+    deaths: int = 0
     last_error: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     job: Job | None = None
@@ -134,6 +137,10 @@ class Supervisor:
         for job in self._schedules:
             name = job.loads.name if job.loads.schedule is None else f"schedule {job.loads.name}"
             self.parts.append(Part(name, lambda job=job: job))  # type: ignore[misc]  # it cannot tell the default's type
+        self._alerting = alerting = Alerting(
+            project, parts=self.parts, schedules=self._schedules, trigger=self._trigger, stop=stop
+        )
+        self.parts.append(Part("alerts", lambda: alerting))
         self._measure()
 
     def start(self) -> Running:
@@ -280,7 +287,9 @@ class Supervisor:
                 break
             if time.monotonic() - started > _STEADY_SECONDS:
                 backoff.reset()
+                part.deaths = 0
             part.restarts += 1
+            part.deaths += 1
             part.become("waiting")
             seconds = backoff.next_seconds()
             said = {"error": part.last_error} if error is None else described(error)
@@ -313,6 +322,7 @@ class Supervisor:
             "scheduled_runs_total",
             lambda: {(j.loads.name, s): float(n) for j in self._schedules for s, n in dict(j.runs).items()},
         )
+        measure("expectation_ok", self._alerting.figures)
         if (trigger := self._trigger) is not None:
             measure("transform_failures_total", lambda: {(): float(trigger.failures)})
             measure(

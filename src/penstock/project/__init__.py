@@ -4,10 +4,12 @@ Where a value comes from, strongest first: ``PENSTOCK__…`` in the environment,
 the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` that lists all that is wrong with it.
 """
 
+from penstock.project.expect import Expectation
 from penstock.project.formats import Csv
 from penstock.project.http import Http
 from penstock.project.lake import Lake
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.notify import Channel, Email, Notify, Webhook
 from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
@@ -29,10 +31,13 @@ from penstock.project.values import Identity
 
 __all__ = [
     "FILE_NAME",
+    "Channel",
     "Contract",
     "Csv",
     "Destination",
     "DuckDB",
+    "Email",
+    "Expectation",
     "Files",
     "Http",
     "Identity",
@@ -40,6 +45,7 @@ __all__ = [
     "Lineage",
     "Load",
     "Logging",
+    "Notify",
     "Postgres",
     "Privacy",
     "Project",
@@ -49,6 +55,7 @@ __all__ = [
     "Stream",
     "Transform",
     "Up",
+    "Webhook",
     "configuration_page",
     "find_project",
     "load_project",

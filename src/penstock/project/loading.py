@@ -18,8 +18,9 @@ from penstock.project.document import Path as SettingPath
 from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
 from penstock.project.nearest import nearest
+from penstock.project.notify import Notify
 from penstock.project.observing import Lineage, Logging
-from penstock.project.overrides import choices_in, override
+from penstock.project.overrides import choices_in, override, parts_of_list
 from penstock.project.privacy import Privacy
 from penstock.project.schedule import Schedule
 from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
@@ -30,7 +31,7 @@ FILE_NAME = "penstock.yml"
 LAKE = "lake"
 """The name of the lake among the sources."""
 
-_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule", "logging", "lineage")
+_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule", "notify", "logging", "lineage")
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
     "memory_limit": "a size such as 2GB",
@@ -38,6 +39,7 @@ _WORDS = {
     "mapping_type": "settings as `name: value`",
     "dict_type": "settings as `name: value`",
     "too_short": "at least one",
+    "tuple_type": "a list",
 }
 
 
@@ -61,6 +63,7 @@ class Project:
     privacy: Privacy
     lake: Lake | None = None
     schedule: Schedule | None = None
+    notify: Notify = field(default_factory=Notify)
     logging: Logging = field(default_factory=Logging)
     lineage: Lineage | None = None
 
@@ -151,6 +154,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         up=file.up,
         privacy=file.privacy,
         schedule=file.schedule,
+        notify=file.notify,
         logging=file.logging,
         lineage=file.lineage,
     )
@@ -272,7 +276,8 @@ def _decapitalised(text: str) -> str:
 
 
 def _is_secret(path: SettingPath) -> bool:
-    return any(str(p) in ("password", "url", "parameters", "keys", "api_key") for p in path)
+    names = ("password", "url", "parameters", "keys", "api_key", "webhook", "headers", "secret")
+    return any(str(p) in names for p in path)
 
 
 def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:
@@ -304,6 +309,9 @@ def _names_at(path: SettingPath, data: Any) -> list[str]:
     """The settings there are in the group at ``path``."""
     kind: Any = ProjectFile
     for step in path:
+        if isinstance(data, list) and isinstance(step, int):
+            kind, data = parts_of_list(kind), data[step]
+            continue
         kind = choices_in(kind, data).get(str(step))
         data = data.get(step) if isinstance(data, dict) else None
     return list(choices_in(kind, data))
