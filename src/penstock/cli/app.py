@@ -13,6 +13,7 @@ from penstock.cli import (
     consuming,
     inspecting,
     loading,
+    metabase,
     privacy,
     publishing,
     quarantine,
@@ -74,3 +75,4 @@ sampling.register(app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(airflow.app, name="airflow")
+app.add_typer(metabase.app, name="metabase")

@@ -7,7 +7,8 @@ the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` th
 from penstock.project.formats import Csv
 from penstock.project.http import Http
 from penstock.project.lake import Lake
-from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.loading import FILE_NAME, Project, find_project, load_project, variables_of
+from penstock.project.metabase import Metabase
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
@@ -37,6 +38,7 @@ __all__ = [
     "Identity",
     "Lake",
     "Load",
+    "Metabase",
     "Postgres",
     "Privacy",
     "Project",
@@ -50,4 +52,5 @@ __all__ = [
     "find_project",
     "load_project",
     "project_schema",
+    "variables_of",
 ]

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import formats, http, http_client, lake, privacy, rabbitmq, schedule, settings
+from penstock.project import formats, http, http_client, lake, metabase, privacy, rabbitmq, schedule, settings
 from penstock.project.formats import Csv
 from penstock.project.group import Settings
 from penstock.project.http import (
@@ -31,6 +31,7 @@ from penstock.project.http import (
 )
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.lake import Lake
+from penstock.project.metabase import Metabase
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.schedule import Schedule, span_text
@@ -84,6 +85,7 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("Running it all", "up", Up),
     ("A schedule", "schedule, and streams.<name>.schedule", Schedule),
     ("Personal data", "privacy", Privacy),
+    ("Metabase", "metabase", Metabase),
 )
 
 _HEAD = """\
@@ -151,7 +153,7 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    modules = (rabbitmq, formats, http_client, http, lake, privacy, schedule, settings)
+    modules = (rabbitmq, formats, http_client, http, lake, privacy, schedule, metabase, settings)
     texts = (inspect.getsource(module) for module in modules)
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):

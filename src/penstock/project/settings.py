@@ -13,6 +13,7 @@ from penstock.project.formats import Csv
 from penstock.project.group import Settings, from_url, none
 from penstock.project.http import Http
 from penstock.project.lake import Lake
+from penstock.project.metabase import Metabase
 from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.schedule import Schedule, own_schedule, schedule_of
@@ -268,6 +269,8 @@ class ProjectFile(Settings):
     """When `penstock up` loads the streams that have no `schedule` of their own."""
     privacy: Privacy = Field(default_factory=Privacy)
     """The keys of pseudonyms."""
+    metabase: Metabase = Field(default_factory=Metabase)
+    """What `penstock metabase sync` provisions."""
 
 
 def _connection_of(url: str) -> dict[str, Any]:
