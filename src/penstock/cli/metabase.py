@@ -71,11 +71,8 @@ def _print(synced: Synced, *, dry_run: bool) -> None:
         ["what", "name", "would be" if dry_run else "is", "note"],
         [[c.kind, c.name, c.what, c.note] for c in synced.changes if c.what != "unchanged" or c.kind != "table"],
     )
-    unchanged, left = synced.count("unchanged"), synced.count("left")
     changed = count(len(synced.changed), "change") + (" to make" if dry_run else "")
-    print(
-        f"{count(changed, 'change')}{' to make' if dry_run else ''}, {unchanged} unchanged, {synced.count('left')} left"
-    )
+    print(f"{changed}, {synced.count('unchanged')} unchanged, {synced.count('left')} left")
     for note in synced.notes:
         print(f"note: {note}")
     if synced.dashboard is not None:
