@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 EXAMPLE := examples/user_events
 REPORT := select * from reports.user_events_daily order by 1, 2, 3
 PYTEST_ARGS ?=
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .PHONY: help
 help: ## Show the targets
@@ -37,11 +38,25 @@ test-report: $(VENV)/dev.stamp ## Test the report in headless Chromium, with axe
 	$(BIN)/python -m pytest -m chromium tests/report
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction
+check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_modules.py
+	$(MKDOCS) build --quiet
+
+.PHONY: docs
+docs: $(VENV)/dev.stamp ## Build the documentation into build/site
+	$(MKDOCS) build --clean
+	@echo build/site/index.html
+
+.PHONY: docs-serve
+docs-serve: $(VENV)/dev.stamp ## Show the documentation on 127.0.0.1:8000, anew after each change
+	$(MKDOCS) serve
+
+.PHONY: reference
+reference: $(VENV)/dev.stamp ## Make the reference pages in docs/ anew from the code
+	$(BIN)/python -m tools.make_reference
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Measure against the peers; writes benchmarks/RESULTS.md
@@ -57,6 +72,11 @@ bench-queue: $(VENV)/dev.stamp ## Measure queues; writes benchmarks/RESULTS-queu
 bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs; writes benchmarks/RESULTS-http.md
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
+
+.PHONY: bench-sizes
+bench-sizes: $(VENV)/dev.stamp ## Measure what an event takes of disk and CPU; writes benchmarks/RESULTS-sizes.md
+	@tools/need_servers
+	$(BIN)/python -m benchmarks.sizes $(BENCH_ARGS)
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md

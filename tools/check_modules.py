@@ -30,7 +30,7 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs", "spans"),
 )
 """From the top: a layer imports from itself and from below."""
 
@@ -53,6 +53,10 @@ HEAVY = (
     "uvicorn",
     "jinja2",
     "vl_convert",
+    "structlog",
+    "openlineage",
+    "prometheus_client",
+    "requests",
 )
 FORBIDDEN = re.compile(r"/(?:work|root|home)/[a-z]|files\.pythonhosted\.org|pypi\.org|--index-url")
 BINARY = {".png", ".gz", ".zst", ".parquet"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from penstock.errors import UsageError
@@ -123,7 +123,7 @@ def plan_loads(
         LoadStep(
             stream=name,
             source=source,
-            window=window if project.streams[name].event_time or _asked_by_window(project, name, source) else None,
+            window=window if _takes_days(project, name, source) else None,
             fingerprint=fingerprint,
             land=(land or project.streams[name].land) and source != "lake",
         )
@@ -157,6 +157,11 @@ class ScheduledLoads:
     schedule: Schedule | None
     steps: tuple[LoadStep, ...]
 
+    @property
+    def claim(self) -> str:
+        """What the destination's ``claim`` takes, so that one process at a time runs it."""
+        return f"schedule {self.name}"
+
 
 def plan_schedules(project: Project) -> list[ScheduledLoads]:
     """What ``penstock up`` loads by the clock, the project's schedule first, and what only on request.
@@ -184,6 +189,21 @@ def plan_schedules(project: Project) -> list[ScheduledLoads]:
     ]
 
 
+def of_interval(project: Project, steps: Iterable[LoadStep], start: datetime, end: datetime) -> list[LoadStep]:
+    """The steps for the days of a data interval, times with zone: ``[start, end)``.
+
+    Streams without days to ask for, and those that are replaced, are loaded whole.
+    """
+    last = max(start, end - timedelta(microseconds=1))
+    window = day_window(None, start.astimezone(UTC).date(), last.astimezone(UTC).date())
+    return [
+        replace(step, window=window)
+        if _takes_days(project, step.stream, step.source) and project.streams[step.stream].disposition != "replace"
+        else step
+        for step in steps
+    ]
+
+
 def named_streams(planned: Sequence[ScheduledLoads], streams: Sequence[str], where: str) -> list[ScheduledLoads]:
     """Of what is planned, the loads of these streams; all of them when none is named.
 
@@ -208,13 +228,13 @@ def named_streams(planned: Sequence[ScheduledLoads], streams: Sequence[str], whe
 
 def _has_window(project: Project, stream: str) -> bool:
     """Whether single days of a stream can be asked for."""
-    settings = project.streams[stream]
-    return settings.event_time is not None or any(_asked_by_window(project, stream, s) for s in settings.from_)
+    return any(_takes_days(project, stream, source) for source in project.streams[stream].from_)
 
 
-def _asked_by_window(project: Project, stream: str, source: str) -> bool:
+def _takes_days(project: Project, stream: str, source: str) -> bool:
     settings = project.sources[source]
-    return settings.type == "http" and settings.endpoints[stream].windows is not None
+    asked = settings.type == "http" and settings.endpoints[stream].windows is not None
+    return asked or project.streams[stream].event_time is not None
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

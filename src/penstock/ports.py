@@ -8,6 +8,7 @@ tests. Values are frozen; whoever holds a connection stays put.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -301,6 +302,13 @@ class Destination(Protocol):
     def transaction(self, streams: Sequence[str] = ()) -> AbstractContextManager[None]:
         """One transaction for the queries inside, rolled back by whatever they raise. Nothing lands into ``streams``
         meanwhile."""
+        ...
+
+    def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> AbstractContextManager[bool]:
+        """Inside, no other process that shares the warehouse is inside for ``name``, on whatever machine; comes to its
+        end with the process, however that ends. Waits its turn, by calling ``wait`` with seconds again and again; what
+        that returns says whether to give up, and False is then given. Where one process at a time has the warehouse,
+        having it is the claim."""
         ...
 
     def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:

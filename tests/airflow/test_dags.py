@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from penstock.orchestrate.dag_files import Export, dag_texts, write_dags
+from penstock.samples.serving import SampleServer
 from penstock.scaffold import RESIDUE
 from tests.airflow_home import Airflow
 
@@ -62,28 +65,81 @@ def told(dag: Any) -> dict[str, Any]:
     return {**{k: v for k, v in dag.items() if k not in left_out}, "tasks": tasks}
 
 
-def test_a_run_of_each(airflow: Airflow, tmp_path: Path) -> None:
-    """The example's DAGs run to success; a day's run lands that day; each model and test is in the log."""
-    example = Path(__file__).parents[2] / "examples" / "user_events"
-    project = tmp_path / "user_events"
-    shutil.copytree(example, project, ignore=shutil.ignore_patterns(*RESIDUE))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ARun:
+    """An example's run of one day: the API that it asks, with the variable that names it; the days that its load is to
+    say; a line of that load; some models and tests that are to be built; and a mart that holds what they made."""
+
+    example: str
+    api: str | None = None
+    variable: str = ""
+    day: str
+    said: str
+    line: str
+    built: tuple[str, ...]
+    mart: str
+
+
+RUNS = (
+    ARun(
+        example="user_events",
+        day="2025-03-04",
+        said="--from 2025-03-03 --to 2025-03-03",
+        line="organizations: 8 read, 8 landed",
+        built=("success  model stg_user_events", "pass     test reports_agree"),
+        mart="reports.user_events_daily",
+    ),
+    ARun(
+        example="random_users",
+        api="users",
+        variable="RANDOM_USERS_URL",
+        day="2025-07-02",
+        said="--from 2025-07-01 --to 2025-07-01",
+        line="users: 1,400 read, 1,400 landed",
+        built=("success  model dim_user", "pass     test "),
+        mart="marts.fct_user_registration",
+    ),
+    ARun(
+        example="car_subscriptions",
+        api="cars",
+        variable="CARS_API",
+        day="2024-03-16",
+        said="--from 2024-03-15 --to 2024-03-15",
+        line="cars: ",
+        built=("success  model fleet_by_day", "pass     test "),
+        mart="marts.fleet_by_day",
+    ),
+)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.example)
+def test_a_run_of_each(airflow: Airflow, tmp_path: Path, run: ARun) -> None:
+    """Both DAGs of each example run to success, its API on a port of its own; a day's run lands that day alone; each
+    model and test is in the log."""
+    project = tmp_path / run.example
+    shutil.copytree(EXAMPLES[0].parent / run.example, project, ignore=shutil.ignore_patterns(*RESIDUE))
     (airflow.home / "dags" / "example").symlink_to(project / "dags")
 
-    def run(dag: str) -> str:
-        done = airflow.run("dags", "test", f"user_events_{dag}", "2025-03-04", seconds=400)
+    def tested(dag: str, **environ: str) -> str:
+        done = airflow.run("dags", "test", f"{run.example}_{dag}", run.day, seconds=400, **environ)
         assert done.returncode == 0 and "state=success" in done.stdout, done.stdout
         return done.stdout
 
-    first = run("extract_load")
-    assert "--from 2025-03-03 --to 2025-03-03" in first and "organizations: 8 read, 8 landed" in first
-    landed = count(project, "raw.user_events")
-    with duckdb.connect(str(project / "warehouse.duckdb"), read_only=True) as connection:
-        days = connection.execute("select distinct cast(received_at as date) from raw.user_events").fetchall()
-    assert landed > 0 and [str(d) for (d,) in days] == ["2025-03-03"]
-    built = run("transform")
-    assert "success  model stg_user_events" in built and "pass     test reports_agree" in built
-    assert count(project, "raw.user_events") == landed
-    assert count(project, "reports.user_events_daily") > 0
+    if run.api is None:
+        loaded = tested("extract_load")
+    else:
+        settings: dict[str, Any] = {"records": 1_400, **({"days": 100} if run.api == "cars" else {})}
+        with SampleServer.of(run.api, **settings) as server:
+            loaded = tested("extract_load", **{run.variable: server.url})
+    assert run.said in loaded and run.line in loaded, loaded
+    built = tested("transform")
+    assert all(line in built for line in run.built), built
+    assert count(project, run.mart) > 0
+    if run.example != "random_users":  # whose days are not the people's, but the seeds'
+        column, table = ("received_at", "user_events") if run.api is None else ("updated", "cars")
+        with duckdb.connect(str(project / "warehouse.duckdb"), read_only=True) as connection:
+            days = connection.execute(f"select distinct cast({column} as date) from raw.{table}").fetchall()
+        assert [f"--from {d} --to {d}" for (d,) in days] == [run.said]
 
 
 def test_the_examples_dags(airflow: Airflow, tmp_path: Path) -> None:

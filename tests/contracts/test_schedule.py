@@ -136,6 +136,32 @@ def test_missed_after_downtime(warehouse: dict[str, Any], tmp_path: Path) -> Non
             assert found == [(expected,)], (missed, times)
 
 
+def test_days_of_the_interval(tmp_path: Path) -> None:
+    """With ``data_interval`` a run loads the days since the one before it; a run that is asked for loads what is
+    new."""
+    schedule = {"cron": "@daily", "missed": "all", "data_interval": True}
+    directory = a_project(tmp_path, EMBEDDED, schedule, event_time="at", columns={"at": "timestamp"})
+    lines = [json.dumps({"name": f"day {day}", "at": f"2026-05-0{day}T12:00:00"}) for day in range(1, 6)]
+    (directory / "data" / "first.ndjson").write_text("\n".join(lines))
+    project = load_project(directory)
+    clock = [datetime(2026, 5, 2, 1, tzinfo=UTC)]
+
+    def landed() -> list[str]:
+        with Session(project) as session:
+            return [row[0] for row in session.destination.query("select name from raw.things order by 1").rows]
+
+    with scheduled(project, now=lambda: clock[0]) as job:
+        until(lambda: kept(project)[1] is not None, "it waits for the third")
+        clock[0] = datetime(2026, 5, 4, 0, 0, 1, tzinfo=UTC)
+        until(lambda: job.runs["success"] == 2, "the runs of the third and of the fourth")
+        assert landed() == ["day 2", "day 3"]
+        clock[0] = datetime(2026, 5, 5, 0, 0, 1, tzinfo=UTC)
+        until(lambda: job.runs["success"] == 3, "the run of the fifth")
+        assert landed() == ["day 2", "day 3", "day 4"]
+        assert job.ask(job.loads.steps).done.wait(60)
+        assert landed() == [f"day {day}" for day in range(1, 6)]
+
+
 def done_and_next(project: Project) -> tuple[Any, ...]:
     """The ledger's word on the schedule: done up to, and due next."""
     return kept(project)[:2]

@@ -40,7 +40,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("width", [360, 1400])
 def test_reads_well_and_asks_nobody(browser: Browser, page_file: Path, width: int, scheme: str) -> None:
     """One request, for the file itself; no finding of axe's, tables open or closed; nothing wider than the screen."""
     context = browser.new_context(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from penstock.errors import PenstockError, ProjectError, UsageError
 from penstock.orchestrate.airflow import penstock_dags
 from penstock.orchestrate.dag_files import FILES, Export, dag_texts, write_dags
-from penstock.orchestrate.pipeline import read_pipeline
+from penstock.orchestrate.pipeline import Asked, Timing, read_pipeline
 from penstock.project import load_project
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -63,7 +65,9 @@ def test_commands(shop: Path) -> None:
     """Each stream has its command: with dates where they are taken, and queues are drained."""
     load_project(shop, environ={})
     found = read_pipeline(shop)
-    assert [(t.id, t.command, t.dated) for t in found.loads] == [
+    (loads,) = found.loads
+    assert (loads.suffix, loads.timing) == ("", found.timing) and found.timing.cron == "@daily"
+    assert [(t.id, t.command, t.dated) for t in loads.tasks] == [
         ("load_plain", "load plain", False),
         ("load_dated", "load dated", True),
         ("load_replaced", "load replaced", False),
@@ -85,7 +89,7 @@ def test_destinations(shop: Path) -> None:
     assert destination.type == "duckdb" and destination.lock_timeout_seconds == 1800
     named = read_pipeline(shop, target="there")
     assert (named.one_at_a_time, named.environment) == (False, {})
-    assert all(t.words[-2:] == ("--target", "there") for t in (*named.loads, named.loaded))
+    assert all(t.words[-2:] == ("--target", "there") for t in (*named.loads[0].tasks, named.loaded))
 
 
 def test_environments(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +105,84 @@ def test_environments(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_ENV", "test")
     found = read_pipeline(shop)
     assert found.one_at_a_time and len(found.environment) == 1
+
+
+def timed(shop: Path, schedule: str, **streams: str) -> Path:
+    """The project with schedules: its own, and those of streams."""
+    text = f"{PROJECT}schedule: {schedule}\n" if schedule else PROJECT
+    for name, own in streams.items():
+        text = text.replace(f"  {name}: {{ ", f"  {name}: {{ schedule: {own}, ")
+    (shop / "penstock.yml").write_text(text)
+    load_project(shop, environ={})
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("schedule", "timing"),
+    [
+        ("", Timing(cron="@daily")),
+        ('"30 5 * * mon-fri"', Timing(cron="30 5 * * mon-fri")),
+        ("every 5m", Timing(every=timedelta(minutes=5))),
+        ("{ every: 1h30m }", Timing(every=timedelta(minutes=90))),
+        (
+            "{ cron: '@hourly', timezone: Europe/Oslo, retries: 1, retry_delay: 10s, jitter: 5s }",
+            Timing(cron="@hourly", timezone="Europe/Oslo", retries=1, retry_delay=timedelta(seconds=10)),
+        ),
+    ],
+)
+def test_the_projects_schedule(shop: Path, schedule: str, timing: Timing) -> None:
+    """What the project says goes, unless the caller says something else."""
+    timed(shop, schedule)
+    assert read_pipeline(shop).timing == timing
+    (said,) = read_pipeline(shop, asked=Asked(schedule="every 2h", retries=7)).loads
+    assert (said.timing.cron, said.timing.every, said.timing.retries) == (None, timedelta(hours=2), 7)
+    assert read_pipeline(shop, asked=Asked(schedule=None)).timing.by_hand
+    assert read_pipeline(shop, asked=Asked(timezone="Asia/Tokyo")).timing == replace(timing, timezone="Asia/Tokyo")
+
+
+def test_schedules_of_streams(shop: Path) -> None:
+    """A stream with a schedule of its own has a DAG of its own; one without any, by ``false``, has none. One schedule
+    for all streams is one DAG."""
+    timed(shop, "every 2h", plain='"@hourly"', both="every 5m", replaced="false")
+    project, plain, both = read_pipeline(shop).loads
+    assert [t.id for t in project.tasks] == ["load_dated", "consume_queued", "load_asked_by_day", "load_asked_whole"]
+    assert (plain.suffix, plain.timing.cron, [t.id for t in plain.tasks]) == ("_plain", "@hourly", ["load_plain"])
+    assert (both.suffix, both.timing.every) == ("_both", timedelta(minutes=5))
+    assert [t.id for t in both.tasks] == ["load_both", "consume_both"]
+    assert len(read_pipeline(shop, asked=Asked(schedule="@daily")).loads[0].tasks) == 8
+    text = dag_texts(shop, shop / "dags")[FILES[0]]
+    assert text.count("with DAG(") == 3 and 'f"{NAME}_extract_load_both"' in text
+    assert "DeltaDataIntervalTimetable(timedelta(seconds=300))" in text
+
+
+def test_the_schedule_of_an_environment(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made in an environment, DAGs have the schedule of that environment's file."""
+    timed(shop, "{ cron: '@hourly', timezone: Europe/Oslo }")
+    (shop / "penstock.production.yml").write_text("schedule: { cron: '@weekly' }\n")
+    monkeypatch.delenv("PENSTOCK_ENV", raising=False)
+    assert read_pipeline(shop).timing.cron == "@hourly"
+    monkeypatch.setenv("PENSTOCK_ENV", "production")
+    assert read_pipeline(shop).timing == Timing(cron="@weekly", timezone="Europe/Oslo")
+
+
+@pytest.mark.parametrize("said", ["every fortnight", "${WHEN:-@daily}", "{ retries: [] }", "every 0s"])
+def test_schedules_that_make_no_dag(shop: Path, said: str) -> None:
+    """What makes no schedule here is said, with the file; what the caller says goes before it is read."""
+    (shop / "penstock.yml").write_text(f"{PROJECT}schedule: {said}\n")
+    with pytest.raises(ProjectError, match="schedule: ") as caught:
+        read_pipeline(shop)
+    assert caught.value.where == str(shop / "penstock.yml") and "--schedule" in caught.value.fix
+    assert read_pipeline(shop, asked=Asked(schedule="@daily")).timing.cron == "@daily"
+    with pytest.raises(UsageError, match="fortnight"):
+        read_pipeline(shop, asked=Asked(schedule="every fortnight"))
+
+
+def test_nothing_to_schedule(shop: Path) -> None:
+    """A project whose streams are all out of any schedule says so."""
+    (shop / "penstock.yml").write_text("name: shop\nstreams: {a: {from: b, schedule: false}}\n")
+    with pytest.raises(ProjectError, match="schedule: false"):
+        read_pipeline(shop)
+    assert read_pipeline(shop, asked=Asked(schedule=None)).loads[0].timing.by_hand
 
 
 def test_layers_or_one(shop: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 from penstock import errors
-from penstock.cli.app import app
+from penstock.scaffold import create_project
 from penstock.shape.schema import name_columns, normal_name
+from tools.make_reference import PAGES, made
+from tools.reference.commands import MARK, commands, commands_page
+from tools.reference.ledger import ledger_tables
+from tools.reference.python import EXAMPLE
 
 ROOT = Path(__file__).parents[2]
 _CODE = re.compile(r"`([^`]*)`")
@@ -34,19 +36,6 @@ def rows_under(page: str, heading: str) -> Iterator[list[str]]:
 def codes(cell: str) -> list[str]:
     """The texts in backticks."""
     return _CODE.findall(cell)
-
-
-def commands() -> Iterator[tuple[str, set[str], str]]:
-    """Each command's whole name, its options in every spelling, and its help's last line."""
-    waiting: list[tuple[str, Any]] = [("penstock", typer.main.get_command(app))]
-    while waiting:
-        name, command = waiting.pop()
-        inner = getattr(command, "commands", None)
-        if inner is None:
-            options = {o for p in command.params for o in (*p.opts, *p.secondary_opts) if o.startswith("-")}
-            yield name, options, command.epilog or ""
-        else:
-            waiting += [(f"{name} {word}", found) for word, found in inner.items()]
 
 
 def sections(page: str) -> dict[str, str]:
@@ -79,21 +68,50 @@ def test_names_that_meet(naming: str) -> None:
     assert name_columns(["name"], ["name"])["name"] in naming
 
 
-def test_commands_and_options() -> None:
-    """Each command has a section with its options, no more and no fewer, and the example of its help."""
-    documented = {k: v for k, v in sections((ROOT / "docs" / "commands.md").read_text()).items() if "penstock" in k}
-    found = {name: (options, epilog) for name, options, epilog in commands()}
-    assert documented.keys() == found.keys()
-    for name, (options, epilog) in found.items():
-        listed = {
-            o
-            for row in rows_under(f"\n## x\n{documented[name]}", "## x")
-            for c in codes(row[0])
-            for o in [c.split()[0]]
-        }
-        assert listed == options, name
-        assert f"    {epilog.removeprefix('Example: ')}\n" in documented[name], name
-        assert "Exit codes:" in documented[name], name
+@pytest.mark.parametrize("name", PAGES)
+def test_the_reference_is_current(name: str) -> None:
+    """What is made from the code is what the code says now."""
+    now, wanted = made(name)
+    assert now == wanted, f"docs/{name} is stale: make reference"
+
+
+def test_commands_say_how_they_end() -> None:
+    """Each command's section has an example and its exit codes, written by hand; what is no command has none."""
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    documented = {k: v for k, v in sections(page).items() if k.startswith("penstock ")}
+    found = {name for name, _ in commands()} - {"penstock"}
+    assert documented.keys() == found
+    for name, text in documented.items():
+        above, mark, below = text.partition(MARK)
+        assert mark, name
+        assert f"    {name}" in above.split("Example:")[1], name
+        assert "Exit codes:" in below, name
+
+
+def test_what_is_written_by_hand_is_kept() -> None:
+    """Making the page of commands anew keeps what is below a mark, and drops commands that are gone."""
+    page = f"# Head\n\n## penstock load\n\nstale\n\n{MARK}\n\nKept.\n\n## penstock gone\n\n{MARK}\n\nLost.\n"
+    wanted = commands_page(page)
+    assert wanted.startswith("# Head\n\n## penstock\n")
+    assert f"{MARK}\n\nKept.\n" in wanted
+    assert "stale" not in wanted
+    assert "gone" not in wanted
+
+
+def test_every_ledger_column_has_a_meaning() -> None:
+    """And so has every table: a comment where it is made."""
+    for name, table in ledger_tables().items():
+        assert table.text, name
+        assert table.columns, name
+        assert [c for c, _, _, text in table.columns if not text] == [], name
+
+
+def test_the_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The example of the page on Python lands what a new project has."""
+    create_project(tmp_path / "shop")
+    code = EXAMPLE.removeprefix("```python\n").removesuffix("```\n").replace('"shop"', repr(str(tmp_path / "shop")))
+    exec(compile(code, "python.md", "exec"), {})
+    assert re.fullmatch(r"(\w+ \d+\n)+", capsys.readouterr().out)
 
 
 def test_exit_codes() -> None:
@@ -106,7 +124,7 @@ def test_exit_codes() -> None:
 
 def test_links() -> None:
     """Every relative link of a page leads to a file, and to a heading in it."""
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#:\s]*)(#[^)\s]*)?\)", page.read_text(encoding="utf-8")):
             path = page.parent / target[0] if target[0] else page
             assert path.exists(), f"{page.name}: {target[0]}"

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from penstock.errors import ProjectError
 from penstock.orchestrate.ticks import MOST_MISSED, after, due
-from penstock.plan import ON_REQUEST, named_streams, plan_schedules
+from penstock.plan import ON_REQUEST, named_streams, of_interval, plan_schedules
 from penstock.project import Schedule, load_project
-from penstock.project.schedule import span_text, time_span
+from penstock.spans import span_text, time_span
 
 
 def at(text: str) -> datetime:
@@ -152,3 +153,22 @@ def test_what_is_scheduled(tmp_path: Path) -> None:
     assert project.masked()["schedule"]["every"] == "1m30s"
     (only,) = named_streams(plan_schedules(project), ["things"], "here")
     assert [step.stream for step in only.steps] == ["things"]
+
+
+def test_days_of_an_interval(tmp_path: Path) -> None:
+    """An interval's days are taken in whole, in UTC, its end's only when it goes past midnight; streams without days
+    are loaded whole."""
+    project = project_with(tmp_path, "schedule: '@daily'", ", event_time: at, columns: {at: timestamp}")
+    (loads,) = plan_schedules(project)
+
+    def days(start: datetime, end: datetime) -> dict[str, str]:
+        return {step.stream: str(step.window) for step in of_interval(project, loads.steps, start, end)}
+
+    midnight = datetime(2026, 5, 2, tzinfo=UTC)
+    one = {"events": "2026-05-01T00:00:00/2026-05-02T00:00:00", "things": "None"}
+    assert days(midnight - timedelta(days=1), midnight) == one
+    assert days(midnight - timedelta(hours=1), midnight) == one
+    two = {"events": "2026-05-01T00:00:00/2026-05-03T00:00:00", "things": "None"}
+    assert days(midnight - timedelta(hours=1), midnight + timedelta(microseconds=1)) == two
+    berlin = ZoneInfo("Europe/Berlin")
+    assert days(datetime(2026, 5, 2, 1, tzinfo=berlin), datetime(2026, 5, 2, 3, tzinfo=berlin)) == two

@@ -35,7 +35,7 @@ with DAG(
     description=f"Builds and tests the models of {NAME} that new loads touch.",
     schedule=AssetOrTimeSchedule(timetable=CronDataIntervalTimetable("@daily", timezone="UTC"), assets=RAW),
     params={"full_refresh": Param(False, type="boolean", description="Build every model anew.")},
-    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
+    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": timedelta(seconds=180)},

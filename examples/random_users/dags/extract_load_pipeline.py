@@ -37,7 +37,7 @@ with DAG(
     dag_id=f"{NAME}_extract_load",
     description=f"Lands what is new in the streams of {NAME}.",
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
-    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
+    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": timedelta(seconds=180)},

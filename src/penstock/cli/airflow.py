@@ -25,17 +25,29 @@ def export(
         Path | None, typer.Option("--dags", help="Write into this folder; by default dags in the project.")
     ] = None,
     schedule: Annotated[
-        str, typer.Option("--schedule", help="A cron expression or preset; none for runs started by hand.")
-    ] = "@daily",
-    timezone: Annotated[str, typer.Option("--timezone", help="The cron expression's time zone.")] = "UTC",
+        str,
+        typer.Option(
+            "--schedule",
+            help="A cron expression, a preset, or every 5m, for all streams; none for runs started by hand;"
+            " project for what penstock.yml says, which is @daily if it says nothing.",
+        ),
+    ] = "project",
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", help="The cron expression's; by default the project's, or UTC."),
+    ] = None,
     start_date: Annotated[
         str, typer.Option("--start-date", help="Where the first data interval begins.")
-    ] = "2025-01-01",
+    ] = "2020-01-01",
     catchup: Annotated[
         bool, typer.Option("--catchup", help="Make up for the intervals since then that had no run.")
     ] = False,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="How often a failed task is tried again.")] = 3,
-    retry_delay: Annotated[float, typer.Option("--retry-delay", min=0, help="So many seconds later each time.")] = 180,
+    retries: Annotated[
+        int | None, typer.Option("--retries", min=0, help="How often a failed task is tried again; 3 times by default.")
+    ] = None,
+    retry_delay: Annotated[
+        float | None, typer.Option("--retry-delay", min=0, help="So many seconds later each time; 180 by default.")
+    ] = None,
     lookback_days: Annotated[
         int, typer.Option("--lookback-days", min=0, help="Load so many days before the data interval too.")
     ] = 0,
@@ -70,7 +82,7 @@ def export(
         start_date=start,
         catchup=catchup,
         retries=retries,
-        retry_delay=timedelta(seconds=retry_delay),
+        retry_delay=None if retry_delay is None else timedelta(seconds=retry_delay),
         lookback_days=lookback_days,
         target=target,
         penstock=penstock,

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,25 +143,27 @@ def run(
 ) -> None:
     """Load, then transform. Again does nothing."""
     project = open_project(project_dir, target)
+    claims: list[str] = []
     if now:
         if day or start or end or full_refresh or no_fingerprint:
             raise UsageError(
                 "--now runs what is scheduled as it is: it goes with the names of streams alone",
                 fix="leave the other options out, or leave out --now",
             )
-        streams = _scheduled(project, streams or ())
+        streams, claims = _scheduled(project, streams or ())
         if run_in_process(project, streams, quiet=quiet, json=json):
             return
-    _perform(
-        project,
-        streams or (),
-        window_of(day, start, end),
-        fingerprint=not no_fingerprint,
-        models=has_models(project),
-        full_refresh=full_refresh,
-        quiet=quiet,
-        json=json,
-    )
+    with _claimed(project, claims):
+        _perform(
+            project,
+            streams or (),
+            window_of(day, start, end),
+            fingerprint=not no_fingerprint,
+            models=has_models(project),
+            full_refresh=full_refresh,
+            quiet=quiet,
+            json=json,
+        )
 
 
 def backfill(
@@ -299,12 +301,23 @@ def _perform(
         sys.exit(stop.exit_code)
 
 
-def _scheduled(project: Project, streams: Sequence[str]) -> list[str]:
-    """The streams that are scheduled: those named, or all of them."""
+def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
     from penstock.plan import named_streams, plan_schedules
 
     found = named_streams(plan_schedules(project), streams, str(project.file))
-    return list(dict.fromkeys(step.stream for loads in found for step in loads.steps))
+    return list(dict.fromkeys(step.stream for loads in found for step in loads.steps)), [loads.claim for loads in found]
+
+
+@contextmanager
+def _claimed(project: Project, names: Sequence[str]) -> Iterator[None]:
+    """Wait until no process on any machine runs these."""
+    from penstock.destinations import open_destination
+
+    with ExitStack() as held:
+        for name in sorted(names):
+            held.enter_context(open_destination(project.destination).claim(name))
+        yield
 
 
 def _load(session: Session, step: Any, stop: Stop, entry: RunStep, *, quiet: bool) -> Landed:

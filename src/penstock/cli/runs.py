@@ -84,6 +84,9 @@ def print_run(run: dict[str, Any]) -> None:
     what = _what(run)
     print(f"run {run['run_id']}: {run['kind']}{f' ({what})' if what else ''}, {run['status']}")
     print(f"  started {started}" + (f", ended {ended}" if ended else ""))
+    if airflow := run["detail"].get("airflow"):
+        told = (f"{key} {airflow[key]}" for key in ("dag", "run", "task", "try") if key in airflow)
+        print(f"  in Airflow: {', '.join(told)}")
     # what went well without doing anything is counted
     steps = [s for s in run["steps"] if s["status"] not in _QUIET]
     passed = sum(s["status"] == "pass" for s in run["steps"])
@@ -170,10 +173,12 @@ def _line(run: dict[str, Any]) -> list[Any]:
 
 
 def _what(run: dict[str, Any]) -> str:
-    """Which schedule it was, and whether it was asked for."""
+    """Which schedule it was, and whether it was asked for; or which task of Airflow's; or which layer."""
     detail = run["detail"]
     name = detail.get("schedule", "")
-    return f"{name}, asked for" if name and detail.get("manual") else name
+    if airflow := detail.get("airflow"):
+        return f"{airflow['dag']}.{airflow.get('task', '')}"
+    return f"{name}, asked for" if name and detail.get("manual") else name or detail.get("layer", "")
 
 
 def _moment(value: Any) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from penstock.destinations.claims import claimed
 from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
 from penstock.destinations.known import KnownIds
@@ -87,23 +89,26 @@ class PostgresDestination:
             DestinationError: the server is away, refuses us, or is too old.
         """
         if self._reading_connection is None or self._reading_connection.closed:
-            try:
-                connection = psycopg.connect(self._conninfo, autocommit=True)
-            except psycopg.OperationalError as e:
-                raise DestinationError(
-                    f"no connection: {_first_line(e)}",
-                    where=self.shown,
-                    fix="check host, port, user, password and database of the destination, and that the server runs",
-                ) from None
-            if connection.info.server_version < MIN_VERSION * 10_000:
-                raise DestinationError(
-                    f"PostgreSQL {connection.info.server_version // 10_000}; Penstock needs {MIN_VERSION}",
-                    where=self.shown,
-                    fix="upgrade the server",
-                )
-            connection.execute("set timezone = 'UTC'")
-            self._reading_connection = connection
+            self._reading_connection = self._connect()
         return self._reading_connection
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+        except psycopg.OperationalError as e:
+            raise DestinationError(
+                f"no connection: {_first_line(e)}",
+                where=self.shown,
+                fix="check host, port, user, password and database of the destination, and that the server runs",
+            ) from None
+        if connection.info.server_version < MIN_VERSION * 10_000:
+            raise DestinationError(
+                f"PostgreSQL {connection.info.server_version // 10_000}; Penstock needs {MIN_VERSION}",
+                where=self.shown,
+                fix="upgrade the server",
+            )
+        connection.execute("set timezone = 'UTC'")
+        return connection
 
     @property
     def landing_connection(self) -> Any:
@@ -175,6 +180,15 @@ class PostgresDestination:
                 for stream in sorted(streams):
                     self.query("select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [stream_lock(stream)])
                 yield
+        except psycopg.Error as e:
+            raise DestinationError(_first_line(e), where=self.shown) from None
+
+    @contextlib.contextmanager
+    def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> Iterator[bool]:
+        """Wait until no other process is inside for ``name``, on a connection of the claim's own."""
+        try:
+            with claimed(self._connect(), name, wait) as mine:
+                yield mine
         except psycopg.Error as e:
             raise DestinationError(_first_line(e), where=self.shown) from None
 

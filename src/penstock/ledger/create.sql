@@ -4,124 +4,134 @@ create schema if not exists raw;
 
 create sequence if not exists penstock.load_ids;
 
+-- Every load that was committed, and what became of the records it read.
 create table if not exists penstock.loads (
-  load_id bigint primary key,
-  seq bigint not null unique,
-  stream {text} not null,
-  source {text} not null,
-  read bigint not null,
-  landed bigint not null,
-  duplicates bigint not null,
-  quarantined bigint not null,
-  deleted bigint not null,
-  bytes bigint not null,
-  started_at timestamp with time zone not null,
-  committed_at timestamp with time zone not null
+  load_id bigint primary key, -- handed out when the load starts, so no order can be read from it
+  seq bigint not null unique, -- the order of commits: who has seen a number has seen all below it
+  stream {text} not null, -- the stream it landed in
+  source {text} not null, -- the source it read
+  read bigint not null, -- records read: landed + duplicates + quarantined
+  landed bigint not null, -- records that became rows, or changed one
+  duplicates bigint not null, -- records that were there, or lost against the row that is there
+  quarantined bigint not null, -- records that went to quarantine
+  deleted bigint not null, -- rows that a replacing load took away
+  bytes bigint not null, -- bytes of the records read
+  started_at timestamp with time zone not null, -- when it began to read
+  committed_at timestamp with time zone not null -- just before the commit
 );
 
+-- What a stream was when it first landed, which its table depends on.
 create table if not exists penstock.streams (
-  stream {text} primary key,
-  identity {text} not null,
-  disposition {text} not null
+  stream {text} primary key, -- its name
+  identity {text} not null, -- its identity at its first landing: another one is refused
+  disposition {text} not null -- its disposition at its first landing
 );
 
+-- How far each source has been read.
 create table if not exists penstock.positions (
-  stream {text} not null,
-  source {text} not null,
-  key {text} not null,
-  state {json} not null,
-  load_id bigint not null,
-  updated_at timestamp with time zone not null,
+  stream {text} not null, -- the stream it is read for
+  source {text} not null, -- the source that is read
+  key {text} not null, -- what is read: a file, a queue, an endpoint
+  state {json} not null, -- how far, in the source's own words
+  load_id bigint not null, -- the load that moved it last
+  updated_at timestamp with time zone not null, -- when
   primary key (stream, source, key)
 );
 
+-- Records that could not land, whole and with their reason.
 create table if not exists penstock.quarantine (
-  quarantine_id uuid primary key,
-  stream {text} not null,
-  source {text} not null,
-  body {bytes} not null,
-  reason_code {text} not null,
-  reason {text} not null,
-  origin {text} not null,
-  headers {json},
-  load_id bigint not null,
-  quarantined_at timestamp with time zone not null,
-  replayed_in bigint,
-  dropped_at timestamp with time zone
+  quarantine_id uuid primary key, -- a hash of the stream and the bytes: the same record waits once
+  stream {text} not null, -- the stream it was for
+  source {text} not null, -- the source it came by
+  body {bytes} not null, -- its bytes as they came
+  reason_code {text} not null, -- why, as a code
+  reason {text} not null, -- why, in words
+  origin {text} not null, -- where it was: file and line, queue, page
+  headers {json}, -- of a message: its headers
+  load_id bigint not null, -- the load that put it here
+  quarantined_at timestamp with time zone not null, -- when
+  replayed_in bigint, -- the load that landed it after all; null while it waits
+  dropped_at timestamp with time zone -- when it was given up; null while it waits
 );
 
+-- The columns of each stream's raw table, in the order in which they came.
 create table if not exists penstock.columns (
-  stream {text} not null,
-  version integer not null,
-  position integer not null,
-  field {text} not null,
-  name {text} not null,
-  type {text} not null,
-  declared boolean not null,
-  variant boolean not null,
+  stream {text} not null, -- the stream
+  version integer not null, -- the schema's version with which it came
+  position integer not null, -- its place in the table
+  field {text} not null, -- the field of the record
+  name {text} not null, -- the column of the table
+  type {text} not null, -- its type, as contracts name it
+  declared boolean not null, -- whether the project declares it
+  variant boolean not null, -- whether it is for values of a type that the field's own column does not hold
   primary key (stream, name)
 );
 
+-- What ran: kept for 30 days.
 create table if not exists penstock.runs (
-  run_id bigint primary key,
-  kind {text} not null,
-  started_at timestamp with time zone not null,
-  ended_at timestamp with time zone,
-  status {text} not null,
-  upper_seq bigint,
-  detail {json}
+  run_id bigint primary key, -- the number that penstock runs shows
+  kind {text} not null, -- load, run, backfill, transform, schedule
+  started_at timestamp with time zone not null, -- when it began
+  ended_at timestamp with time zone, -- when it ended; null while it runs
+  status {text} not null, -- running, success, error, stopped, cut off
+  upper_seq bigint, -- of a transform: the commit up to which its models were built
+  detail {json} -- more of the kind: the process, the days asked for, what was built
 );
 
 create sequence if not exists penstock.run_ids;
 
+-- How far each model has taken in its inputs.
 create table if not exists penstock.watermarks (
-  model {text} primary key,
-  seq bigint not null,
-  updated_at timestamp with time zone not null
+  model {text} primary key, -- schema and name of the model
+  seq bigint not null, -- the commit up to which it holds its inputs
+  updated_at timestamp with time zone not null -- when
 );
 
+-- The proof that a person was erased, without saying who it was.
 create table if not exists penstock.erasures (
-  erasure_id uuid primary key,
-  subject {text} not null,
-  erased_at timestamp with time zone not null,
-  counts {json} not null,
-  salt {text} not null,
-  ids {json} not null,
-  rebuilt_at timestamp with time zone
+  erasure_id uuid primary key, -- its number
+  subject {text} not null, -- the keyed pseudonym of kind and id
+  erased_at timestamp with time zone not null, -- when the rows went
+  counts {json} not null, -- rows by table
+  salt {text} not null, -- random, of this erasure alone
+  ids {json} not null, -- salted hashes of the identities of the rows that went
+  rebuilt_at timestamp with time zone -- when the models were built without them; null until then
 );
 
 -- columns that came later
 alter table penstock.quarantine add column if not exists headers {json};
 
--- the run that another one was a part of
+-- parent_id: the run that this one was a part of
 alter table penstock.runs add column if not exists parent_id bigint;
 
+-- The loads, models and tests of each run.
 create table if not exists penstock.run_steps (
-  run_id bigint not null,
-  step integer not null,
-  attempt integer not null,
-  kind {text} not null,
-  name {text} not null,
-  source {text},
-  status {text} not null,
-  started_at timestamp with time zone not null,
-  seconds double precision not null,
-  read bigint,
-  landed bigint,
-  duplicates bigint,
-  quarantined bigint,
-  rows bigint,
-  error {text},
-  fix {text},
+  run_id bigint not null, -- the run
+  step integer not null, -- its place in the run
+  attempt integer not null, -- which try it was
+  kind {text} not null, -- load, transform, model, test
+  name {text} not null, -- the stream, the model or the test
+  source {text}, -- of a load: the source
+  status {text} not null, -- success, error, or dbt's word
+  started_at timestamp with time zone not null, -- when it began
+  seconds double precision not null, -- how long it took
+  read bigint, -- of a load: records read
+  landed bigint, -- records landed
+  duplicates bigint, -- records that were there
+  quarantined bigint, -- records that went to quarantine
+  rows bigint, -- of a model: rows written, where the engine says so
+  error {text}, -- what went wrong
+  fix {text}, -- what mends it
   primary key (run_id, step)
 );
 
 -- the newest: a ledger that has it has all of the above
+-- How far each schedule is done.
 create table if not exists penstock.schedules (
-  schedule {text} primary key,
-  spec {text} not null,
-  last_due timestamp with time zone,
-  next_due timestamp with time zone,
-  last_run bigint,
-  updated_at timestamp with time zone not null
+  schedule {text} primary key, -- the stream's, or the project's
+  spec {text} not null, -- the schedule as it was: another one begins anew
+  last_due timestamp with time zone, -- the last moment that was done
+  next_due timestamp with time zone, -- the next one
+  last_run bigint, -- the run that did it
+  updated_at timestamp with time zone not null -- when this was written
 );

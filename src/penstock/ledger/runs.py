@@ -98,7 +98,7 @@ class RunRecord:
     ) -> RunRecord:
         """Enter a run."""
         run_id = int(destination.query("select nextval('penstock.run_ids')").rows[0][0])
-        said = {"pid": os.getpid(), "host": socket.gethostname(), **detail}
+        said = {"pid": os.getpid(), "host": socket.gethostname(), **_airflow(os.environ), **detail}
         destination.query(
             ledger_sql("begin_run", detail=_json(destination, 6)),
             [run_id, kind, datetime.now(UTC), upper_seq, parent, json.dumps(said)],
@@ -188,6 +188,13 @@ def _with_fate(row: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = json.loads(detail) if isinstance(detail, str) else detail or {}
     gone = row["status"] == "running" and said.get("host") == socket.gethostname() and not _lives(said.get("pid"))
     return {**row, "detail": said, "status": "cut off" if gone else row["status"]}
+
+
+def _airflow(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The task of Airflow that this process is, by what Airflow tells each command."""
+    names = {"dag": "DAG_ID", "run": "DAG_RUN_ID", "task": "TASK_ID", "try": "TRY_NUMBER"}
+    found = {key: environ[f"AIRFLOW_CTX_{name}"] for key, name in names.items() if f"AIRFLOW_CTX_{name}" in environ}
+    return {"airflow": found} if "dag" in found else {}
 
 
 def _lives(pid: Any) -> bool:

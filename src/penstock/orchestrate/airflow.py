@@ -21,14 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import UsageError
-from penstock.orchestrate.pipeline import read_pipeline
+from penstock.orchestrate.pipeline import PROJECTS, Asked, Timing, read_pipeline
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-START_DATE = datetime(2025, 1, 1, tzinfo=UTC)
-RETRIES = 3
-RETRY_DELAY = timedelta(minutes=3)
+START_DATE = datetime(2020, 1, 1, tzinfo=UTC)
 
 TAG = "penstock"
 FULL_REFRESH = "{% if params.full_refresh %} --full-refresh{% endif %}"
@@ -52,12 +50,12 @@ def interval_options(lookback_days: int) -> str:
 def penstock_dags(
     project_dir: str | os.PathLike[str],
     *,
-    schedule: str | timedelta | None = "@daily",
-    timezone: str = "UTC",
+    schedule: str | timedelta | None = PROJECTS,
+    timezone: str | None = None,
     start_date: datetime = START_DATE,
     catchup: bool = False,
-    retries: int = RETRIES,
-    retry_delay: timedelta = RETRY_DELAY,
+    retries: int | None = None,
+    retry_delay: timedelta | None = None,
     lookback_days: int = 0,
     target: str | None = None,
     penstock: str = "penstock",
@@ -68,15 +66,18 @@ def penstock_dags(
 
     A run of the first lands the days of its data interval, each stream in a task of its own, and then updates the asset
     ``<name>_raw``. The second runs on the same schedule and whenever that asset was updated, one task a layer. Each of
-    them has one run at a time.
+    them has one run at a time. A stream that says a schedule of its own has a DAG of its own,
+    ``<name>_extract_load_<stream>``, which updates the same asset.
 
     Args:
         project_dir: the folder of ``penstock.yml``, here and where the tasks run.
-        schedule: a cron expression, a preset such as ``@hourly``, or a fixed period; None for runs started by hand.
-        timezone: the cron expression's.
-        start_date: the beginning of the first data interval.
+        schedule: ``project`` for what ``penstock.yml`` says, ``@daily`` if that says nothing; or, for all streams, a
+            cron expression, a preset such as ``@hourly``, ``every 5m``, a fixed period, or None for runs by hand alone.
+        timezone: the cron expression's; by default the project's, or UTC.
+        start_date: the beginning of the first data interval; runs for days before it have no tasks.
         catchup: whether to make up for the intervals since ``start_date`` that had no run.
-        retries: how often a task that failed is tried again, ``retry_delay`` later each time.
+        retries, retry_delay: how often a task that failed is tried again, and how long after; by default as the
+            project's schedule says, else 3 times and 3 minutes.
         lookback_days: so many days before the data interval are loaded too, for records that come late.
         target: the destination, over the project's own.
         penstock: the command, such as ``/opt/penstock/bin/penstock`` where it is not on the tasks' ``PATH``.
@@ -88,51 +89,55 @@ def penstock_dags(
         UsageError: ``dbt_project.yml`` is unreadable, or a value is out of range.
     """
     directory = Path(project_dir).absolute()
-    if lookback_days < 0 or retries < 0:
+    if lookback_days < 0 or (retries or 0) < 0:
         raise UsageError("lookback_days and retries count from 0", fix="give 0 or more")
-    pipeline = read_pipeline(directory, target=target, layers=layers)
+    asked = Asked(schedule=schedule, timezone=timezone, retries=retries, retry_delay=retry_delay)
+    pipeline = read_pipeline(directory, target=target, layers=layers, asked=asked)
 
     from airflow.providers.standard.operators.bash import BashOperator
     from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param
 
-    common: dict[str, Any] = {
-        "start_date": start_date,
-        "catchup": catchup,
-        "max_active_runs": 1,
-        "default_args": {"retries": retries, "retry_delay": retry_delay, **(default_args or {})},
-        "tags": [TAG],
-    }
+    def common(timing: Timing) -> dict[str, Any]:
+        tries = {"retries": timing.retries, "retry_delay": timing.retry_delay}
+        return {
+            "start_date": start_date,
+            "catchup": catchup,
+            "max_active_runs": 1,
+            "default_args": {**tries, **(default_args or {})},
+            "tags": [TAG],
+        }
+
     every: dict[str, Any] = {"env": dict(pipeline.environment), "append_env": True, "do_xcom_push": False}
     project = f"--project-dir {shlex.quote(str(directory))}"
     raw = Asset(name=f"{pipeline.name}_raw", uri=f"penstock://{pipeline.name}/raw")
     dags = {}
-    with DAG(
-        dag_id=f"{pipeline.name}_extract_load",
-        description=f"Lands what is new in the streams of {pipeline.name}.",
-        schedule=_timetable(schedule, timezone),
-        **common,
-        **({"max_active_tasks": 1} if pipeline.one_at_a_time else {}),
-    ) as load:
-        loaded = BashOperator(
-            task_id=pipeline.loaded.id,
-            bash_command=f"{penstock} {pipeline.loaded.command} {project}",
-            outlets=[raw],
-            **every,
-        )
-        for task in pipeline.loads:
-            dated = interval_options(lookback_days) if task.dated else ""
-            command = f"{penstock} {task.command} {project}{dated}"
-            BashOperator(task_id=task.id, bash_command=command, **every) >> loaded
-    dags[load.dag_id] = load
+    for loads in pipeline.loads:
+        with DAG(
+            dag_id=f"{pipeline.name}_extract_load{loads.suffix}",
+            description=f"Lands what is new in the streams of {pipeline.name}.",
+            schedule=_timetable(loads.timing),
+            **common(loads.timing),
+            **({"max_active_tasks": 1} if pipeline.one_at_a_time else {}),
+        ) as load:
+            loaded = BashOperator(
+                task_id=pipeline.loaded.id,
+                bash_command=f"{penstock} {pipeline.loaded.command} {project}",
+                outlets=[raw],
+                **every,
+            )
+            for task in loads.tasks:
+                dated = interval_options(lookback_days) if task.dated else ""
+                command = f"{penstock} {task.command} {project}{dated}"
+                BashOperator(task_id=task.id, bash_command=command, **every) >> loaded
+        dags[load.dag_id] = load
     if pipeline.transforms:
+        timetable = _timetable(pipeline.timing)
         with DAG(
             dag_id=f"{pipeline.name}_transform",
             description=f"Builds and tests the models of {pipeline.name} that new loads touch.",
-            schedule=raw
-            if schedule is None
-            else AssetOrTimeSchedule(timetable=_timetable(schedule, timezone), assets=raw),
+            schedule=raw if timetable is None else AssetOrTimeSchedule(timetable=timetable, assets=raw),
             params={"full_refresh": Param(False, type="boolean", description="Build every model anew.")},
-            **common,
+            **common(pipeline.timing),
         ) as transform:
             before = None
             for task in pipeline.transforms:
@@ -145,10 +150,10 @@ def penstock_dags(
     return dags
 
 
-def _timetable(schedule: str | timedelta | None, timezone: str) -> Any:
+def _timetable(timing: Timing) -> Any:
     """The timetable that gives each run the interval since the one before, which a bare expression does not."""
     from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable
 
-    if isinstance(schedule, timedelta):
-        return DeltaDataIntervalTimetable(schedule)
-    return None if schedule is None else CronDataIntervalTimetable(schedule, timezone=timezone)
+    if timing.every is not None:
+        return DeltaDataIntervalTimetable(timing.every)
+    return None if timing.cron is None else CronDataIntervalTimetable(timing.cron, timezone=timing.timezone)

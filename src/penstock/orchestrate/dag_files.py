@@ -6,7 +6,7 @@ They make the DAGs that ``penstock.orchestrate.airflow.penstock_dags`` makes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,13 +16,11 @@ from textwrap import indent
 from penstock.errors import UsageError
 from penstock.orchestrate.airflow import (
     FULL_REFRESH,
-    RETRIES,
-    RETRY_DELAY,
     START_DATE,
     TAG,
     interval_options,
 )
-from penstock.orchestrate.pipeline import Pipeline, Task, read_pipeline
+from penstock.orchestrate.pipeline import PROJECTS, Asked, Loads, Pipeline, Task, Timing, read_pipeline
 
 START_DAY = START_DATE.date()
 FILES = ("extract_load_pipeline.py", "transform_pipeline.py")
@@ -55,16 +53,18 @@ COMMON = {
 RAW = Asset(name=f"{NAME}_raw", uri=f"penstock://{NAME}/raw")
 ''')
 
-_LOAD = Template("""# a run's days; nothing when it was started without a data interval
+_INTERVAL = Template("""# a run's days; nothing when it was started without a data interval
 INTERVAL = (
 $interval
 )
-TASKS = {
+""")
+
+_LOAD = Template("""TASKS = {
 $tasks
 }
 
 with DAG(
-    dag_id=f"{NAME}_extract_load",
+    dag_id=f"{NAME}_extract_load$suffix",
     description=f"Lands what is new in the streams of {NAME}.",
     schedule=$schedule,
 $common$one_at_a_time
@@ -116,12 +116,12 @@ class Export:
     they lie in the project's own ``dags``, else the project's folder as it is here.
     """
 
-    schedule: str | None = "@daily"
-    timezone: str = "UTC"
+    schedule: str | timedelta | None = PROJECTS
+    timezone: str | None = None
     start_date: date = START_DAY
     catchup: bool = False
-    retries: int = RETRIES
-    retry_delay: timedelta = RETRY_DELAY
+    retries: int | None = None
+    retry_delay: timedelta | None = None
     lookback_days: int = 0
     target: str | None = None
     penstock: str = "penstock"
@@ -140,7 +140,10 @@ def dag_texts(directory: Path, folder: Path, export: Export = _DEFAULT) -> dict[
         UsageError: ``dbt_project.yml`` is unreadable.
     """
     directory = directory.absolute()
-    pipeline = read_pipeline(directory, target=export.target, layers=export.layers)
+    asked = Asked(
+        schedule=export.schedule, timezone=export.timezone, retries=export.retries, retry_delay=export.retry_delay
+    )
+    pipeline = read_pipeline(directory, target=export.target, layers=export.layers, asked=asked)
     if export.project_path is None and folder.absolute() == directory / FOLDER:
         path = "Path(__file__).resolve().parents[1]"
     else:
@@ -175,40 +178,46 @@ def write_dags(directory: Path, folder: Path, export: Export = _DEFAULT, *, forc
 
 
 def _load_text(pipeline: Pipeline, path: str, export: Export) -> str:
-    timetable = _timetable(export)
-    text = _LOAD.substitute(
-        interval=indent("\n".join(_pieces(interval_options(export.lookback_days))), "    "),
-        tasks="\n".join(_tasks(pipeline.loads, "")),
-        schedule=timetable,
-        common=_common(export),
+    interval = indent("\n".join(_pieces(interval_options(export.lookback_days))), "    ")
+    names = {"DAG", "Asset", *(_timetable(loads.timing).partition("(")[0] for loads in pipeline.loads)}
+    return (
+        _head(pipeline, path, export, "Lands what is new, each run the days of its data interval.", names)
+        + _INTERVAL.substitute(interval=interval)
+        + "\n".join(_load_dag(loads, pipeline, export) for loads in pipeline.loads)
+    )
+
+
+def _load_dag(loads: Loads, pipeline: Pipeline, export: Export) -> str:
+    return _LOAD.substitute(
+        suffix=loads.suffix,
+        tasks="\n".join(_tasks(loads.tasks, "")),
+        schedule=_timetable(loads.timing),
+        common=_common(loads.timing, export),
         one_at_a_time="\n    max_active_tasks=1," if pipeline.one_at_a_time else "",
         loaded=pipeline.loaded.id,
         loaded_command=_command(pipeline.loaded),
     )
-    names = "DAG, Asset" if export.schedule is None else "DAG, Asset, CronDataIntervalTimetable"
-    return _head(pipeline, path, export, "Lands what is new, each run the days of its data interval.", names) + text
 
 
 def _transform_text(pipeline: Pipeline, path: str, export: Export) -> str:
-    timed = export.schedule is not None
+    timetable = _timetable(pipeline.timing)
+    timed = not pipeline.timing.by_hand
     text = _TRANSFORM.substitute(
         full_refresh=FULL_REFRESH,
         tasks="\n".join(_tasks(pipeline.transforms, "{FULL_REFRESH}")),
-        schedule=f"AssetOrTimeSchedule(timetable={_timetable(export)}, assets=RAW)" if timed else "RAW",
-        common=_common(export),
+        schedule=f"AssetOrTimeSchedule(timetable={timetable}, assets=RAW)" if timed else "RAW",
+        common=_common(pipeline.timing, export),
     )
-    names = "DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param" if timed else "DAG, Asset, Param"
-    return (
-        _head(pipeline, path, export, "Builds the models that new loads touch, as soon as they have landed.", names)
-        + text
-    )
+    names = {"DAG", "Asset", "Param", timetable.partition("(")[0]} | ({"AssetOrTimeSchedule"} if timed else set())
+    purpose = "Builds the models that new loads touch, as soon as they have landed."
+    return _head(pipeline, path, export, purpose, names) + text
 
 
-def _head(pipeline: Pipeline, path: str, export: Export, purpose: str, names: str) -> str:
+def _head(pipeline: Pipeline, path: str, export: Export, purpose: str, names: Set[str]) -> str:
     return _HEAD.substitute(
         purpose=purpose,
         mark=MARK,
-        names=names,
+        names=", ".join(sorted(names - {"None"}, key=lambda name: (not name.isupper(), name))),
         name=_quoted(pipeline.name),
         penstock=_quoted(export.penstock),
         path=path,
@@ -216,21 +225,23 @@ def _head(pipeline: Pipeline, path: str, export: Export, purpose: str, names: st
     )
 
 
-def _common(export: Export) -> str:
+def _common(timing: Timing, export: Export) -> str:
     start = export.start_date
     return _COMMON.substitute(
         start=f"{start.year}, {start.month}, {start.day}",
         catchup=export.catchup,
-        retries=export.retries,
-        delay=f"{export.retry_delay.total_seconds():g}",
+        retries=timing.retries,
+        delay=f"{timing.retry_delay.total_seconds():g}",
         tag=TAG,
     )
 
 
-def _timetable(export: Export) -> str:
-    if export.schedule is None:
+def _timetable(timing: Timing) -> str:
+    if timing.every is not None:
+        return f"DeltaDataIntervalTimetable(timedelta(seconds={timing.every.total_seconds():g}))"
+    if timing.cron is None:
         return "None"
-    return f"CronDataIntervalTimetable({_quoted(export.schedule)}, timezone={_quoted(export.timezone)})"
+    return f"CronDataIntervalTimetable({_quoted(timing.cron)}, timezone={_quoted(timing.timezone)})"
 
 
 def _tasks(tasks: Iterable[Task], after: str) -> Iterator[str]:

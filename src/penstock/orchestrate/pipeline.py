@@ -9,17 +9,25 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from penstock.errors import ProjectError
+from penstock.errors import ProjectError, UsageError
+from penstock.spans import time_span
 from penstock.transform.layers import PROJECT_FILE, layers_of
 
 FILE_NAME = "penstock.yml"
+PROJECTS = "project"
+"""The schedule that the project itself says."""
+DAILY = "@daily"
+"""The schedule of a project that says none."""
+RETRIES = 3
+RETRY_DELAY = timedelta(minutes=3)
 
 _LOCK_TIMEOUT = "PENSTOCK__DESTINATIONS__{}__LOCK_TIMEOUT_SECONDS"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -41,32 +49,79 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When runs begin: by ``cron`` in a time zone, or once in ``every``; with neither, by hand. A task that failed is
+    tried again ``retries`` times, ``retry_delay`` later each time."""
+
+    cron: str | None = None
+    every: timedelta | None = None
+    timezone: str = "UTC"
+    retries: int = RETRIES
+    retry_delay: timedelta = RETRY_DELAY
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether no clock begins runs."""
+        return self.cron is None and self.every is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loads:
+    """Loads that share a schedule. ``suffix`` tells those of a stream with a schedule of its own from the project's."""
+
+    suffix: str
+    timing: Timing
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the caller wants over what the project says; None leaves it to the project, and so does :data:`PROJECTS`.
+
+    ``schedule`` is a cron expression, a preset, ``every 5m`` or a period; None is by hand.
+    """
+
+    schedule: str | timedelta | None = PROJECTS
+    timezone: str | None = None
+    retries: int | None = None
+    retry_delay: timedelta | None = None
+
+
+_NOTHING = Asked()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """What a project does on a schedule.
 
-    ``loads`` may be performed side by side, unless ``one_at_a_time``, and ``loaded`` follows them; ``transforms``
-    follow each other in order, and there are none in a project without models. ``environment`` is for all of them.
+    The tasks of ``loads`` may be performed side by side, unless ``one_at_a_time``, and ``loaded`` follows them;
+    ``transforms`` follow each other in order, at the times of ``timing`` and after loads, and there are none in a
+    project without models. ``environment`` is for all of them.
     """
 
     name: str
-    loads: tuple[Task, ...]
+    timing: Timing
+    loads: tuple[Loads, ...]
     loaded: Task
     transforms: tuple[Task, ...]
     one_at_a_time: bool
     environment: Mapping[str, str]
 
 
-def read_pipeline(directory: Path, *, target: str | None = None, layers: bool = True) -> Pipeline:
+def read_pipeline(
+    directory: Path, *, target: str | None = None, layers: bool = True, asked: Asked = _NOTHING
+) -> Pipeline:
     """The pipelines of the project in ``directory``.
 
     Args:
         directory: the folder of ``penstock.yml``.
         target: the destination that the commands name; none by default, so that they use the project's own.
         layers: transform by one command for each layer of models; else by one for all.
+        asked: when to run, where that is not the project's to say.
 
     Raises:
         ProjectError: ``penstock.yml`` is unreadable, or has no name or no stream.
-        UsageError: ``dbt_project.yml`` is unreadable.
+        UsageError: ``dbt_project.yml`` is unreadable, or what is asked for makes no sense.
     """
     settings = _settings(directory)
     name = settings["name"]
@@ -80,9 +135,11 @@ def read_pipeline(directory: Path, *, target: str | None = None, layers: bool = 
         ] or [Task(id="transform", words=("transform", "--nodes", *named))]
     warehouses = _warehouses(directory, settings, target)
     waits = len(warehouses) == 1 and "duckdb" in warehouses.values()
+    timing = _timing(settings.get("schedule"), asked, directory)
     return Pipeline(
         name=name,
-        loads=tuple(_loads(settings, named)),
+        timing=timing,
+        loads=tuple(_loads(settings, named, timing, asked, directory)),
         loaded=Task(id="loaded", words=("status", *named)),
         transforms=tuple(transforms),
         one_at_a_time="duckdb" in warehouses.values(),
@@ -91,15 +148,60 @@ def read_pipeline(directory: Path, *, target: str | None = None, layers: bool = 
     )
 
 
+def _timing(said: Any, asked: Asked, directory: Path) -> Timing:
+    """When a project or stream runs that says ``said``, by what is asked for over it."""
+    if asked.schedule != PROJECTS:
+        try:
+            timing = _when(asked.schedule)
+        except ValueError as e:
+            raise UsageError(f"schedule: {e}", fix='say it so: @daily, "0 6 * * *", or every 5m') from None
+    else:
+        try:
+            timing = _said(said)
+        except (ValueError, TypeError) as e:
+            raise ProjectError(
+                f"schedule: {e}",
+                where=str(directory / FILE_NAME),
+                fix='mend it, or say when to run, over the project: schedule="@daily", or --schedule of the export',
+            ) from None
+    over: dict[str, Any] = {"timezone": asked.timezone, "retries": asked.retries, "retry_delay": asked.retry_delay}
+    return replace(timing, **{k: v for k, v in over.items() if v is not None})
+
+
+def _said(value: Any) -> Timing:
+    """The timing that the project's ``schedule:`` means, which the commands check in full."""
+    if "${" in str(value):
+        raise ValueError("what variables say of it is not known here")
+    group = _mapping(value)
+    if not group:
+        return _when(value if isinstance(value, str) else DAILY)
+    timing = _when(group.get("cron") or (time_span(group["every"]) if "every" in group else DAILY))
+    return replace(
+        timing,
+        timezone=str(group.get("timezone", "UTC")),
+        retries=int(group.get("retries", RETRIES)),
+        retry_delay=time_span(group.get("retry_delay", RETRY_DELAY)),
+    )
+
+
+def _when(schedule: str | timedelta | None) -> Timing:
+    if schedule is None or isinstance(schedule, timedelta):
+        timing = Timing(every=schedule)
+    elif schedule.lower().startswith("every "):
+        timing = Timing(every=time_span(schedule[6:]))
+    else:
+        timing = Timing(cron=schedule)
+    if timing.every is not None and timing.every < timedelta(seconds=1):
+        raise ValueError("every: is less than a second")
+    return timing
+
+
 def _warehouses(directory: Path, settings: Mapping[str, Any], target: str | None) -> dict[str, str]:
     """The destination that the commands use, with its type: one in ``PENSTOCK_ENV``; without, one in any environment.
     A destination that has another type elsewhere comes once more."""
-    named = os.environ.get("PENSTOCK_ENV", "").strip()
-    layers: list[Mapping[str, Any]] = [{}]
-    layers += [_read(path) for path in sorted(directory.glob("penstock.*.yml"))]
-    if named:
-        path = directory / f"penstock.{named}.yml"
-        layers = [_read(path) if path.is_file() else {}]
+    layers: list[Mapping[str, Any]] = [{}]  # in PENSTOCK_ENV the settings are that environment's already
+    if not _environment():
+        layers += [_read(path) for path in sorted(directory.glob("penstock.*.yml"))]
     found: dict[str, str] = {}
     own = _mapping(settings.get("destinations"))
     for layer in layers:
@@ -119,24 +221,47 @@ def _read(path: Path) -> Mapping[str, Any]:
         return {}  # the command that is to use it will say what is wrong with it
 
 
-def _loads(settings: Mapping[str, Any], named: Sequence[str]) -> list[Task]:
-    """A task for each stream; a queue, which has no end, is drained by one of its own."""
+def _loads(
+    settings: Mapping[str, Any], named: Sequence[str], timing: Timing, asked: Asked, directory: Path
+) -> Iterator[Loads]:
+    """The loads by their schedules, the project's first. What is asked for goes for all streams."""
+    together: list[Task] = []
+    apart: list[Loads] = []
+    for name, stream in _mapping(settings.get("streams")).items():
+        own = _mapping(stream).get("schedule")
+        tasks = _stream_loads(name, settings, named)
+        if asked.schedule != PROJECTS or own is None:
+            together += tasks
+        elif own not in _OFF:
+            apart.append(Loads(suffix=f"_{name}", timing=_timing(own, asked, directory), tasks=tuple(tasks)))
+    if together:
+        yield Loads(suffix="", timing=timing, tasks=tuple(together))
+    yield from apart
+    if not together and not apart:
+        raise ProjectError(
+            "every stream has schedule: false, so there is nothing to schedule",
+            where=str(directory / FILE_NAME),
+            fix="say when to run, over the project: penstock airflow export --schedule @daily",
+        )
+
+
+def _stream_loads(name: str, settings: Mapping[str, Any], named: Sequence[str]) -> list[Task]:
+    """The tasks of a stream; a queue, which has no end, is drained by one of its own."""
+    stream = _mapping(settings["streams"][name])
     sources = _mapping(settings.get("sources"))
     found = []
-    for name, stream in _mapping(settings.get("streams")).items():
-        stream = _mapping(stream)
-        given = stream.get("from")
-        feeding = [_mapping(sources.get(s)) for s in ([given] if isinstance(given, str) else given or ())]
-        queued = [source.get("type") == "rabbitmq" for source in feeding]
-        if not all(queued) or not queued:
-            by_day = stream.get("event_time") or any(
-                _mapping(_mapping(source.get("endpoints")).get(name)).get("windows") for source in feeding
-            )
-            # a date would delete all other days of a stream that is replaced
-            dated = bool(by_day) and stream.get("disposition") != "replace"
-            found.append(Task(id=f"load_{name}", words=("load", name, *named), dated=dated))
-        if any(queued):
-            found.append(Task(id=f"consume_{name}", words=("consume", name, "--until-empty", *named)))
+    given = stream.get("from")
+    feeding = [_mapping(sources.get(s)) for s in ([given] if isinstance(given, str) else given or ())]
+    queued = [source.get("type") == "rabbitmq" for source in feeding]
+    if not all(queued) or not queued:
+        by_day = stream.get("event_time") or any(
+            _mapping(_mapping(source.get("endpoints")).get(name)).get("windows") for source in feeding
+        )
+        # a date would delete all other days of a stream that is replaced
+        dated = bool(by_day) and stream.get("disposition") != "replace"
+        found.append(Task(id=f"load_{name}", words=("load", name, *named), dated=dated))
+    if any(queued):
+        found.append(Task(id=f"consume_{name}", words=("consume", name, "--until-empty", *named)))
     return found
 
 
@@ -152,7 +277,7 @@ def _settings(directory: Path) -> Mapping[str, Any]:
         ) from None
     except (UnicodeDecodeError, yaml.YAMLError) as e:
         raise ProjectError(f"is no YAML: {e}", where=str(path), fix="see penstock doctor") from None
-    settings = _mapping(settings)
+    settings = _put_over(_mapping(settings), _read(directory / f"penstock.{_environment()}.yml"))
     if not isinstance(settings.get("name"), str) or not _NAME.fullmatch(settings["name"]):
         raise ProjectError(
             "has no name that a pipeline could have", where=str(path), fix="add a line: name: my_project"
@@ -162,6 +287,19 @@ def _settings(directory: Path) -> Mapping[str, Any]:
             "has no stream, so there is nothing to schedule", where=str(path), fix="add one under streams:"
         )
     return settings
+
+
+def _environment() -> str:
+    return os.environ.get("PENSTOCK_ENV", "").strip()
+
+
+def _put_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings with those of an environment's file over them."""
+    merged = dict(under)
+    for name, value in over.items():
+        both = isinstance(under.get(name), Mapping) and isinstance(value, Mapping)
+        merged[name] = _put_over(under[name], value) if both else value
+    return merged
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,4 +1,5 @@
-"""Loads by the clock: waits until a schedule is due, loads, and waits for the models; one run at a time.
+"""Loads by the clock: waits until a schedule is due, loads, and waits for the models; one run at a time, in however
+many processes.
 
 What was done is in the ledger: a moment counts as done once its run has ended, well or not. Killed in the middle, it is
 missed, and what ``missed:`` says happens at the next start.
@@ -21,6 +22,7 @@ from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, read_run
 from penstock.orchestrate.ticks import due
 from penstock.orchestrate.trigger import NEWEST
+from penstock.plan import of_interval
 from penstock.session import Session
 from penstock.transform.transform import node_step
 
@@ -51,7 +53,7 @@ class Scheduled:
         on_commit: called after each commit.
         trigger: builds the models; None when there are none.
         say: is told in a line of runs that failed.
-        now: the clock.
+        now: the clock; the warehouse's by default.
         draw: gives a random number between two, for jitter.
     """
 
@@ -64,7 +66,7 @@ class Scheduled:
         on_commit: Callable[[Receipt], None] = lambda _: None,
         trigger: Trigger | None = None,
         say: Callable[[str], None] = lambda _: None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.last_error = ""
@@ -78,10 +80,13 @@ class Scheduled:
         self._on_commit = on_commit
         self._trigger = trigger
         self._say = say
-        self._now = now
+        self._own_clock = now is None
+        self._ahead = timedelta()
+        self._now = now or (lambda: datetime.now(UTC) + self._ahead)
         self._draw = draw
         self._requests: deque[Request] = deque()
         self._wake = threading.Condition()
+        self._begun = False
         self._last: datetime | None = None
         self._next: datetime | None = None
 
@@ -101,35 +106,38 @@ class Scheduled:
         """
         with Session(self._project) as session:
             try:
-                self._begin(session)
                 while not self._stop:
-                    runs = self._due(session)
-                    session.release()
-                    if runs:
-                        for moment in runs:
+                    # one process at a time: another one that runs the same schedule may have done what was due
+                    with session.destination.claim(self.loads.claim, self._stop.wait) as mine:
+                        if mine:
+                            self._take_up(session)
                             self._answer(session)
-                            if not self._stop:
-                                self._run_due(session, moment)
-                    else:
-                        self._wait(self._next)
-                        self._answer(session)
+                            for moment in self._due(session):
+                                if not self._stop:
+                                    self._run_due(session, moment)
+                                self._answer(session)
+                    session.release()
+                    self._wait(self._next)
             finally:
                 self._refuse()
 
-    def _begin(self, session: Session) -> None:
-        """Take up what the ledger says."""
+    def _take_up(self, session: Session) -> None:
+        """Take up what the ledger says: what was done here or by others, and what was cut off."""
         name = self.loads.name
-        session.destination.query(
-            ledger_sql("cut_off_runs", text="text"), [f'%"schedule": "{name}"%', datetime.now(UTC)]
-        )
+        query = session.destination.query
+        if self._own_clock:
+            # machines differ about the time; what is due, the warehouse's clock says
+            self._ahead = query("select now()").rows[0][0] - datetime.now(UTC)
+        query(ledger_sql("cut_off_runs", text="text"), [f'%"schedule": "{name}"%', self._now(), name])
         if self._schedule is None:
             return
-        kept = session.destination.query(ledger_sql("schedule"), [name]).rows
+        kept = query(ledger_sql("schedule"), [name]).rows
         if kept:
             last, _, spec = kept[0]
             # of cron that was changed, what it would have meant before now does not matter
-            changed = self._schedule.cron is not None and spec != self._schedule.words
+            changed = not self._begun and self._schedule.cron is not None and spec != self._schedule.words
             self._last = self._now() if changed else last
+        self._begun = True
 
     def _due(self, session: Session) -> tuple[datetime, ...]:
         """The moments to run for."""
@@ -184,7 +192,10 @@ class Scheduled:
         jitter = self._schedule.jitter.total_seconds()
         if jitter and self._stop.wait(self._draw(0.0, jitter)):
             return
-        run_id, status = self._perform(session, self.loads.steps, retries=self._schedule.retries, due=moment)
+        steps: Sequence[LoadStep] = self.loads.steps
+        if self._schedule.data_interval and self._last is not None:
+            steps = of_interval(self._project, steps, self._last, moment)
+        run_id, status = self._perform(session, steps, retries=self._schedule.retries, due=moment)
         if status != "stopped":
             self._last = moment
         self._keep(session, run_id)

@@ -65,7 +65,8 @@ def due(schedule: Schedule, last: datetime | None, now: datetime) -> Due:
         if schedule.every is not None:
             return Due(runs=(now,), next=now + schedule.every, done=None)
         return Due(runs=(), next=next(after(schedule, now)), done=now)
-    last = min(last, now)  # the clock may have been put back
+    # the clock may have been put back; that two of them differ a little makes nothing due again
+    last = min(last, now + LATE)
     missed, following = _between(schedule, last, now)
     if not missed:
         return Due(runs=(), next=following, done=last)

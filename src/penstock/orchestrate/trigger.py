@@ -99,7 +99,7 @@ class Trigger:
         """Build what is not modelled yet, then follow each load, until stopped."""
         with Session(self._project) as session:
             every = timedelta(seconds=self._settings.test_every_seconds)
-            transformer = Transformer(session, following=True, test_every=every)
+            transformer = Transformer(session, following=True, test_every=every, wait=self._stop.wait)
             try:
                 with self._lock:
                     self._note()
@@ -159,7 +159,7 @@ class Trigger:
     def _built(self, built: Built, seconds: float) -> None:
         for heard in self._listeners:
             heard.nodes += built.nodes
-        self.upper_seq = built.upper_seq
+        self.upper_seq = max(self.upper_seq, built.upper_seq)
         self.last_error = ""
         self._retry_at = 0.0
         self._backoff.reset()

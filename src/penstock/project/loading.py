@@ -21,9 +21,10 @@ from penstock.project.metabase import Metabase
 from penstock.project.nearest import nearest
 from penstock.project.overrides import choices_in, override
 from penstock.project.privacy import Privacy
-from penstock.project.schedule import Schedule, span_text
+from penstock.project.schedule import Schedule
 from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
 from penstock.project.values import Identity, WrongName
+from penstock.spans import span_text
 
 FILE_NAME = "penstock.yml"
 LAKE = "lake"

@@ -34,7 +34,7 @@ from penstock.project.lake import Lake
 from penstock.project.metabase import Metabase
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
-from penstock.project.schedule import Schedule, span_text
+from penstock.project.schedule import Schedule
 from penstock.project.settings import (
     Contract,
     DuckDB,
@@ -46,6 +46,7 @@ from penstock.project.settings import (
     Transform,
     Up,
 )
+from penstock.spans import span_text
 
 _VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 """Wherever a value may stand, a variable that holds it may."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -11,6 +10,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from penstock.project.group import Settings
+from penstock.spans import LONGEST, span_text, time_span
 
 NICKNAMES = {
     "@hourly": "0 * * * *",
@@ -21,42 +21,10 @@ NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_LONGEST = timedelta(days=366)
-
-
-def time_span(value: Any) -> Any:
-    """The time of ``30s``, ``5m``, ``1h30m``, ``1d``; of a number, so many seconds."""
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=min(value, _LONGEST.total_seconds() + 1))
-    text = str(value).strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return time_span(float(text))
-    if not re.fullmatch(rf"({_SPAN.pattern}\s*)+", text):
-        raise ValueError(f"expected a time such as 30s, 5m, 1h30m or 1d, not {value!r}")
-    seconds = sum(
-        float(number) * timedelta(**{_UNITS[unit]: 1}).total_seconds() for number, unit in _SPAN.findall(text)
-    )
-    return time_span(seconds)
-
-
-def span_text(span: timedelta) -> str:
-    """As :func:`time_span` reads it: ``1h30m``."""
-    left = span.total_seconds()
-    text = ""
-    for unit in ("d", "h", "m"):
-        size = timedelta(**{_UNITS[unit]: 1}).total_seconds()
-        if left >= size:
-            text += f"{int(left // size)}{unit}"
-            left %= size
-    return text + (f"{left:g}s" if left or not text else "")
 
 
 def _not_too_long(span: timedelta) -> timedelta:
-    if not timedelta() <= span <= _LONGEST:
+    if not timedelta() <= span <= LONGEST:
         raise ValueError("expected a time from 0s to 366d")
     return span
 
@@ -124,6 +92,10 @@ class Schedule(Settings):
     """How often a run that failed is tried again."""
     retry_delay: Span = timedelta(minutes=3)
     """How long after it failed."""
+    data_interval: bool = False
+    """Whether each run loads the days of its data interval, from the moment done before it to its own, as Airflow's
+    runs do: of streams with an `event_time`, and of endpoints of an API with `windows`. Without it, and of all others,
+    what is new is loaded. Days are those of UTC."""
     jitter: Span = timedelta()
     """Each run starts up to so long after it is due, at random, so that many do not start at once."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,10 +46,19 @@ class Transformer:
         following: each run follows a load: models are built at once, and tested when the last tests are older than
             ``test_every``. The warehouse stays open, as other threads of this process work with it.
         test_every: how long tests may be left out; by default those that read whole tables, for a day.
+        wait: lets time pass while another process transforms; what it returns says whether to give up.
     """
 
-    def __init__(self, session: Session, *, following: bool = False, test_every: timedelta = TEST_EVERY) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        following: bool = False,
+        test_every: timedelta = TEST_EVERY,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
         self._session = session
+        self._wait = wait
         self._following = following
         self._test_every = test_every
         self._dbt: Dbt | None = None
@@ -71,9 +81,10 @@ class Transformer:
     ) -> Built:
         """Build what the loads since the last good run touch: all models that depend on a stream that landed rows.
 
-        One upper ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile.
-        Nothing new and nothing changed means dbt is not even started. Models and tests are entered as steps of the run,
-        or of ``parent``; of builds that follow a load, only when something failed or tests ran.
+        Where several processes share the warehouse, one of them transforms at a time, and the others wait. One upper
+        ``seq`` holds for the whole graph, so models agree with each other whatever lands meanwhile. Nothing new and
+        nothing changed means dbt is not even started. Models and tests are entered as steps of the run, or of
+        ``parent``; of builds that follow a load, only when something failed or tests ran.
 
         Args:
             full_refresh: build every model anew.
@@ -85,6 +96,19 @@ class Transformer:
             TransformError: dbt failed. The models that were built stay built, and their watermarks with them.
             UsageError: no such layer, or the one before it was never built.
         """
+        with self._session.destination.claim("transform", self._wait) as mine:
+            if not mine:
+                return Built(reason="it was stopped while another process transformed")
+            return self._run(full_refresh=full_refresh, layer=layer, ended=ended, parent=parent)
+
+    def _run(
+        self,
+        *,
+        full_refresh: bool,
+        layer: str | None,
+        ended: Callable[[Sequence[Node]], None] | None,
+        parent: RunRecord | None,
+    ) -> Built:
         session = self._session
         destination = session.destination
         fingerprint = project_fingerprint(session.project)

@@ -13,6 +13,7 @@ where {{ valid_to }} <= {{ valid_from }}
 
 
 {% test unique_together(model, columns) %}
+{#- No two rows have the same values in all of these columns. -#}
 select {{ columns | join(', ') }}
 from {{ model }}
 group by {{ columns | join(', ') }}

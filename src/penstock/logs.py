@@ -1,0 +1,261 @@
+"""Structured logs on standard error: text for people, JSON lines for programs.
+
+A record has ``timestamp`` (ISO 8601, UTC), ``level``, ``logger``, ``event``, its own fields, and those of the context
+that :func:`bound` gives: ``run_id``, ``stream``, ``source``, ``load_id``. What other libraries log through Python's
+``logging`` looks the same. Every text in a record goes through :func:`penstock.errors.redact`.
+
+structlog is imported when the first record is written, so that commands that log nothing do not wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from penstock.errors import MASK, PenstockError, UsageError, redact
+
+if TYPE_CHECKING:
+    from penstock.ports import Receipt
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["auto", "text", "json"]
+
+LEVEL_VARIABLE = "PENSTOCK_LOG_LEVEL"
+FORMAT_VARIABLE = "PENSTOCK_LOG_FORMAT"
+LEVELS: Mapping[str, int] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+FORMATS = ("auto", "text", "json")
+SUMMARY_SECONDS = 10.0
+"""At most so often, commits are summed up in a record."""
+
+_SECRET_FIELDS = ("password", "passwd", "secret", "token", "api_key", "authorization")
+_COUNTS = ("read", "landed", "duplicates", "quarantined")
+
+_context: ContextVar[Mapping[str, Any]] = ContextVar("penstock_log_context", default={})
+_write = threading.Lock()
+_level = logging.WARNING
+_format: Format = "auto"
+
+
+class Log:
+    """Writes records under one name."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """What only somebody who looks for a fault wants to know."""
+        self._log("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """What happened, as it should."""
+        self._log("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """What should not happen, and is dealt with: it is tried again, or left out."""
+        self._log("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """What somebody has to look at."""
+        self._log("error", event, fields)
+
+    def _log(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        if LEVELS[level] >= _level:
+            record = {**_context.get(), **fields, "event": event, "level": level, "logger": self._name}
+            _emit(_rendered(level, record))
+
+
+def get_log(name: str) -> Log:
+    """The log of a part, by a short name such as ``consume``."""
+    return Log(name)
+
+
+def configure(
+    *, default: Level = "warning", level: Level | None = None, format: Format | None = None, verbose: bool = False
+) -> None:
+    """Say what is logged, and how; called again, it says it anew.
+
+    Args:
+        default: the level of the command, where nothing else is said.
+        level, format: what the project file says; ``PENSTOCK_LOG_LEVEL`` and ``PENSTOCK_LOG_FORMAT`` are stronger.
+        verbose: one level more than ``default``, whatever else is said.
+
+    Raises:
+        UsageError: a variable has no level's or format's name.
+    """
+    global _level, _format
+    chosen = _choice(LEVEL_VARIABLE, tuple(LEVELS)) or level or default
+    if verbose:
+        chosen = "info" if LEVELS[default] >= logging.WARNING else "debug"
+    _level = LEVELS[chosen]
+    _format = _choice(FORMAT_VARIABLE, FORMATS) or format or "auto"  # type: ignore[assignment]  # it is one of them
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if isinstance(h, _Handler)]:
+        root.removeHandler(handler)
+    root.addHandler(_Handler())
+    # others' info is for whoever looks for a fault: they write it for each request and connection
+    root.setLevel(logging.INFO if _level <= logging.DEBUG else max(_level, logging.WARNING))
+
+
+def is_json() -> bool:
+    """Whether records are JSON lines."""
+    return _format == "json" or (_format == "auto" and not sys.stderr.isatty())
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Have every record of the block carry these fields, as far as it is written by this thread."""
+    token = _context.set({**_context.get(), **{k: v for k, v in fields.items() if v is not None}})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def described(error: BaseException) -> dict[str, Any]:
+    """An error as fields: ``error``, ``error_type``, and ``where`` and ``fix`` where it says them."""
+    if isinstance(error, PenstockError):
+        said = {"error": error.what, "where": error.where, "fix": error.fix}
+    else:
+        said = {"error": str(error) or type(error).__name__}
+    return {**{k: v for k, v in said.items() if v}, "error_type": type(error).__name__}
+
+
+class Commits:
+    """Logs commits: each at level debug, and at level info their sum, at once and then at most every ``every_seconds``.
+
+    It may be called from any thread. :meth:`flush` writes what has not been said yet.
+    """
+
+    def __init__(self, log: Log, *, every_seconds: float = SUMMARY_SECONDS, **fields: Any) -> None:
+        self._log = log
+        self._every = every_seconds
+        self._fields = fields
+        self._lock = threading.Lock()
+        self._sums: dict[str, int] = {}
+        self._last: Receipt | None = None
+        self._said = -every_seconds
+        self._timer: threading.Timer | None = None
+
+    def __call__(self, receipt: Receipt) -> None:
+        """Take note of a commit."""
+        seconds = (receipt.committed_at - receipt.started_at).total_seconds()
+        counts = {name: getattr(receipt, name) for name in _COUNTS}
+        self._log.debug("committed", **self._fields, load_id=receipt.load_id, **counts, seconds=round(seconds, 3))
+        with self._lock:
+            for name, number in {"commits": 1, **counts}.items():
+                self._sums[name] = self._sums.get(name, 0) + number
+            self._last = receipt
+            left = self._said + self._every - time.monotonic()
+            if left > 0 and self._timer is None:
+                self._timer = threading.Timer(left, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+        if left <= 0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Say what has landed since it was said last."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            sums, self._sums = self._sums, {}
+            last, self._last = self._last, None
+            self._said = time.monotonic()
+        if last is not None:
+            self._log.info("landed", **self._fields, load_id=last.load_id, **sums)
+
+
+class _Handler(logging.Handler):
+    """Takes what libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record as if it were ours."""
+        try:
+            level = next((n for n, number in reversed(LEVELS.items()) if record.levelno >= number), "debug")
+            said: dict[str, Any] = {
+                **_context.get(),
+                "event": record.getMessage(),
+                "level": level,
+                "logger": record.name,
+            }
+            if record.exc_info and record.exc_info[1] is not None:
+                said["exc_info"] = record.exc_info
+            _emit(_rendered(level, said))
+        except Exception:  # noqa: BLE001 - as logging has it: what cannot be logged stops nobody
+            self.handleError(record)
+
+
+def _emit(line: str) -> None:
+    with _write:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def _rendered(level: str, record: MutableMapping[str, Any]) -> str:
+    colours = not is_json() and sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    for process in _processors(is_json(), colours):
+        record = process(None, level, record)
+    return str(record)
+
+
+@cache
+def _processors(as_json: bool, colours: bool) -> tuple[Callable[..., Any], ...]:
+    """From a record to a line."""
+    import structlog
+
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    if as_json:
+        traces = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+        return (stamp, traces, _redacted, _in_order, structlog.processors.JSONRenderer(default=str, ensure_ascii=False))
+    console = structlog.dev.ConsoleRenderer(
+        colors=colours, pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+    )
+    return (stamp, structlog.processors.format_exc_info, _redacted, console)
+
+
+def _redacted(_: Any, __: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The record without secrets."""
+    return {k: _clean(k, v) for k, v in record.items()}
+
+
+def _clean(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return MASK if value and any(s in name.lower() for s in _SECRET_FIELDS) else redact(value)
+    if isinstance(value, Mapping):
+        return {k: _clean(str(k), v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(name, v) for v in value]
+    return value if value is None or isinstance(value, int | float) else redact(str(value))
+
+
+_FIRST = ("timestamp", "level", "logger", "event")
+
+
+def _in_order(_: Any, __: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The fields that every record has first."""
+    first = {k: record[k] for k in _FIRST if k in record}
+    return first | {k: v for k, v in record.items() if k not in _FIRST}
+
+
+def _choice(variable: str, names: tuple[str, ...]) -> Any:
+    """What a variable says, None when it says nothing."""
+    said = os.environ.get(variable, "").strip().lower()
+    if said and said not in names:
+        raise UsageError(f"{variable} is {said!r}", fix=f"set it to {', '.join(names[:-1])} or {names[-1]}")
+    return said or None

@@ -1,0 +1,139 @@
+"""``docs/python.md``: what other programs may import, from its docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import penstock
+from penstock.orchestrate.airflow import penstock_dags
+from penstock.plan import plan_loads
+from penstock.testing.postgres import PrivatePostgres
+from penstock.testing.proxy import Proxy
+from penstock.testing.rabbitmq import PrivateRabbitMQ
+from tools.reference.markdown import MADE, code, from_rst, table
+
+_PUBLIC: Mapping[str, tuple[str, tuple[Any, ...]]] = {
+    "Projects": (
+        "A project is read, a session lands its streams:",
+        (penstock.load_project, penstock.Project, plan_loads, penstock.Session),
+    ),
+    "Airflow": ("[Under Airflow](airflow.md) says how it is used.", (penstock_dags,)),
+    "Tests": (
+        "For tests of projects and of connectors: private servers on free loopback ports, and a network that fails.",
+        (PrivatePostgres, PrivateRabbitMQ, Proxy),
+    ),
+}
+
+_SHOWN: Mapping[Any, set[str]] = {penstock.Session: {"destination", "load", "release", "close"}}
+"""Classes of which only some members are for others."""
+
+EXAMPLE = """\
+```python
+from pathlib import Path
+
+from penstock import Session, load_project
+from penstock.plan import plan_loads
+
+project = load_project(Path("shop"))
+with Session(project) as session:
+    for step in plan_loads(project):
+        landed = session.load(step)
+        print(step.stream, landed.total("landed"))
+```
+"""
+
+_HEAD = f"""\
+# Python
+
+{MADE.format(source="docstrings")}
+
+Penstock is a command; most projects import nothing of it. This is for the others. What is not listed here is internal,
+and changes without a word. Errors are those of [`penstock.errors`](errors.md).
+"""
+_WIDE = 100
+_SECTION = re.compile(r"^(Args|Raises):\n((?:(?: {4}.*)?\n?)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^ {4}(\w+): ((?:.*\n?(?: {8}.*\n?)*))", re.MULTILINE)
+
+
+def python_page(_: str) -> str:
+    """The page."""
+    lines = [_HEAD.rstrip()]
+    for title, (text, names) in _PUBLIC.items():
+        lines += ["", f"## {title}", "", text, ""]
+        if title == "Projects":
+            lines += [EXAMPLE]
+        for found in names:
+            lines += _entry(found, "###")
+            if inspect.isclass(found):
+                for name, member in _members(found):
+                    lines += _member(name, member)
+                lines += [""]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _entry(found: Any, level: str) -> Iterator[str]:
+    yield f"{level} {found.__name__}\n"
+    call = _wrapped(found.__name__ + _signature(found))
+    yield f"```python\nfrom {_home(found)} import {found.__name__}\n\n{call}\n```\n"
+    yield from _text(inspect.getdoc(found) or "")
+
+
+def _home(found: Any) -> str:
+    return "penstock" if found.__name__ in penstock.__all__ else found.__module__
+
+
+def _text(doc: str) -> Iterator[str]:
+    """A docstring as Markdown, its arguments and errors as tables."""
+    yield from_rst(_SECTION.sub("", doc)).strip() + "\n"
+    for title, body in _SECTION.findall(doc + "\n"):
+        yield from table(
+            ("argument" if title == "Args" else "raises", "meaning"),
+            ((code(name), from_rst(text)) for name, text in _ENTRY.findall(body)),
+        )
+        yield ""
+
+
+def _members(kind: type) -> Iterator[tuple[str, Any]]:
+    """Public methods and properties, its own and those it takes over from this package."""
+    for parent in reversed(kind.__mro__):
+        if not parent.__module__.startswith("penstock."):
+            continue
+        for name, member in vars(parent).items():
+            if name.startswith("_") or not (inspect.isfunction(member) or isinstance(member, property)):
+                continue
+            if name in _SHOWN.get(kind, (name,)) and (parent is kind or name not in vars(kind)):
+                yield name, member
+
+
+def _member(name: str, member: Any) -> Iterator[str]:
+    function = member.fget if isinstance(member, property) else member
+    first = from_rst((inspect.getdoc(function) or "").split("\n\n")[0])
+    shown = name if isinstance(member, property) else f"{name}{_signature(function)}"
+    yield f"- {code(shown)}: {' '.join(first.split())}"
+
+
+def _signature(found: Any) -> str:
+    signature = inspect.signature(found)
+    kept = [p.replace(annotation=_bare(p.annotation)) for n, p in signature.parameters.items() if n != "self"]
+    given = "" if inspect.isclass(found) else _bare(signature.return_annotation)
+    text = str(signature.replace(parameters=kept, return_annotation=inspect.Signature.empty))
+    text = re.sub(r": '([^']*)'", r": \1", text)
+    text = re.sub(r"<function .*?<lambda>.*?>", "...", text)
+    return text + (f" -> {given}" if given else "")
+
+
+def _wrapped(call: str) -> str:
+    """A call with one argument a line, when it is long."""
+    if len(call) <= _WIDE:
+        return call
+    head, _, rest = call.partition("(")
+    inside, close, tail = rest.rpartition(")")
+    arguments = re.split(r", (?=\*|\w+: )(?![^\[(]*[\])])", inside)
+    return f"{head}(\n" + "".join(f"    {a},\n" for a in arguments) + close + tail
+
+
+def _bare(annotation: Any) -> Any:
+    return "" if annotation is inspect.Signature.empty else annotation
