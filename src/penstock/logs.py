@@ -221,7 +221,9 @@ def _processors(as_json: bool, colours: bool) -> tuple[Callable[..., Any], ...]:
 
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     if as_json:
-        traces = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+        traces = structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        )
         return (stamp, traces, _redacted, _in_order, structlog.processors.JSONRenderer(default=str, ensure_ascii=False))
     console = structlog.dev.ConsoleRenderer(
         colors=colours, pad_event_to=24, exception_formatter=structlog.dev.plain_traceback

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -13,6 +12,7 @@ import httpx2
 import stamina
 
 from penstock import __version__
+from penstock.backoff import log_retries
 from penstock.bi.metabase.access import Access
 from penstock.errors import PenstockError, UsageError
 from penstock.sources.http.secrets import Secrets
@@ -25,8 +25,7 @@ _AGAIN = frozenset({429, 502, 503, 504})
 _SHOWN = 300
 
 
-# without a handler of its own, Python would print what stamina logs at each retry to stderr
-logging.getLogger("stamina").addHandler(logging.NullHandler())
+log_retries()
 
 
 class MetabaseError(PenstockError):
@@ -214,7 +213,9 @@ class Client:
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
     ) -> Any:
         try:
-            for attempt in stamina.retry_context(on=_Again, attempts=_ATTEMPTS, wait_initial=0.2, wait_max=5):
+            for attempt in stamina.retry_context(
+                on=_Again, attempts=_ATTEMPTS, wait_initial=0.2, wait_jitter=0.2, wait_max=5
+            ):
                 with attempt:
                     response = self._send(method, path, params=params, body=body)
         except _Again as e:

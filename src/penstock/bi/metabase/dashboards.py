@@ -125,7 +125,7 @@ def _with(
             "series": [],
             **first_tab,
         }
-        for number, (card, (row, column, width, height)) in enumerate(zip(new, _laid_out(new), strict=True), 1)
+        for number, (card, (row, column, width, height)) in enumerate(zip(new, laid_out(new), strict=True), 1)
     ]
     names = tuple(dict.fromkeys([*placed, *(c.name for c in new)]))
     text = without_mark(dashboard.get("description"))
@@ -137,7 +137,7 @@ def _with(
     return {**body, "tabs": tabs} if tabs else body
 
 
-def _laid_out(cards: Sequence[Card]) -> Iterator[tuple[int, int, int, int]]:
+def laid_out(cards: Sequence[Card]) -> Iterator[tuple[int, int, int, int]]:
     """Row, column, width and height of each, in their order, from left to right and then below."""
     row = column = tallest = 0
     for card in cards:

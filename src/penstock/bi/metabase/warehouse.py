@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from penstock.report.asking import Query
 
 Tables = Mapping[Place, Mapping[str, Any]]
+_COMPARED = ("host", "port", "dbname", "user", "schema-filters-patterns")
+"""Details that have to be there; of others Metabase may leave out what is its default."""
 _KEPT_FROM_VIEW = ("sensitive", "retired")
 
 
@@ -76,7 +78,8 @@ def sync_database(
             fix="rename it in Metabase: Admin settings, Databases",
         )
     current = client.get(f"database/{there['id']}").get("details") or {}
-    different = sorted(k for k, v in wanted.items() if k != "password" and current.get(k) != v)
+    compared = {k: v for k, v in wanted.items() if (k in current or k in _COMPARED) and k != "password"}
+    different = sorted(k for k, v in compared.items() if current.get(k) != v)
     if not different and _healthy(client, there["id"]):
         synced.add("database", name, "unchanged", _place(details))
         return there["id"], False

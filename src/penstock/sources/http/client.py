@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 import httpx2
 import stamina
 
+from penstock.backoff import log_retries
 from penstock.sources.http.addresses import origin, with_query, without, without_user
 from penstock.sources.http.auth import credentials_of, query_key
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
@@ -40,8 +41,7 @@ _AGENT = "penstock"
 _LOGS = ("httpx2", "hpack.hpack", "hpack.table")
 """Loggers of the libraries that write addresses and headers."""
 
-# without a handler of its own, Python would print what stamina logs at each retry to stderr
-logging.getLogger("stamina").addHandler(logging.NullHandler())
+log_retries()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
