@@ -10,8 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from penstock.bi.metabase.client import MetabaseError
-from penstock.errors import DestinationError, UsageError
+from penstock.errors import DestinationError, MetabaseError, UsageError
 from tests.api import Api, Said
 from tests.metabase_server import API_KEY, EMAIL, PASSWORD, MetabaseServer
 from tests.metabase_shop import CARDS, QUESTIONS, Shop
@@ -325,7 +324,7 @@ def test_who_reads_as_the_owner_is_told(shop: Shop, metabase: MetabaseServer) ->
 def test_wrong_settings(shop: Shop, metabase: MetabaseServer) -> None:
     """Each says what is wrong and what to do, shows no password, and changes nothing."""
     refused: list[tuple[str, type[Exception], tuple[str, ...], dict[str, str]]] = [
-        ("does not let admin@example.com in", UsageError, (), {"METABASE_ADMIN_PASSWORD": "wrong-one"}),
+        ("in: password did not match stored password", UsageError, (), {"METABASE_ADMIN_PASSWORD": "wrong-one"}),
         ("does not know the API key", UsageError, (), {"METABASE_API_KEY": "mb_wrong-one"}),
         ("nobody to act as", UsageError, (), {"METABASE_ADMIN_EMAIL": ""}),
         ("address is none", UsageError, (), {"METABASE_URL": "localhost"}),

@@ -15,6 +15,7 @@ EXIT_CODES = {
     "SourceError": 4,
     "RefusedMessages": 1,
     "LockedError": 5,
+    "MetabaseError": 1,
     "DestinationError": 1,
     "RejectedRows": 1,
     "TransformError": 1,

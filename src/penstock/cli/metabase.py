@@ -21,7 +21,7 @@ def _root() -> None:
     """Show the project in Metabase."""
 
 
-@app.command(epilog="Example: METABASE_URL=http://localhost:3000 penstock metabase sync --target production")
+@app.command(epilog="Example: penstock metabase sync --url http://localhost:3000 --target production")
 def sync(
     url: Annotated[
         str | None, typer.Option("--url", help="Where Metabase is, instead of METABASE_URL and the settings.")
@@ -38,7 +38,7 @@ def sync(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Provision Metabase: the warehouse, descriptions, every question as a card, and a dashboard."""
+    """Show the project in Metabase: the warehouse, descriptions, every question as a card, and a dashboard."""
     from penstock.bi.metabase.access import access_of
     from penstock.bi.metabase.syncing import sync_metabase
     from penstock.project import variables_of

@@ -14,7 +14,7 @@ import stamina
 from penstock import __version__
 from penstock.backoff import log_retries
 from penstock.bi.metabase.access import Access
-from penstock.errors import PenstockError, UsageError
+from penstock.errors import MetabaseError, UsageError
 from penstock.sources.http.secrets import Secrets
 
 OLDEST, NEWEST = 50, 64
@@ -26,14 +26,6 @@ _SHOWN = 300
 
 
 log_retries()
-
-
-class MetabaseError(PenstockError):
-    """Metabase is away, or refused a request."""
-
-    def __init__(self, what: str, *, where: str = "", fix: str = "", status: int = 0) -> None:
-        self.status = status
-        super().__init__(what, where=where, fix=fix)
 
 
 class _Again(Exception):
@@ -280,7 +272,8 @@ def _reason(response: httpx2.Response, secrets: Secrets) -> str:
         errors = said.get("errors")
         parts = [str(said["message"])] if isinstance(said.get("message"), str) else []
         if isinstance(errors, dict):
-            parts += [f"{name}: {value}" for name, value in errors.items()]
+            # no colon: what stands behind `password:` is masked in errors
+            parts += [f"{name} {value}" for name, value in errors.items()]
         said = "; ".join(parts) or text
     shown = secrets.mask(" ".join(str(said).split()))[:_SHOWN]
     return shown or "it refuses"

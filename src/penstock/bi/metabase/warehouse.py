@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.bi.catalog import Described, Place
 from penstock.bi.metabase.changes import Synced
-from penstock.bi.metabase.client import Client, MetabaseError
-from penstock.errors import DestinationError, UsageError
+from penstock.bi.metabase.client import Client
+from penstock.errors import DestinationError, MetabaseError, UsageError
 from penstock.sql import literal, statement
 
 if TYPE_CHECKING:
@@ -138,28 +138,28 @@ def sync_descriptions(
         about = described[place]
         fields = _fields(table)
         personal = about.personal(project, fields)
-        done = {"descriptions": 0, "foreign keys": 0, "columns kept from view": 0}
+        done = {"description": 0, "foreign key": 0, "personal column": 0}
         if about.description and table.get("description") != about.description:
             client.put(f"table/{table['id']}", {"description": about.description})
-            done["descriptions"] += 1
+            done["description"] += 1
         for column, field in fields.items():
             body: dict[str, Any] = {}
             text = about.columns.get(column.lower(), "")
             if text and field.get("description") != text:
                 body["description"] = text
-                done["descriptions"] += 1
+                done["description"] += 1
             target = _target(about, column, tables)
             if target is not None and field.get("semantic_type") != "type/PK":
                 key = {"semantic_type": "type/FK", "fk_target_field_id": target}
                 if any(field.get(k) != v for k, v in key.items()):
                     body |= key
-                    done["foreign keys"] += 1
+                    done["foreign key"] += 1
             if column in personal and field.get("visibility_type") not in _KEPT_FROM_VIEW:
                 body["visibility_type"] = "sensitive"
-                done["columns kept from view"] += 1
+                done["personal column"] += 1
             if body:
                 client.put(f"field/{field['id']}", body)
-        note = ", ".join(f"{n} {what}" for what, n in done.items() if n)
+        note = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in done.items() if n)
         synced.add("table", ".".join(place), "updated" if note else "unchanged", note)
 
 
