@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.bi.metabase.cards import Card, card_of, content_of, sql_of
+from penstock.bi.metabase.cards import card_of, content_of, sql_of
 from penstock.bi.metabase.dashboards import COLUMNS, laid_out
 from penstock.bi.metabase.marks import Mark, mark_of, owned_by, owner_line, without_mark
 from penstock.errors import UsageError
@@ -104,8 +104,7 @@ def test_owners() -> None:
 def test_layout() -> None:
     """Numbers stand side by side, then charts in pairs and tables alone; nothing overlaps or sticks out."""
     displays = ["scalar"] * 5 + ["bar", "table", "line", "map", "pie", "scalar"]
-    cards = [Card(name=str(i), title="", text="", display=d, settings={}, sql="") for i, d in enumerate(displays)]
-    places = list(laid_out(cards))
+    places = list(laid_out(displays))
     taken = [(r + y, c + x) for r, c, w, h in places for x in range(w) for y in range(h)]
     assert len(taken) == len(set(taken))
     assert max(x for _, x in taken) < COLUMNS

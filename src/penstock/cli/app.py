@@ -23,6 +23,7 @@ from penstock.cli import (
     sampling,
     shell,
     starting,
+    superset,
     watching,
 )
 
@@ -76,3 +77,4 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(airflow.app, name="airflow")
 app.add_typer(metabase.app, name="metabase")
+app.add_typer(superset.app, name="superset")

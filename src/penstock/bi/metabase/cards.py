@@ -11,12 +11,7 @@ from penstock.bi.metabase.changes import Synced, What
 from penstock.bi.metabase.client import Client
 from penstock.bi.metabase.marks import Mark, hashed, mark_of, without_mark
 from penstock.errors import PenstockError, UsageError
-from penstock.report.asking import Answer, Query, answer
-from penstock.report.models import Models
-from penstock.report.questions import Question
-
-SAMPLE_ROWS = 200
-"""So many rows of an answer tell which columns are numbers."""
+from penstock.report.asking import Answer
 
 _DISPLAYS = {"big number": "scalar", "map by country": "map", "pyramid": "bar"}
 _TAGS = ("{{", "[[")
@@ -60,17 +55,11 @@ class Card:
         }
 
 
-def limited(query: Query) -> Query:
-    """Asks for a few rows only."""
-    return lambda sql: query(f"select * from (\n{sql}\n) as question limit {SAMPLE_ROWS}")
-
-
-def cards_of(questions: Sequence[Question], query: Query, models: Models) -> tuple[list[Card], list[PenstockError]]:
+def cards_of(answers: Sequence[Answer]) -> tuple[list[Card], list[PenstockError]]:
     """The questions as cards, and what is wrong with those that are none."""
     cards: list[Card] = []
     problems: list[PenstockError] = []
-    for question in questions:
-        answered = answer(question, limited(query), models)
+    for answered in answers:
         try:
             if answered.problem is not None:
                 raise answered.problem

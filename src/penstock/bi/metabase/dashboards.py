@@ -112,6 +112,7 @@ def _with(
     first_tab = {"dashboard_tab_id": tabs[0]["id"]} if tabs else {}
     same_tab = [d for d in kept if not tabs or d.get("dashboard_tab_id") == tabs[0]["id"]]
     below = max((d["row"] + d["size_y"] for d in same_tab), default=0)
+    places = laid_out([c.display for c in new])
     added = [
         {
             "id": -number,
@@ -125,7 +126,9 @@ def _with(
             "series": [],
             **first_tab,
         }
-        for number, (card, (row, column, width, height)) in enumerate(zip(new, laid_out(new), strict=True), 1)
+        for number, (card, (row, column, width, height)) in enumerate(
+            zip(new, laid_out([c.display for c in new]), strict=True), 1
+        )
     ]
     names = tuple(dict.fromkeys([*placed, *(c.name for c in new)]))
     text = without_mark(dashboard.get("description"))
@@ -137,11 +140,11 @@ def _with(
     return {**body, "tabs": tabs} if tabs else body
 
 
-def laid_out(cards: Sequence[Card]) -> Iterator[tuple[int, int, int, int]]:
+def laid_out(displays: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
     """Row, column, width and height of each, in their order, from left to right and then below."""
     row = column = tallest = 0
-    for card in cards:
-        width, height = _SIZES.get(card.display, _CHART)
+    for display in displays:
+        width, height = _SIZES.get(display, _CHART)
         if column + width > COLUMNS or (column and height != tallest):
             row, column, tallest = row + tallest, 0, 0
         yield row, column, width, height

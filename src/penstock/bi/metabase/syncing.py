@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from penstock.bi.answers import answers_of
 from penstock.bi.catalog import described_tables
-from penstock.bi.metabase.access import Access, reads_as_owner, warehouse_details
+from penstock.bi.metabase.access import Access, details_of
 from penstock.bi.metabase.cards import Shelf, cards_of
 from penstock.bi.metabase.changes import Synced
 from penstock.bi.metabase.client import NEWEST, Client
 from penstock.bi.metabase.dashboards import sync_collection, sync_dashboard
 from penstock.bi.metabase.warehouse import await_tables, sync_database, sync_descriptions, visible_columns
+from penstock.bi.warehouse import reach_of
 from penstock.report.asking import asking
 from penstock.report.models import Models
 from penstock.report.questions import read_questions
@@ -43,21 +45,22 @@ def sync_metabase(
         DestinationError: the warehouse is away, for Penstock or for Metabase.
         MetabaseError: Metabase is away, or refuses.
     """
-    details = warehouse_details(project, variables)
+    reach = reach_of(project, "Metabase", variables)
+    details = details_of(reach)
     models = Models(project)
     described = described_tables(models.manifest())
     schemas = sorted({schema for schema, _ in described})
     questions = read_questions(project.directory)
     with asking(project, show_pii=True) as query:
-        visible = {p: c for p, c in visible_columns(query, details["user"], schemas).items() if p in described}
-        cards, problems = cards_of(questions, query, models)
+        visible = {p: c for p, c in visible_columns(query, reach.user, schemas).items() if p in described}
+        cards, problems = cards_of(answers_of(questions, query, models))
     title = project.metabase.collection or project.name.replace("_", " ").capitalize()
     synced = Synced(url=access.url, problems=problems)
-    if reads_as_owner(project, details):
+    if reach.owner:
         personal = any(about.personal(project, visible.get(place, ())) for place, about in described.items())
         seen = ", and sees personal data" if personal else ""
         synced.notes.append(
-            f"Metabase reads as {details['user']}, who may change the warehouse{seen}: give it a login with the role"
+            f"Metabase reads as {reach.user}, who may change the warehouse{seen}: give it a login with the role"
             f" {project.name}_analyst (penstock grants) by METABASE_WAREHOUSE_USER and METABASE_WAREHOUSE_PASSWORD"
         )
     with Client(access, apply=apply, say=say) as client:
