@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 AIRFLOW_VENV := .venv-airflow
+SUPERSET_VENV := .venv-superset
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
@@ -32,18 +33,26 @@ test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL and RabbitMQ t
 test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in a real Airflow, which has an environment of its own
 	PENSTOCK_TEST_AIRFLOW=$(CURDIR)/$(AIRFLOW_VENV)/bin/airflow $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS) tests/airflow
 
+.PHONY: test-superset
+test-superset: $(VENV)/dev.stamp $(SUPERSET_VENV)/superset.stamp ## Import into a real Superset, which has an environment of its own
+	@tools/need_servers
+	PENSTOCK_TEST_SUPERSET=$(CURDIR)/$(SUPERSET_VENV)/bin $(BIN)/python -m pytest $(PYTEST_ARGS) tests/superset
+
 .PHONY: test-report
-test-report: $(VENV)/dev.stamp ## Test the report in headless Chromium, with axe
+test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headless Chromium, with axe
 	@tools/need_chromium
 	$(BIN)/python -m pytest -m chromium tests/report
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links
+check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links, Dockerfile and compose files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_modules.py
-	$(MKDOCS) build --quiet
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.override.yaml
+	$(BIN)/shellcheck .ci/run scripts/make_env scripts/airflow/init tools/install tools/make_venv tools/need_*
+	$(MKDOCS) build
 
 .PHONY: docs
 docs: $(VENV)/dev.stamp ## Build the documentation into build/site
@@ -85,12 +94,13 @@ soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random fa
 		$(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
 
 .PHONY: up
-up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy
-	docker compose up --detach --wait
+up: ## Start PostgreSQL, RabbitMQ and Penstock with docker compose; COMPOSE_PROFILES=airflow,metabase for more
+	scripts/make_env
+	docker compose up --detach --wait --build
 
 .PHONY: down
-down: ## Stop them; their data stays
-	docker compose down
+down: ## Stop them all; their data stays
+	docker compose --profile '*' down
 
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
@@ -105,11 +115,17 @@ lock: ## Compile the hashed requirement files anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet pyproject.toml --extra examples --extra report --group dev -c requirements/run.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet pyproject.toml --extra examples --extra report -c requirements/run.txt -o requirements/image.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet --group build -c requirements/run.txt -o requirements/build.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet --group airflow -o requirements/airflow.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet --group superset -o requirements/superset.txt
 
 .PHONY: clean
 clean: ## Delete the environment, caches and what the example made
-	rm -rf $(VENV) $(AIRFLOW_VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
+	rm -rf $(VENV) $(AIRFLOW_VENV) $(SUPERSET_VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
 
 $(VENV)/bin/python:
 	@tools/make_venv "$(PYTHON)"
@@ -128,4 +144,12 @@ $(AIRFLOW_VENV)/bin/python:
 
 $(AIRFLOW_VENV)/airflow.stamp: requirements/airflow.txt pyproject.toml $(VENV)/dev.stamp | $(AIRFLOW_VENV)/bin/python
 	@tools/install requirements/airflow.txt $(AIRFLOW_VENV)
+	@touch $@
+
+# its pandas is one that has no wheels for later Pythons
+$(SUPERSET_VENV)/bin/python:
+	@tools/make_venv "$$(command -v python3.11 || command -v python3.12 || echo $(PYTHON))" $(SUPERSET_VENV)
+
+$(SUPERSET_VENV)/superset.stamp: requirements/superset.txt pyproject.toml $(VENV)/dev.stamp | $(SUPERSET_VENV)/bin/python
+	@tools/install requirements/superset.txt $(SUPERSET_VENV)
 	@touch $@

@@ -86,6 +86,9 @@ def status() -> dict[str, Any]:
         ],
         "models": [{"model": "marts.orders", "loads_behind": 0, "updated_at": at}],
         "runs": [],
+        "expectations": [
+            {"stream": "orders", "expectation": "fresh within 5m", "state": "failed", "seen": "last landed 7m ago"}
+        ],
     }
 
 

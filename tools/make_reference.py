@@ -14,6 +14,7 @@ from tools.reference.commands import commands_page
 from tools.reference.errors import errors_page
 from tools.reference.ledger import ledger_page
 from tools.reference.macros import macros_page
+from tools.reference.metrics import metrics_page
 from tools.reference.python import python_page
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -24,6 +25,7 @@ PAGES: Mapping[str, Callable[[str], str]] = {
     "errors.md": errors_page,
     "ledger.md": ledger_page,
     "macros.md": macros_page,
+    "metrics.md": metrics_page,
     "python.md": python_page,
     "penstock.schema.json": lambda _: json.dumps(project_schema(), indent=2, ensure_ascii=False) + "\n",
 }

@@ -1,4 +1,4 @@
-"""A hook of MkDocs: pages that lie elsewhere in the tree join the site, and links lead to them.
+"""Hooks of MkDocs: pages that lie elsewhere in the tree join the site, links lead to them, and pictures are inlined.
 
 A page keeps links that work where its source is read, such as ``../examples``. What the site does not have, a folder or
 a script, is shown as text.
@@ -29,12 +29,14 @@ ELSEWHERE = {
     "benchmarks/RESULTS.md": "benchmarks/results.md",
     "benchmarks/RESULTS-queue.md": "benchmarks/results-queue.md",
     "benchmarks/RESULTS-http.md": "benchmarks/results-http.md",
+    "benchmarks/RESULTS-sizes.md": "benchmarks/results-sizes.md",
     "benchmarks/RESULTS-soak.md": "benchmarks/results-soak.md",
 }
 """Path in the tree → page of the site."""
 
 _SOURCES = {page: path for path, page in ELSEWHERE.items()}
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
+_PICTURE = re.compile(r'<p><img alt="[^"]*" src="[./]*assets/(?P<name>[\w-]+\.svg)" ?/?></p>')
 _FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
@@ -52,6 +54,21 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     parts = _FENCE.split(markdown)
     parts[::2] = [_LINK.sub(lambda found: _link(found, source, uri), part) for part in parts[::2]]
     return "".join(parts)
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """Put pictures of our own into the page, so that they take its colours, light or dark."""
+    return _PICTURE.sub(_figure, html)
+
+
+def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:  # noqa: ARG001
+    """Name the dialog of the search, which the theme leaves without a name."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+
+
+def _figure(found: re.Match[str]) -> str:
+    svg = (ROOT / DOCS / "assets" / found["name"]).read_text(encoding="utf-8")
+    return f'<div class="figure" tabindex="0">{svg}</div>'
 
 
 def _link(found: re.Match[str], source: str, uri: str) -> str:

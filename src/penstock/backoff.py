@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable
 
@@ -35,13 +34,3 @@ class Backoff:
     def reset(self) -> None:
         """It went well: start anew."""
         self._seconds = self._first
-
-
-def log_retries() -> None:
-    """Have stamina log its retries as other libraries log. Left alone, it prints them to standard output wherever
-    structlog is installed, amidst what was asked for."""
-    from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
-
-    set_on_retry_hooks([LoggingOnRetryHook])
-    # without a handler of its own, Python would print them to standard error
-    logging.getLogger("stamina").addHandler(logging.NullHandler())

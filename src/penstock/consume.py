@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.backoff import Backoff
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
+from penstock.lineage import Told, lineage_of
+from penstock.logs import Commits, bound, described, get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Batch, Position, Receipt
 from penstock.run import Stop, load
@@ -17,6 +19,8 @@ from penstock.session import Session
 if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.sources.queued import QueueSource
+
+_log = get_log("consume")
 
 _FIRST_WAIT_SECONDS = 0.25
 _LAST_WAIT_SECONDS = 15.0
@@ -71,6 +75,8 @@ class Consumer:
         self._on_commit = on_commit
         self._on_wait = on_wait
         self._queue: QueueSource[Any] | None = None
+        self._commits = Commits(_log, stream=stream, source=source)
+        self._told: Told | None = None
 
     @property
     def connected(self) -> bool:
@@ -108,12 +114,22 @@ class Consumer:
         settings = self._project.sources[self.source]
         if settings.type != "rabbitmq":
             raise UsageError(f"source {self.source} is no queue", fix=f"penstock load {self.stream}")
-        with Session(self._project) as session:
+        with bound(stream=self.stream, source=self.source), Session(self._project) as session:
             _ = session.destination
             stop = self._stop.__bool__
-            with session.queue(step, settings, stop=stop, **self._limits) as queue:
+            telling = lineage_of(self._project)
+            with (
+                session.queue(step, settings, stop=stop, **self._limits) as queue,
+                telling.load(step, lambda: session.destination.schema(self.stream), streaming=True) as self._told,
+            ):
                 self._queue = queue
-                self._consume(session, step, _InHand(queue))
+                _log.info("consuming", queue=settings.queue, broker=settings.address)
+                try:
+                    self._consume(session, step, _InHand(queue))
+                finally:
+                    self._commits.flush()
+            counts = {"read": self.read, "landed": self.landed, "duplicates": self.duplicates}
+            _log.info("stopped consuming", **counts, quarantined=self.quarantined, reconnects=self.reconnects)
 
     def _consume(self, session: Session, step: LoadStep, source: _InHand) -> None:
         backoff = Backoff(_FIRST_WAIT_SECONDS, _LAST_WAIT_SECONDS, jitter=True)
@@ -142,6 +158,11 @@ class Consumer:
                 self.waiting_for = str(e)
                 session.release()
                 seconds = backoff.next_seconds()
+                _log.warning(
+                    "the warehouse is away; messages stay in the queue",
+                    **described(e),
+                    again_in_seconds=round(seconds, 1),
+                )
                 self._on_wait(e, seconds)
                 until = time.monotonic() + seconds
                 while time.monotonic() < until and not self._stop:
@@ -157,6 +178,9 @@ class Consumer:
         self.quarantined += receipt.quarantined
         self.batch_seconds = (receipt.committed_at - receipt.started_at).total_seconds()
         self.last_commit_at = receipt.committed_at.timestamp()
+        self._commits(receipt)
+        if self._told is not None:
+            self._told.committed(receipt)
         self._on_commit(receipt)
 
 

@@ -6,6 +6,8 @@
     ├── ContractError         the data broke what the stream promised; nothing landed (exit 3)
     ├── SourceError           a source cannot be read now; try again later            (exit 4)
     ├── RefusedMessages       the broker did not take these messages, which it told   (exit 1)
+    ├── DeliveryError         a notification did not arrive; it may later            (exit 1)
+    │   └── RefusedDelivery   it never will, as it is                                 (exit 1)
     ├── LockedError           another process holds what is needed; wait or stop it   (exit 5)
     ├── MetabaseError         Metabase is away, or refused a request                  (exit 1)
     └── DestinationError      the warehouse refused or is away                        (exit 1)
@@ -108,3 +110,13 @@ class RejectedRows(DestinationError):
 
 class TransformError(DestinationError):
     """dbt could not build; what was landed stays landed."""
+
+
+class DeliveryError(PenstockError):
+    """A notification did not reach its channel; later it may. ``after_seconds`` is what the channel asked to wait."""
+
+    after_seconds: float = 0.0
+
+
+class RefusedDelivery(DeliveryError):
+    """The channel will not take the notification later either."""

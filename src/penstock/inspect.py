@@ -90,20 +90,24 @@ def explain_loads(
 
 
 def read_status(project: Project) -> dict[str, Any]:
-    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``, ``schedules``; and the
-    ``hosts`` of HTTP sources as they were last seen from this machine."""
+    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts``
+    that are not over; the ``expectations``, judged now; and the ``hosts`` of HTTP sources as they were last seen from
+    this machine."""
+    from penstock.alerts.expectations import judge
     from penstock.sources.http.standing import read_standing
 
-    names = ("streams", "loads", "quarantine", "models", "runs", "schedules")
+    names = ("streams", "loads", "quarantine", "models", "runs", "schedules", "alerts")
     hosts = read_standing(project.directory, project.sources)
     destination = existing_destination(project)
     if destination is None:
-        return {**{name: [] for name in names}, "hosts": hosts}
+        expected = [verdict.as_dict() for verdict in judge(project, None)]
+        return {**{name: [] for name in names}, "expectations": expected, "hosts": hosts}
     try:
         found = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
             for name in names
         }
+        found["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
     finally:
         destination.close()
     now = datetime.now(UTC)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.errors import MASK, PenstockError, UsageError, redact
@@ -36,6 +37,7 @@ LEVELS: Mapping[str, int] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+_DOWNWARDS = tuple(LEVELS.items())[::-1]
 FORMATS = ("auto", "text", "json")
 SUMMARY_SECONDS = 10.0
 """At most so often, commits are summed up in a record."""
@@ -43,9 +45,11 @@ SUMMARY_SECONDS = 10.0
 _SECRET_FIELDS = ("password", "passwd", "secret", "token", "api_key", "authorization")
 _COUNTS = ("read", "landed", "duplicates", "quarantined")
 
-_context: ContextVar[Mapping[str, Any]] = ContextVar("penstock_log_context", default={})
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_context: ContextVar[Mapping[str, Any]] = ContextVar("penstock_log_context", default=_NONE)
 _write = threading.Lock()
-_level = logging.WARNING
+_kept: tuple[list[dict[str, Any]], ...] = ()
+_default = _level = logging.WARNING
 _format: Format = "auto"
 
 
@@ -74,9 +78,10 @@ class Log:
         self._log("error", event, fields)
 
     def _log(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
-        if LEVELS[level] >= _level:
-            record = {**_context.get(), **fields, "event": event, "level": level, "logger": self._name}
-            _emit(_rendered(level, record))
+        if LEVELS[level] >= _level or _kept:
+            said = {k: v for k, v in fields.items() if v is not None}
+            record = {**_context.get(), **said, "event": event, "level": level, "logger": self._name}
+            _emit(level, record)
 
 
 def get_log(name: str) -> Log:
@@ -97,12 +102,13 @@ def configure(
     Raises:
         UsageError: a variable has no level's or format's name.
     """
-    global _level, _format
+    global _default, _level, _format
+    _default = LEVELS[default]
     chosen = _choice(LEVEL_VARIABLE, tuple(LEVELS)) or level or default
     if verbose:
         chosen = "info" if LEVELS[default] >= logging.WARNING else "debug"
     _level = LEVELS[chosen]
-    _format = _choice(FORMAT_VARIABLE, FORMATS) or format or "auto"  # type: ignore[assignment]  # it is one of them
+    _format = _choice(FORMAT_VARIABLE, FORMATS) or format or "auto"
     root = logging.getLogger()
     for handler in [h for h in root.handlers if isinstance(h, _Handler)]:
         root.removeHandler(handler)
@@ -114,6 +120,14 @@ def configure(
 def is_json() -> bool:
     """Whether records are JSON lines."""
     return _format == "json" or (_format == "auto" and not sys.stderr.isatty())
+
+
+def fail(error: PenstockError) -> None:
+    """Say what a command failed of: to a person, or in the log of one that writes it for programs."""
+    if _default == logging.INFO and is_json():
+        Log("penstock").error("failed", **described(error), exit_code=error.exit_code)
+    else:
+        print(f"error: {error}", file=sys.stderr)
 
 
 @contextmanager
@@ -135,31 +149,51 @@ def described(error: BaseException) -> dict[str, Any]:
     return {**{k: v for k, v in said.items() if v}, "error_type": type(error).__name__}
 
 
-class Commits:
-    """Logs commits: each at level debug, and at level info their sum, at once and then at most every ``every_seconds``.
+@contextmanager
+def captured() -> Iterator[list[dict[str, Any]]]:
+    """The records of the block, of all threads and levels, instead of writing them: for tests."""
+    global _kept
+    records: list[dict[str, Any]] = []
+    _kept = (*_kept, records)
+    try:
+        yield records
+    finally:
+        _kept = tuple(other for other in _kept if other is not records)
 
-    It may be called from any thread. :meth:`flush` writes what has not been said yet.
+
+class Summary:
+    """Logs what happens all the time: each time at level debug, and at level info the sum of it, at once and then at
+    most every ``every_seconds``.
+
+    It may be used from any thread. :meth:`flush` writes what has not been said yet.
+
+    Args:
+        each, event: the names of the records, of one time and of the sum.
+        fields: of every record; a timer's thread has no context.
     """
 
-    def __init__(self, log: Log, *, every_seconds: float = SUMMARY_SECONDS, **fields: Any) -> None:
+    def __init__(
+        self, log: Log, each: str, event: str, *, every_seconds: float = SUMMARY_SECONDS, **fields: Any
+    ) -> None:
         self._log = log
+        self._each = each
+        self._event = event
         self._every = every_seconds
         self._fields = fields
         self._lock = threading.Lock()
-        self._sums: dict[str, int] = {}
-        self._last: Receipt | None = None
+        self._sums: dict[str, float] = {}
+        self._latest: Mapping[str, Any] | None = None
+        self._context: Mapping[str, Any] = {}
         self._said = -every_seconds
         self._timer: threading.Timer | None = None
 
-    def __call__(self, receipt: Receipt) -> None:
-        """Take note of a commit."""
-        seconds = (receipt.committed_at - receipt.started_at).total_seconds()
-        counts = {name: getattr(receipt, name) for name in _COUNTS}
-        self._log.debug("committed", **self._fields, load_id=receipt.load_id, **counts, seconds=round(seconds, 3))
+    def add(self, times: str, counts: Mapping[str, float], **latest: Any) -> None:
+        """Take note: ``counts`` are added up, so is 1 under the name ``times``; of ``latest``, the last is said."""
+        self._log.debug(self._each, **self._fields, **latest, **counts)
         with self._lock:
-            for name, number in {"commits": 1, **counts}.items():
-                self._sums[name] = self._sums.get(name, 0) + number
-            self._last = receipt
+            for name, number in {times: 1, **counts}.items():
+                self._sums[name] = round(self._sums.get(name, 0) + number, 3)
+            self._latest, self._context = latest, _context.get()
             left = self._said + self._every - time.monotonic()
             if left > 0 and self._timer is None:
                 self._timer = threading.Timer(left, self.flush)
@@ -169,16 +203,29 @@ class Commits:
             self.flush()
 
     def flush(self) -> None:
-        """Say what has landed since it was said last."""
+        """Say what has not been said."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
             sums, self._sums = self._sums, {}
-            last, self._last = self._last, None
+            latest, self._latest = self._latest, None
             self._said = time.monotonic()
-        if last is not None:
-            self._log.info("landed", **self._fields, load_id=last.load_id, **sums)
+        if latest is not None:
+            self._log.info(self._event, **{**self._context, **self._fields, **latest, **sums})
+
+
+class Commits(Summary):
+    """Logs commits so."""
+
+    def __init__(self, log: Log, *, every_seconds: float = SUMMARY_SECONDS, **fields: Any) -> None:
+        super().__init__(log, "committed", "landed", every_seconds=every_seconds, **fields)
+
+    def __call__(self, receipt: Receipt) -> None:
+        """Take note of a commit."""
+        seconds = (receipt.committed_at - receipt.started_at).total_seconds()
+        counts = {name: getattr(receipt, name) for name in _COUNTS}
+        self.add("commits", {**counts, "seconds": round(seconds, 3)}, load_id=receipt.load_id)
 
 
 class _Handler(logging.Handler):
@@ -187,7 +234,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record as if it were ours."""
         try:
-            level = next((n for n, number in reversed(LEVELS.items()) if record.levelno >= number), "debug")
+            level = next((n for n, number in _DOWNWARDS if record.levelno >= number), "debug")
             said: dict[str, Any] = {
                 **_context.get(),
                 "event": record.getMessage(),
@@ -196,12 +243,17 @@ class _Handler(logging.Handler):
             }
             if record.exc_info and record.exc_info[1] is not None:
                 said["exc_info"] = record.exc_info
-            _emit(_rendered(level, said))
+            _emit(level, said)
         except Exception:  # noqa: BLE001 - as logging has it: what cannot be logged stops nobody
             self.handleError(record)
 
 
-def _emit(line: str) -> None:
+def _emit(level: str, record: dict[str, Any]) -> None:
+    if kept := _kept:
+        for records in kept:
+            records.append(record)
+        return
+    line = _rendered(level, record)
     with _write:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
@@ -221,9 +273,8 @@ def _processors(as_json: bool, colours: bool) -> tuple[Callable[..., Any], ...]:
 
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     if as_json:
-        traces = structlog.processors.ExceptionRenderer(
-            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        )
+        without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        traces = structlog.processors.ExceptionRenderer(without_locals)
         return (stamp, traces, _redacted, _in_order, structlog.processors.JSONRenderer(default=str, ensure_ascii=False))
     console = structlog.dev.ConsoleRenderer(
         colors=colours, pad_event_to=24, exception_formatter=structlog.dev.plain_traceback

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -304,7 +305,7 @@ def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:
         except BaseException as e:  # noqa: BLE001 - handed to the reader's caller, which raises it
             queue.put(e)
 
-    thread = threading.Thread(target=read, name="read", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(read,), name="read", daemon=True)
     thread.start()
     try:
         while (item := queue.get()) is not None:

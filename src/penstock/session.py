@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from penstock.lineage import lineage_of
+from penstock.logs import Commits, bound, described, get_log
 from penstock.plan import LoadStep
 from penstock.run import Landed, Stop, load
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from penstock.sources.files import FilesSource
     from penstock.sources.http.source import HttpSource
     from penstock.sources.queued import QueueSource
+
+_log = get_log("load")
 
 
 class Session:
@@ -49,24 +54,51 @@ class Session:
         stop: Stop | None = None,
     ) -> Landed:
         """Perform one step; see :func:`penstock.run.load` for what it promises and raises."""
+        with bound(stream=step.stream, source=step.source):
+            started = time.monotonic()
+            _log.info("load started", window=None if step.window is None else str(step.window))
+            try:
+                landed = self._load(step, progress, on_commit, stop)
+            except BaseException as e:
+                _log.info("load failed", **described(e))
+                raise
+            counts = {name: landed.total(name) for name in ("read", "landed", "duplicates", "quarantined")}
+            seconds = round(time.monotonic() - started, 3)
+            _log.info("load stopped" if landed.stopped else "load ended", **counts, seconds=seconds)
+        return landed
+
+    def _load(
+        self,
+        step: LoadStep,
+        progress: Callable[[Batch], None],
+        on_commit: Callable[[Receipt], None],
+        stop: Stop | None,
+    ) -> Landed:
         receipts: list[Receipt] = []
+        commits = Commits(_log)
+        destination = self.destination
+        with lineage_of(self.project).load(step, lambda: destination.schema(step.stream)) as told:
 
-        def took(receipt: Receipt) -> None:
-            receipts.append(receipt)
-            on_commit(receipt)
+            def took(receipt: Receipt) -> None:
+                receipts.append(receipt)
+                commits(receipt)
+                told.committed(receipt)
+                on_commit(receipt)
 
-        landed = load(
-            self.source(step),
-            self.destination,
-            self.shaper(step.stream),
-            step.target(self.project),
-            window=self._filter(step),
-            commit_bytes=self.project.load.commit_bytes,
-            progress=progress,
-            on_commit=took,
-            stop=stop,
-            lake=self.lake(step),
-        )
+            landed = load(
+                self.source(step),
+                destination,
+                self.shaper(step.stream),
+                step.target(self.project),
+                window=self._filter(step),
+                commit_bytes=self.project.load.commit_bytes,
+                progress=progress,
+                on_commit=took,
+                stop=stop,
+                lake=self.lake(step),
+            )
+            told.stopped = landed.stopped
+        commits.flush()
         landed.receipts = receipts
         return landed
 

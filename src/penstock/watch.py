@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from penstock.errors import (
     UsageError,
 )
 from penstock.faults import fault_point
+from penstock.lineage import Told, lineage_of
+from penstock.logs import Commits, bound, described, get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Position, Receipt, Target
 
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
     from penstock.project import Files, Project
     from penstock.run import Stop
     from penstock.session import Session
+    from penstock.shape.schema import Schema
     from penstock.sources.arrivals import Arrivals
     from penstock.sources.files import FilesSource
+
+_log = get_log("watch")
 
 UNNAMED = "watch"
 """The source under which files land from a folder that none of the stream's sources covers."""
@@ -56,7 +62,6 @@ class Watcher:
         publish: put the records on the stream's queue instead.
         once: end when everything there has been taken, and do not wait for a destination that is away.
         on_commit: called after each commit.
-        say: is told in a line of what else happens: files published, files that cannot be read, waiting.
     """
 
     def __init__(
@@ -70,20 +75,22 @@ class Watcher:
         once: bool = False,
         stop: Stop,
         on_commit: Callable[[Receipt], None] = lambda _: None,
-        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.failures: dict[Path, PenstockError] = {}
         """The files that could not be taken, as they are now. One that changes is tried again."""
         self.published = 0
         """Messages that the broker has confirmed."""
         self.last_error = ""
+        self.stream = stream
+        self.source = source
         self._project = project
         self._stream = stream
         self._publish = publish
         self._once = once
         self._stop = stop
         self._on_commit = on_commit
-        self._say = say
+        self._commits = Commits(_log, stream=stream, source=source)
+        self._told: Told | None = None
         self._settings = _settings_of(project, stream, source, directory)
         self._directory = None if directory is None else _as_written(project, self._settings, directory)
         self._step = LoadStep(
@@ -102,9 +109,9 @@ class Watcher:
             DestinationError, LockedError, SourceError, RefusedMessages: with ``once``, what takes the records is away.
         """
         from penstock.session import Session
-        from penstock.sources.arrivals import RESCAN_SECONDS, Arrivals
+        from penstock.sources.arrivals import Arrivals
 
-        with Session(self._project) as session:
+        with bound(stream=self._stream, source=self._step.source), Session(self._project) as session:
             arrivals = Arrivals(
                 session.files(self._step, self._settings),
                 folders=_folders(self._project, self._settings),
@@ -112,15 +119,36 @@ class Watcher:
                 settle_seconds=self._settings.settle_seconds,
                 format=self._settings.format,
             )
-            while not self._stop:
-                with arrivals.noticing():  # anew now and then: folders come and go
-                    waited = 0.0
-                    while not self._stop and waited < RESCAN_SECONDS:
-                        self._take(session, arrivals)
-                        if self._once and arrivals.settled:
-                            return
-                        session.release()
-                        waited += arrivals.wait(RESCAN_SECONDS - waited, self._stop)
+            folders = [str(folder) for folder in _folders(self._project, self._settings)]
+            _log.info("watching", folders=[str(self._directory)] if self._directory else folders)
+            try:
+                self._follow_told(session, arrivals)
+            finally:
+                self._commits.flush()
+            _log.info("stopped watching")
+
+    def _follow_told(self, session: Session, arrivals: Arrivals) -> None:
+        """The lineage of what is published is told by whoever consumes it."""
+        if self._publish:
+            self._follow(session, arrivals)
+            return
+        telling = lineage_of(self._project)
+        schema = partial(_schema, session, self._stream)
+        with telling.load(self._step, schema, streaming=not self._once) as self._told:
+            self._follow(session, arrivals)
+
+    def _follow(self, session: Session, arrivals: Arrivals) -> None:
+        from penstock.sources.arrivals import RESCAN_SECONDS
+
+        while not self._stop:
+            with arrivals.noticing():  # anew now and then: folders come and go
+                waited = 0.0
+                while not self._stop and waited < RESCAN_SECONDS:
+                    self._take(session, arrivals)
+                    if self._once and arrivals.settled:
+                        return
+                    session.release()
+                    waited += arrivals.wait(RESCAN_SECONDS - waited, self._stop)
 
     def _take(self, session: Session, arrivals: Arrivals) -> None:
         """What has arrived since the last time."""
@@ -151,7 +179,7 @@ class Watcher:
         elif self._whole or len(paths) == 1:
             if paths[0].exists():
                 self.failures[paths[0]] = failure
-                self._say(str(failure))
+                _log.warning("a file cannot be taken", file=str(paths[0]), **described(failure))
         else:
             half = len(paths) // 2
             self._take_files(session, arrivals, paths[:half], final=final)
@@ -171,7 +199,7 @@ class Watcher:
                     raise
                 if str(e) != self.last_error:
                     self.last_error = str(e)
-                    self._say(f"waiting: {e}")
+                    _log.warning("waiting for what takes the records", **described(e))
                 self._stop.wait(backoff.next_seconds())
         return None
 
@@ -186,7 +214,7 @@ class Watcher:
                 session.shaper(self._stream),
                 self._step.target(self._project),
                 commit_bytes=self._project.load.commit_bytes,
-                on_commit=self._on_commit,
+                on_commit=self._committed,
                 stop=self._stop,
                 lake=session.lake(self._step),
             )
@@ -195,6 +223,12 @@ class Watcher:
         except OSError as e:
             return _unreadable(e)
         return None
+
+    def _committed(self, receipt: Receipt) -> None:
+        self._commits(receipt)
+        if self._told is not None:
+            self._told.committed(receipt)
+        self._on_commit(receipt)
 
     def _publish_files(self, session: Session, source: FilesSource) -> PenstockError | None:
         from penstock.publish import Request, bodies_of, feeding
@@ -217,7 +251,7 @@ class Watcher:
                 if bodies:
                     places = sorted({segment.place for segment in batch.segments})
                     where = places[0] if len(places) == 1 else f"{len(places)} files"
-                    self._say(f"{self._stream}: {len(bodies):,} messages published from {where}")
+                    _log.info("published", messages=len(bodies), place=where)
         return None
 
     def _remember(self, session: Session, positions: Sequence[Position]) -> None:
@@ -304,6 +338,10 @@ def _as_written(project: Project, settings: Files, directory: Path) -> Path:
         if at == real or at in real.parents:
             return base / real.relative_to(at)
     return directory.absolute()
+
+
+def _schema(session: Session, stream: str) -> Schema:
+    return session.destination.schema(stream)
 
 
 def _unreadable(error: OSError) -> SourceError:

@@ -112,6 +112,7 @@ RUNS = (
 )
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.example)
 def test_a_run_of_each(airflow: Airflow, tmp_path: Path, run: ARun) -> None:
     """Both DAGs of each example run to success, its API on a port of its own; a day's run lands that day alone; each
@@ -215,6 +216,28 @@ def test_every_parameter_arrives(airflow: Airflow, trips: Path) -> None:
     assert load["catchup"] is True and load["default_args"]["__var"]["retries"] == 1
     assert "days=3" in load["tasks"]["load_trips"]["bash_command"]
     assert list(given["trips_transform"]["tasks"]) == ["transform"]
+
+
+def test_the_projects_own_schedules(airflow: Airflow, trips: Path) -> None:
+    """By import and by export, the project's schedule is that of its DAGs, and a stream with its own has its own DAG,
+    which updates the same asset."""
+    text = (trips / "penstock.yml").read_text().replace("  cities:\n", "  cities:\n    schedule: every 90m\n")
+    text += "schedule: { cron: '0 6 L * mon#1', timezone: Europe/Oslo, retries: 1, retry_delay: 10s }\n"
+    (trips / "penstock.yml").write_text(text)
+    write_dags(trips, airflow.home / "dags")
+    exported = serialized(airflow)
+    for path in (airflow.home / "dags").glob("*.py"):
+        path.unlink()
+    dag_file(airflow.home / "dags", trips)
+    given = {k: told(v) for k, v in serialized(airflow).items()}
+    assert given == {k: told(v) for k, v in exported.items()}
+    assert sorted(given) == ["trips_extract_load", "trips_extract_load_cities", "trips_transform"]
+    whole, apart = given["trips_extract_load"], given["trips_extract_load_cities"]
+    assert "0 6 L * mon#1" in str(whole["timetable"]) and "Europe/Oslo" in str(whole["timetable"])
+    assert "5400" in str(apart["timetable"]) and sorted(apart["tasks"]) == ["load_cities", "loaded"]
+    assert sorted(whole["tasks"]) == ["load_trips", "loaded"]
+    assert apart["tasks"]["loaded"]["outlets"] == whole["tasks"]["loaded"]["outlets"]
+    assert whole["default_args"]["__var"]["retries"] == 1 and apart["default_args"]["__var"]["retries"] == 3
 
 
 def count(project: Path, table: str) -> int:

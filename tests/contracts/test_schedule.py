@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from penstock.logs import captured
 from penstock.orchestrate.scheduled import Scheduled
 from penstock.plan import plan_schedules
 from penstock.project import Project, load_project
@@ -269,13 +270,13 @@ def test_retries(warehouse: dict[str, Any], tmp_path: Path) -> None:
     assert "odd" in shown["steps"][0]["error"] and shown["steps"][0]["fix"]
     began = [datetime.fromisoformat(s["started_at"]) for s in shown["steps"]]
     assert began[1] - began[0] >= timedelta(seconds=1)
-    said: list[str] = []
     bad.write_text('{"name": "n", "odder": 1}\n')
-    with scheduled(project, say=said.append) as job:
+    with captured() as said, scheduled(project) as job:
         request = job.ask(job.loads.steps)
         assert request.done.wait(30) and request.run is not None
     assert request.run["status"] == "error" and len(request.run["steps"]) == 1  # whoever asks is told at once
-    assert "odder" in said[0]
+    (failed,) = [r for r in said if r["event"] == "run failed"]
+    assert "odder" in failed["error"] and failed["run_id"] == request.run["run_id"] and failed["fix"]
     text = call(directory, "runs", "show", str(request.run["run_id"])).stdout
     assert "odder" in text and "fix:" in text
 

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.project import load_project
 from penstock.testing.rabbitmq import PrivateRabbitMQ
+from tests.metrics import conform
 from tests.queues import a_queue, declare, publish, until, waiting
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
@@ -148,6 +149,7 @@ class Up:
         """``(name, stream, model or part)`` → value."""
         code, page = self.get("/metrics")
         assert code == 200
+        conform(page)
         return {
             (s.name, next((s.labels[n] for n in ("stream", "model", "part") if n in s.labels), "")): s.value
             for family in text_string_to_metric_families(page)
@@ -274,7 +276,10 @@ def test_a_part_that_dies_is_started_again(embedded: Path) -> None:
         found = "select count(*) from dimensional.dim_organization where organization_name = 'Hooli'"
         eventually(lambda: process.query(found), [[1]])
         assert process.end() == 0
-        assert "starting it again in 2 s" in process.said()
+        said = [json.loads(line) for line in process.said().splitlines()]
+        again = [r for r in said if r["event"] == "a part failed, and is started again"]
+        assert [r["again_in_seconds"] for r in again][:2] == [1, 2]
+        assert {r["level"] for r in again} == {"error"} and "surprise" in again[0]["error"]
 
 
 def test_the_broker_is_killed(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from penstock.errors import PenstockError, SourceError, UsageError
 from penstock.generate import write_user_events
+from penstock.logs import captured
 from penstock.ports import Receipt
 from penstock.project import load_project
 from penstock.run import Stop
@@ -84,7 +85,7 @@ class Watching:
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.receipts: list[Receipt] = []
-        self.said: list[str] = []
+        self.records: list[dict[str, Any]] = []
         self.error: BaseException | None = None
         self.stop = Stop()
         self.watcher = Watcher(
@@ -93,16 +94,21 @@ class Watching:
             options.pop("source", "files"),
             stop=self.stop,
             on_commit=self.receipts.append,
-            say=self.said.append,
             **options,
         )
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        try:
-            self.watcher.run()
-        except PenstockError as e:
-            self.error = e
+        with captured() as self.records:
+            try:
+                self.watcher.run()
+            except PenstockError as e:
+                self.error = e
+
+    @property
+    def said(self) -> list[str]:
+        """What it complained of."""
+        return [r["event"] for r in self.records if r["level"] in ("warning", "error")]
 
     @property
     def read(self) -> int:
@@ -378,7 +384,7 @@ def test_destination_away(make: Callable[..., Path]) -> None:
             found.until(lambda: found.landed == 5)
             assert not found.watcher.last_error
         assert numbers(folder) == list(range(5))
-        assert any(line.startswith("waiting: ") for line in found.said)
+        assert any(line.startswith("waiting") for line in found.said)
 
 
 def test_another_process_may_have_the_warehouse(make: Callable[..., Path]) -> None:
@@ -505,13 +511,14 @@ def test_command(make: Callable[..., Path]) -> None:
     """It runs until SIGTERM, and ends well."""
     folder = make()
     process = subprocess.Popen(
-        [sys.executable, "-m", "penstock", "watch", "data"], cwd=folder, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "penstock", "watch", "data"], cwd=folder, stderr=subprocess.PIPE, text=True
     )
     try:
-        assert process.stdout is not None
-        assert "watching" in process.stdout.readline()
+        assert process.stderr is not None
+        assert json.loads(process.stderr.readline())["event"] == "watching"
         (folder / "data" / "a.ndjson").write_text(lines(0, 3))
-        assert process.stdout.readline() == "events: 3 read, 3 landed, 0 duplicates, 0 quarantined\n"
+        landed = json.loads(process.stderr.readline())
+        assert (landed["event"], landed["stream"], landed["read"], landed["landed"]) == ("landed", "events", 3, 3)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:

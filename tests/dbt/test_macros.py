@@ -41,7 +41,7 @@ OPENING = {
     ("126", "Cancun", 2, None),
 }
 INNER = {
-    *("hash_part", "model_name", "upstream_models", "of_stream"),
+    *("hash_part", "model_name", "upstream_models", "of_stream", "has_rows"),
     *(
         "quoted",
         "normalization",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -11,29 +10,18 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-_BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
-
-
-def readme_commands() -> list[str]:
-    """The lines of README's shell blocks, in order, without the ``make`` targets that run this test."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    lines = [line for block in _BLOCK.findall(text) for line in block.strip().splitlines()]
-    return [line for line in lines if not re.match(r"(make|git clone|cd penstock|#)", line)]
+from tests.documents import ROOT, Reader, blocks, commands
 
 
 def test_readme_commands(tmp_path: Path) -> None:
     """One after the other in an empty folder, as a new user would."""
-    commands = readme_commands()
-    assert any(c.startswith("penstock init") for c in commands)
-    folder = Path(sys.executable).parent
-    script = "set -euo pipefail\n" + "\n".join(c for c in commands if "pip install" not in c)
-    environ = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=280, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "landed" in done.stdout
+    found = [c.text for b in blocks(ROOT / "README.md") if b.language == "bash" for c in commands(b)]
+    assert any(c.startswith("penstock init") for c in found)
+    home = tmp_path / "home"
+    home.mkdir()
+    with Reader(home) as reader:
+        reader.follow(ROOT / "README.md")
+    assert (home / "shop" / "warehouse.duckdb").exists()
 
 
 def test_built_wheel(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tools.reference.ledger import ledger_tables
 from tools.reference.python import EXAMPLE
 
 ROOT = Path(__file__).parents[2]
+_UNITS = {"": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "s": 1.0, "µs": 1e-6}
 _CODE = re.compile(r"`([^`]*)`")
 
 
@@ -120,6 +121,19 @@ def test_exit_codes() -> None:
     listed = {int(code) for row in rows_under(page, "## Exit codes") for code in row[0].split(",")}
     raised = {e.exit_code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.PenstockError)}
     assert listed == raised | {0, 130, 143}
+
+
+def test_capacity_is_arithmetic() -> None:
+    """Each figure of the table of volumes is what its formula gives."""
+    page = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
+    rows = list(rows_under(page, "## Volumes"))
+    assert len(rows) > 9
+    for what, formula, *cells in rows:
+        terms = formula.replace("N", "1").replace(",", "").replace("×", "*").replace("÷", "/")
+        factor = eval(re.sub(r"(\d+) (µs|B)", lambda m: f"({m[1]} * {_UNITS[m[2]]})", terms), {"__builtins__": {}})
+        for n, text in zip((1e4, 1e6, 1e8, 1e9), cells, strict=True):
+            value, _, unit = text.replace(",", "").partition(" ")
+            assert float(value) * _UNITS[unit] == pytest.approx(n * factor, rel=0.01), f"{what}: {text}"
 
 
 def test_links() -> None:

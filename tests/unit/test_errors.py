@@ -17,6 +17,8 @@ EXIT_CODES = {
     "LockedError": 5,
     "MetabaseError": 1,
     "DestinationError": 1,
+    "DeliveryError": 1,
+    "RefusedDelivery": 1,
     "RejectedRows": 1,
     "TransformError": 1,
 }

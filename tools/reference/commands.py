@@ -20,7 +20,9 @@ from tools.reference.markdown import code, plain, table
 MARK = "<!-- by hand -->"
 
 _HEADING = re.compile(r"^## (penstock(?: .*)?)$", re.MULTILINE)
-_SHARED = {get_args(a)[1].help for a in (options.ProjectDir, options.TargetName, options.Quiet, options.Json)}
+_SHARED = {
+    get_args(a)[1].help for a in (options.ProjectDir, options.TargetName, options.Quiet, options.Json, options.Verbose)
+}
 _PLACEHOLDERS: dict[type, str] = {int: "N", float: "N", Path: "PATH"}
 
 

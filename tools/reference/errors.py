@@ -110,6 +110,6 @@ def _placeholder(node: ast.expr) -> str:
 def _shown(text: str) -> str:
     """As Markdown that shows it as it is."""
     text = " ".join(text.split())
-    for mark in "\\`*_[]<":
+    for mark in "\\`*_[]":
         text = text.replace(mark, f"\\{mark}")
-    return text
+    return text.replace("<", "&lt;").replace(">", "&gt;")

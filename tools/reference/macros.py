@@ -13,7 +13,7 @@ from tools.reference.markdown import MADE, cell, code, table
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "What is new": ("loads", "watermarks"),
-    "History": ("history",),
+    "Versions": ("history",),
     "Writing what is new": ("replacing", "inserting"),
     "Star schema": ("dimensions", "keys"),
     "Data Vault": ("vault", "vault_hash", "vault_reading", "vault_canonical"),

@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 
+from penstock import logs
 from penstock.errors import PenstockError
 
 
@@ -23,7 +24,7 @@ def main() -> None:
         app()
     except PenstockError as e:
         sys.stdout.flush()
-        print(f"error: {e}", file=sys.stderr)
+        logs.fail(e)
         sys.exit(e.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from penstock import __version__
+from penstock import __version__, logs
 from penstock.cli import (
     airflow,
+    alerting,
     consuming,
     inspecting,
     loading,
     metabase,
+    metrics,
     privacy,
     publishing,
     quarantine,
@@ -51,6 +53,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    log_level: Annotated[
+        str | None,
+        typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error, as PENSTOCK_LOG_LEVEL does."),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option("--log-format", metavar="FORMAT", help="auto, text or json, as PENSTOCK_LOG_FORMAT does."),
+    ] = None,
     environment: Annotated[
         str | None,
         typer.Option("--env", metavar="NAME", help="Put penstock.NAME.yml over penstock.yml, as PENSTOCK_ENV does."),
@@ -60,6 +70,9 @@ def _root(
     if environment is not None:
         # a variable, so that processes that are started see it too
         os.environ["PENSTOCK_ENV"] = environment
+    for variable, said in ((logs.LEVEL_VARIABLE, log_level), (logs.FORMAT_VARIABLE, log_format)):
+        if said is not None:
+            os.environ[variable] = said
 
 
 starting.register(app)
@@ -70,6 +83,8 @@ consuming.register(app)
 watching.register(app)
 running.register(app)
 inspecting.register(app)
+alerting.register(app)
+metrics.register(app)
 reporting.register(app)
 shell.register(app)
 sampling.register(app)

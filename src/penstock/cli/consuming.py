@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli.loading import stoppable
-from penstock.cli.options import Json, ProjectDir, Quiet, Streams, TargetName, open_project
+from penstock.cli.options import Json, ProjectDir, Quiet, Streams, TargetName, Verbose, open_project
 from penstock.cli.printing import print_json
 
 if TYPE_CHECKING:
     from penstock.consume import Consumer
 
-_LINE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 
@@ -37,14 +35,12 @@ def consume(
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Land what comes by queue, until stopped. A message is acknowledged once what it holds is committed."""
     from penstock.consume import Consumer, queues
 
-    project = open_project(project_dir, target)
-
-    def wait(error: Exception, seconds: float) -> None:
-        print(f"{error}\n  trying again in {seconds:.1f} s; messages stay in the queue", file=sys.stderr)
+    project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
 
     with stoppable() as stop:
         consumers = [
@@ -56,11 +52,10 @@ def consume(
                 max_messages=max_messages,
                 max_seconds=max_seconds,
                 stop=stop,
-                on_wait=wait,
             )
             for stream, source in queues(project, streams or ())
         ]
-        failure = _run(consumers, stop.set, quiet=quiet or json)
+        failure = _run(consumers, stop.set)
     if json:
         print_json([_counts(c) for c in consumers])
     elif not quiet:
@@ -70,7 +65,7 @@ def consume(
         raise failure
 
 
-def _run(consumers: list[Consumer], stop_all: Callable[[], None], *, quiet: bool) -> BaseException | None:
+def _run(consumers: list[Consumer], stop_all: Callable[[], None]) -> BaseException | None:
     """Run each in a thread of its own until all have ended; the first error stops the others."""
     failures: list[BaseException] = []
 
@@ -84,13 +79,8 @@ def _run(consumers: list[Consumer], stop_all: Callable[[], None], *, quiet: bool
     threads = [threading.Thread(target=work, args=(c,), name=f"consume {c.stream}", daemon=True) for c in consumers]
     for thread in threads:
         thread.start()
-    said = time.monotonic()
     while any(thread.is_alive() for thread in threads):
         threads[0].join(_POLL_SECONDS) if threads[0].is_alive() else time.sleep(_POLL_SECONDS)
-        if not quiet and time.monotonic() - said >= _LINE_SECONDS:
-            said = time.monotonic()
-            for consumer in consumers:
-                print(_line(consumer), file=sys.stderr)
     return failures[0] if failures else None
 
 

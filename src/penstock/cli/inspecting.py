@@ -80,7 +80,7 @@ def status(
     target: TargetName = None,
     json: Json = False,
 ) -> None:
-    """Show the ledger: streams, last loads, lag, quarantine, models' watermarks, runs and schedules."""
+    """Show the ledger: what fails, streams, last loads, lag, quarantine, models' watermarks, runs and schedules."""
     if watch and (json or not sys.stdout.isatty()):
         raise UsageError("--watch is for a terminal", fix="penstock status --json, as often as it is wanted")
     project = open_project(project_dir, target)
@@ -106,9 +106,11 @@ def _print_status(project: Project, *, json: bool = False) -> None:
     if not found["streams"]:
         print("nothing has landed yet; start with: penstock run")
     for title, key in (
+        ("alerts", "alerts"),
         ("parts", "parts"),
         ("schedules", "schedules"),
         ("hosts of HTTP sources", "hosts"),
+        ("expectations", "expectations"),
         ("streams", "streams"),
         ("last loads", "loads"),
         ("quarantine", "quarantine"),
@@ -116,6 +118,8 @@ def _print_status(project: Project, *, json: bool = False) -> None:
         ("last runs", "runs"),
     ):
         rows: list[dict[str, Any]] = found.get(key, [])
+        if key == "expectations":  # penstock check has the fixes
+            rows = [{k: v for k, v in row.items() if k != "fix"} for row in rows]
         if rows:
             print_table(list(rows[0]), [list(r.values()) for r in rows], title)
             print()

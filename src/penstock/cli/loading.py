@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.cli.alerting import NotifyOption
 from penstock.cli.options import (
     Day,
     From,
@@ -22,12 +23,14 @@ from penstock.cli.options import (
     Streams,
     TargetName,
     To,
+    Verbose,
     open_project,
     window_of,
 )
 from penstock.cli.printing import built_line, landed_line, node_line, print_json, progress_bar
 from penstock.cli.runs import run_in_process
 from penstock.errors import PenstockError, UsageError
+from penstock.logs import bound
 
 if TYPE_CHECKING:
     from penstock.ledger.runs import RunStep
@@ -76,13 +79,15 @@ def load(
     land: Land = None,
     from_lake: FromLake = None,
     no_fingerprint: NoFingerprint = False,
+    notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Land what is new in the sources. Again lands nothing."""
-    project = _with_lake(open_project(project_dir, target), land, from_lake)
+    project = _with_lake(open_project(project_dir, target, quiet=quiet, verbose=verbose), land, from_lake)
     _perform(
         project,
         streams or (),
@@ -91,6 +96,7 @@ def load(
         fingerprint=not no_fingerprint,
         land=land is not None,
         from_lake=from_lake is not None,
+        notify=notify,
         quiet=quiet,
         json=json,
     )
@@ -102,13 +108,15 @@ def transform(
         str | None, typer.Option("--layer", help="Build this layer only: a folder of models, after those it reads.")
     ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="Print each model and test with its outcome.")] = False,
+    notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Have dbt build and test the models that new loads touch."""
-    project = open_project(project_dir, target)
+    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     if not has_models(project):
         raise UsageError(
             "the project has no dbt models",
@@ -123,6 +131,7 @@ def transform(
         full_refresh=full_refresh,
         layer=layer,
         nodes=nodes,
+        notify=notify,
         quiet=quiet,
         json=json,
     )
@@ -136,13 +145,15 @@ def run(
     full_refresh: FullRefresh = False,
     no_fingerprint: NoFingerprint = False,
     now: Now = False,
+    notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Load, then transform. Again does nothing."""
-    project = open_project(project_dir, target)
+    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     claims: list[str] = []
     if now:
         if day or start or end or full_refresh or no_fingerprint:
@@ -161,6 +172,7 @@ def run(
             fingerprint=not no_fingerprint,
             models=has_models(project),
             full_refresh=full_refresh,
+            notify=notify,
             quiet=quiet,
             json=json,
         )
@@ -170,19 +182,22 @@ def backfill(
     start: Annotated[str, typer.Option("--from", help="The first day, by event time: 2020-12-05.")],
     end: Annotated[str, typer.Option("--to", help="The last day, taken in.")],
     streams: Streams = None,
+    notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Load and model a range of days. Days that are there already stay as they are."""
-    project = open_project(project_dir, target)
+    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     _perform(
         project,
         streams or (),
         window_of(None, start, end),
         kind="backfill",
         models=has_models(project),
+        notify=notify,
         quiet=quiet,
         json=json,
     )
@@ -225,6 +240,32 @@ def _perform(
     window: Window | None,
     *,
     kind: str = "run",
+    notify: bool = False,
+    **said: Any,
+) -> None:
+    """As :func:`_work`; with ``notify``, tell when it fails and when it is well again."""
+    if not notify:
+        _work(project, streams, window, kind=kind, **said)
+        return
+    from penstock.cli.alerting import tell_run
+
+    begun: list[int] = []
+    words = [said["layer"]] if said.get("layer") else list(streams or ())
+    try:
+        _work(project, streams, window, kind=kind, began=begun.append, **said)
+    except PenstockError as e:
+        tell_run(project, kind if streams is not None else "transform", words, e, begun)
+        raise
+    tell_run(project, kind if streams is not None else "transform", words, None, begun)
+
+
+def _work(
+    project: Project,
+    streams: Sequence[str] | None,
+    window: Window | None,
+    *,
+    kind: str,
+    began: Callable[[int], None] = lambda _: None,
     fingerprint: bool = True,
     land: bool = False,
     from_lake: bool = False,
@@ -237,6 +278,7 @@ def _perform(
 ) -> None:
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
     from penstock.ledger.runs import RunRecord
+    from penstock.lineage import lineage_of
     from penstock.plan import ending, plan_loads
     from penstock.session import Session
 
@@ -249,8 +291,12 @@ def _perform(
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
     failure: PenstockError | None = None
-    with Session(project) as session, stoppable() as stop:
+    with Session(project) as session, stoppable() as stop, ExitStack() as context:
         record = None if streams is None else RunRecord.begin(session.destination, kind)
+        if record is not None:
+            began(record.run_id)
+            context.enter_context(bound(run_id=record.run_id))
+        told = context.enter_context(lineage_of(project).run(kind if streams is not None else "transform"))
         for step in steps:
             assert record is not None
             started = time.monotonic()
@@ -281,12 +327,15 @@ def _perform(
                     say(node_line(node))
 
             try:
-                built = Transformer(session).run(full_refresh=full_refresh, layer=layer, ended=ended, parent=record)
+                built = Transformer(session, wait=stop.wait).run(
+                    full_refresh=full_refresh, layer=layer, ended=ended, parent=record
+                )
             except PenstockError as e:
                 failure = e
             else:
                 say(built_line(built, time.monotonic() - started))
                 report["transform"] = _built_json(built)
+        told.error, told.stopped = failure, bool(stop)
         if record is not None:
             # the warehouse may be what failed
             with suppress(PenstockError) if failure is not None else nullcontext():

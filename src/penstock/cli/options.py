@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.errors import UsageError
+from penstock.logs import Level, configure
 
 if TYPE_CHECKING:
     from penstock.ports import Window
@@ -31,11 +32,31 @@ NoFingerprint = Annotated[
 ]
 
 
-def open_project(directory: Path | None, target: str | None) -> Project:
-    """The project a command works on."""
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
+
+
+def open_project(
+    directory: Path | None,
+    target: str | None,
+    *,
+    serves: bool = False,
+    verbose: bool = False,
+    quiet: bool = False,
+) -> Project:
+    """The project a command works on. Logs are written as it says from here on.
+
+    Args:
+        serves: the command runs until it is stopped, and tells of it in its log.
+        verbose, quiet: log more than by default, and less.
+    """
     from penstock.project import find_project, load_project
 
-    return load_project(find_project(directory or Path.cwd()), target=target)
+    default: Level = "warning" if quiet or not serves else "info"
+    configure(default=default, verbose=verbose)  # the project file may be what there is to complain of
+    project = load_project(find_project(directory or Path.cwd()), target=target)
+    said = None if quiet else project.logging.level
+    configure(default=default, level=said, format=project.logging.format, verbose=verbose)
+    return project
 
 
 def window_of(day: str | None, start: str | None, end: str | None) -> Window | None:

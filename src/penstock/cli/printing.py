@@ -115,7 +115,10 @@ def built_line(built: Built, seconds: float) -> str:
     units = built.count("unit_test", "pass")
     warned = sum(n.status == "warn" for n in built.nodes)
     parts = [f"{count(models, 'model')} built"]
-    parts.append(f"{count(tests, 'test')} passed" if tests else "tests of whole tables passed within a day")
+    if tests:
+        parts.append(f"{count(tests, 'test')} passed")
+    elif built.tests_left_out:
+        parts.append("tests of whole tables passed within a day")
     if units:
         parts.append(f"{count(units, 'unit test')} passed")
     if warned:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from penstock.cli.loading import stoppable
-from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count, counting_bar, print_json
 
 
@@ -42,12 +42,13 @@ def publish(
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Put the records of files on a stream's queue, each confirmed by the broker."""
     from penstock.publish import Request, size_of
     from penstock.publish import publish as perform
 
-    project = open_project(project_dir, target)
+    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     request = Request(
         stream=stream,
         files=files,

@@ -69,7 +69,8 @@ def show(
         return
     for entry in found:
         for name, value in entry.as_dict().items():
-            print(f"{name}: {value}")
+            if value is not None:
+                print(f"{name}: {value}")
         print(entry.body.decode("utf-8", "backslashreplace"))
         print()
 

@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock import __version__
 from penstock.cli.loading import has_models
-from penstock.cli.options import ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.options import ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count
+from penstock.logs import get_log, is_json
 
 if TYPE_CHECKING:
+    from penstock.orchestrate.running import Running
     from penstock.run import Stop
+
+_log = get_log("up")
 
 _POLL_SECONDS = 0.2
 
@@ -36,33 +41,36 @@ def up(
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Land what comes, by queue and by file, and build the models that depend on it, until stopped."""
     from penstock.orchestrate.supervisor import Supervisor
 
-    project = open_project(project_dir, target)
+    project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+    def greet(running: Running) -> None:
+        parts = [part.name for part in supervisor.parts]
+        if is_json():
+            said = {"project": project.name, "target": project.target, "version": __version__, "pid": running.pid}
+            _log.info("up", **said, url=running.url, parts=parts)
+        elif not quiet:
+            print(f"{project.name} is up: {count(len(parts), 'part')}, {running.url}")
+            print("".join(f"  {part}\n" for part in parts), end="", flush=True)
 
     with _stoppable() as stop:
-        supervisor = Supervisor(project, models=has_models(project), stop=stop, host=host, port=port, say=say)
+        supervisor = Supervisor(project, models=has_models(project), stop=stop, host=host, port=port, on_up=greet)
         try:
-            running = supervisor.start()
-            if not quiet:
-                print(f"{project.name} is up: {count(len(supervisor.parts), 'part')}, {running.url}", flush=True)
-                for part in supervisor.parts:
-                    print(f"  {part.name}", flush=True)
+            supervisor.start()
             while not stop:
                 time.sleep(_POLL_SECONDS)
         finally:
             stop.set()
             late = supervisor.close()
-        if not quiet:
+        if is_json():
+            _log.info("stopped: what was in hand is landed")
+        elif not quiet:
             print("stopped: what was in hand is landed", flush=True)
         if late:
-            # the transactions of what is cut off here are rolled back: the next start does it again
-            say(f"not waited for any longer: {', '.join(late)}")
             sys.stdout.flush()
             os._exit(0)
 

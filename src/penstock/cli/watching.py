@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.loading import stoppable
-from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count, print_json
 from penstock.errors import SourceError
 
@@ -37,12 +37,13 @@ def watch(
     target: TargetName = None,
     quiet: Quiet = False,
     json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Land files as they are dropped into a folder, as soon as each is wholly written. Until stopped."""
     from penstock.watch import Watcher, watched
 
-    project = open_project(project_dir, target)
-    say = (lambda _: None) if quiet or json else _say
+    project = open_project(project_dir, target, serves=not once, quiet=quiet, verbose=verbose)
+    say = _say if once and not quiet and not json else (lambda _: None)
     counts = dict.fromkeys(("read", "landed", "duplicates", "quarantined"), 0)
 
     def committed(receipt: Receipt) -> None:
@@ -62,12 +63,9 @@ def watch(
                 once=once,
                 stop=stop,
                 on_commit=committed,
-                say=say,
             )
             for name, source in found
         ]
-        if not once:
-            say(f"watching {directory or 'for files'}, for {', '.join(dict.fromkeys(name for name, _ in found))}")
         failure = _run(watchers, stop, once=once)
     failures = {str(path): error for watcher in watchers for path, error in watcher.failures.items()}
     if json:
@@ -78,8 +76,12 @@ def watch(
                 "failed": {path: str(error) for path, error in failures.items()},
             }
         )
-    elif once and not stop and not counts["read"] and not failures and not any(w.published for w in watchers):
-        say("nothing new")
+    else:
+        for (name, _), watcher in zip(found, watchers, strict=True):
+            if watcher.published:
+                say(f"{name}: {count(watcher.published, 'message')} published")
+        if once and not stop and not counts["read"] and not failures and not any(w.published for w in watchers):
+            say("nothing new")
     if failure is not None:
         raise failure
     if once and failures:

@@ -112,7 +112,7 @@ class DuckDBDestination:
         """Whether the ledger is there."""
         found = _first(
             self.connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'schedules'"
+                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'alerts'"
             )
         )
         return found != (0,)

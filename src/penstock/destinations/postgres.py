@@ -138,7 +138,7 @@ class PostgresDestination:
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        return self.reading.execute("select to_regclass('penstock.schedules')").fetchone() != (None,)
+        return self.reading.execute("select to_regclass('penstock.alerts')").fetchone() != (None,)
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""

@@ -22,10 +22,14 @@ TYPES: Mapping[str, Mapping[str, str]] = {
     "postgres": {"text": "text", "json": "jsonb", "bytes": "bytea"},
 }
 
+INDEXES: Mapping[str, str | None] = {"duckdb": None, "postgres": "indexes_postgres.sql"}
+
 
 def create_statements(kind: str) -> list[str]:
     """Statements that make what is missing of the ledger, or of one by an earlier version; harmless again."""
-    return statements("penstock.ledger", "create.sql", **TYPES[kind])
+    more = INDEXES[kind]
+    tables = statements("penstock.ledger", "create.sql", **TYPES[kind])
+    return [*tables, *(statements("penstock.ledger", more) if more else ())]
 
 
 def ledger_sql(name: str, **parts: str) -> str:

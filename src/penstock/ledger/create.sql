@@ -125,7 +125,6 @@ create table if not exists penstock.run_steps (
   primary key (run_id, step)
 );
 
--- the newest: a ledger that has it has all of the above
 -- How far each schedule is done.
 create table if not exists penstock.schedules (
   schedule {text} primary key, -- the stream's, or the project's
@@ -134,4 +133,21 @@ create table if not exists penstock.schedules (
   next_due timestamp with time zone, -- the next one
   last_run bigint, -- the run that did it
   updated_at timestamp with time zone not null -- when this was written
+);
+
+-- the newest: a ledger that has it has all of the above
+-- What fails or failed, and what was told of it: kept for 30 days after it was over.
+create table if not exists penstock.alerts (
+  alert {text} not null, -- the alert's name, as in the list of alerts
+  subject {text} not null, -- what it is about: a stream's expectation, a schedule, a part
+  state {text} not null, -- failing, well while it has to stay so for a while, over
+  what {text} not null, -- what is wrong
+  first_failed_at timestamp with time zone not null, -- when it began
+  told {text}, -- the last message: failed, reminded, recovered; null when there was none
+  told_at timestamp with time zone, -- when that was made
+  delivered_at timestamp with time zone, -- when it reached somebody; null until then
+  recovered_at timestamp with time zone, -- when it was over; null until then
+  updated_at timestamp with time zone not null, -- when this was written
+  detail {json} not null, -- all of it, for the next process
+  primary key (alert, subject)
 );

@@ -16,8 +16,9 @@ PREFIX = "penstock_"
 class MetricInfo:
     """One metric.
 
-    ``name`` is as Prometheus has it, a counter's with ``_total``. What comes from the ``process`` counts since ``penstock
-    up`` started, and only its ``/metrics`` has it; what comes from the ``ledger`` is also printed by ``penstock metrics``.
+    ``name`` is as Prometheus has it, a counter's with ``_total``. What comes from the ``process`` counts since
+    ``penstock up`` started, and only its ``/metrics`` has it; what comes from the ``ledger`` is also printed by
+    ``penstock metrics``.
     """
 
     name: str
@@ -62,6 +63,12 @@ _METRICS = (
     _process("scheduled_runs_total", "counter", "schedule status", "Runs of a schedule, by how they ended."),
     _process("part_up", "gauge", "part", "Whether a part runs."),
     _process("part_restarts_total", "counter", "part", "Times a part was started again."),
+    _process(
+        "expectation_ok",
+        "gauge",
+        "stream expectation",
+        "1 for an expectation that is as it should be, 0 for one that is not; none while it cannot be told.",
+    ),
     _process("lineage_events_total", "counter", "outcome", "Lineage events: sent, failed, or dropped unsent."),
     _ledger("ledger_loads_total", "counter", "stream", "Loads of all time."),
     _ledger("ledger_read_total", "counter", "stream", "Records read, of all time."),

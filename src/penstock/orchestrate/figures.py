@@ -1,27 +1,48 @@
-"""What the parts of ``penstock up`` have done, counted for Prometheus in a registry of their own."""
+"""What the parts of ``penstock up`` have done, counted for Prometheus in a registry of their own, and what the ledger
+says, as figures. Which there are is in ``catalogue.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from penstock import __version__
+from penstock.ledger import ledger_sql
+from penstock.orchestrate.catalogue import BY_NAME, PREFIX, MetricInfo
+
 if TYPE_CHECKING:
-    from penstock.ports import Receipt
+    from datetime import datetime
+
+    from penstock.ports import Receipt, Rows
+    from penstock.project import Project
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_COUNTS = (
-    ("read", "Records read."),
-    ("landed", "Records landed."),
-    ("duplicates", "Records that had landed before."),
-    ("quarantined", "Records that went to quarantine."),
-)
+_COUNTS = {
+    "read_total": "read",
+    "landed_total": "landed",
+    "duplicates_total": "duplicates",
+    "quarantined_total": "quarantined",
+    "read_bytes_total": "bytes",
+}
 
-Measure = Callable[[], Mapping[tuple[str, ...], float]]
-"""Gives the values of now, by their labels."""
+# when a counter was made says nothing that process_start_time_seconds does not
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+Values = Mapping[tuple[str, ...], float]
+"""The values of now, by their labels."""
+Query = Callable[[str], "Rows"]
 
 
 class Figures:
@@ -31,19 +52,16 @@ class Figures:
         self._registry = CollectorRegistry()
         self._measured = _Measured()
         self._registry.register(self._measured)
-        self._counters = {
-            name: Counter(f"penstock_{name}", text, ["stream"], registry=self._registry) for name, text in _COUNTS
-        }
-        self._batch_seconds = Histogram(
-            "penstock_batch_seconds",
-            "From a landing's start to its commit.",
-            ["stream"],
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._transform_seconds = Histogram(
-            "penstock_transform_seconds", "Builds of models.", buckets=_SECONDS, registry=self._registry
-        )
+        ProcessCollector(registry=self._registry)
+        self._counters = {field: self._counter(name) for name, field in _COUNTS.items()}
+        self._batch_seconds = self._histogram("batch_seconds")
+        self._transform_seconds = self._histogram("transform_seconds")
+        self._transform_rows = self._counter("transform_rows_total")
+
+    def project(self, project: Project) -> None:
+        """Say whose figures these are."""
+        labels = (__version__, platform.python_version(), project.name, project.target)
+        self.measure("build_info", lambda: {labels: 1.0})
 
     def stream(self, name: str) -> None:
         """Have a stream counted from zero."""
@@ -53,32 +71,109 @@ class Figures:
 
     def committed(self, receipt: Receipt) -> None:
         """Count a commit."""
-        for name, counter in self._counters.items():
-            counter.labels(receipt.stream).inc(getattr(receipt, name))
+        for field, counter in self._counters.items():
+            counter.labels(receipt.stream).inc(getattr(receipt, field))
         seconds = (receipt.committed_at - receipt.started_at).total_seconds()
         self._batch_seconds.labels(receipt.stream).observe(seconds)
 
-    def built(self, seconds: float) -> None:
+    def built(self, seconds: float, rows: int = 0) -> None:
         """Count a build of models."""
         self._transform_seconds.observe(seconds)
+        self._transform_rows.inc(rows)
 
-    def measure(self, name: str, text: str, labels: Sequence[str], measure: Measure, *, counter: bool = False) -> None:
-        """Add a figure that is measured when asked for."""
-        self._measured.add((name, text, tuple(labels), measure, counter))
+    def measure(self, name: str, measure: Callable[[], Values]) -> None:
+        """Add a figure of the catalogue that is measured when asked for."""
+        info = BY_NAME[f"{PREFIX}{name}"]
+        self._measured.add(lambda: {info.name: measure()})
+
+    def measure_all(self, measure: Callable[[], Mapping[str, Values]]) -> None:
+        """Add figures of the catalogue that are measured together; by their whole names."""
+        self._measured.add(measure)
 
     def page(self) -> bytes:
         """All figures, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def _counter(self, name: str) -> Counter:
+        info = BY_NAME[f"{PREFIX}{name}"]
+        return Counter(info.name.removesuffix("_total"), info.help, info.labels, registry=self._registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        info = BY_NAME[f"{PREFIX}{name}"]
+        return Histogram(info.name, info.help, info.labels, buckets=_SECONDS, registry=self._registry)
+
+
+class LedgerFigures:
+    """What the ledger says, as figures. Loads are added up as they come: asked again, it reads the new ones only."""
+
+    def __init__(self, project: str) -> None:
+        self._project = project
+        self._seen = 0
+        self._sums: dict[str, dict[str, float]] = {}
+        self._last: dict[str, float] = {}
+
+    def read(self, query: Query) -> dict[str, Values]:
+        """The figures of now, by their whole names."""
+        self._add_loads(query)
+        found: dict[str, dict[tuple[str, ...], float]] = {n: {} for n, m in BY_NAME.items() if m.origin == "ledger"}
+
+        def put(name: str, label: str, value: Any, *more: str) -> None:
+            if value is not None:
+                found[f"{PREFIX}{name}"][(self._project, label, *more)] = float(value)
+
+        for stream, sums in self._sums.items():
+            for name, number in sums.items():
+                put(f"ledger_{name}_total", stream, number)
+            put("last_commit_timestamp_seconds", stream, self._last[stream])
+        for stream, reason, waiting, *_ in query(ledger_sql("status_quarantine")).rows:
+            put("quarantine_waiting", stream, waiting, reason)
+        for model, _, behind, _ in query(ledger_sql("status_models")).rows:
+            put("model_loads_behind", model, behind)
+        for model, loaded in query(ledger_sql("freshness")).rows:
+            put("model_loaded_timestamp_seconds", model, loaded.timestamp())
+        for schedule, due, status, good in query(ledger_sql("metrics_schedules")).rows:
+            put("schedule_next_timestamp_seconds", schedule, _stamp(due))
+            put("schedule_last_success_timestamp_seconds", schedule, _stamp(good))
+            put("schedule_last_run_success", schedule, None if status is None else status == "success")
+        for kind, status, started, ended in query(ledger_sql("metrics_runs")).rows:
+            put("last_run_timestamp_seconds", kind, ended.timestamp())
+            put("last_run_success", kind, status == "success")
+            put("last_run_seconds", kind, (ended - started).total_seconds())
+        return dict(found)
+
+    def _add_loads(self, query: Query) -> None:
+        for stream, seq, last, *numbers in query(ledger_sql("metrics_loads", seen=str(self._seen))).rows:
+            sums = self._sums.setdefault(stream, dict.fromkeys(_SUMS, 0.0))
+            for name, number in zip(_SUMS, numbers, strict=True):
+                sums[name] += float(number)
+            self._last[stream] = last.timestamp()
+            self._seen = max(self._seen, int(seq))
+
+
+_SUMS = ("loads", "read", "landed", "duplicates", "quarantined")
+
+
+def text_page(values: Mapping[str, Values]) -> bytes:
+    """Figures by their whole names, in Prometheus' text format."""
+    registry = CollectorRegistry()
+    measured = _Measured()
+    measured.add(lambda: values)
+    registry.register(measured)
+    return generate_latest(registry)
+
+
+def _stamp(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
 
 
 class _Measured:
     """A collector of figures that are measured when they are collected."""
 
     def __init__(self) -> None:
-        self._figures: list[tuple[str, str, tuple[str, ...], Measure, bool]] = []
+        self._measures: list[Callable[[], Mapping[str, Values]]] = []
 
-    def add(self, figure: tuple[str, str, tuple[str, ...], Measure, bool]) -> None:
-        self._figures.append(figure)
+    def add(self, measure: Callable[[], Mapping[str, Values]]) -> None:
+        self._measures.append(measure)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing is measured at registration."""
@@ -86,9 +181,14 @@ class _Measured:
 
     def collect(self) -> Iterator[Metric]:
         """Measure."""
-        for name, text, labels, measure, counter in self._figures:
-            kind = CounterMetricFamily if counter else GaugeMetricFamily
-            family = kind(f"penstock_{name}", text, labels=labels)
-            for values, figure in measure().items():
-                family.add_metric(list(values), figure)
-            yield family
+        for measure in self._measures:
+            for name, values in measure().items():
+                yield _family(BY_NAME[name], values)
+
+
+def _family(info: MetricInfo, values: Values) -> Metric:
+    kind = CounterMetricFamily if info.type == "counter" else GaugeMetricFamily
+    family = kind(info.name, info.help, labels=info.labels)
+    for labels, value in values.items():
+        family.add_metric(list(labels), value)
+    return family

@@ -20,6 +20,8 @@ from penstock.errors import DestinationError, PenstockError
 from penstock.faults import fault_point
 from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, read_run
+from penstock.lineage import lineage_of
+from penstock.logs import bound, described, get_log
 from penstock.orchestrate.ticks import due
 from penstock.orchestrate.trigger import NEWEST
 from penstock.plan import of_interval
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from penstock.ports import Receipt
     from penstock.project import Project
     from penstock.run import Stop
+
+_log = get_log("schedule")
 
 _LOOK_SECONDS = 0.2
 
@@ -46,13 +50,22 @@ class Request:
     done: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A run that has ended; ``error`` is None when it went well. ``manual`` says that somebody asked for it."""
+
+    run_id: int
+    status: str
+    manual: bool
+    error: Exception | None
+
+
 class Scheduled:
     """Runs a schedule in the thread that calls :meth:`run`; :meth:`ask` may be called from any.
 
     Args:
         on_commit: called after each commit.
         trigger: builds the models; None when there are none.
-        say: is told in a line of runs that failed.
         now: the clock; the warehouse's by default.
         draw: gives a random number between two, for jitter.
     """
@@ -65,12 +78,13 @@ class Scheduled:
         stop: Stop,
         on_commit: Callable[[Receipt], None] = lambda _: None,
         trigger: Trigger | None = None,
-        say: Callable[[str], None] = lambda _: None,
         now: Callable[[], datetime] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.last_error = ""
         """Why the last run failed; empty after one that went well."""
+        self.last: Ended | None = None
+        """The last run."""
         self.loads = loads
         self.runs: Counter[str] = Counter()
         """Runs by how they ended."""
@@ -79,7 +93,6 @@ class Scheduled:
         self._stop = stop
         self._on_commit = on_commit
         self._trigger = trigger
-        self._say = say
         self._own_clock = now is None
         self._ahead = timedelta()
         self._now = now or (lambda: datetime.now(UTC) + self._ahead)
@@ -220,6 +233,30 @@ class Scheduled:
             manual=manual,
         )
         fault_point("scheduled_run")
+        telling = lineage_of(self._project)
+        with (
+            bound(run_id=record.run_id, schedule=self.loads.name),
+            telling.run(f"schedule.{self.loads.name.replace(' ', '.')}", due=due) as told,
+        ):
+            streams = list(dict.fromkeys(step.stream for step in steps))
+            _log.info("run started", due=None if due is None else due.isoformat(), manual=manual, streams=streams)
+            started = self._now()
+            status, attempts, error = self._attempts(session, record, steps, retries, delay)
+            record.end(status, attempts=attempts)
+            told.error, told.stopped = error, status == "stopped"
+            self.runs[status] += 1
+            self.last = Ended(run_id=record.run_id, status=status, manual=manual, error=error)
+            said = {"status": status, "attempts": attempts, "seconds": (self._now() - started).total_seconds()}
+            if status == "error" and error is not None:
+                _log.error("run failed", **said, **described(error))
+            else:
+                _log.info("run ended", **said)
+        return record.run_id, status
+
+    def _attempts(
+        self, session: Session, record: RunRecord, steps: Sequence[LoadStep], retries: int, delay: timedelta
+    ) -> tuple[str, int, Exception | None]:
+        """The steps, and again those that failed; how it ended, at which attempt, and why."""
         attempt, left = 1, list(steps)
         while True:
             with nullcontext() if self._trigger is None else self._trigger.listening() as heard:
@@ -230,16 +267,12 @@ class Scheduled:
             if self._stop or error is None or attempt > retries:
                 break
             session.release()
+            _log.warning("attempt failed", attempt=attempt, **described(error), again_in_seconds=delay.total_seconds())
             self._stop.wait(delay.total_seconds())
             if self._stop:
                 break
             attempt += 1
-        status = "stopped" if self._stop else "success" if error is None else "error"
-        record.end(status, attempts=attempt)
-        self.runs[status] += 1
-        if status == "error":
-            self._say(f"schedule {self.loads.name}: run {record.run_id} failed: {self.last_error}")
-        return record.run_id, status
+        return "stopped" if self._stop else "success" if error is None else "error", attempt, error
 
     def _load(
         self, session: Session, record: RunRecord, steps: Sequence[LoadStep], attempt: int

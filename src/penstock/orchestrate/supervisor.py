@@ -17,22 +17,30 @@ from penstock.consume import Consumer
 from penstock.destinations import open_destination
 from penstock.errors import DestinationError, LockedError, PenstockError, UsageError
 from penstock.inspect import read_status
-from penstock.ledger import ledger_sql
-from penstock.orchestrate.figures import Figures
+from penstock.lineage.emitter import counted
+from penstock.logs import described, get_log
+from penstock.orchestrate.alerting import Alerting
+from penstock.orchestrate.catalogue import PREFIX
+from penstock.orchestrate.figures import Figures, LedgerFigures
 from penstock.orchestrate.running import Running, announce, running_process, withdraw
 from penstock.orchestrate.scheduled import Scheduled
 from penstock.orchestrate.serving import Answers, Server
 from penstock.orchestrate.trigger import Trigger
 from penstock.plan import named_streams, plan_loads, plan_schedules
 from penstock.session import Session
+from penstock.sources.http import tally
+from penstock.sources.http.standing import read_standing
 from penstock.sql import literal
 from penstock.watch import Watcher
 
 if TYPE_CHECKING:
+    from penstock.orchestrate.figures import Values
     from penstock.plan import LoadStep
     from penstock.ports import Receipt, Rows
     from penstock.project import Project
     from penstock.run import Stop
+
+_log = get_log("up")
 
 FIRST_BACKOFF_SECONDS = 1.0
 LAST_BACKOFF_SECONDS = 60.0
@@ -53,12 +61,14 @@ class Job(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``."""
+    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``.
+    ``deaths`` are those in a row, each soon after the start."""
 
     name: str
     make: Callable[[], Job]
     state: str = "stopped"
     restarts: int = 0
+    deaths: int = 0
     last_error: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     job: Job | None = None
@@ -86,7 +96,7 @@ class Supervisor:
     Args:
         models: whether models follow loads.
         host, port: where the health endpoint listens; the project's own settings when left out.
-        say: is told in a line of what a part died of, and when it is started again.
+        on_up: is told where it answers, before any part is started.
     """
 
     def __init__(
@@ -97,18 +107,19 @@ class Supervisor:
         stop: Stop,
         host: str | None = None,
         port: int | None = None,
-        say: Callable[[str], None] = lambda _: None,
+        on_up: Callable[[Running], None] = lambda _: None,
     ) -> None:
         self.figures = Figures()
         self.parts: list[Part] = []
         self.running: Running | None = None
         self._project = project
         self._stop = stop
+        self._on_up = on_up
         self._host = project.up.host if host is None else host
         self._port = project.up.port if port is None else port
-        self._say = say
         self._trigger: Trigger | None = None
         self._session = Session(project)
+        self._ledger = LedgerFigures(project.name)
         self._asking = threading.Lock()
         self._server: Server | None = None
         planned = plan_schedules(project)
@@ -116,17 +127,20 @@ class Supervisor:
         for step in plan_loads(project):
             self._add(step, scheduled)
         for stream in dict.fromkeys(s.stream for p in planned if p.schedule is None for s in p.steps):
-            say(f"{stream}: it has no schedule, and is loaded by penstock run --now alone")
+            _log.warning("it has no schedule, and is loaded by penstock run --now alone", stream=stream)
         if models:
             self._trigger = trigger = Trigger(project, stop=stop, on_built=self.figures.built)
             self.parts.append(Part("trigger", lambda: trigger))
         self._schedules = [
-            Scheduled(project, loads, stop=stop, on_commit=self._committed, trigger=self._trigger, say=say)
-            for loads in planned
+            Scheduled(project, loads, stop=stop, on_commit=self._committed, trigger=self._trigger) for loads in planned
         ]
         for job in self._schedules:
             name = job.loads.name if job.loads.schedule is None else f"schedule {job.loads.name}"
             self.parts.append(Part(name, lambda job=job: job))  # type: ignore[misc]  # it cannot tell the default's type
+        self._alerting = alerting = Alerting(
+            project, parts=self.parts, schedules=self._schedules, trigger=self._trigger, stop=stop
+        )
+        self.parts.append(Part("alerts", lambda: alerting))
         self._measure()
 
     def start(self) -> Running:
@@ -162,6 +176,7 @@ class Supervisor:
             pid=getpid(), target=self._project.target, host=near, port=self._server.port, token=token
         )
         announce(self._project, self.running)
+        self._on_up(self.running)
         for part in self.parts:
             part.thread = threading.Thread(target=self._keep, args=(part,), name=part.name, daemon=True)
             part.thread.start()
@@ -180,6 +195,9 @@ class Supervisor:
         late = [p.name for p in self.parts if p.thread is not None and p.thread.is_alive()]
         if not late:
             self._session.close()
+        if late:
+            # the transactions of what is cut off here are rolled back: the next start does it again
+            _log.warning("not waited for any longer", parts=late)
         return late
 
     def unready(self) -> list[str]:
@@ -257,21 +275,28 @@ class Supervisor:
         backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS)
         while not self._stop:
             started = time.monotonic()
+            error: Exception | None = None
             part.become("running")
             try:
                 part.job = part.make()
                 part.job.run()
                 part.last_error = "" if self._stop else "it ended by itself"
             except Exception as e:  # noqa: BLE001 - whatever a part dies of, the others live on and it is started again
-                part.last_error = str(e) or type(e).__name__
+                error, part.last_error = e, str(e) or type(e).__name__
             if self._stop:
                 break
             if time.monotonic() - started > _STEADY_SECONDS:
                 backoff.reset()
+                part.deaths = 0
             part.restarts += 1
+            part.deaths += 1
             part.become("waiting")
             seconds = backoff.next_seconds()
-            self._say(f"{part.name}: {part.last_error}\n  starting it again in {seconds:g} s")
+            said = {"error": part.last_error} if error is None else described(error)
+            _log.error(
+                "a part failed, and is started again",
+                part=part.name, **said, restarts=part.restarts, again_in_seconds=seconds,
+            )  # fmt: skip
             self._stop.wait(seconds)
         part.become("stopped")
 
@@ -279,34 +304,37 @@ class Supervisor:
         return [(p, p.job) for p in self.parts if isinstance(p.job, Consumer)]
 
     def _measure(self) -> None:
-        measure = self.figures.measure
-        measure("lag_messages", "Messages that wait in the queue.", ["stream", "source"], self._lag)
-        measure("lag_seconds", "Since the last commit, while messages wait.", ["stream", "source"], self._lag_seconds)
-        measure("model_freshness_seconds", "Since the last load that the model holds.", ["model"], self._freshness)
+        figures, measure = self.figures, self.figures.measure
+        figures.project(self._project)
+        measure("lag_messages", self._lag)
+        measure("lag_seconds", self._lag_seconds)
+        measure("source_connected", lambda: {(c.stream, c.source): float(c.connected) for _, c in self._consumers()})
+        measure("reconnects_total", lambda: {(c.stream, c.source): float(c.reconnects) for _, c in self._consumers()})
         measure(
-            "part_restarts",
-            "Times a part was started again.",
-            ["part"],
-            lambda: {(p.name,): p.restarts for p in self.parts},
-            counter=True,
+            "messages_received_total", lambda: {(c.stream, c.source): float(c.received) for _, c in self._consumers()}
         )
+        measure("http_requests_total", lambda: {labels: float(n) for labels, n in tally.requests().items()})
+        measure("http_retries_total", lambda: {(source,): float(n) for source, n in tally.retries().items()})
+        measure("http_breaker_open", self._breakers)
+        measure("part_restarts_total", lambda: {(p.name,): float(p.restarts) for p in self.parts})
+        measure("part_up", lambda: {(p.name,): float(p.state == "running") for p in self.parts})
         measure(
-            "part_up",
-            "Whether a part runs.",
-            ["part"],
-            lambda: {(p.name,): float(p.state == "running") for p in self.parts},
-        )
-        measure(
-            "scheduled_runs",
-            "Runs of a schedule, by how they ended.",
-            ["schedule", "status"],
+            "scheduled_runs_total",
             lambda: {(j.loads.name, s): float(n) for j in self._schedules for s, n in dict(j.runs).items()},
-            counter=True,
         )
+        measure("expectation_ok", self._alerting.figures)
         if (trigger := self._trigger) is not None:
+            measure("transform_failures_total", lambda: {(): float(trigger.failures)})
             measure(
-                "transform_failures", "Builds that failed.", [], lambda: {(): float(trigger.failures)}, counter=True
+                "transform_last_success_timestamp_seconds",
+                lambda: {} if trigger.succeeded_at is None else {(): trigger.succeeded_at},
             )
+        measure("lineage_events_total", lambda: {(o,): float(n) for o, n in counted().items()})
+        figures.measure_all(self._of_ledger)
+
+    def _breakers(self) -> Mapping[tuple[str, ...], float]:
+        hosts = read_standing(self._project.directory, self._project.sources)
+        return {(h["source"], h["host"]): float(h["breaker"] == "open") for h in hosts}
 
     def _lag(self) -> Mapping[tuple[str, ...], float]:
         lags = {(c.stream, c.source): c.lag() for _, c in self._consumers()}
@@ -320,12 +348,15 @@ class Supervisor:
             found[consumer.stream, consumer.source] = max(0.0, now - since) if consumer.lag() else 0.0
         return found
 
-    def _freshness(self) -> Mapping[tuple[str, ...], float]:
+    def _of_ledger(self) -> Mapping[str, Values]:
+        """What the ledger says, and how old models are by it; nothing while the warehouse is away."""
         try:
             with self._asking:
-                rows = self._session.destination.query(ledger_sql("freshness")).rows
+                found = self._ledger.read(self._session.destination.query)
         except PenstockError:
             self._session.release()
             return {}
-        now = datetime.now(UTC)
-        return {(model,): max(0.0, (now - committed).total_seconds()) for model, committed in rows}
+        now = time.time()
+        loaded = found[f"{PREFIX}model_loaded_timestamp_seconds"]
+        freshness: Values = {(model,): max(0.0, now - at) for (_, model), at in loaded.items()}
+        return {**found, f"{PREFIX}model_freshness_seconds": freshness}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
 from penstock.errors import PenstockError
+from penstock.logs import Summary, described, get_log
 from penstock.session import Session
 from penstock.transform.transform import Transformer
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from penstock.run import Stop
     from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
+
+_log = get_log("transform")
 
 FIRST_BACKOFF_SECONDS = 1.0
 LAST_BACKOFF_SECONDS = 60.0
@@ -44,16 +47,20 @@ class Trigger:
 
     A build starts ``debounce_seconds`` after the last commit, or ``debounce_most_seconds`` after the first. One that
     fails is tried again after 1 s, 2 s, … 60 s, with what has landed by then; landing does not wait for it.
-    ``on_built`` is called after each build, with the seconds it took.
+    ``on_built`` is called after each build, with the seconds it took and the rows it wrote.
     """
 
-    def __init__(self, project: Project, *, stop: Stop, on_built: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(
+        self, project: Project, *, stop: Stop, on_built: Callable[[float, int], None] = lambda _, __: None
+    ) -> None:
         assert project.transform is not None
         self.builds = 0
         """Builds that went well."""
         self.failures = 0
         self.last_error = ""
         """Why the last build failed; empty after one that went well."""
+        self.succeeded_at: float | None = None
+        """When models were last found or made new, in seconds since 1970."""
         self.upper_seq = 0
         """Loads up to here are modelled."""
         self._project = project
@@ -66,6 +73,7 @@ class Trigger:
         self._retry_at = 0.0
         self._backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS)
         self._listeners: list[Heard] = []
+        self._summary = Summary(_log, "built", "models built")
 
     @contextmanager
     def listening(self) -> Iterator[Heard]:
@@ -106,6 +114,7 @@ class Trigger:
                 while self._wait(session):
                     self._build(transformer, session)
             finally:
+                self._summary.flush()
                 transformer.close()
 
     def _note(self) -> None:
@@ -161,18 +170,29 @@ class Trigger:
             heard.nodes += built.nodes
         self.upper_seq = max(self.upper_seq, built.upper_seq)
         self.last_error = ""
+        self.succeeded_at = time.time()
         self._retry_at = 0.0
         self._backoff.reset()
         if built.nodes:
             self.builds += 1
-            self._on_built(seconds)
+            rows = sum(n.rows or 0 for n in built.nodes if n.kind == "model")
+            counts = {
+                "models": built.count("model", "success"),
+                "rows": rows,
+                "tests": built.count("test") + built.count("unit_test"),
+                "seconds": round(seconds, 3),
+            }
+            self._summary.add("builds", counts, upper_seq=built.upper_seq)
+            self._on_built(seconds, rows)
 
     def _failed(self, error: Exception, session: Session) -> None:
         self.failures += 1
         self.last_error = str(error) or type(error).__name__
+        seconds = self._backoff.next_seconds()
+        _log.error("the build failed", **described(error), again_in_seconds=seconds)
         for heard in self._listeners:
             heard.error = error
         session.release()
         with self._lock:
-            self._retry_at = time.monotonic() + self._backoff.next_seconds()
+            self._retry_at = time.monotonic() + seconds
             self._note()

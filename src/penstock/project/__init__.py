@@ -4,11 +4,14 @@ Where a value comes from, strongest first: ``PENSTOCK__…`` in the environment,
 the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` that lists all that is wrong with it.
 """
 
+from penstock.project.expect import Expectation
 from penstock.project.formats import Csv
 from penstock.project.http import Http
 from penstock.project.lake import Lake
 from penstock.project.loading import FILE_NAME, Project, find_project, load_project, variables_of
 from penstock.project.metabase import Metabase
+from penstock.project.notify import Channel, Email, Notify, Webhook
+from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.reference import configuration_page, project_schema
@@ -29,16 +32,22 @@ from penstock.project.values import Identity
 
 __all__ = [
     "FILE_NAME",
+    "Channel",
     "Contract",
     "Csv",
     "Destination",
     "DuckDB",
+    "Email",
+    "Expectation",
     "Files",
     "Http",
     "Identity",
     "Lake",
+    "Lineage",
     "Load",
+    "Logging",
     "Metabase",
+    "Notify",
     "Postgres",
     "Privacy",
     "Project",
@@ -48,6 +57,7 @@ __all__ = [
     "Stream",
     "Transform",
     "Up",
+    "Webhook",
     "configuration_page",
     "find_project",
     "load_project",

@@ -9,6 +9,7 @@ from penstock.project.http import Http
 from penstock.project.nearest import nearest
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.settings import ProjectFile, Stream
+from penstock.spans import span_text
 
 _TIMELIKE = ("date", "timestamp", "timestamptz", "text")
 
@@ -144,10 +145,28 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
         yield document.problem((*path, "event_time"), what, "declare it date, timestamp or timestamptz")
     if stream.columns and stream.contract.columns != "evolve":
         yield from _undeclared(path, stream, document)
+    yield from _expected(path, stream, file, document)
     for setting, field in [*_needed(stream), *(("columns", f) for f in stream.columns)]:
         if stream.layout.drops(stream.field(field)):
             what = f"field {field!r} is dropped, and never reaches the warehouse"
             yield document.problem((*path, setting), what, "take it out here, or under drop:")
+
+
+def _expected(path: tuple[str, str], stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
+    """Expectations that can never be told, and such as stand there twice."""
+    at = (*path, "expect")
+    words = [expectation.words for expectation in stream.expect]
+    for i, expectation in enumerate(stream.expect):
+        here = (*at, i) if (*at, i) in document.marks else at
+        if words[i] in words[:i]:
+            yield document.problem(here, f"{words[i]} stands there twice", "keep one of them")
+        if expectation.event_time_within is not None and stream.event_time is None:
+            yield document.problem(here, "the stream has no event_time", "name the field: event_time: created_at")
+        if expectation.checked_within is not None and all(
+            isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_
+        ):
+            what = "a queue is listened to, and not asked now and then"
+            yield document.problem(here, what, f"write fresh within {span_text(expectation.checked_within)}")
 
 
 def _needed(stream: Stream) -> Iterator[tuple[str, str]]:

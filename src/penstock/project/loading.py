@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +19,9 @@ from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
 from penstock.project.metabase import Metabase
 from penstock.project.nearest import nearest
-from penstock.project.overrides import choices_in, override
+from penstock.project.notify import Notify
+from penstock.project.observing import Lineage, Logging
+from penstock.project.overrides import choices_in, override, parts_of_list
 from penstock.project.privacy import Privacy
 from penstock.project.schedule import Schedule
 from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
@@ -30,7 +32,19 @@ FILE_NAME = "penstock.yml"
 LAKE = "lake"
 """The name of the lake among the sources."""
 
-_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule", "metabase")
+_GROUPS = (
+    "streams",
+    "lake",
+    "load",
+    "transform",
+    "up",
+    "privacy",
+    "schedule",
+    "notify",
+    "logging",
+    "lineage",
+    "metabase",
+)
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
     "memory_limit": "a size such as 2GB",
@@ -38,6 +52,7 @@ _WORDS = {
     "mapping_type": "settings as `name: value`",
     "dict_type": "settings as `name: value`",
     "too_short": "at least one",
+    "tuple_type": "a list",
 }
 
 
@@ -62,6 +77,9 @@ class Project:
     metabase: Metabase
     lake: Lake | None = None
     schedule: Schedule | None = None
+    notify: Notify = field(default_factory=Notify)
+    logging: Logging = field(default_factory=Logging)
+    lineage: Lineage | None = None
 
     @property
     def destination(self) -> Destination:
@@ -151,6 +169,9 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         privacy=file.privacy,
         metabase=file.metabase,
         schedule=file.schedule,
+        notify=file.notify,
+        logging=file.logging,
+        lineage=file.lineage,
     )
     return project if file.lake is None else project.with_lake(file.lake)
 
@@ -275,7 +296,8 @@ def _decapitalised(text: str) -> str:
 
 
 def _is_secret(path: SettingPath) -> bool:
-    return any(str(p) in ("password", "url", "parameters", "keys") for p in path)
+    names = ("password", "url", "parameters", "keys", "api_key", "webhook", "headers", "secret")
+    return any(str(p) in names for p in path)
 
 
 def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:
@@ -307,6 +329,9 @@ def _names_at(path: SettingPath, data: Any) -> list[str]:
     """The settings there are in the group at ``path``."""
     kind: Any = ProjectFile
     for step in path:
+        if isinstance(data, list) and isinstance(step, int):
+            kind, data = parts_of_list(kind), data[step]
+            continue
         kind = choices_in(kind, data).get(str(step))
         data = data.get(step) if isinstance(data, dict) else None
     return list(choices_in(kind, data))

@@ -94,10 +94,20 @@ def choices_in(kind: Any, data: Any) -> dict[str, Any]:
     group = _group(kind, data)
     if isinstance(group, type) and issubclass(group, BaseModel):
         return {f.alias or name: f.annotation for name, f in group.model_fields.items()}
+    if get_origin(group) is tuple and isinstance(data, dict):
+        return choices_in(parts_of_list(group), data)
     if get_origin(group) is not None and issubclass(get_origin(group), Mapping) and isinstance(data, dict):
         inner = get_args(group)[1]
         return dict.fromkeys(data, inner)
     return {}
+
+
+def parts_of_list(kind: Any) -> Any:
+    """The type of what stands in a list of type ``kind``, or in the list that may stand for a group of it."""
+    group = _group(kind, [])
+    if isinstance(group, type) and issubclass(group, BaseModel):
+        group = group.model_fields["to"].annotation if "to" in group.model_fields else None
+    return get_args(group)[0] if get_origin(group) is tuple else None
 
 
 def _set(document: Document, path: Path, text: str, where: str) -> None:
@@ -110,7 +120,9 @@ def _set(document: Document, path: Path, text: str, where: str) -> None:
         value = inner.data["value"]
     data = document.data
     for step in path[:-1]:
-        if not isinstance(data.get(step), dict):
+        if isinstance(data.get(step), list):
+            data[step] = {"to": data[step]}
+        elif not isinstance(data.get(step), dict):
             data[step] = {"columns": data[step], "types": data[step]} if isinstance(data.get(step), str) else {}
         data = data[step]
     data[path[-1]] = value

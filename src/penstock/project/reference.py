@@ -13,7 +13,21 @@ from pydantic import SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from penstock.project import formats, http, http_client, lake, metabase, privacy, rabbitmq, schedule, settings
+from penstock.project import (
+    expect,
+    formats,
+    http,
+    http_client,
+    lake,
+    metabase,
+    notify,
+    observing,
+    privacy,
+    rabbitmq,
+    schedule,
+    settings,
+)
+from penstock.project.expect import EXPECTATION_LINE, Expectation, Quarantined, RowCount
 from penstock.project.formats import Csv
 from penstock.project.group import Settings
 from penstock.project.http import (
@@ -32,6 +46,8 @@ from penstock.project.http import (
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.lake import Lake
 from penstock.project.metabase import Metabase
+from penstock.project.notify import Channel, Email, Notify, Webhook
+from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.schedule import Schedule
@@ -80,13 +96,22 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("A breaker", "sources.<name>.breaker", Breaker),
     ("A stream", "streams.<name>", Stream),
     ("A contract", "streams.<name>.contract", Contract),
+    ("An expectation", "streams.<name>.expect", Expectation),
+    ("Rows expected", "streams.<name>.expect.rows", RowCount),
+    ("Quarantine expected", "streams.<name>.expect.quarantined", Quarantined),
     ("The lake", "lake", Lake),
     ("Loading", "load", Load),
     ("Transforming", "transform", Transform),
     ("Running it all", "up", Up),
     ("A schedule", "schedule, and streams.<name>.schedule", Schedule),
+    ("Notifications", "notify", Notify),
+    ("A channel", "notify.to[…]", Channel),
+    ("A webhook", "notify.to[…].webhook", Webhook),
+    ("Mail", "notify.to[…].email", Email),
     ("Personal data", "privacy", Privacy),
     ("Metabase", "metabase", Metabase),
+    ("Logs", "logging", Logging),
+    ("Lineage", "lineage", Lineage),
 )
 
 _HEAD = """\
@@ -142,6 +167,14 @@ def project_schema() -> dict[str, Any]:
     contract = definitions["Stream"]["properties"]["contract"]
     modes = {"enum": ["evolve", "rescue", "reject", "freeze"]}
     definitions["Stream"]["properties"]["contract"] = _either(contract, modes)
+    expected = definitions["Stream"]["properties"]["expect"]
+    line = {"type": "string", "pattern": EXPECTATION_LINE}
+    one = {"$ref": "#/$defs/Expectation"}
+    expected["items"] = {"anyOf": [one, line]}
+    definitions["Stream"]["properties"]["expect"] = _either(_either(expected, line), one)
+    properties["notify"] = _either(properties["notify"], {"type": "array", "items": {"$ref": "#/$defs/Channel"}})
+    channel = definitions["Channel"]["properties"]
+    channel["webhook"] = _either(channel["webhook"], {"type": "string"})
     return found
 
 
@@ -154,7 +187,20 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    modules = (rabbitmq, formats, http_client, http, lake, privacy, schedule, metabase, settings)
+    modules = (
+        rabbitmq,
+        formats,
+        http_client,
+        http,
+        lake,
+        privacy,
+        schedule,
+        expect,
+        notify,
+        observing,
+        metabase,
+        settings,
+    )
     texts = (inspect.getsource(module) for module in modules)
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):

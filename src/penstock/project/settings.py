@@ -9,11 +9,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
+from penstock.project.expect import Expectations
 from penstock.project.formats import Csv
 from penstock.project.group import Settings, from_url, none
 from penstock.project.http import Http
 from penstock.project.lake import Lake
 from penstock.project.metabase import Metabase
+from penstock.project.notify import Notify, notify_of
+from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.schedule import Schedule, own_schedule, schedule_of
@@ -178,6 +181,9 @@ class Stream(Settings):
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
     schedule: Annotated[Schedule | Literal[False] | None, BeforeValidator(own_schedule)] = None
     """When `penstock up` loads it, instead of the project's `schedule`; `false` takes it out of that."""
+    expect: Expectations = ()
+    """What is expected of it, one or a list: `fresh within 10m`, `rows >= 1000 per day`, `quarantined <= 1% in 1d`.
+    `penstock check` fails when it is not so."""
 
     @property
     def layout(self) -> Layout:
@@ -267,10 +273,17 @@ class ProjectFile(Settings):
     """Where `penstock up` answers."""
     schedule: Annotated[Schedule | None, BeforeValidator(schedule_of)] = None
     """When `penstock up` loads the streams that have no `schedule` of their own."""
+    notify: Annotated[Notify, BeforeValidator(notify_of)] = Field(default_factory=Notify)
+    """Who is told when something fails, and when it is well again; a list of channels."""
     privacy: Privacy = Field(default_factory=Privacy)
     """The keys of pseudonyms."""
     metabase: Metabase = Field(default_factory=Metabase)
     """What `penstock metabase sync` provisions."""
+    logging: Logging = Field(default_factory=Logging)
+    """What is logged, and how."""
+    lineage: Lineage | None = None
+    """Where OpenLineage events go. Without it, where OpenLineage's own variables say, such as `OPENLINEAGE_URL`;
+    without those, nowhere."""
 
 
 def _connection_of(url: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pika.exceptions import AMQPError
 
 from penstock.errors import RefusedMessages, SourceError, UsageError
+from penstock.logs import get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.publish.messages import Encoder, Format
 from penstock.publish.publisher import Publisher, Route
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from penstock.ports import Batch
     from penstock.project import Project, RabbitMQ
     from penstock.sources.files import FilesSource
+
+_log = get_log("publish")
 
 WINDOW = 2_000
 _CHUNK = 250
@@ -109,6 +112,7 @@ def publish(
             with connection.channel() as channel:
                 declare_topology(channel, settings)
         publisher = Publisher(connection, route, window=WINDOW)
+        _log.info("publishing", stream=request.stream, route=str(route), broker=settings.address)
         try:
             _send(publisher, encoder, _records(files, request), request.rate, progress, stop)
         except (AMQPError, OSError) as e:
@@ -118,7 +122,9 @@ def publish(
                 where=cause.where,
                 fix=f"{cause.fix}; then publish again: the message ids are the same",
             ) from e
-    return _published(publisher, route)
+    published = _published(publisher, route)
+    _log.info("published", stream=request.stream, sent=published.sent, confirmed=published.confirmed)
+    return published
 
 
 @contextmanager

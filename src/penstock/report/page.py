@@ -76,6 +76,7 @@ def report_page(
         answers=shown_answers,
         failed=sum(s.answer.problem is not None for s in shown_answers),
         freshness=_freshness(status, now),
+        expectations=_of(status["expectations"], "Expectations", ("stream", "expectation", "state", "seen")),
         loads=_of(
             status["loads"],
             "Last loads",

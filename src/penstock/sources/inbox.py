@@ -6,14 +6,18 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
+from penstock.logs import described, get_log
 
 if TYPE_CHECKING:
     from penstock.errors import SourceError
     from penstock.project import RabbitMQ
+
+_log = get_log("queue")
 
 _FIRST_BACKOFF_SECONDS = 0.1
 _LAST_BACKOFF_SECONDS = 30.0
@@ -75,7 +79,9 @@ class Inbox(ABC):
         self.failure: SourceError | None = None
         self._patience_seconds = patience_seconds
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"receive {settings.queue}", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._work,), name=f"receive {settings.queue}", daemon=True
+        )
 
     @property
     @abstractmethod
@@ -138,13 +144,16 @@ class Inbox(ABC):
         with self.changed:
             self.connected = True
             self.connections += 1
+            again = self.connections > 1
             self.changed.notify_all()
+        _log.info("connected again" if again else "connected", queue=self.settings.queue, broker=self.settings.address)
 
     def _work(self) -> None:
         backoff = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS, jitter=True)
         give_up = time.monotonic() + self._patience_seconds
         while not self._closing.is_set():
             started = time.monotonic()
+            lost: SourceError | None = None
             try:
                 self._consume()
             except Exception as e:  # noqa: BLE001 - clients raise many kinds, and giving up helps against none
@@ -153,13 +162,17 @@ class Inbox(ABC):
                 if not self.connections and (lasting or time.monotonic() > give_up):
                     self._fail(error)
                     return
+                lost = error
             finally:
                 self._forget()
             if self.failure is not None:
                 return
             if time.monotonic() - started > _STEADY_SECONDS:
                 backoff.reset()
-            self._closing.wait(backoff.next_seconds())
+            seconds = backoff.next_seconds()
+            if lost is not None and not self._closing.is_set():
+                _log.warning("not connected to the broker", **described(lost), again_in_seconds=round(seconds, 1))
+            self._closing.wait(seconds)
 
     def _fail(self, error: SourceError) -> None:
         with self.changed:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ContractError, TransformError, UsageError
 from penstock.ledger.runs import RunRecord, RunStep, short
+from penstock.lineage import lineage_of
 from penstock.sql import literal
 from penstock.transform.dbt import Dbt, Node, Part
 from penstock.transform.layers import find_layer, layers_of
+from penstock.transform.told import built_nodes, table_columns
 from penstock.transform.workspace import prepare_workspace, project_fingerprint
 
 if TYPE_CHECKING:
@@ -27,12 +29,14 @@ TEST_EVERY = timedelta(days=1)
 @dataclass(slots=True)
 class Built:
     """What a transform did. ``reason`` says why nothing was built, when nothing was; ``waiting`` are the streams that
-    have not landed yet, so that nothing that reads them was built."""
+    have not landed yet, so that nothing that reads them was built; ``tests_left_out`` says that there are tests which
+    were not due."""
 
     nodes: list[Node] = field(default_factory=list)
     upper_seq: int = 0
     reason: str = ""
     waiting: list[str] = field(default_factory=list)
+    tests_left_out: bool = False
 
     def count(self, kind: str, *statuses: str) -> int:
         """How many nodes of a kind ended so; in any way without ``statuses``."""
@@ -64,6 +68,7 @@ class Transformer:
         self._dbt: Dbt | None = None
         self._fingerprint = ""
         self._columns = -1
+        self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
         self._failed = False
 
     def close(self) -> None:
@@ -137,9 +142,10 @@ class Transformer:
                 built.reason = "no model reads what has landed"
         else:
             select = list(part.selectors)
-        built.waiting = self._not_landed(dbt.sources())
+        built.waiting = self._not_landed(dbt.sources(), None if layer is None else upper)
         exclude = [*part.later, *(f"{selector}+" for s in built.waiting for selector in dbt.sources()[s])]
         whole = full_refresh or not same or not tested
+        built.tests_left_out = not whole and dbt.has_tests()
         columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
         record = RunRecord.begin(destination, "transform", upper_seq=upper, parent=parent.run_id if parent else None)
         detail: dict[str, Any] = {"fingerprint": fingerprint, **({"layer": layer} if layer else {})}
@@ -175,6 +181,7 @@ class Transformer:
         self._let_go(dbt)
         failed = [n for n in built.nodes if n.failed]
         self._failed = bool(failed)
+        self._tell(dbt, built.nodes, columns)
         if not failed and not built.reason:
             self._columns = columns
         if failed or not self._following or any(n.kind not in ("model", "seed", "snapshot") for n in built.nodes):
@@ -185,12 +192,31 @@ class Transformer:
         _raise_for(failed, str(session.project.directory))
         return built
 
-    def _not_landed(self, streams: Iterable[str]) -> list[str]:
-        """The streams that models read and that have no table yet: their models wait for the first load."""
+    def _tell(self, dbt: Dbt, nodes: Sequence[Node], columns: int) -> None:
+        """Tell of the lineage of what was built."""
+        telling = lineage_of(self._session.project)
+        if not telling.wanted or not nodes:
+            return
+
+        def tables() -> Mapping[tuple[str, str], Sequence[tuple[str, str]]]:
+            if not self._following or self._tables is None or columns != self._columns:
+                self._tables = table_columns(self._session.destination)
+            return self._tables
+
+        telling.built(lambda: built_nodes(nodes, dbt.places()), tables, following=self._following)
+
+    def _not_landed(self, streams: Iterable[str], upper: int | None) -> list[str]:
+        """The streams that models read and that have no table yet: their models wait for the first load. With
+        ``upper``, those too that landed later: the layers before did without them."""
         tables = self._session.destination.query(
             "select table_name from information_schema.tables where table_schema = 'raw'"
         ).rows
         landed = {name for (name,) in tables}
+        if upper is not None:
+            known = self._session.destination.query(
+                "select distinct stream from penstock.loads where seq <= $1", [upper]
+            )
+            landed &= {name for (name,) in known.rows}
         return sorted(s for s in streams if s in self._session.project.streams and s not in landed)
 
     def _let_go(self, dbt: Dbt) -> None:

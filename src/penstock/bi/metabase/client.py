@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Any
 
 import httpx2
-import stamina
 
 from penstock import __version__
-from penstock.backoff import log_retries
+from penstock.backoff import Backoff
 from penstock.bi.metabase.access import Access
 from penstock.errors import MetabaseError, UsageError
+from penstock.logs import get_log
 from penstock.sources.http.secrets import Secrets
 
 OLDEST, NEWEST = 50, 64
@@ -25,7 +25,7 @@ _AGAIN = frozenset({429, 502, 503, 504})
 _SHOWN = 300
 
 
-log_retries()
+_log = get_log("metabase")
 
 
 class _Again(Exception):
@@ -204,14 +204,17 @@ class Client:
     def _answer(
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
     ) -> Any:
-        try:
-            for attempt in stamina.retry_context(
-                on=_Again, attempts=_ATTEMPTS, wait_initial=0.2, wait_jitter=0.2, wait_max=5
-            ):
-                with attempt:
-                    response = self._send(method, path, params=params, body=body)
-        except _Again as e:
-            raise e.error from None
+        backoff = Backoff(0.2, 5.0, jitter=True)
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                response = self._send(method, path, params=params, body=body)
+                break
+            except _Again as e:
+                if not left:
+                    raise e.error from None
+                seconds = backoff.next_seconds()
+                _log.info("asking again", what=e.error.what, where=e.error.where, again_in_seconds=round(seconds, 2))
+                time.sleep(seconds)
         if response.status_code >= 300:
             raise self._refused(method, path, response)
         try:

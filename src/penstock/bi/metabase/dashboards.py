@@ -126,9 +126,7 @@ def _with(
             "series": [],
             **first_tab,
         }
-        for number, (card, (row, column, width, height)) in enumerate(
-            zip(new, laid_out([c.display for c in new]), strict=True), 1
-        )
+        for number, (card, (row, column, width, height)) in enumerate(zip(new, places, strict=True), 1)
     ]
     names = tuple(dict.fromkeys([*placed, *(c.name for c in new)]))
     text = without_mark(dashboard.get("description"))

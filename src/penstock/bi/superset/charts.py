@@ -61,7 +61,8 @@ def chart_of(answered: Answer) -> tuple[str, dict[str, Any]]:
     number = {"y_axis_format": ",.2~f"}
     match kind:
         case "big_number_total":
-            return kind, {"metric": metrics[0], "subheader": header.unit, **number}
+            sizes = {"header_font_size": 0.4, "subheader_font_size": 0.15}
+            return kind, {"metric": metrics[0], "subheader": header.unit, **sizes, **number}
         case "pie":
             return kind, {
                 "groupby": [axes.x],

@@ -79,6 +79,7 @@ def files_of(project: str, reach: Reach, answers: Sequence[Answer]) -> dict[str,
         "sqlalchemy_uri": _uri(reach),
         "expose_in_sqllab": True,
         "allow_dml": False,
+        "extra": {"allows_virtual_table_explore": True},
         "uuid": database,
         "version": VERSION,
     }

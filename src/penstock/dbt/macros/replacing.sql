@@ -31,8 +31,20 @@
 {% macro duckdb__only(relation, column, touched, touched_column) -%}
   select * from {{ relation }}
   {% if is_incremental() -%}
-  where rowid in (select rowid from {{ relation }} where {{ column }} in (select {{ touched_column }} from {{ touched }}))
+  where {% if penstock.has_rows(relation) %}rowid in (select rowid from {{ relation }} where {% endif -%}
+  {{ column }} in (select {{ touched_column }} from {{ touched }}){{ ')' if penstock.has_rows(relation) }}
   {%- endif %}
+{%- endmacro %}
+
+{#- Whether a relation that the model reads keeps rows of its own: a view, for one, has no rowid. -#}
+{% macro has_rows(relation) -%}
+  {%- for id in model.depends_on.nodes if id in graph.nodes -%}
+    {%- set node = graph.nodes[id] -%}
+    {%- if node.schema == relation.schema and (node.alias or node.name) == relation.identifier -%}
+      {{- return(node.config.materialized not in ['view', 'ephemeral']) -}}
+    {%- endif -%}
+  {%- endfor -%}
+  {{- return(true) -}}
 {%- endmacro %}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
@@ -61,7 +62,7 @@ def iterate(make: Callable[[], AsyncGenerator[T]], *, budget_bytes: int) -> Gene
             loop.run_until_complete(loop.shutdown_default_executor())
 
     task = loop.create_task(pump())
-    thread = threading.Thread(target=run, name="http", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(run,), name="http", daemon=True)
     thread.start()
     try:
         while (item := items.get()) is not None:

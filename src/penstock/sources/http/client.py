@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
 import stamina
+from stamina.instrumentation import RetryDetails
 
-from penstock.backoff import log_retries
+from penstock.logs import described, get_log
 from penstock.sources.http.addresses import origin, with_query, without, without_user
 from penstock.sources.http.auth import credentials_of, query_key
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
@@ -23,6 +24,7 @@ from penstock.sources.http.decoding import ENCODINGS, BrokenEncoding, Decoder, d
 from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
 from penstock.sources.http.refusals import Failed, Refusals
 from penstock.sources.http.secrets import MaskedLog, Secrets, is_secret
+from penstock.sources.http.tally import count_request, count_retry
 from penstock.sources.http.tls import tls_context
 
 if TYPE_CHECKING:
@@ -41,7 +43,17 @@ _AGENT = "penstock"
 _LOGS = ("httpx2", "hpack.hpack", "hpack.table")
 """Loggers of the libraries that write addresses and headers."""
 
-log_retries()
+_log = get_log("http")
+
+
+def _asked_again(details: RetryDetails) -> None:
+    if isinstance(details.caused_by, Failed):
+        said = described(details.caused_by.error)
+        _log.info("asking again", attempt=details.retry_num + 1, **said, again_in_seconds=round(details.wait_for, 2))
+
+
+# by default it would print to standard output by itself
+stamina.instrumentation.set_on_retry_hooks((_asked_again,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +258,7 @@ class Client:
                             first, failed = failed, None
                             raise first
                         number += 1
+                        count_retry(self._name)
                         return await once()
         except Failed as e:
             raise self._refusals.last(e.error, number) from e
@@ -331,7 +344,9 @@ class Client:
                     request.headers.pop("cookie", None)
                 response = await self._http.send(request, stream=True)
             except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as e:
+                count_request(self._name, "broken")
                 raise broken(e) from e
+            count_request(self._name, "answered" if response.status_code < 400 else "refused")
             if response.status_code >= 500 and asked_to_wait(response.status_code, response.headers) is None:
                 breaker.failed(probe)
             else:
@@ -398,9 +413,14 @@ class Client:
         self._breakers[host] = CircuitBreaker(
             failures=settings.failures,
             open_seconds=settings.open_seconds,
-            changed=lambda: self._standing(self._breakers),
+            changed=lambda: self._changed(host),
         )
         return self._breakers[host]
+
+    def _changed(self, host: str) -> None:
+        breaker = self._breakers[host]
+        _log.info("a breaker changed", host=host, breaker=breaker.state, failures=breaker.failures)
+        self._standing(self._breakers)
 
 
 async def _page(answer: Answer) -> Page:

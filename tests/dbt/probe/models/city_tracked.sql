@@ -7,10 +7,7 @@ with touched as (
 ),
 
 events as (
-  select * from {{ ref('changes') }}
-  {% if is_incremental() -%}
-  where user_id in (select user_id from touched)
-  {%- endif %}
+  {{ penstock.only(ref('changes'), 'user_id', 'touched') }}
 ),
 
 versions as (

@@ -1,0 +1,1 @@
+"""What is expected and what fails: judged, remembered, and told once."""

@@ -1,0 +1,3 @@
+select max({column})
+from raw.{table}
+where _pen_load >= {load}

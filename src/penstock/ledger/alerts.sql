@@ -1,0 +1,2 @@
+select detail
+from penstock.alerts

@@ -1,0 +1,2 @@
+delete from penstock.alerts
+where recovered_at < $1

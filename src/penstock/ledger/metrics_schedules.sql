@@ -1,0 +1,12 @@
+select
+  s.schedule,
+  s.next_due,
+  (select r.status from penstock.runs r where r.run_id = s.last_run),
+  (
+    select max(r.ended_at)
+    from penstock.runs r
+    where r.kind = 'schedule'
+      and r.status = 'success'
+      and strpos(cast(r.detail as text), '"schedule": "' || s.schedule || '"') > 0
+  )
+from penstock.schedules s

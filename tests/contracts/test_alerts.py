@@ -1,0 +1,204 @@
+"""Alerts of processes that are up, or are called by a clock: one message when something begins to fail, one when it is
+well again, whatever is killed in between; on both warehouses."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.project import load_project
+from penstock.session import Session
+from tests.contracts.test_up import call, up
+from tests.queues import until
+from tests.receiver import Receiver, free_port, receiver
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A destination's settings."""
+    if request.param == "duckdb":
+        return {"type": "duckdb", "path": "warehouse.duckdb"}
+    return {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
+
+
+EMBEDDED = {"type": "duckdb", "path": "warehouse.duckdb"}
+
+
+def a_project(folder: Path, warehouse: dict[str, Any], url: str, **settings: Any) -> Path:
+    """A frozen stream of files, and somebody who is told."""
+    directory = folder / "project"
+    (directory / "data").mkdir(parents=True)
+    stream = {"from": "files", "contract": "freeze", "columns": {"name": "text"}, **settings.pop("stream", {})}
+    file = {
+        "name": "told",
+        "destinations": {"here": warehouse},
+        "sources": {"files": {"type": "files", "path": "data/*.ndjson"}},
+        "streams": {"things": stream},
+        "transform": False,
+        "notify": {"to": [{"webhook": {"url": url, "timeout_seconds": 5}}], "settle": "1s"},
+        **settings,
+    }
+    (directory / "penstock.yml").write_text(json.dumps(file))
+    drop(directory, "first")
+    return directory
+
+
+def drop(project: Path, name: str, **more: Any) -> Path:
+    """A file with one record; with more fields than its name it breaks the contract."""
+    path = project / "data" / f"{name}.ndjson"
+    path.write_text(json.dumps({"name": name, **more}) + "\n")
+    return path
+
+
+def runs(project: Path) -> list[dict[str, Any]]:
+    """All runs, the newest first."""
+    found: list[dict[str, Any]] = json.loads(call(project, "runs", "--json").stdout)
+    return found
+
+
+def kept(project: Path) -> list[Sequence[Any]]:
+    """The ledger's word on problems."""
+    with Session(load_project(project)) as session:
+        sql = "select subject, state, told, delivered_at is not null from penstock.alerts order by subject"
+        return list(session.destination.query(sql).rows)
+
+
+def test_a_schedule_that_fails(warehouse: dict[str, Any], tmp_path: Path) -> None:
+    """A schedule that fails every second is told once; killed and started again while it goes on failing, not again;
+    once it is mended it is told that it is well, and how long it lasted."""
+    with receiver() as told:
+        project = a_project(tmp_path, warehouse, told.url, schedule="every 1s")
+        bad = drop(project, "worse", odd=1)
+        with up(project) as process:
+            until(lambda: len(told.posts) == 1, process.said)
+            until(lambda: sum(r["status"] == "error" for r in runs(project)) >= 4, process.said)
+            shown = process.status()["alerts"]
+            assert [(a["alert"], a["subject"], a["state"]) for a in shown] == [
+                ("schedule_failed", "schedule project", "failing")
+            ]
+            process.process.send_signal(signal.SIGKILL)
+            process.process.wait(10)
+        (project / ".penstock" / "up.json").unlink()
+        before = len(runs(project))
+        with up(project) as process:
+            until(lambda: len([r for r in runs(project)[:-before] if r["status"] == "error"]) >= 3, process.said)
+            assert len(told.posts) == 1
+            bad.unlink()
+            until(lambda: len(told.posts) == 2, process.said)
+            until(lambda: process.query("select delivered_at is not null from penstock.alerts") == [[True]], "kept")
+            assert process.end() == 0
+    assert told.events() == [("failed", "schedule project"), ("recovered", "schedule project")]
+    first, last = (post.said["alerts"][0] for post in told.posts)
+    assert "odd" in first["what"] and first["fix"] and first["look"] == f"penstock runs show {first['run']}"
+    assert last["lasted_seconds"] > 0 and last["since"] == first["since"]
+    assert kept(project) == [("schedule project", "over", "recovered", True)]
+
+
+def test_expectations_are_told(warehouse: dict[str, Any], tmp_path: Path) -> None:
+    """An expectation that fails while a process is up is told, shown and measured; loads make it well again. What fails
+    at the same time is one message; what only warns is none."""
+    expect = ["fresh within 3s", "rows >= 2 in 1d", "fresh within 2s or warn"]
+    with receiver() as told:
+        project = a_project(tmp_path, warehouse, told.url, stream={"expect": expect})
+        with up(project) as process:
+            until(lambda: ("failed", "stream things: fresh within 3s") in told.events(), process.said)
+            figures = process.figures()
+            assert figures["penstock_expectation_ok", "things"] == 0, figures
+            shown = {e["expectation"]: e["state"] for e in process.status()["expectations"]}
+            assert shown["fresh within 3s"] == "failed" and shown["rows >= 2 in 1d"] == "waiting"
+            checked = call(project, "check")
+            assert checked.returncode == 1 and "FAILED" in checked.stdout and "warns" in checked.stdout
+            assert "fresh within 3s" in call(project, "status").stdout
+            beside = call(project, "check", "--notify")
+            assert "tells of expectations itself" in beside.stderr
+            drop(project, "second")
+            until(lambda: len(told.posts) == 2, process.said)
+            assert process.end() == 0
+    assert [e for e, _ in told.events()] == ["failed", "recovered"]
+
+
+def test_commands_that_are_called_by_a_clock(warehouse: dict[str, Any], tmp_path: Path) -> None:
+    """``--notify`` has each command tell when it begins to fail and when it ceases to; without it nothing is told. What
+    nobody took is told by the next."""
+    with receiver() as told:
+        project = a_project(tmp_path, warehouse, told.url, stream={"expect": "rows <= 1 in 1d"})
+        assert call(project, "load", "--notify").returncode == 0
+        bad = drop(project, "worse", odd=1)
+        assert call(project, "load").returncode == 3 and not told.posts
+        assert [call(project, "load", "--notify").returncode for _ in range(2)] == [3, 3]
+        assert told.events() == [("failed", "penstock load")]
+        assert told.posts[0].said["alerts"][0]["run"] in {r["run_id"] for r in runs(project)}
+        assert call(project, "load", "things", "--notify").returncode == 3
+        assert told.events()[1:] == [("failed", "penstock load things")]
+        bad.unlink()
+        drop(project, "second")
+        assert call(project, "load", "--notify").returncode == 0
+        assert told.events()[2:] == [("recovered", "penstock load")]
+        told.answers = [404]
+        failed = call(project, "check", "--notify")
+        assert failed.returncode == 1 and "answered 404" in failed.stderr and "SECRET" not in failed.stderr
+        assert len(told.posts) == 3
+        shown = json.loads(call(project, "status", "--json").stdout)["alerts"]
+        assert [a["not_delivered"] for a in shown if a["alert"] == "expectation_failed"] == [
+            "webhook 127.0.0.1: answered 404: no"
+        ]
+        long_ago(project)
+        assert call(project, "check", "--notify").returncode == 1
+        assert told.events()[3:] == [("failed", "stream things: rows <= 1 in 1d")]
+
+
+def long_ago(project: Path) -> None:
+    """Have what was told be told ten minutes before."""
+    path = project / ".penstock" / "alerts.here.json"
+    path.unlink()
+    with Session(load_project(project)) as session:
+        ((detail, subject),) = session.destination.query(
+            "select detail, subject from penstock.alerts where delivered_at is null"
+        ).rows
+        found = json.loads(detail) if isinstance(detail, str) else detail
+        found["told_at"] = found["told_at"].replace(found["told_at"][:4], str(int(found["told_at"][:4])))
+        from datetime import datetime, timedelta
+
+        found["told_at"] = (datetime.fromisoformat(found["told_at"]) - timedelta(minutes=10)).isoformat()
+        kind = "jsonb" if session.destination.kind == "postgres" else "json"
+        session.destination.query(
+            f"update penstock.alerts set detail = cast($1 as {kind}) where subject = $2", [json.dumps(found), subject]
+        )
+
+
+def test_the_warehouse_is_away(tmp_path: Path, postgres_url: str) -> None:
+    """When the warehouse is what fails, it is told all the same, once over two commands, and when it is back."""
+    wrong = postgres_url.replace("/test_", f"/gone_{free_port()}_test_")
+    with receiver() as told:
+        project = a_project(tmp_path, {"type": "postgres", "url": wrong}, told.url)
+        assert [call(project, "load", "--notify").returncode for _ in range(2)] == [1, 1]
+        assert told.events() == [("failed", "penstock load")]
+        file = project / "penstock.yml"
+        file.write_text(file.read_text().replace(wrong, postgres_url))
+        assert call(project, "load", "--notify").returncode == 0
+        assert told.events()[1:] == [("recovered", "penstock load")]
+    assert kept(project) == [("penstock load", "over", "recovered", True)]
+
+
+def test_files_and_nobody_there(tmp_path: Path) -> None:
+    """A watched file that breaks the contract is told of; the receiver, away at first, has it when it comes."""
+    port = free_port()
+    project = a_project(tmp_path, EMBEDDED, f"http://127.0.0.1:{port}/x")
+    drop(project, "worse", odd=1)
+    with up(project) as process:
+        until(lambda: "a notification did not arrive" in process.said(), process.said)
+        told = Receiver(port)
+        try:
+            until(lambda: len(told.posts) == 1, process.said)
+            (project / "data" / "worse.ndjson").unlink()
+            until(lambda: len(told.posts) == 2, process.said)
+        finally:
+            told.close()
+        assert process.end() == 0
+    assert told.events() == [("failed", "files of things from files"), ("recovered", "files of things from files")]
+    assert told.posts[0].said["alerts"][0]["what"].startswith("worse.ndjson: ")
