@@ -321,6 +321,13 @@ def test_who_reads_as_the_owner_is_told(shop: Shop, metabase: MetabaseServer) ->
     assert "shop_analyst" in note
 
 
+def test_a_version_that_nobody_has_read_about(shop: Shop, metabase: MetabaseServer) -> None:
+    """It is used, and a note says so."""
+    metabase.version = "v0.99.0"
+    shop.sync(metabase)
+    assert "none of those this was written for" in shop.penstock("metabase", "sync")["notes"][-1]
+
+
 def test_wrong_settings(shop: Shop, metabase: MetabaseServer) -> None:
     """Each says what is wrong and what to do, shows no password, and changes nothing."""
     refused: list[tuple[str, type[Exception], tuple[str, ...], dict[str, str]]] = [

@@ -10,7 +10,7 @@ from penstock.bi.catalog import described_tables
 from penstock.bi.metabase.access import Access, details_of
 from penstock.bi.metabase.cards import Shelf, cards_of
 from penstock.bi.metabase.changes import Synced
-from penstock.bi.metabase.client import NEWEST, Client
+from penstock.bi.metabase.client import NEWEST, OLDEST, Client
 from penstock.bi.metabase.dashboards import sync_collection, sync_dashboard
 from penstock.bi.metabase.warehouse import await_tables, sync_database, sync_descriptions, visible_columns
 from penstock.bi.warehouse import reach_of
@@ -68,7 +68,9 @@ def sync_metabase(
             synced.add("administrator", access.email, "created")
         synced.version = client.version
         if client.release is None or client.release > NEWEST:
-            synced.notes.append(f"Metabase {client.version} is newer than what this was written for: 0.{NEWEST}")
+            synced.notes.append(
+                f"Metabase {client.version} is none of those this was written for: 0.{OLDEST} to 0.{NEWEST}"
+            )
         database, new = sync_database(client, project.name, details, schemas, synced)
         if database is not None:
             tables = await_tables(client, database, visible, new=new, wait_seconds=wait_seconds, say=say)
