@@ -38,11 +38,14 @@ test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headl
 	$(BIN)/python -m pytest -m chromium tests/report
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links
+check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links, Dockerfile and compose files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_modules.py
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.override.yaml
+	$(BIN)/shellcheck .ci/run scripts/make_env scripts/airflow/init tools/install tools/make_venv tools/need_*
 	$(MKDOCS) build
 
 .PHONY: docs
@@ -85,12 +88,13 @@ soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random fa
 		$(BIN)/pytest -s --timeout 900 tests/recovery/test_soak.py
 
 .PHONY: up
-up: ## Start PostgreSQL and RabbitMQ with docker compose, and wait until they are healthy
-	docker compose up --detach --wait
+up: ## Start PostgreSQL, RabbitMQ and Penstock with docker compose; COMPOSE_PROFILES=airflow,metabase for more
+	scripts/make_env
+	docker compose up --detach --wait --build
 
 .PHONY: down
-down: ## Stop them; their data stays
-	docker compose down
+down: ## Stop them all; their data stays
+	docker compose --profile '*' down
 
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
@@ -104,6 +108,10 @@ lock: ## Compile the hashed requirement files anew
 		--quiet pyproject.toml --extra examples --group build -c requirements/pins.in -o requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet pyproject.toml --extra examples --extra report --group dev -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet pyproject.toml --extra examples --extra report -c requirements/run.txt -o requirements/image.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet --group build -c requirements/run.txt -o requirements/build.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet --group airflow -o requirements/airflow.txt
 

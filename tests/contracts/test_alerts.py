@@ -6,12 +6,16 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from penstock.orchestrate import alerting
+from penstock.orchestrate.supervisor import Supervisor
 from penstock.project import load_project
+from penstock.run import Stop
 from penstock.session import Session
 from tests.contracts.test_up import call, up
 from tests.queues import until
@@ -122,11 +126,11 @@ def test_expectations_are_told(warehouse: dict[str, Any], tmp_path: Path) -> Non
     assert [e for e, _ in told.events()] == ["failed", "recovered"]
 
 
-def test_commands_that_are_called_by_a_clock(warehouse: dict[str, Any], tmp_path: Path) -> None:
+def test_commands_that_are_called_by_a_clock(tmp_path: Path) -> None:
     """``--notify`` has each command tell when it begins to fail and when it ceases to; without it nothing is told. What
     nobody took is told by the next."""
     with receiver() as told:
-        project = a_project(tmp_path, warehouse, told.url, stream={"expect": "rows <= 1 in 1d"})
+        project = a_project(tmp_path, EMBEDDED, told.url, stream={"expect": "rows <= 1 in 1d"})
         assert call(project, "load", "--notify").returncode == 0
         bad = drop(project, "worse", odd=1)
         assert call(project, "load").returncode == 3 and not told.posts
@@ -157,18 +161,12 @@ def long_ago(project: Path) -> None:
     path = project / ".penstock" / "alerts.here.json"
     path.unlink()
     with Session(load_project(project)) as session:
-        ((detail, subject),) = session.destination.query(
-            "select detail, subject from penstock.alerts where delivered_at is null"
-        ).rows
-        found = json.loads(detail) if isinstance(detail, str) else detail
-        found["told_at"] = found["told_at"].replace(found["told_at"][:4], str(int(found["told_at"][:4])))
-        from datetime import datetime, timedelta
-
+        sql = "select detail, subject from penstock.alerts where delivered_at is null"
+        ((detail, subject),) = session.destination.query(sql).rows
+        found = json.loads(detail)
         found["told_at"] = (datetime.fromisoformat(found["told_at"]) - timedelta(minutes=10)).isoformat()
-        kind = "jsonb" if session.destination.kind == "postgres" else "json"
-        session.destination.query(
-            f"update penstock.alerts set detail = cast($1 as {kind}) where subject = $2", [json.dumps(found), subject]
-        )
+        sql = "update penstock.alerts set detail = cast($1 as json) where subject = $2"
+        session.destination.query(sql, [json.dumps(found), subject])
 
 
 def test_the_warehouse_is_away(tmp_path: Path, postgres_url: str) -> None:
@@ -202,3 +200,61 @@ def test_files_and_nobody_there(tmp_path: Path) -> None:
         assert process.end() == 0
     assert told.events() == [("failed", "files of things from files"), ("recovered", "files of things from files")]
     assert told.posts[0].said["alerts"][0]["what"].startswith("worse.ndjson: ")
+
+
+def test_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that dies at each start is told of, as is a broker that is away, and both when they are well again."""
+    monkeypatch.setattr(alerting, "AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(alerting, "STEADY_SECONDS", 0.5)
+    with receiver() as told:
+        sources = {
+            "files": {"type": "files", "path": "data/*.ndjson"},
+            "queue": {"type": "rabbitmq", "queue": "q", "port": free_port()},
+        }
+        streams = {"things": {"from": "files"}, "others": {"from": "queue"}}
+        directory = a_project(tmp_path, EMBEDDED, told.url, sources=sources, streams=streams)
+        assert call(directory, "load", "things").returncode == 0
+        file = directory / "penstock.yml"
+        right = file.read_text()
+        file.write_text(
+            json.dumps({**json.loads(right), "streams": {**streams, "things": {"from": "files", "identity": ["name"]}}})
+        )
+        for text, events in (
+            ("", [("failed", "part watch things files"), ("failed", "queue queue of others")]),
+            (right, [("recovered", "part watch things files")]),
+        ):
+            file.write_text(text or file.read_text())
+            before = len(told.events())
+            stop = Stop()
+            supervisor = Supervisor(load_project(directory), models=False, stop=stop)
+            supervisor.start()
+            try:
+                until(lambda: len(told.events()) - before >= len(events), str(supervisor.status()["parts"]))
+            finally:
+                stop.set()
+                assert not supervisor.close()
+            assert sorted(told.events()[before:]) == events
+    first = next(a for a in told.posts[0].said["alerts"] if a["alert"] == "part_failing")
+    assert "identity was content" in first["what"] and first["fix"].startswith("put identity: content back")
+
+
+def test_models(tmp_path: Path) -> None:
+    """Models that cannot be built are told of once, however often that is tried, and when they are mended."""
+    with receiver() as told:
+        project = a_project(tmp_path, EMBEDDED, told.url, transform=True)
+        (project / "dbt_project.yml").write_text("name: told\nversion: '1.0.0'\nprofile: penstock\n")
+        (project / "models").mkdir()
+        (project / "models" / "sources.yml").write_text(
+            "sources: [{name: raw, schema: raw, tables: [{name: things}]}]\n"
+        )
+        model = project / "models" / "counts.sql"
+        right = "{{ config(materialized='table') }} select count(*) as n from {{ source('raw', 'things') }}\n"
+        model.write_text(right.replace("count(*)", "count(nothing_of_that_name)"))
+        with up(project) as process:
+            until(lambda: len(told.posts) == 1, process.said)
+            until(lambda: process.figures()["penstock_transform_failures_total", ""] >= 3, process.said)
+            model.write_text(right)
+            until(lambda: len(told.posts) == 2, process.said)
+            assert process.end() == 0
+    assert told.events() == [("failed", "models"), ("recovered", "models")]
+    assert "nothing_of_that_name" in told.posts[0].said["alerts"][0]["what"]
