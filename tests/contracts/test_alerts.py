@@ -211,31 +211,34 @@ def test_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "files": {"type": "files", "path": "data/*.ndjson"},
             "queue": {"type": "rabbitmq", "queue": "q", "port": free_port()},
         }
-        streams = {"things": {"from": "files"}, "others": {"from": "queue"}}
+        streams: dict[str, Any] = {"things": {"from": "files"}, "others": {"from": "queue"}}
         directory = a_project(tmp_path, EMBEDDED, told.url, sources=sources, streams=streams)
         assert call(directory, "load", "things").returncode == 0
         file = directory / "penstock.yml"
         right = file.read_text()
-        file.write_text(
-            json.dumps({**json.loads(right), "streams": {**streams, "things": {"from": "files", "identity": ["name"]}}})
-        )
-        for text, events in (
-            ("", [("failed", "part watch things files"), ("failed", "queue queue of others")]),
-            (right, [("recovered", "part watch things files")]),
-        ):
-            file.write_text(text or file.read_text())
-            before = len(told.events())
-            stop = Stop()
-            supervisor = Supervisor(load_project(directory), models=False, stop=stop)
-            supervisor.start()
-            try:
-                until(lambda: len(told.events()) - before >= len(events), str(supervisor.status()["parts"]))
-            finally:
-                stop.set()
-                assert not supervisor.close()
-            assert sorted(told.events()[before:]) == events
-    first = next(a for a in told.posts[0].said["alerts"] if a["alert"] == "part_failing")
-    assert "identity was content" in first["what"] and first["fix"].startswith("put identity: content back")
+        streams["things"] = {"from": "files", "identity": ["name"]}
+        file.write_text(json.dumps({**json.loads(right), "streams": streams}))
+        drop(directory, "second")
+        supervised(directory, told, 2)
+        file.write_text(right)
+        supervised(directory, told, 3)
+    assert sorted(told.events()[:2]) == [("failed", "part watch things files"), ("failed", "queue queue of others")]
+    assert told.events()[2:] == [("recovered", "part watch things files")]
+    found = {a["alert"]: a for post in told.posts for a in post.said["alerts"] if a["event"] == "failed"}
+    assert "identity was content" in found["part_failing"]["what"]
+    assert found["part_failing"]["fix"].startswith("put identity: content back")
+
+
+def supervised(directory: Path, told: Receiver, events: int) -> None:
+    """Have a process be up until so much was told."""
+    stop = Stop()
+    supervisor = Supervisor(load_project(directory), models=False, stop=stop)
+    supervisor.start()
+    try:
+        until(lambda: len(told.events()) >= events, lambda: str(supervisor.status()["parts"]))
+    finally:
+        stop.set()
+        assert not supervisor.close()
 
 
 def test_models(tmp_path: Path) -> None:
