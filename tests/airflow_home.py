@@ -121,7 +121,7 @@ class Airflow:
             connection.row_factory = sqlite3.Row
             return [dict(r) for r in connection.execute(sql, values)]
 
-    def wait(self, sql: str, *values: Any, enough: int = 1, seconds: float = 180) -> list[dict[str, Any]]:
+    def wait(self, sql: str, *values: Any, enough: int = 1, seconds: float = 400) -> list[dict[str, Any]]:
         """The rows of a statement, once there are enough."""
         give_up = time.monotonic() + seconds
         while True:

@@ -112,6 +112,7 @@ RUNS = (
 )
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.example)
 def test_a_run_of_each(airflow: Airflow, tmp_path: Path, run: ARun) -> None:
     """Both DAGs of each example run to success, its API on a port of its own; a day's run lands that day alone; each

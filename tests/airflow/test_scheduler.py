@@ -73,6 +73,7 @@ def another(trips: Path, name: str, script: str) -> Path:
     return project
 
 
+@pytest.mark.timeout(900)
 def test_scheduled(airflow: Airflow, trips: Path, flaky: Path, shared: Path) -> None:
     """Load runs of their own schedule, whose asset starts the transform; a task killed twice that succeeds on the
     third try, and landed once; loads side by side on PostgreSQL; a re-run that changes nothing; and in the project's
@@ -122,10 +123,10 @@ def test_scheduled(airflow: Airflow, trips: Path, flaky: Path, shared: Path) -> 
     assert "trips: 4 read, 4 landed" in airflow.task_log("flaky_extract_load", "load_trips", flaky_run, 3)
     airflow.wait(BY_ASSET, "flaky_transform")
 
-    # side by side, and at midnight in Oslo
+    # side by side, and at midnight in Oslo, for the year before
     together = airflow.wait(LOADED, "shared_extract_load")[0]["run_id"]
-    assert "2024-12-31T23:00:00" in together
-    assert "trips: 4 read, 4 landed" in airflow.task_log("shared_extract_load", "load_trips", together)
+    assert "2025-12-31T23:00:00" in together
+    assert "trips: 5 read, 5 landed" in airflow.task_log("shared_extract_load", "load_trips", together)
     modelled = airflow.wait(BY_ASSET, "shared_transform")[0]["run_id"]
     assert "success  model trips_by_country" in airflow.task_log("shared_transform", "transform_marts", modelled)
     told = asked(shared, "runs", "--json")

@@ -15,6 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from penstock.errors import SourceError
+from penstock.logs import captured
 from penstock.project.http_client import HttpConnection
 from penstock.project.loading import _plain
 from penstock.sources.http.client import Client, Page, Request
@@ -304,8 +305,11 @@ def test_nothing_secret_is_shown(auth: str, caplog: pytest.LogCaptureFixture) ->
                         shown.append(f"{cause} {cause!r}")
                         cause = cause.__cause__ or cause.__context__
 
-        asyncio.run(run())
-    shown += [r.getMessage() + str(r.args) + str(vars(r).get("stamina.caused_by")) for r in caplog.records]
+        with captured() as told:
+            asyncio.run(run())
+    assert any(record["event"] == "asking again" for record in told)
+    shown += [str(record) for record in told]
+    shown += [r.getMessage() + str(r.args) for r in caplog.records]
     text = "\n".join(shown)
     assert "HTTP Request: GET" in text and "limit=100" in text and "*****" in text
     encoded = base64.b64encode(f"ann:{SECRET}".encode()).decode()

@@ -91,6 +91,22 @@ def test_layer_by_layer(session: Session) -> None:
     assert transformer.run(layer="staging").reason and transformer.run(layer="marts").reason
 
 
+def test_a_stream_that_lands_between_layers(session: Session) -> None:
+    """Models of a stream that landed first after the layer before was built wait with what that layer left out; in the
+    next run all are built."""
+    trips, cities = plan_loads(session.project)
+    session.load(trips)
+    transformer = Transformer(session)
+    staging = transformer.run(layer="staging")
+    assert staging.waiting == ["cities"] and not names(staging.nodes)
+    session.load(cities)
+    marts = transformer.run(layer="marts")
+    assert marts.waiting == ["cities"] and not names(marts.nodes)
+    assert names(transformer.run(layer="staging").nodes) == {"stg_trips"}
+    assert "trips_by_country" in names(transformer.run(layer="marts").nodes)
+    assert by_country(session) == {"Norway": 2, "Portugal": 3}
+
+
 def test_a_failed_test_is_shown_and_stops_the_next(session: Session) -> None:
     """What dbt did is told before the error; the layer is built again, and what follows waits for it."""
     load(session)

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from penstock.cli.runs import print_run
 from penstock.ledger.runs import KEPT, RunRecord, RunStep, forget, read_run, read_runs
 from penstock.ports import Destination
 from penstock.project import load_project
@@ -59,6 +60,8 @@ def test_commands_are_runs(request: pytest.FixtureRequest, kind: str, tmp_path: 
     text = call(project, "runs")
     assert text.returncode == 0 and text.stdout.split("\n")[3].split()[1:3] == ["run", "error"], text.stdout
     assert call(project, "runs", "show", "99").returncode == 2
+    assert f"run {last['run_id']}: run, error" in call(project, "runs", "show").stdout
+    assert [r["run_id"] for r in json.loads(call(project, "runs", "--failed", "--json").stdout)] == [last["run_id"]]
 
 
 def test_nothing_has_run(tmp_path: Path) -> None:
@@ -90,6 +93,23 @@ def test_cut_off(destination: Destination) -> None:
     alive = RunRecord.begin(destination, "load")
     found = {run["run_id"]: run["status"] for run in read_runs(destination.query, 10)}
     assert found == {gone.run_id: "cut off", alive.run_id: "running"}
+    assert [run["run_id"] for run in read_runs(destination.query, 10, failed=True)] == [gone.run_id]
+
+
+def test_in_airflow(
+    destination: Destination, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run says which task of Airflow's it was."""
+    destination.prepare()
+    for name, value in {"DAG_ID": "d", "DAG_RUN_ID": "manual__1", "TASK_ID": "t", "TRY_NUMBER": "2"}.items():
+        monkeypatch.setenv(f"AIRFLOW_CTX_{name}", value)
+    record = RunRecord.begin(destination, "load")
+    record.end("success", more=1)
+    found = read_run(destination.query, record.run_id)
+    assert found is not None
+    assert found["detail"]["airflow"] == {"dag": "d", "run": "manual__1", "task": "t", "try": "2"}
+    print_run(found)
+    assert "in Airflow: dag d, run manual__1, task t, try 2" in capsys.readouterr().out
 
 
 def test_forgetting(destination: Destination) -> None:

@@ -74,21 +74,24 @@ def due(run: dict[str, Any]) -> datetime | None:
     return None if said is None else datetime.fromisoformat(said)
 
 
+def with_models(project: Path) -> None:
+    """The project with a model that counts."""
+    settings = json.loads((project / "penstock.yml").read_text())
+    (project / "penstock.yml").write_text(json.dumps({**settings, "transform": True}))
+    (project / "dbt_project.yml").write_text("name: counted\nversion: '1.0.0'\nprofile: penstock\n")
+    (project / "models").mkdir()
+    (project / "models" / "sources.yml").write_text("sources: [{name: raw, schema: raw, tables: [{name: things}]}]\n")
+    (project / "models" / "counts.sql").write_text(
+        "{{ config(materialized='table') }} select count(*) as n from {{ source('raw', 'things') }}"
+    )
+
+
 def test_in_turns(postgres_url: str, tmp_path: Path) -> None:
     """Two that are up: each moment runs on one of them, one run at a time, and the models follow on both without
     getting in each other's way."""
     projects = machines(tmp_path, {"type": "postgres", "url": postgres_url}, 2, {"every": "2s"})
     for project in projects:
-        settings = json.loads((project / "penstock.yml").read_text())
-        (project / "penstock.yml").write_text(json.dumps({**settings, "transform": True}))
-        (project / "dbt_project.yml").write_text("name: counted\nversion: '1.0.0'\nprofile: penstock\n")
-        (project / "models").mkdir()
-        (project / "models" / "sources.yml").write_text(
-            "sources: [{name: raw, schema: raw, tables: [{name: things}]}]\n"
-        )
-        (project / "models" / "counts.sql").write_text(
-            "{{ config(materialized='table') }} select count(*) as n from {{ source('raw', 'things') }}"
-        )
+        with_models(project)
     first, second = projects
     with up(first) as one, up(second) as two:
         for n in range(2):
@@ -106,6 +109,20 @@ def test_in_turns(postgres_url: str, tmp_path: Path) -> None:
     moments = [due(r) for r in done]
     assert len(set(moments)) == len(moments)
     assert all(before["ended_at"] <= after["started_at"] for before, after in pairwise(done))
+
+
+def test_waiting_is_stopped(postgres_url: str, tmp_path: Path) -> None:
+    """A transform waits while another process does one, and ends when it is asked to."""
+    (project,) = machines(tmp_path, {"type": "postgres", "url": postgres_url}, 1, None)
+    with_models(project)
+    with Session(load_project(project)) as session, session.destination.claim("transform") as mine:
+        assert mine
+        waiting = start(project, "transform", "-q")
+        others = "select 1 from pg_stat_activity where datname = current_database() and query like '%advisory%'"
+        until(lambda: len(session.destination.query(others).rows) == 3, "it asks for the claim")
+        assert waiting.poll() is None
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(30) == 128 + signal.SIGTERM
 
 
 def test_claims(both: list[Destination]) -> None:

@@ -101,6 +101,11 @@ def test_environments(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_ENV", "production")
     found = read_pipeline(shop)
     assert not found.one_at_a_time and found.environment == {}
+    monkeypatch.delenv("PENSTOCK_ENV")
+    (shop / "penstock.production.yml").write_text("target: there\n")
+    found = read_pipeline(shop)
+    assert found.one_at_a_time and len(found.environment) == 1  # which changes nothing where it is not the target
+    load_project(shop, environ={**found.environment, "PENSTOCK_ENV": "production"})
     (shop / "penstock.test.yml").write_text("destinations: { here: { path: other.duckdb } }\n")
     monkeypatch.setenv("PENSTOCK_ENV", "test")
     found = read_pipeline(shop)

@@ -327,7 +327,9 @@ def _work(
                     say(node_line(node))
 
             try:
-                built = Transformer(session).run(full_refresh=full_refresh, layer=layer, ended=ended, parent=record)
+                built = Transformer(session, wait=stop.wait).run(
+                    full_refresh=full_refresh, layer=layer, ended=ended, parent=record
+                )
             except PenstockError as e:
                 failure = e
             else:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What ran, when, and with which outcome.", invoke_without_command=True)
 
 Last = Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="At most so many, the newest first.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Only those that failed, or were cut off.")]
 _LAST = 20
 _QUIET = ("pass", "no-op")
 
@@ -28,18 +29,20 @@ _QUIET = ("pass", "no-op")
 def _runs(
     context: typer.Context,
     last: Last = _LAST,
+    failed: Failed = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     json: Json = False,
 ) -> None:
     """What ran, when, and with which outcome. Alone, it lists the last runs."""
     if context.invoked_subcommand is None:
-        list_(last, project_dir, target, json)
+        list_(last, failed, project_dir, target, json)
 
 
 @app.command("list", epilog="Example: penstock runs list --last 5")
 def list_(
     last: Last = _LAST,
+    failed: Failed = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     json: Json = False,
@@ -48,11 +51,11 @@ def list_(
     from penstock.ledger.runs import read_runs
 
     with asked(open_project(project_dir, target)) as query:
-        found = [] if query is None else read_runs(query, last)
+        found = [] if query is None else read_runs(query, last, failed=failed)
     if json:
         print_json(found)
     elif not found:
-        print("nothing has run yet; start with: penstock run")
+        print("no run has failed" if failed else "nothing has run yet; start with: penstock run")
     else:
         columns = ("run", "kind", "what", "status", "started", "seconds", "steps", "landed", "failed")
         print_table(columns, [_line(run) for run in found])
@@ -60,17 +63,24 @@ def list_(
 
 @app.command(epilog="Example: penstock runs show 42")
 def show(
-    run: Annotated[int, typer.Argument(help="The run, by its number in penstock runs.", metavar="RUN")],
+    run: Annotated[
+        int | None,
+        typer.Argument(help="The run, by its number in penstock runs; by default the last.", metavar="[RUN]"),
+    ] = None,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     json: Json = False,
 ) -> None:
     """Show a run with its steps: times, rows, errors and what mends them."""
-    from penstock.ledger.runs import read_run
+    from penstock.ledger.runs import read_run, read_runs
 
     with asked(open_project(project_dir, target)) as query:
-        found = None if query is None else read_run(query, run)
+        if run is None and query is not None:
+            run = next((r["run_id"] for r in read_runs(query, 1)), None)
+        found = None if query is None or run is None else read_run(query, run)
     if found is None:
+        if run is None:
+            raise UsageError("nothing has run yet", fix="penstock run")
         raise UsageError(f"there is no run {run}", fix="penstock runs lists them; those of a month ago are forgotten")
     if json:
         print_json(found)

@@ -169,9 +169,12 @@ def forget(destination: Destination, before: int, *, now: datetime | None = None
     destination.query(ledger_sql("forget_steps"), [until])
 
 
-def read_runs(query: Query, last: int) -> list[dict[str, Any]]:
-    """The last runs, newest first, each with the number of its steps and of those that failed."""
-    return [_with_fate(row) for row in _dicts(query(ledger_sql("runs_listed", last=str(int(last)))))]
+def read_runs(query: Query, last: int, *, failed: bool = False) -> list[dict[str, Any]]:
+    """The last runs, newest first, each with the number of its steps and of those that failed; with ``failed`` those
+    that ended badly or were cut off."""
+    sql = ledger_sql("runs_listed", last=str(int(last)), but="'success', 'stopped'" if failed else "''")
+    found = [_with_fate(row) for row in _dicts(query(sql))]
+    return [run for run in found if not failed or run["status"] != "running"]
 
 
 def read_run(query: Query, run_id: int) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ select
   count(s.step) filter (where s.error is not null) as failed
 from penstock.runs r
 left join penstock.run_steps s on s.run_id = r.run_id
-where r.parent_id is null
+where r.parent_id is null and r.status not in ({but})
 group by r.run_id, r.kind, r.status, r.started_at, r.ended_at, r.upper_seq, r.detail
 order by r.run_id desc
 limit {last}

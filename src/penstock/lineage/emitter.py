@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from penstock.backoff import Backoff
 from penstock.logs import described, get_log
@@ -31,16 +31,13 @@ _FIRST_BACKOFF_SECONDS = 1.0
 _LAST_BACKOFF_SECONDS = 30.0
 _MENDABLE = (408, 429)
 
+Sender = Callable[[Any], object]
+"""Sends one event, and raises what hinders it."""
+
 _log = get_log("lineage")
 _lock = threading.Lock()
 _counts: Counter[str] = Counter()
 _emitters: dict[Any, Emitter] = {}
-
-
-class Sender(Protocol):
-    """Sends one event, and raises what hinders it."""
-
-    def __call__(self, event: Any) -> object: ...
 
 
 class Emitter:

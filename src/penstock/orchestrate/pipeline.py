@@ -134,7 +134,6 @@ def read_pipeline(
             for layer in found
         ] or [Task(id="transform", words=("transform", "--nodes", *named))]
     warehouses = _warehouses(directory, settings, target)
-    waits = len(warehouses) == 1 and "duckdb" in warehouses.values()
     timing = _timing(settings.get("schedule"), asked, directory)
     return Pipeline(
         name=name,
@@ -144,7 +143,11 @@ def read_pipeline(
         transforms=tuple(transforms),
         one_at_a_time="duckdb" in warehouses.values(),
         # one process at a time has a DuckDB file: whoever comes second waits, instead of failing
-        environment={_LOCK_TIMEOUT.format(*warehouses).upper(): "1800"} if waits else {},
+        environment={
+            _LOCK_TIMEOUT.format(name).upper(): "1800"
+            for name, kind in warehouses.items()
+            if kind == "duckdb" and _alike(directory, settings, name)
+        },
     )
 
 
@@ -199,12 +202,9 @@ def _when(schedule: str | timedelta | None) -> Timing:
 def _warehouses(directory: Path, settings: Mapping[str, Any], target: str | None) -> dict[str, str]:
     """The destination that the commands use, with its type: one in ``PENSTOCK_ENV``; without, one in any environment.
     A destination that has another type elsewhere comes once more."""
-    layers: list[Mapping[str, Any]] = [{}]  # in PENSTOCK_ENV the settings are that environment's already
-    if not _environment():
-        layers += [_read(path) for path in sorted(directory.glob("penstock.*.yml"))]
     found: dict[str, str] = {}
     own = _mapping(settings.get("destinations"))
-    for layer in layers:
+    for layer in _layers(directory):
         over = _mapping(layer.get("destinations"))
         names = {**own, **over}
         chosen = str(target or layer.get("target") or settings.get("target") or next(iter(names), ""))
@@ -212,6 +212,20 @@ def _warehouses(directory: Path, settings: Mapping[str, Any], target: str | None
         if found.setdefault(chosen, kind) != kind:
             found[f"{chosen} as {kind}"] = kind
     return found
+
+
+def _alike(directory: Path, settings: Mapping[str, Any], name: str) -> bool:
+    """Whether every environment knows the destination as a DuckDB, so that a variable may set what only that has."""
+    known = [_mapping(layer.get("destinations")) for layer in _layers(directory)]
+    return name in _mapping(settings.get("destinations")) and all(
+        _mapping(names.get(name)).get("type", "duckdb") == "duckdb" for names in known
+    )
+
+
+def _layers(directory: Path) -> list[Mapping[str, Any]]:
+    """What the environments put over the settings: nothing, or one of these. In ``PENSTOCK_ENV`` it is done."""
+    files = [] if _environment() else sorted(directory.glob("penstock.*.yml"))
+    return [{}, *map(_read, files)]
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -70,7 +70,8 @@ Span = Annotated[
 
 
 class Schedule(Settings):
-    """When `penstock up` loads by itself, and builds the models that depend on what it loaded.
+    """When `penstock up` loads by itself, and builds the models that depend on what it loaded; the project's DAGs under
+    Apache Airflow run by it too.
 
     Text stands for `cron:` alone, such as `schedule: "@daily"` or `schedule: "0 6 * * mon-fri"`, and
     `schedule: every 5m` for `every:`.

@@ -142,7 +142,7 @@ class Transformer:
                 built.reason = "no model reads what has landed"
         else:
             select = list(part.selectors)
-        built.waiting = self._not_landed(dbt.sources())
+        built.waiting = self._not_landed(dbt.sources(), None if layer is None else upper)
         exclude = [*part.later, *(f"{selector}+" for s in built.waiting for selector in dbt.sources()[s])]
         whole = full_refresh or not same or not tested
         built.tests_left_out = not whole and dbt.has_tests()
@@ -205,12 +205,18 @@ class Transformer:
 
         telling.built(lambda: built_nodes(nodes, dbt.places()), tables, following=self._following)
 
-    def _not_landed(self, streams: Iterable[str]) -> list[str]:
-        """The streams that models read and that have no table yet: their models wait for the first load."""
+    def _not_landed(self, streams: Iterable[str], upper: int | None) -> list[str]:
+        """The streams that models read and that have no table yet: their models wait for the first load. With
+        ``upper``, those too that landed later: the layers before did without them."""
         tables = self._session.destination.query(
             "select table_name from information_schema.tables where table_schema = 'raw'"
         ).rows
         landed = {name for (name,) in tables}
+        if upper is not None:
+            known = self._session.destination.query(
+                "select distinct stream from penstock.loads where seq <= $1", [upper]
+            )
+            landed &= {name for (name,) in known.rows}
         return sorted(s for s in streams if s in self._session.project.streams and s not in landed)
 
     def _let_go(self, dbt: Dbt) -> None:

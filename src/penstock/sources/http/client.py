@@ -14,7 +14,9 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
 import stamina
+from stamina.instrumentation import RetryDetails
 
+from penstock.logs import described, get_log
 from penstock.sources.http.addresses import origin, with_query, without, without_user
 from penstock.sources.http.auth import credentials_of, query_key
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
@@ -41,8 +43,17 @@ _AGENT = "penstock"
 _LOGS = ("httpx2", "hpack.hpack", "hpack.table")
 """Loggers of the libraries that write addresses and headers."""
 
-# without a handler of its own, Python would print what stamina logs at each retry to stderr
-logging.getLogger("stamina").addHandler(logging.NullHandler())
+_log = get_log("http")
+
+
+def _asked_again(details: RetryDetails) -> None:
+    if isinstance(details.caused_by, Failed):
+        said = described(details.caused_by.error)
+        _log.info("asking again", attempt=details.retry_num + 1, **said, again_in_seconds=round(details.wait_for, 2))
+
+
+# by default it would print to standard output by itself
+stamina.instrumentation.set_on_retry_hooks((_asked_again,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,9 +413,14 @@ class Client:
         self._breakers[host] = CircuitBreaker(
             failures=settings.failures,
             open_seconds=settings.open_seconds,
-            changed=lambda: self._standing(self._breakers),
+            changed=lambda: self._changed(host),
         )
         return self._breakers[host]
+
+    def _changed(self, host: str) -> None:
+        breaker = self._breakers[host]
+        _log.info("a breaker changed", host=host, breaker=breaker.state, failures=breaker.failures)
+        self._standing(self._breakers)
 
 
 async def _page(answer: Answer) -> Page:
