@@ -134,6 +134,7 @@ class Notifier:
             if events:
                 self._due_since = None
             self._write()
+        self._store.release()
         return [self._problems[key] for key in events]
 
     def _events(self, now: datetime) -> dict[Key, Event]:
@@ -182,7 +183,8 @@ class Notifier:
                 _log.info("a notification arrived", channel=outcome.channel, subject=outcome.message.subject)
 
     def _guarded(self, seen: Observation) -> Observation:
-        texts: dict[str, Any] = {name: guarded(getattr(seen, name), self._project) for name in ("what", "where", "fix")}
+        texts: dict[str, Any] = {name: guarded(getattr(seen, name), self._project) for name in ("what", "where")}
+        texts["fix"] = guarded(seen.fix, self._project, own=True)
         return replace(seen, **texts)
 
     def _keep(self, problem: Problem) -> None:
