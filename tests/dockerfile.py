@@ -76,8 +76,8 @@ def ignored(path: str) -> bool:
 class ByHand:
     """Does the steps of stages, in order, below ``root``.
 
-    Two things are not Docker's: the stages share one folder, and packages come by uv instead of pip, from the same
-    hashed files, whose cache saves a minute.
+    Two things are not Docker's: what a stage takes from another is moved, not copied, and packages come by uv instead
+    of pip, from the same hashed files, whose cache saves a minute.
     """
 
     def __init__(self, root: Path) -> None:
@@ -90,6 +90,13 @@ class ByHand:
     def path(self, text: str) -> str:
         """With the images' absolute paths below our root."""
         return _OURS.sub(lambda m: f"{self.root}{m[0]}", text)
+
+    def leave(self, name: str) -> None:
+        """End a stage: what it made is there for ``COPY --from`` only."""
+        for made in [p for p in self.root.iterdir() if p.name not in ("bin", ".stages")]:
+            kept = self.root / ".stages" / name / made.name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            made.rename(kept)
 
     def do(self, stage: Stage, *, but: str = "useradd") -> None:
         """Do the steps; those that name ``but`` are of the image's system."""
@@ -116,12 +123,15 @@ class ByHand:
     def _copy(self, said: str, directory: Path) -> None:
         flags = [w for w in said.split() if w.startswith("--")]
         *sources, target = [w for w in said.split() if not w.startswith("--")]
-        if any(f.startswith("--from=") and f != "--from=project" for f in flags):
-            assert all(Path(self.path(s)).exists() for s in sources), said
-            return
-        if flags == ["--from=project"]:
-            sources = [stages()["project"].last("COPY").split()[0]]
         into = directory / self.path(target)
+        stage = next((f.removeprefix("--from=") for f in flags if f.startswith("--from=")), "")
+        if stage == "project":  # nothing but a folder of the repository
+            sources = [stages()["project"].last("COPY").split()[0]]
+        elif stage:
+            (source,) = sources
+            into.parent.mkdir(parents=True, exist_ok=True)
+            Path(f"{self.root}/.stages/{stage}{source}").rename(into)
+            return
         for source in sources:
             self._copy_tree(source, into, folder=target.endswith("/"))
 

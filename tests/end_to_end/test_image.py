@@ -63,14 +63,18 @@ def image() -> Iterator[Image]:
     root.chmod(0o755)
     found = stages()
     work = ByHand(root)
-    for name in ("python", "wheel", "environment", "penstock"):
+    for name in ("python", "wheel", "environment"):
         work.do(found[name])
+        work.leave(name)
     # what lies beside a project and must not get into an image
     work.do(Stage(base="", steps=[s for s in found["clean"].steps if s[0] == "COPY"]))
     (root / "project" / ".env").write_text("PGPASSWORD=secret\n")
     (root / "project" / "warehouse.duckdb.wal").write_text("")
     (root / "project" / "lake").mkdir()
     work.do(Stage(base="", steps=[s for s in found["clean"].steps if s[0] == "RUN"]))
+    work.leave("clean")
+    for name in ("penstock", "platform"):
+        work.do(found[name])
     (root / "project" / STATE).chmod(0o1777)
     (root / "project").chmod(0o555)
     (root / "tmp").mkdir()

@@ -44,6 +44,7 @@ def up(
     verbose: Verbose = False,
 ) -> None:
     """Land what comes, by queue and by file, and build the models that depend on it, until stopped."""
+    from penstock.lineage.emitter import close_all
     from penstock.orchestrate.supervisor import Supervisor
 
     project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
@@ -71,6 +72,7 @@ def up(
         elif not quiet:
             print("stopped: what was in hand is landed", flush=True)
         if late:
+            close_all()
             sys.stdout.flush()
             os._exit(0)
 

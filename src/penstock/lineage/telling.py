@@ -291,16 +291,9 @@ class Telling:
         self._emitter.emit(Event(kind=kind, at=at or datetime.now(UTC), run=run, what=what, **facts))
 
 
-_tellings: dict[tuple[str, str, int], Telling] = {}
-
-
 def lineage_of(project: Project) -> Telling:
-    """What tells of the project's work: one for all of its parts in this process."""
-    emitter = emitter_for(project.lineage)
-    key = (str(project.directory), project.target, id(emitter))
-    if key not in _tellings:
-        _tellings[key] = Telling(project, emitter)
-    return _tellings[key]
+    """What tells of the project's work, for one of its parts."""
+    return Telling(project, emitter_for(project.lineage))
 
 
 def _outer() -> Run | None:

@@ -233,9 +233,12 @@ class Dbt:
         exclude: Sequence[str] = (),
         full_refresh: bool = False,
         whole: bool = True,
+        shown: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> list[Node]:
         """Build and test what ``select`` says, all when it is empty, but for what ``exclude`` says.
+
+        Without ``shown``, dbt prints nothing of what goes wrong: it is in its log, and in the nodes.
 
         Without ``whole``, unit tests and the tests that read whole tables are left out: models that were not changed
         are still right, and the step's cost follows what is new.
@@ -253,7 +256,7 @@ class Dbt:
             arguments += ["--exclude", *excluded]
         if not whole:
             arguments += ["--exclude-resource-type", "unit_test"]
-        return self._perform(arguments, environment)
+        return self._perform(arguments, environment, console="error" if shown else "none")
 
     def follow(
         self,
@@ -276,14 +279,19 @@ class Dbt:
             arguments += ["--exclude", *excluded]
         self._parsed()
         with self._lean:
-            return self._perform(arguments, environment, log_level="none")
+            return self._perform(arguments, environment, log_level="none", console="none")
 
     def _perform(
-        self, arguments: Sequence[str], environment: Mapping[str, str] | None, log_level: str = "error"
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None,
+        *,
+        log_level: str = "error",
+        console: str = "error",
     ) -> list[Node]:
         with _variables({**self._workspace.environment, **(environment or {})}):
             self._parsed()
-            result = self._invoke(arguments, log_level)
+            result = self._invoke(arguments, log_level, console)
         if result is None or not hasattr(result, "results"):
             return []
         return [_node(r) for r in result.results]
@@ -303,7 +311,7 @@ class Dbt:
                 self._manifest = self._invoke(["parse"])
         return self._manifest
 
-    def _invoke(self, arguments: Sequence[str], log_level: str = "error") -> Any:
+    def _invoke(self, arguments: Sequence[str], log_level: str = "error", console: str = "error") -> Any:
         from dbt.cli.main import dbtRunner
 
         messages: list[str] = []
@@ -317,7 +325,7 @@ class Dbt:
             [
                 *_QUIET,
                 "--log-level",
-                log_level,
+                console,
                 "--log-level-file",
                 log_level,
                 "--log-path",

@@ -68,6 +68,7 @@ class Transformer:
         self._dbt: Dbt | None = None
         self._fingerprint = ""
         self._columns = -1
+        self._telling = lineage_of(session.project)
         self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
         self._failed = False
 
@@ -168,6 +169,7 @@ class Transformer:
                     # what a refresh deleted cannot be told from what is left: build anew what reads it
                     full_refresh=full_refresh or shrunk,
                     whole=whole,
+                    shown=not self._following,
                     environment=environment,
                 )
         except BaseException as e:
@@ -194,7 +196,7 @@ class Transformer:
 
     def _tell(self, dbt: Dbt, nodes: Sequence[Node], columns: int) -> None:
         """Tell of the lineage of what was built."""
-        telling = lineage_of(self._session.project)
+        telling = self._telling
         if not telling.wanted or not nodes:
             return
 
