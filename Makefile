@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 AIRFLOW_VENV := .venv-airflow
+SUPERSET_VENV := .venv-superset
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
@@ -31,6 +32,11 @@ test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL and RabbitMQ t
 .PHONY: test-airflow
 test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in a real Airflow, which has an environment of its own
 	PENSTOCK_TEST_AIRFLOW=$(CURDIR)/$(AIRFLOW_VENV)/bin/airflow $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS) tests/airflow
+
+.PHONY: test-superset
+test-superset: $(VENV)/dev.stamp $(SUPERSET_VENV)/superset.stamp ## Import into a real Superset, which has an environment of its own
+	@tools/need_servers
+	PENSTOCK_TEST_SUPERSET=$(CURDIR)/$(SUPERSET_VENV)/bin $(BIN)/python -m pytest $(PYTEST_ARGS) tests/superset
 
 .PHONY: test-report
 test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headless Chromium, with axe
@@ -114,10 +120,12 @@ lock: ## Compile the hashed requirement files anew
 		--quiet --group build -c requirements/run.txt -o requirements/build.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet --group airflow -o requirements/airflow.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet --group superset -o requirements/superset.txt
 
 .PHONY: clean
 clean: ## Delete the environment, caches and what the example made
-	rm -rf $(VENV) $(AIRFLOW_VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
+	rm -rf $(VENV) $(AIRFLOW_VENV) $(SUPERSET_VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
 
 $(VENV)/bin/python:
 	@tools/make_venv "$(PYTHON)"
@@ -136,4 +144,12 @@ $(AIRFLOW_VENV)/bin/python:
 
 $(AIRFLOW_VENV)/airflow.stamp: requirements/airflow.txt pyproject.toml $(VENV)/dev.stamp | $(AIRFLOW_VENV)/bin/python
 	@tools/install requirements/airflow.txt $(AIRFLOW_VENV)
+	@touch $@
+
+# its pandas is one that has no wheels for later Pythons
+$(SUPERSET_VENV)/bin/python:
+	@tools/make_venv "$$(command -v python3.11 || command -v python3.12 || echo $(PYTHON))" $(SUPERSET_VENV)
+
+$(SUPERSET_VENV)/superset.stamp: requirements/superset.txt pyproject.toml $(VENV)/dev.stamp | $(SUPERSET_VENV)/bin/python
+	@tools/install requirements/superset.txt $(SUPERSET_VENV)
 	@touch $@

@@ -62,7 +62,7 @@ class Api:
             def do_GET(self) -> None:
                 api._serve(self)
 
-            do_POST = do_GET
+            do_POST = do_PUT = do_DELETE = do_GET
 
             def log_message(self, *_: Any) -> None:
                 pass

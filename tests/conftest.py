@@ -25,9 +25,10 @@ _vhosts = itertools.count(1)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """``tests/airflow`` is for ``make test-airflow``, which says where an Airflow is."""
-    is_airflow = collection_path == Path(__file__).parent / "airflow"
-    return True if is_airflow and "PENSTOCK_TEST_AIRFLOW" not in os.environ else None
+    """``tests/airflow`` is for ``make test-airflow``, which says where an Airflow is; so with ``tests/superset``."""
+    elsewhere = {"airflow": "PENSTOCK_TEST_AIRFLOW", "superset": "PENSTOCK_TEST_SUPERSET"}
+    variable = elsewhere.get(collection_path.name) if collection_path.parent == Path(__file__).parent else None
+    return True if variable is not None and variable not in os.environ else None
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ MAX_TEST_LINES = 800
 
 LAYERS = (
     ("cli",),
+    ("bi",),
     ("report",),
     ("orchestrate",),
     ("watch",),

@@ -9,6 +9,7 @@
     ├── DeliveryError         a notification did not arrive; it may later            (exit 1)
     │   └── RefusedDelivery   it never will, as it is                                 (exit 1)
     ├── LockedError           another process holds what is needed; wait or stop it   (exit 5)
+    ├── MetabaseError         Metabase is away, or refused a request                  (exit 1)
     └── DestinationError      the warehouse refused or is away                        (exit 1)
         ├── RejectedRows      it refused these rows, not the connection: bisect
         └── TransformError    dbt failed
@@ -89,6 +90,14 @@ class LockedError(PenstockError):
     """Another process holds the warehouse; names the holder where it is known."""
 
     exit_code = 5
+
+
+class MetabaseError(PenstockError):
+    """Metabase is away, or refused a request. ``status`` is that of its answer, 0 when there was none."""
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", status: int = 0) -> None:
+        self.status = status
+        super().__init__(what, where=where, fix=fix)
 
 
 class DestinationError(PenstockError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from penstock.diagnose import Check, check_queue, failed
 from penstock.errors import PenstockError, SourceError
@@ -131,6 +133,7 @@ def examine(directory: Path | None, target: str | None) -> list[Check]:
     checks += _check_keys(project)
     checks.append(_check_destination(project))
     checks.append(_check_dbt(project))
+    checks += _check_lineage(project)
     return checks
 
 
@@ -259,3 +262,19 @@ def _check_dbt(project: Project) -> Check:
         return Check(name="dbt project", ok=True, found=f"parses; reads {', '.join(tables) or 'no raw table'}")
     except PenstockError as e:
         return failed("dbt project", e)
+
+
+def _check_lineage(project: Project) -> list[Check]:
+    """Whether anybody is there to be told; nothing is sent."""
+    settings = project.lineage
+    if settings is None or settings.url is None:
+        return []
+    parts = urlsplit(settings.url)
+    at = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    try:
+        socket.create_connection(at, timeout=settings.timeout_seconds).close()
+    except OSError as e:
+        found = f"nobody listens at {settings.url}: {e.strerror or e}"
+        fix = "start the server, or mend lineage.url; nothing else waits for it"
+        return [Check(name="lineage", ok=False, found=found, fix=fix, exit_code=1)]
+    return [Check(name="lineage", ok=True, found=f"somebody listens at {settings.url}")]

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from types import MappingProxyType
@@ -49,7 +49,8 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 _context: ContextVar[Mapping[str, Any]] = ContextVar("penstock_log_context", default=_NONE)
 _write = threading.Lock()
 _kept: tuple[list[dict[str, Any]], ...] = ()
-_default = _level = logging.WARNING
+_serves = False
+_level = logging.WARNING
 _format: Format = "auto"
 
 
@@ -90,24 +91,30 @@ def get_log(name: str) -> Log:
 
 
 def configure(
-    *, default: Level = "warning", level: Level | None = None, format: Format | None = None, verbose: bool = False
+    *,
+    serves: bool = False,
+    level: Level | None = None,
+    format: Format | None = None,
+    verbose: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Say what is logged, and how; called again, it says it anew.
 
     Args:
-        default: the level of the command, where nothing else is said.
+        serves: the command stays until it is stopped, and tells of its life: from ``info`` on, not from ``warning``.
         level, format: what the project file says; ``PENSTOCK_LOG_LEVEL`` and ``PENSTOCK_LOG_FORMAT`` are stronger.
-        verbose: one level more than ``default``, whatever else is said.
+        verbose: one level more than without anything said, at least.
+        quiet: from ``warning`` on, whatever the project file says.
 
     Raises:
         UsageError: a variable has no level's or format's name.
     """
-    global _default, _level, _format
-    _default = LEVELS[default]
-    chosen = _choice(LEVEL_VARIABLE, tuple(LEVELS)) or level or default
+    global _serves, _level, _format
+    _serves = serves
+    default: Level = "info" if serves and not quiet else "warning"
+    _level = LEVELS[_choice(LEVEL_VARIABLE, tuple(LEVELS)) or (None if quiet else level) or default]
     if verbose:
-        chosen = "info" if LEVELS[default] >= logging.WARNING else "debug"
-    _level = LEVELS[chosen]
+        _level = min(_level, logging.DEBUG if serves else logging.INFO)
     _format = _choice(FORMAT_VARIABLE, FORMATS) or format or "auto"
     root = logging.getLogger()
     for handler in [h for h in root.handlers if isinstance(h, _Handler)]:
@@ -124,7 +131,7 @@ def is_json() -> bool:
 
 def fail(error: PenstockError) -> None:
     """Say what a command failed of: to a person, or in the log of one that writes it for programs."""
-    if _default == logging.INFO and is_json():
+    if _serves and is_json():
         Log("penstock").error("failed", **described(error), exit_code=error.exit_code)
     else:
         print(f"error: {error}", file=sys.stderr)
@@ -254,7 +261,7 @@ def _emit(level: str, record: dict[str, Any]) -> None:
             records.append(record)
         return
     line = _rendered(level, record)
-    with _write:
+    with _write, suppress(OSError, ValueError):  # who reads the log may be gone
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 

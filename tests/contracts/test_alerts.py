@@ -6,14 +6,24 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from typer.testing import CliRunner
 
+from penstock.cli.app import app
+from penstock.errors import PenstockError
+from penstock.orchestrate import alerting
+from penstock.orchestrate.supervisor import Supervisor
 from penstock.project import load_project
+from penstock.run import Stop
 from penstock.session import Session
-from tests.contracts.test_up import call, up
+from penstock.testing.proxy import Proxy
+from tests.contracts.test_up import Up, call, up
 from tests.queues import until
 from tests.receiver import Receiver, free_port, receiver
 
@@ -55,10 +65,9 @@ def drop(project: Path, name: str, **more: Any) -> Path:
     return path
 
 
-def runs(project: Path) -> list[dict[str, Any]]:
-    """All runs, the newest first."""
-    found: list[dict[str, Any]] = json.loads(call(project, "runs", "--json").stdout)
-    return found
+def failures(process: Up) -> int:
+    """Runs that failed."""
+    return int(process.query("select count(*) from penstock.runs where status = 'error'")[0][0])
 
 
 def kept(project: Path) -> list[Sequence[Any]]:
@@ -76,7 +85,8 @@ def test_a_schedule_that_fails(warehouse: dict[str, Any], tmp_path: Path) -> Non
         bad = drop(project, "worse", odd=1)
         with up(project) as process:
             until(lambda: len(told.posts) == 1, process.said)
-            until(lambda: sum(r["status"] == "error" for r in runs(project)) >= 4, process.said)
+            until(lambda: failures(process) >= 4, process.said)
+            until(lambda: process.query("select delivered_at is not null from penstock.alerts") == [[True]], "kept")
             shown = process.status()["alerts"]
             assert [(a["alert"], a["subject"], a["state"]) for a in shown] == [
                 ("schedule_failed", "schedule project", "failing")
@@ -84,9 +94,9 @@ def test_a_schedule_that_fails(warehouse: dict[str, Any], tmp_path: Path) -> Non
             process.process.send_signal(signal.SIGKILL)
             process.process.wait(10)
         (project / ".penstock" / "up.json").unlink()
-        before = len(runs(project))
         with up(project) as process:
-            until(lambda: len([r for r in runs(project)[:-before] if r["status"] == "error"]) >= 3, process.said)
+            before = failures(process)
+            until(lambda: failures(process) >= before + 3, process.said)
             assert len(told.posts) == 1
             bad.unlink()
             until(lambda: len(told.posts) == 2, process.said)
@@ -122,33 +132,50 @@ def test_expectations_are_told(warehouse: dict[str, Any], tmp_path: Path) -> Non
     assert [e for e, _ in told.events()] == ["failed", "recovered"]
 
 
-def test_commands_that_are_called_by_a_clock(warehouse: dict[str, Any], tmp_path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(project: Path, *words: str) -> Done:
+    """Run a command in this process."""
+    done = CliRunner().invoke(app, [*words, "--project-dir", str(project)])
+    code = done.exception.exit_code if isinstance(done.exception, PenstockError) else done.exit_code
+    return Done(code, done.stdout, done.stderr)
+
+
+def test_commands_that_are_called_by_a_clock(tmp_path: Path) -> None:
     """``--notify`` has each command tell when it begins to fail and when it ceases to; without it nothing is told. What
     nobody took is told by the next."""
     with receiver() as told:
-        project = a_project(tmp_path, warehouse, told.url, stream={"expect": "rows <= 1 in 1d"})
-        assert call(project, "load", "--notify").returncode == 0
+        project = a_project(tmp_path, EMBEDDED, told.url, stream={"expect": "rows <= 1 in 1d"})
+        assert command(project, "load", "--notify").code == 0
         bad = drop(project, "worse", odd=1)
-        assert call(project, "load").returncode == 3 and not told.posts
-        assert [call(project, "load", "--notify").returncode for _ in range(2)] == [3, 3]
+        assert command(project, "load").code == 3 and not told.posts
+        assert [command(project, "load", "--notify").code for _ in range(2)] == [3, 3]
         assert told.events() == [("failed", "penstock load")]
-        assert told.posts[0].said["alerts"][0]["run"] in {r["run_id"] for r in runs(project)}
-        assert call(project, "load", "things", "--notify").returncode == 3
+        run = str(told.posts[0].said["alerts"][0]["run"])
+        assert "odd" in command(project, "runs", "show", run).out
+        assert command(project, "load", "things", "--notify").code == 3
         assert told.events()[1:] == [("failed", "penstock load things")]
         bad.unlink()
         drop(project, "second")
-        assert call(project, "load", "--notify").returncode == 0
+        assert command(project, "load", "--notify").code == 0
         assert told.events()[2:] == [("recovered", "penstock load")]
         told.answers = [404]
-        failed = call(project, "check", "--notify")
-        assert failed.returncode == 1 and "answered 404" in failed.stderr and "SECRET" not in failed.stderr
+        failed = command(project, "check", "--notify")
+        assert failed.code == 1 and "answered 404" in failed.err and "SECRET" not in failed.err
         assert len(told.posts) == 3
-        shown = json.loads(call(project, "status", "--json").stdout)["alerts"]
+        shown = json.loads(command(project, "status", "--json").out)["alerts"]
         assert [a["not_delivered"] for a in shown if a["alert"] == "expectation_failed"] == [
             "webhook 127.0.0.1: answered 404: no"
         ]
         long_ago(project)
-        assert call(project, "check", "--notify").returncode == 1
+        assert command(project, "check", "--notify").code == 1
         assert told.events()[3:] == [("failed", "stream things: rows <= 1 in 1d")]
 
 
@@ -157,18 +184,12 @@ def long_ago(project: Path) -> None:
     path = project / ".penstock" / "alerts.here.json"
     path.unlink()
     with Session(load_project(project)) as session:
-        ((detail, subject),) = session.destination.query(
-            "select detail, subject from penstock.alerts where delivered_at is null"
-        ).rows
-        found = json.loads(detail) if isinstance(detail, str) else detail
-        found["told_at"] = found["told_at"].replace(found["told_at"][:4], str(int(found["told_at"][:4])))
-        from datetime import datetime, timedelta
-
+        sql = "select detail, subject from penstock.alerts where delivered_at is null"
+        ((detail, subject),) = session.destination.query(sql).rows
+        found = json.loads(detail)
         found["told_at"] = (datetime.fromisoformat(found["told_at"]) - timedelta(minutes=10)).isoformat()
-        kind = "jsonb" if session.destination.kind == "postgres" else "json"
-        session.destination.query(
-            f"update penstock.alerts set detail = cast($1 as {kind}) where subject = $2", [json.dumps(found), subject]
-        )
+        sql = "update penstock.alerts set detail = cast($1 as json) where subject = $2"
+        session.destination.query(sql, [json.dumps(found), subject])
 
 
 def test_the_warehouse_is_away(tmp_path: Path, postgres_url: str) -> None:
@@ -176,11 +197,11 @@ def test_the_warehouse_is_away(tmp_path: Path, postgres_url: str) -> None:
     wrong = postgres_url.replace("/test_", f"/gone_{free_port()}_test_")
     with receiver() as told:
         project = a_project(tmp_path, {"type": "postgres", "url": wrong}, told.url)
-        assert [call(project, "load", "--notify").returncode for _ in range(2)] == [1, 1]
+        assert [command(project, "load", "--notify").code for _ in range(2)] == [1, 1]
         assert told.events() == [("failed", "penstock load")]
         file = project / "penstock.yml"
         file.write_text(file.read_text().replace(wrong, postgres_url))
-        assert call(project, "load", "--notify").returncode == 0
+        assert command(project, "load", "--notify").code == 0
         assert told.events()[1:] == [("recovered", "penstock load")]
     assert kept(project) == [("penstock load", "over", "recovered", True)]
 
@@ -202,3 +223,91 @@ def test_files_and_nobody_there(tmp_path: Path) -> None:
         assert process.end() == 0
     assert told.events() == [("failed", "files of things from files"), ("recovered", "files of things from files")]
     assert told.posts[0].said["alerts"][0]["what"].startswith("worse.ndjson: ")
+
+
+def test_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that dies at each start is told of, as is a broker that is away, and both when they are well again."""
+    monkeypatch.setattr(alerting, "AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(alerting, "STEADY_SECONDS", 0.5)
+    with receiver() as told:
+        sources = {
+            "files": {"type": "files", "path": "data/*.ndjson"},
+            "queue": {"type": "rabbitmq", "queue": "q", "port": free_port()},
+        }
+        streams: dict[str, Any] = {"things": {"from": "files"}, "others": {"from": "queue"}}
+        directory = a_project(tmp_path, EMBEDDED, told.url, sources=sources, streams=streams)
+        assert command(directory, "load", "things").code == 0
+        file = directory / "penstock.yml"
+        right = file.read_text()
+        streams["things"] = {"from": "files", "identity": ["name"]}
+        file.write_text(json.dumps({**json.loads(right), "streams": streams}))
+        drop(directory, "second")
+        supervised(directory, told, 2)
+        file.write_text(right)
+        supervised(directory, told, 3)
+    assert sorted(told.events()[:2]) == [("failed", "part watch things files"), ("failed", "queue queue of others")]
+    assert told.events()[2:] == [("recovered", "part watch things files")]
+    found = {a["alert"]: a for post in told.posts for a in post.said["alerts"] if a["event"] == "failed"}
+    assert "identity was content" in found["part_failing"]["what"]
+    assert found["part_failing"]["fix"].startswith("put identity: content back")
+
+
+def supervised(directory: Path, told: Receiver, events: int) -> None:
+    """Have a process be up until so much was told."""
+    stop = Stop()
+    supervisor = Supervisor(load_project(directory), models=False, stop=stop)
+    supervisor.start()
+    try:
+        until(lambda: len(told.events()) >= events, lambda: str(supervisor.status()["parts"]))
+    finally:
+        stop.set()
+        assert not supervisor.close()
+
+
+def test_models(tmp_path: Path) -> None:
+    """Models that cannot be built are told of once, however often that is tried, and when they are mended."""
+    with receiver() as told:
+        project = a_project(tmp_path, EMBEDDED, told.url, transform=True)
+        (project / "dbt_project.yml").write_text("name: told\nversion: '1.0.0'\nprofile: penstock\n")
+        (project / "models").mkdir()
+        (project / "models" / "sources.yml").write_text(
+            "sources: [{name: raw, schema: raw, tables: [{name: things}]}]\n"
+        )
+        model = project / "models" / "counts.sql"
+        right = "{{ config(materialized='table') }} select count(*) as n from {{ source('raw', 'things') }}\n"
+        model.write_text(right.replace("count(*)", "count(nothing_of_that_name)"))
+        with up(project) as process:
+            until(lambda: len(told.posts) == 1, process.said)
+            until(lambda: process.figures()["penstock_transform_failures_total", ""] >= 3, process.said)
+            model.write_text(right)
+            until(lambda: len(told.posts) == 2, process.said)
+            assert process.end() == 0
+    assert told.events() == [("failed", "models"), ("recovered", "models")]
+    assert "nothing_of_that_name" in told.posts[0].said["alerts"][0]["what"]
+
+
+def test_the_warehouse_goes_away(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a process is up, its warehouse goes: that is told from what it remembers, once, and when it is back. What
+    was told meanwhile is in the ledger then."""
+    monkeypatch.setattr(alerting, "JUDGE_SECONDS", 0.5)
+    monkeypatch.setattr(alerting, "STEADY_SECONDS", 0.5)
+    base = urlsplit(postgres_url)
+    with receiver() as told, Proxy(base.hostname or "127.0.0.1", base.port or 5432) as proxy:
+        directory = a_project(tmp_path, {"type": "postgres", "url": proxy.url_of(postgres_url)}, told.url)
+        assert command(directory, "load").code == 0
+        stop = Stop()
+        supervisor = Supervisor(load_project(directory), models=False, stop=stop)
+        supervisor.start()
+        warehouse = [("failed", "warehouse here"), ("recovered", "warehouse here")]
+        try:
+            until(lambda: supervisor.status()["parts"][0]["state"] == "running", "it is up")
+            proxy.refuse()
+            proxy.cut()
+            until(lambda: warehouse[0] in told.events(), lambda: str(told.events()))
+            proxy.accept()
+            until(lambda: warehouse[1] in told.events(), lambda: str(told.events()))
+        finally:
+            stop.set()
+            assert not supervisor.close()
+        assert ("warehouse here", "over", "recovered", True) in kept(directory)
+    assert [e for e in told.events() if e[1] == "warehouse here"] == warehouse

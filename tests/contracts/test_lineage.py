@@ -166,12 +166,20 @@ def test_a_server_that_is_away_hinders_nobody(tmp_path: Path) -> None:
     project = a_project(tmp_path, EMBEDDED, None)
     with receiving() as server:
         gone = server.url
-    told(project, transport="http", url=gone, flush_seconds=1)
+        told(project, transport="http", url=gone, flush_seconds=1)
+        assert doctor(project)["ok"]
+    assert "nobody listens" in doctor(project)["found"]
     done = penstock(project, "load")
     assert done.returncode == 0 and "1 landed" in done.stdout
     records = [json.loads(line) for line in done.stderr.splitlines()]
     assert [r["level"] for r in records] == ["warning"] * len(records) and len(records) <= 2
     assert "lineage events cannot be sent" in records[0]["event"]
+
+
+def doctor(project: Path) -> dict[str, Any]:
+    """What it says of lineage."""
+    (found,) = [c for c in json.loads(penstock(project, "doctor", "--json").stdout) if c["check"] == "lineage"]
+    return dict(found)
 
 
 def facts(number: int) -> Event:

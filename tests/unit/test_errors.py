@@ -15,6 +15,7 @@ EXIT_CODES = {
     "SourceError": 4,
     "RefusedMessages": 1,
     "LockedError": 5,
+    "MetabaseError": 1,
     "DestinationError": 1,
     "DeliveryError": 1,
     "RefusedDelivery": 1,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -52,7 +54,7 @@ def records(written: str) -> list[dict[str, Any]]:
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal: an object a line, times in UTC, the context with it."""
-    configure(default="info")
+    configure(serves=True)
     with bound(run_id=7, stream="events", source=None), bound(load_id=3):
         log.info("landed", read=2, moment=datetime(2026, 5, 1, tzinfo=UTC), nothing=None)
     log.debug("not this")
@@ -69,7 +71,7 @@ def test_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal: time, level, event, fields; coloured, unless NO_COLOR asks for none."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    configure(default="info")
+    configure(serves=True)
     log.info("landed", read=2)
     coloured = terminal.getvalue()
     assert "\x1b[" in coloured and "landed" in coloured
@@ -82,7 +84,7 @@ def test_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     """A password is in no record: not in its event, fields, errors nor tracebacks, whoever wrote it."""
-    configure(default="info")
+    configure(serves=True)
     url = "postgresql://me:hunter2@host/db"
     log.info(f"at {url}", address=url, password="hunter2", deep={"api_key": "hunter2", "urls": [url]})
     log.error("failed", **described(DestinationError(f"cannot reach {url}", fix="password=hunter2")))
@@ -101,7 +103,7 @@ def test_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_masks_of_http_hold(capsys: pytest.CaptureFixture[str]) -> None:
     """What the filter of an HTTP source masks stays masked."""
-    configure(default="debug")
+    configure(level="debug")
     logger, masked = logging.getLogger("httpx2"), MaskedLog(Secrets(["s3cr3t-value"]))
     logger.addFilter(masked)
     try:
@@ -114,23 +116,38 @@ def test_masks_of_http_hold(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_levels(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is stronger than the project file, and ``--verbose`` than both; others' info is for debugging."""
-    configure(default="warning")
+    configure()
     log.info("no")
-    configure(default="warning", level="info")
+    configure(level="info")
     log.info("file")
     logging.getLogger("pika").info("no")
+    configure(serves=True, level="info", quiet=True)
+    log.info("no")
     monkeypatch.setenv(LEVEL_VARIABLE, "ERROR")
-    configure(default="info", level="debug")
+    configure(serves=True, level="debug")
     log.warning("no")
-    configure(default="warning", verbose=True)
+    configure(verbose=True)
     log.info("verbose")
-    configure(default="info", verbose=True)
+    configure(serves=True, verbose=True)
     log.debug("more")
     logging.getLogger("pika").info("theirs")
     assert [r["event"] for r in records(capsys.readouterr().err)] == ["file", "verbose", "more", "theirs"]
     monkeypatch.setenv(LEVEL_VARIABLE, "loud")
     with pytest.raises(UsageError, match="PENSTOCK_LOG_LEVEL is 'loud'"):
         configure()
+
+
+def test_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that cannot be written hinders nobody."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", buffering=1) as gone:
+        monkeypatch.setattr(sys, "stderr", gone)
+        configure(serves=True)
+        log.info("landed")
+        monkeypatch.undo()
+        with contextlib.suppress(BrokenPipeError):
+            gone.close()
 
 
 def test_threads_have_their_own_context() -> None:

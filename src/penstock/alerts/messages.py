@@ -105,11 +105,11 @@ class Message:
         return {"json": self.as_json, "slack": self.as_slack, "teams": self.as_teams}[kind]()
 
 
-def guarded(text: str, project: Project) -> str:
+def guarded(text: str, project: Project, *, own: bool = False) -> str:
     """A text that may leave the house: without secrets and mail addresses, not endless, and in a project with personal
-    data without what an engine quoted of it."""
+    data without what is quoted in it, unless the words are our ``own``: an engine quotes values."""
     text = _MAIL.sub(MASK, redact(text.strip()))
-    if any(stream.pii for stream in project.streams.values()):
+    if not own and any(stream.pii for stream in project.streams.values()):
         text = _QUOTED.sub(MASK, text)
     return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]} …"
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.alerts.delivery import COMMAND_PATIENCE_SECONDS, Outbox, Outcome, deliver_now, wants
 from penstock.alerts.messages import Message, guarded
@@ -78,7 +78,7 @@ class Notifier:
     def tick(self) -> None:
         """Send what is due, once that has waited for more to come; and write down what has changed."""
         with self._lock:
-            problems = self._decided(at_once=False)
+            problems = self._decided("settled")
             if problems and self._outbox is not None:
                 self._outbox.put(self._message(problems, self._now()))
 
@@ -86,7 +86,7 @@ class Notifier:
         """Send what is due at once, and what an earlier process could not, and wait; returns how it went on each
         channel."""
         with self._lock:
-            fresh = self._decided(at_once=True)
+            fresh = self._decided("now")
             keys = {problem.key for problem in fresh}
             problems = [*(p for p in self._undelivered(_UNDER_WAY) if p.key not in keys), *fresh]
         outcomes: list[Outcome] = []
@@ -103,15 +103,16 @@ class Notifier:
         if self._outbox is not None:
             self._outbox.close(CLOSE_SECONDS)
         with self._lock:
-            self._decided(at_once=False)
+            self._decided("never")
             self._store.release()
 
-    def _decided(self, *, at_once: bool) -> list[Problem]:
-        """What is to be told now, marked as told."""
+    def _decided(self, when: Literal["now", "settled", "never"]) -> list[Problem]:
+        """Take in what was seen, and write down what has changed; what is to be told now, marked as told."""
         now = self._now()
         events = self._events(now)
         self._due_since = (self._due_since or now) if events else None
-        ripe = at_once or (self._due_since is not None and now - self._due_since >= self._rule.settle)
+        settled = self._due_since is not None and now - self._due_since >= self._rule.settle
+        ripe = when == "now" or (when == "settled" and settled)
         closing = any(closed(p, now) != p for p in self._problems.values())
         if not (self._seen or self._changed or closing or (ripe and events)):
             return []
@@ -133,6 +134,7 @@ class Notifier:
             if events:
                 self._due_since = None
             self._write()
+        self._store.release()
         return [self._problems[key] for key in events]
 
     def _events(self, now: datetime) -> dict[Key, Event]:
@@ -168,6 +170,7 @@ class Notifier:
                     self._keep(replace(problem, delivered_at=problem.delivered_at or now, trouble=about))
                 elif problem.trouble != trouble:
                     self._keep(replace(problem, trouble=trouble))
+            self._decided("never")  # at once: killed after it, nobody sends it again
             known = (outcome.message.id, outcome.channel)
             if outcome.error is not None and (outcome.final or known not in self._said):
                 self._said.add(known)
@@ -180,7 +183,8 @@ class Notifier:
                 _log.info("a notification arrived", channel=outcome.channel, subject=outcome.message.subject)
 
     def _guarded(self, seen: Observation) -> Observation:
-        texts: dict[str, Any] = {name: guarded(getattr(seen, name), self._project) for name in ("what", "where", "fix")}
+        texts: dict[str, Any] = {name: guarded(getattr(seen, name), self._project) for name in ("what", "where")}
+        texts["fix"] = guarded(seen.fix, self._project, own=True)
         return replace(seen, **texts)
 
     def _keep(self, problem: Problem) -> None:

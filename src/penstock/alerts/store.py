@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.alerts.notices import Key, Problem, merged, problem_of
-from penstock.errors import PenstockError
+from penstock.errors import DestinationError, PenstockError
 from penstock.ledger import ledger_sql
 from penstock.ledger.runs import KEPT
 
@@ -87,7 +87,11 @@ class Store:
         if self._destination is None:
             from penstock.destinations import open_destination
 
-            opened = open_destination(self._project.destination)
+            settings = self._project.destination
+            if settings.type == "duckdb" and not settings.path.exists():
+                # that something fails is no reason to make a warehouse
+                raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
+            opened = open_destination(settings)
             opened.prepare()
             self._destination = opened
         return self._destination

@@ -14,6 +14,7 @@ from penstock.cli import (
     consuming,
     inspecting,
     loading,
+    metabase,
     metrics,
     privacy,
     publishing,
@@ -24,6 +25,7 @@ from penstock.cli import (
     sampling,
     shell,
     starting,
+    superset,
     watching,
 )
 
@@ -89,3 +91,5 @@ sampling.register(app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(airflow.app, name="airflow")
+app.add_typer(metabase.app, name="metabase")
+app.add_typer(superset.app, name="superset")

@@ -253,7 +253,7 @@ def _perform(
     words = [said["layer"]] if said.get("layer") else list(streams or ())
     try:
         _work(project, streams, window, kind=kind, began=begun.append, **said)
-    except PenstockError as e:
+    except Exception as e:
         tell_run(project, kind if streams is not None else "transform", words, e, begun)
         raise
     tell_run(project, kind if streams is not None else "transform", words, None, begun)

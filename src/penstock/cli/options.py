@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.errors import UsageError
-from penstock.logs import Level, configure
+from penstock.logs import configure
 
 if TYPE_CHECKING:
     from penstock.ports import Window
@@ -51,11 +51,10 @@ def open_project(
     """
     from penstock.project import find_project, load_project
 
-    default: Level = "warning" if quiet or not serves else "info"
-    configure(default=default, verbose=verbose)  # the project file may be what there is to complain of
+    configure(serves=serves, verbose=verbose, quiet=quiet)  # the project file may be what there is to complain of
     project = load_project(find_project(directory or Path.cwd()), target=target)
-    said = None if quiet else project.logging.level
-    configure(default=default, level=said, format=project.logging.format, verbose=verbose)
+    said = project.logging
+    configure(serves=serves, level=said.level, format=said.format, verbose=verbose, quiet=quiet)
     return project
 
 

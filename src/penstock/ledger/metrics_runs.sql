@@ -1,8 +1,9 @@
--- of each kind of run, the last that has ended
-select kind, status, started_at, ended_at
-from (
-  select kind, status, started_at, ended_at, row_number() over (partition by kind order by run_id desc) as newest
+-- of each kind of run, the last that has ended, if it is younger than run {since}
+select r.kind, r.run_id, r.status, r.started_at, r.ended_at
+from penstock.runs r
+join (
+  select max(run_id) as run_id
   from penstock.runs
-  where parent_id is null and ended_at is not null
-) as ended
-where newest = 1
+  where parent_id is null and ended_at is not null and run_id > {since}
+  group by kind
+) as newest on newest.run_id = r.run_id

@@ -1,3 +1,4 @@
+-- when each schedule is due, how its last run ended, and when one ended well, if it is younger than run {since}
 select
   s.schedule,
   s.next_due,
@@ -5,7 +6,8 @@ select
   (
     select max(r.ended_at)
     from penstock.runs r
-    where r.kind = 'schedule'
+    where r.run_id > {since}
+      and r.kind = 'schedule'
       and r.status = 'success'
       and strpos(cast(r.detail as text), '"schedule": "' || s.schedule || '"') > 0
   )

@@ -104,13 +104,16 @@ class Figures:
 
 
 class LedgerFigures:
-    """What the ledger says, as figures. Loads are added up as they come: asked again, it reads the new ones only."""
+    """What the ledger says, as figures. Asked again, it reads only what is new of loads and runs, of which there may be
+    millions."""
 
     def __init__(self, project: str) -> None:
         self._project = project
         self._seen = 0
         self._sums: dict[str, dict[str, float]] = {}
         self._last: dict[str, float] = {}
+        self._runs: dict[str, tuple[int, str, datetime, datetime]] = {}
+        self._good: dict[str, datetime] = {}
 
     def read(self, query: Query) -> dict[str, Values]:
         """The figures of now, by their whole names."""
@@ -131,11 +134,14 @@ class LedgerFigures:
             put("model_loads_behind", model, behind)
         for model, loaded in query(ledger_sql("freshness")).rows:
             put("model_loaded_timestamp_seconds", model, loaded.timestamp())
-        for schedule, due, status, good in query(ledger_sql("metrics_schedules")).rows:
+        since = str(max((run_id for run_id, *_ in self._runs.values()), default=_RUNS_AT_ONCE) - _RUNS_AT_ONCE)
+        for schedule, due, status, good in query(ledger_sql("metrics_schedules", since=since)).rows:
+            self._good |= {schedule: good} if good is not None else {}
             put("schedule_next_timestamp_seconds", schedule, _stamp(due))
-            put("schedule_last_success_timestamp_seconds", schedule, _stamp(good))
+            put("schedule_last_success_timestamp_seconds", schedule, _stamp(self._good.get(schedule)))
             put("schedule_last_run_success", schedule, None if status is None else status == "success")
-        for kind, status, started, ended in query(ledger_sql("metrics_runs")).rows:
+        self._runs |= {kind: tuple(run) for kind, *run in query(ledger_sql("metrics_runs", since=since)).rows}
+        for kind, (_, status, started, ended) in self._runs.items():
             put("last_run_timestamp_seconds", kind, ended.timestamp())
             put("last_run_success", kind, status == "success")
             put("last_run_seconds", kind, (ended - started).total_seconds())
@@ -150,6 +156,8 @@ class LedgerFigures:
             self._seen = max(self._seen, int(seq))
 
 
+_RUNS_AT_ONCE = 100_000
+"""A run that ends after so many later ones have begun is not seen. ``penstock up`` begins a few a second at most."""
 _SUMS = ("loads", "read", "landed", "duplicates", "quarantined")
 
 

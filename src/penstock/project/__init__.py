@@ -8,7 +8,8 @@ from penstock.project.expect import Expectation
 from penstock.project.formats import Csv
 from penstock.project.http import Http
 from penstock.project.lake import Lake
-from penstock.project.loading import FILE_NAME, Project, find_project, load_project
+from penstock.project.loading import FILE_NAME, Project, find_project, load_project, variables_of
+from penstock.project.metabase import Metabase
 from penstock.project.notify import Channel, Email, Notify, Webhook
 from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
@@ -45,6 +46,7 @@ __all__ = [
     "Lineage",
     "Load",
     "Logging",
+    "Metabase",
     "Notify",
     "Postgres",
     "Privacy",
@@ -60,4 +62,5 @@ __all__ = [
     "find_project",
     "load_project",
     "project_schema",
+    "variables_of",
 ]

@@ -17,6 +17,7 @@ from penstock.project.document import Document, Problem, parse
 from penstock.project.document import Path as SettingPath
 from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
+from penstock.project.metabase import Metabase
 from penstock.project.nearest import nearest
 from penstock.project.notify import Notify
 from penstock.project.observing import Lineage, Logging
@@ -31,7 +32,19 @@ FILE_NAME = "penstock.yml"
 LAKE = "lake"
 """The name of the lake among the sources."""
 
-_GROUPS = ("streams", "lake", "load", "transform", "up", "privacy", "schedule", "notify", "logging", "lineage")
+_GROUPS = (
+    "streams",
+    "lake",
+    "load",
+    "transform",
+    "up",
+    "privacy",
+    "schedule",
+    "notify",
+    "logging",
+    "lineage",
+    "metabase",
+)
 _WORDS = {
     "name": "small letters, digits and _, a letter first",
     "memory_limit": "a size such as 2GB",
@@ -61,6 +74,7 @@ class Project:
     transform: Transform | None
     up: Up
     privacy: Privacy
+    metabase: Metabase
     lake: Lake | None = None
     schedule: Schedule | None = None
     notify: Notify = field(default_factory=Notify)
@@ -153,12 +167,18 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         transform=file.transform,
         up=file.up,
         privacy=file.privacy,
+        metabase=file.metabase,
         schedule=file.schedule,
         notify=file.notify,
         logging=file.logging,
         lineage=file.lineage,
     )
     return project if file.lake is None else project.with_lake(file.lake)
+
+
+def variables_of(directory: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables of a project: its ``.env``, and over it the environment, the process's own when left out."""
+    return {**_env_file(directory / ".env"), **(os.environ if environ is None else environ)}
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> Document:

@@ -19,6 +19,7 @@ from penstock.project import (
     http,
     http_client,
     lake,
+    metabase,
     notify,
     observing,
     privacy,
@@ -44,6 +45,7 @@ from penstock.project.http import (
 )
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.lake import Lake
+from penstock.project.metabase import Metabase
 from penstock.project.notify import Channel, Email, Notify, Webhook
 from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
@@ -107,6 +109,7 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("A webhook", "notify.to[…].webhook", Webhook),
     ("Mail", "notify.to[…].email", Email),
     ("Personal data", "privacy", Privacy),
+    ("Metabase", "metabase", Metabase),
     ("Logs", "logging", Logging),
     ("Lineage", "lineage", Lineage),
 )
@@ -184,7 +187,20 @@ def configuration_page() -> str:
 def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
-    modules = (rabbitmq, formats, http_client, http, lake, privacy, schedule, expect, notify, observing, settings)
+    modules = (
+        rabbitmq,
+        formats,
+        http_client,
+        http,
+        lake,
+        privacy,
+        schedule,
+        expect,
+        notify,
+        observing,
+        metabase,
+        settings,
+    )
     texts = (inspect.getsource(module) for module in modules)
     for group in (node for text in texts for node in ast.parse(text).body):
         if isinstance(group, ast.ClassDef):

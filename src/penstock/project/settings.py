@@ -14,6 +14,7 @@ from penstock.project.formats import Csv
 from penstock.project.group import Settings, from_url, none
 from penstock.project.http import Http
 from penstock.project.lake import Lake
+from penstock.project.metabase import Metabase
 from penstock.project.notify import Notify, notify_of
 from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy, SubjectFields
@@ -276,6 +277,8 @@ class ProjectFile(Settings):
     """Who is told when something fails, and when it is well again; a list of channels."""
     privacy: Privacy = Field(default_factory=Privacy)
     """The keys of pseudonyms."""
+    metabase: Metabase = Field(default_factory=Metabase)
+    """What `penstock metabase sync` provisions."""
     logging: Logging = Field(default_factory=Logging)
     """What is logged, and how."""
     lineage: Lineage | None = None

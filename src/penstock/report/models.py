@@ -44,12 +44,19 @@ class Models:
 
     project: Project
     _found: dict[str, Model] | None = field(default=None, repr=False)
+    _raw: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def all(self) -> Mapping[str, Model]:
         """Id → model; none where the project has no dbt project."""
         if self._found is None:
-            self._found = self._read()
+            self._found = _models(self.manifest())
         return self._found
+
+    def manifest(self) -> Mapping[str, Any]:
+        """What dbt wrote of the project: of one that has no dbt project, that there is nothing."""
+        if self._raw is None:
+            self._raw = self._read()
+        return self._raw
 
     def ref(self, first: str, second: str = "") -> Model:
         """What dbt's ``ref`` names: a model, or a package and a model.
@@ -81,9 +88,9 @@ class Models:
             fix=f"did you mean {near}?" if near else f"the project has {', '.join(sorted(found)) or 'none'}",
         )
 
-    def _read(self) -> dict[str, Model]:
+    def _read(self) -> Mapping[str, Any]:
         if not (self.project.directory / "dbt_project.yml").is_file() or self.project.transform is None:
-            return {}
+            return {"nodes": {}, "sources": {}}
         path = self.project.directory / FOLDER / "dbt" / self.project.target / "manifest.json"
         manifest = _manifest(path)
         if manifest is None or _stale(manifest, path, self.project):
@@ -98,7 +105,7 @@ class Models:
             manifest = _manifest(path)
         if manifest is None:
             raise PenstockError("dbt wrote no manifest", where=str(path), fix="penstock transform")
-        return _models(manifest)
+        return manifest
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:

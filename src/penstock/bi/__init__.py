@@ -1,0 +1,1 @@
+"""A project's models and questions, given to tools for business intelligence."""

@@ -1,0 +1,1 @@
+"""Provisions Metabase, of the open-source edition, over its REST API."""

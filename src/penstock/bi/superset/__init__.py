@@ -1,0 +1,1 @@
+"""Writes a project's questions as a ZIP that Apache Superset imports."""
