@@ -127,9 +127,10 @@ def test_expectations_are_told(warehouse: dict[str, Any], tmp_path: Path) -> Non
             beside = call(project, "check", "--notify")
             assert "tells of expectations itself" in beside.stderr
             drop(project, "second")
-            until(lambda: len(told.posts) == 2, process.said)
+            until(lambda: len(told.posts) >= 2, process.said)
             assert process.end() == 0
-    assert [e for e, _ in told.events()] == ["failed", "recovered"]
+    # it is not fresh for long
+    assert [e for e, _ in told.events()][:2] == ["failed", "recovered"]
 
 
 @dataclass(frozen=True, slots=True)
