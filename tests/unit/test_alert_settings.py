@@ -152,6 +152,16 @@ def test_wrong_channels(tmp_path: Path, channel: Any, said: str) -> None:
     assert said in str(e.value) and "s3cr3t" not in str(e.value)
 
 
+def test_an_address_is_no_list(tmp_path: Path) -> None:
+    """An address in the place of the list is met by an example, and not shown; a stream's source is named as such."""
+    with pytest.raises(ProjectError) as e:
+        a_project(tmp_path, notify="http://s3cr3t")
+    assert "`notify`: expected a list of channels, not a text: write `- webhook: https://…`" in str(e.value)
+    assert "s3cr3t" not in str(e.value)
+    with pytest.raises(ProjectError, match="name the source that the records come from"):
+        a_project(tmp_path, streams={"a": {}})
+
+
 def test_the_catalogue() -> None:
     """Every alert has a meaning, is in the settings and on the page, in the same words."""
     assert tuple(ALERTS) == ALERT_NAMES

@@ -87,9 +87,7 @@ def judge(
         return verdicts
     # of numbers it cannot be told when they began to be wrong: who told of it has taken that down
     told = {row[0]: row[1] for row in query(statement("penstock.alerts", "open_since.sql")).rows}
-    return [
-        replace(v, since=told.get(v.subject)) if v.state == "failed" and v.since is None else v for v in verdicts
-    ]
+    return [replace(v, since=told.get(v.subject)) if v.state == "failed" and v.since is None else v for v in verdicts]
 
 
 def span_in_words(span: timedelta) -> str:

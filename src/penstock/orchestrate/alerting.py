@@ -154,9 +154,7 @@ class Alerting:
         last = job.last
         if last is None or last.status == "stopped" or (last.manual and last.error):
             return  # whoever asked for a run is told by that
-        yield from self._new(
-            last.run_id, ended("schedule_failed", schedule_of(job.loads), last.error, run=last.run_id)
-        )
+        yield from self._new(last.run_id, ended("schedule_failed", schedule_of(job.loads), last.error, run=last.run_id))
 
     def _new(self, now: object, seen: Observation) -> Iterator[Observation]:
         """An observation, if it is another than before: of each time that something fails, there is one."""

@@ -29,9 +29,10 @@ _log = get_log("transform")
 FIRST_BACKOFF_SECONDS = 1.0
 LAST_BACKOFF_SECONDS = 60.0
 BACKOFF_FACTOR = 8.0
-"""The first wait is short, as some failures mend themselves; a model that is broken stays so until somebody mends it."""
+"""The first wait is short, as some failures mend themselves; a broken model stays so until somebody mends it."""
 NEWS_SHARE = 0.25
-"""How much of the wait is left once something has landed: all that lands, minute by minute, is not worth a failure."""
+"""How much of the wait is left once something has landed. With none, a stream that never rests would be a failure after
+the other."""
 _LOOK_SECONDS = 1.0
 """How often the ledger is asked for loads by other processes."""
 _STOP_SECONDS = 0.05

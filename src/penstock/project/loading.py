@@ -322,10 +322,11 @@ def _missing_fix(path: SettingPath) -> str:
         return "name the source that the records come from"
     if path[-2:] == ("email", "from"):
         return "from: penstock@example.com"
-    return {
+    fixes: dict[SettingPath, str] = {
         ("name",): "name: my_project",
         ("destinations",): "destinations: {local: {type: duckdb, path: warehouse.duckdb}}",
-    }.get(path, "")
+    }
+    return fixes.get(path, "")
 
 
 def _names_at(path: SettingPath, data: Any) -> list[str]:
