@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """Exponential backoff: attempt ``n`` (from 1) is waited for ``first * 2^(n-1)`` seconds, ``last`` at most.
+    """Exponential backoff: attempt ``n`` (from 1) is waited for ``first * factor^(n-1)`` seconds, ``last`` at most.
 
     With ``jitter`` it is half of that to all of it, evenly, so that many who lost the same server do not come back at
     once.
@@ -18,17 +18,19 @@ class Backoff:
         first_seconds: float,
         last_seconds: float,
         *,
+        factor: float = 2.0,
         jitter: bool = False,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._first = self._seconds = first_seconds
         self._last = last_seconds
+        self._factor = factor
         self._jitter = jitter
         self._draw = draw
 
     def next_seconds(self) -> float:
-        """How long to wait now; the time after, twice as long."""
-        seconds, self._seconds = self._seconds, min(2 * self._seconds, self._last)
+        """How long to wait now; the time after, longer by the factor."""
+        seconds, self._seconds = self._seconds, min(self._factor * self._seconds, self._last)
         return seconds * self._draw(0.5, 1.0) if self._jitter else seconds
 
     def reset(self) -> None:

@@ -4,6 +4,7 @@ well again, whatever is killed in between; on both warehouses."""
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
+from penstock.alerts.notices import Observation
+from penstock.alerts.notifier import Notifier
 from penstock.cli.app import app
 from penstock.errors import PenstockError
 from penstock.orchestrate import alerting
@@ -122,8 +125,11 @@ def test_expectations_are_told(warehouse: dict[str, Any], tmp_path: Path) -> Non
             shown = {e["expectation"]: e["state"] for e in process.status()["expectations"]}
             assert shown["fresh within 3s"] == "failed" and shown["rows >= 2 in 1d"] == "waiting"
             checked = call(project, "check")
-            assert checked.returncode == 1 and "FAILED" in checked.stdout and "warns" in checked.stdout
-            assert "fresh within 3s" in call(project, "status").stdout
+            assert checked.returncode == 1 and "warns" in checked.stdout
+            assert re.search(r"fresh within 3s +failed +last landed", checked.stdout), checked.stdout
+            status = call(project, "status").stdout
+            assert re.search(r"rows >= 2 in 1d +waiting ", checked.stdout + status) and "  warns  " in status
+            assert re.search(r" \d\d:\d\d:\d\d\+", status) and not re.search(r"\dT\d\d:|:\d\d\.\d", status), status
             beside = call(project, "check", "--notify")
             assert "tells of expectations itself" in beside.stderr
             drop(project, "second")
@@ -178,6 +184,77 @@ def test_commands_that_are_called_by_a_clock(tmp_path: Path) -> None:
         long_ago(project)
         assert command(project, "check", "--notify").code == 1
         assert told.events()[3:] == [("failed", "stream things: rows <= 1 in 1d")]
+
+
+def test_what_is_no_longer_expected(warehouse: dict[str, Any], tmp_path: Path) -> None:
+    """An expectation that is changed while it fails is told as over, in these words, and what it says now is judged. Of
+    numbers, ``check`` shows since when they are wrong, as it was taken down."""
+    with receiver() as told:
+        project = a_project(tmp_path, warehouse, told.url, stream={"expect": ["quarantined <= 0", "rows <= 0 in 1d"]})
+        (project / "data" / "bad.ndjson").write_text("no json\n")
+        assert command(project, "load").code == 0
+        before = json.loads(command(project, "check", "--json").out)
+        assert [(v["state"], v["since"]) for v in before] == [("failed", None)] * 2
+        assert command(project, "check", "--notify").code == 1
+        since = [v["since"] for v in json.loads(command(project, "check", "--json").out)]
+        assert len(set(since)) == 1 and since[0] is not None
+        assert since[0][:19].replace("T", " ") in command(project, "check").out
+        file = project / "penstock.yml"
+        file.write_text(file.read_text().replace("rows <= 0 in 1d", "rows <= 30 in 1d"))
+        assert command(project, "check", "--notify").code == 1
+        assert sorted(told.events()) == [
+            ("failed", "stream things: quarantined <= 0 in 1d"),
+            ("failed", "stream things: rows <= 0 in 1d"),
+            ("recovered", "stream things: rows <= 0 in 1d"),
+        ]
+        assert told.posts[-1].said["subject"] == "[told] no longer there: stream things: rows <= 0 in 1d"
+        assert "rows <= 0 in 1d: no longer expected, after " in told.posts[-1].said["text"]
+        assert command(project, "check", "--notify").code == 1 and len(told.posts) == 2
+        shown = json.loads(command(project, "status", "--json").out)["alerts"]
+        assert [a["subject"] for a in shown] == ["stream things: quarantined <= 0 in 1d"]
+
+
+def test_what_is_no_longer_there(tmp_path: Path) -> None:
+    """A process that begins closes what earlier ones told of schedules, queues, files, parts, commands and models that
+    the project has no longer, in one message, and nothing else."""
+    gone = [
+        ("expectation_failed", "stream old: fresh within 1m"),
+        ("files_refused", "files of old from files"),
+        ("models_failed", "models"),
+        ("part_failing", "part consume old queue"),
+        ("part_failing", "part trigger"),
+        ("queue_unreachable", "queue queue of old"),
+        ("run_failed", "penstock load old"),
+        ("schedule_failed", "schedule stream old"),
+        ("warehouse_unreachable", "warehouse old"),
+    ]
+    still = [("run_failed", "penstock load"), ("run_failed", "penstock transform silver"),
+             ("schedule_failed", "schedule project")]  # fmt: skip
+    with receiver() as told:
+        project = a_project(tmp_path, EMBEDDED, told.url, schedule="@yearly")
+        assert command(project, "load").code == 0
+        notifier = Notifier(load_project(project))
+        notifier.see([Observation(alert=a, subject=s, failing=True, what="why") for a, s in gone + still])
+        notifier.tell()
+        with up(project) as process:
+            until(lambda: len(told.posts) == 2, process.said)
+            assert sorted((a["alert"], a["subject"]) for a in told.posts[1].said["alerts"]) == gone
+            assert {(a["event"], a["what"]) for a in told.posts[1].said["alerts"][1:]} <= {
+                ("recovered", "no longer there"), ("recovered", "no longer expected")
+            }  # fmt: skip
+            assert sorted((a["alert"], a["subject"]) for a in process.status()["alerts"]) == still
+            assert process.end() == 0
+        assert command(project, "load", "--notify").code == 0
+    assert told.events()[-1] == ("recovered", "penstock load") and len(told.posts) == 3
+
+
+def test_nobody_is_told(tmp_path: Path) -> None:
+    """``--notify`` in a project that names nobody says so, and does the rest; without it there is nothing to say."""
+    project = a_project(tmp_path, EMBEDDED, "", stream={"expect": "rows >= 1 in 1d"}, notify=[])
+    for words in (["load"], ["run"], ["check"]):
+        done = command(project, *words, "--notify", "--quiet")
+        assert done.code == 0 and "warning: --notify tells nobody" in done.err and "- webhook:" in done.err
+        assert "tells nobody" not in command(project, *words).err
 
 
 def long_ago(project: Path) -> None:
@@ -279,7 +356,11 @@ def test_models(tmp_path: Path) -> None:
         model.write_text(right.replace("count(*)", "count(nothing_of_that_name)"))
         with up(project) as process:
             until(lambda: len(told.posts) == 1, process.said)
-            until(lambda: process.figures()["penstock_transform_failures_total", ""] >= 3, process.said)
+            until(lambda: process.figures()["penstock_transform_failures_total", ""] >= 2, process.said)
+            run = told.posts[0].said["alerts"][0]["run"]
+            assert process.query(f"select kind, status from penstock.runs where run_id = {run}") == [
+                ["transform", "error"]
+            ]
             model.write_text(right)
             until(lambda: len(told.posts) == 2, process.said)
             assert process.end() == 0

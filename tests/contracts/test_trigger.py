@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from penstock.orchestrate import trigger as trigger_module
 from penstock.orchestrate.trigger import Trigger
 from penstock.plan import plan_loads
 from penstock.ports import Receipt
@@ -158,6 +159,32 @@ def test_a_column_that_must_grow(project: Project) -> None:
                 trigger.landed(receipt)
             until(lambda: trigger.builds == 2, lambda: trigger.last_error)
             assert session.destination.query("select max(length(username)) from reports.seen").rows == [(60,)]
+
+
+def test_a_broken_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that fails rests, however long, until something lands, here or elsewhere, or the model is mended."""
+    monkeypatch.setattr(trigger_module, "FIRST_BACKOFF_SECONDS", 3_600.0)
+    monkeypatch.setattr(trigger_module, "LAST_BACKOFF_SECONDS", 3_600.0)
+    monkeypatch.setattr(trigger_module, "NEWS_SHARE", 0.0)
+    model = project.directory / "models" / "reports" / "broken.sql"
+    model.write_text("select nothing_of_that_name from {{ ref('stg_user_events') }}\n")
+    with Session(project) as session:
+        load(project, session)
+        with triggered(project) as trigger:
+            until(lambda: trigger.failures == 1, lambda: trigger.last_error)
+            run = session.destination.query(
+                "select status from penstock.runs where run_id = $1", [trigger.failed_run]
+            ).rows
+            assert run == [("error",)]
+            load(project, session, "t1")
+            until(lambda: trigger.failures == 2, lambda: trigger.last_error)
+            for receipt in load(project, session, "t2"):
+                trigger.landed(receipt)
+            until(lambda: trigger.failures >= 3, lambda: trigger.last_error)
+            assert trigger.builds == 0
+            model.write_text("select user_id from {{ ref('stg_user_events') }}\n")
+            until(lambda: trigger.builds == 1 and not trigger.last_error, lambda: trigger.last_error)
+            assert trigger.failures <= 4 and session.destination.query(USERS).rows == [(2,)]
 
 
 def test_connections_that_the_server_closed(tmp_path: Path, postgres_url: str) -> None:

@@ -74,7 +74,9 @@ def test_what_can_be_expected(tmp_path: Path, expect: Any, words: list[str]) -> 
         ("frsh within 10m", ["streams.a.expect`", "did you mean fresh?"]),
         ("fresh within soon", ["expected a time such as", "'soon'"]),
         ("fresh within 0s", ["less than a second"]),
-        ("rows > 5 per day", ["is no expectation; write `fresh within 10m`"]),
+        ("rows > 5 per day", ["'rows > 5 per day' is no expectation: rows takes >= or <=; write `fresh within 10m`"]),
+        ("rows >= 5 pro day", ["is no expectation; write `fresh within 10m`"]),
+        ("quarantined < 1%", ["quarantined takes <=;"]),
         ("rows >= 5 per month", ["per hour, per day, per week"]),
         ("quarantined <= 101%", ["expected a share such as 1%"]),
         (["fresh within 1h", "fresh within 60m"], ["expect[1]", "fresh within 1h stands there twice"]),
@@ -132,6 +134,8 @@ def test_channels(tmp_path: Path) -> None:
         ({"webhook": {"url": "https://s3cr3t", "headers": {"A": "s3cr3t\nB"}}}, "one line"),
         ({}, "webhook: or email:"),
         ({"email": {"host": "h", "from": "d@e.f", "to": []}}, "at least one"),
+        ({"email": {"host": "h", "to": "d@e.f"}}, "email.from`: is missing\n  fix: from: penstock@example.com"),
+        ("https://s3cr3t", "notify[0]`: expected webhook: or email:, not a text: write `- webhook: https://…`"),
         ({"email": {"host": "h", "from": "nobody", "to": "d@e.f"}}, "expected an address such as data@example.com"),
         ({"email": {"host": "h", "from": "d@e.f", "to": "d@e.f", "user": "u"}}, "both user: and password:"),
         (
@@ -146,6 +150,16 @@ def test_wrong_channels(tmp_path: Path, channel: Any, said: str) -> None:
     with pytest.raises(ProjectError) as e:
         a_project(tmp_path, notify=[channel])
     assert said in str(e.value) and "s3cr3t" not in str(e.value)
+
+
+def test_an_address_is_no_list(tmp_path: Path) -> None:
+    """An address in the place of the list is met by an example, and not shown; a stream's source is named as such."""
+    with pytest.raises(ProjectError) as e:
+        a_project(tmp_path, notify="http://s3cr3t")
+    assert "`notify`: expected a list of channels, not a text: write `- webhook: https://…`" in str(e.value)
+    assert "s3cr3t" not in str(e.value)
+    with pytest.raises(ProjectError, match="name the source that the records come from"):
+        a_project(tmp_path, streams={"a": {}})
 
 
 def test_the_catalogue() -> None:

@@ -13,6 +13,12 @@ def test_doubles_up_to_the_last() -> None:
     assert backoff.next_seconds() == 0.5
 
 
+def test_another_factor() -> None:
+    """Eight times as long each time."""
+    backoff = Backoff(1.0, 60.0, factor=8.0)
+    assert [backoff.next_seconds() for _ in range(4)] == [1.0, 8.0, 60.0, 60.0]
+
+
 def test_jitter() -> None:
     """Half of the time to all of it, whatever the draw, and the doubling does not depend on it."""
     shares = iter([0.5, 1.0, 0.75])

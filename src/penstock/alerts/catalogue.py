@@ -54,7 +54,7 @@ _ALERTS = (
         subject="models",
         meaning="dbt cannot build the models that follow the loads, or their tests fail. Loads go on.",
         well_again="A build ends well.",
-        do="Mend the model or the data that it names. It is tried again by itself, with what has landed by then.",
+        do="Mend the model or the data that it names. It is tried again by itself, at once when a file has changed.",
         look="penstock transform --nodes",
         source="`penstock up`",
     ),

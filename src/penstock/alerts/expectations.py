@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +25,7 @@ _TIMES = ("timestamp", "timestamptz", "date")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """One expectation, and how it is. ``state`` is ``waiting`` while it cannot be told yet; ``since`` is when it began
-    to fail, where that can be told."""
+    to fail, or was first seen to, where that is known."""
 
     stream: str
     expectation: str
@@ -78,11 +78,16 @@ def judge(
             there = f"there are {', '.join(project.streams)}"
             raise UsageError(f"there is no stream {name!r}", fix=f"did you mean {near!r}?" if near else there)
     at = datetime.now(UTC) if now is None else now
-    return [
+    verdicts = [
         _Judge(project, query, name, at, begun).verdict(expectation)
         for name in streams or project.streams
         for expectation in project.streams[name].expect
     ]
+    if query is None or all(v.since is not None for v in verdicts if v.state == "failed"):
+        return verdicts
+    # of numbers it cannot be told when they began to be wrong: who told of it has taken that down
+    told = {row[0]: row[1] for row in query(statement("penstock.alerts", "open_since.sql")).rows}
+    return [replace(v, since=told.get(v.subject)) if v.state == "failed" and v.since is None else v for v in verdicts]
 
 
 def span_in_words(span: timedelta) -> str:

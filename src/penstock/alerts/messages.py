@@ -25,6 +25,7 @@ _MOST_LISTED = 20
 _QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|(?<==)\([^)\n]*\)")
 _MAIL = re.compile(r"[^\s@<>,;'\"()]+@[^\s@<>,;'\"()]+\.[^\s@<>,;'\"()]+")
 _HEADS = {"failed": "failing", "reminded": "still failing", "recovered": "recovered"}
+_GONE = "no longer there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +43,9 @@ class Message:
     @property
     def subject(self) -> str:
         """One line on it."""
-        counts = {event: [p for p in self.problems if p.told == event] for event in _HEADS}
         parts = []
-        for event, head in _HEADS.items():
-            found = counts[event]
+        for head in (*_HEADS.values(), _GONE):
+            found = [p for p in self.problems if _head(p) == head]
             if found:
                 more = f" and {len(found) - 1} more" if len(found) > 1 else ""
                 parts.append(f"{head}: {found[0].subject}{more}")
@@ -122,11 +122,20 @@ def look(problem: Problem) -> str:
     return command
 
 
+def _head(problem: Problem) -> str:
+    return "" if problem.told is None else _GONE if _gone(problem) else _HEADS[problem.told]
+
+
+def _gone(problem: Problem) -> bool:
+    return problem.gone and problem.told == "recovered"
+
+
 def _lines(problem: Problem) -> list[str]:
     since = _moment(problem.first_failed_at)
     if problem.told == "recovered":
         lasted = span_in_words(_ended(problem) - problem.first_failed_at)
-        return [f"{problem.subject}: recovered after {lasted}", f"  failed from {since}, {problem.alert}"]
+        ending = f"{problem.what}, after {lasted}" if problem.gone else f"recovered after {lasted}"
+        return [f"{problem.subject}: {ending}", f"  failed from {since}, {problem.alert}"]
     head = f"{problem.subject}: {problem.what}" if problem.what else problem.subject
     lines = [head, f"  since {since}, {problem.alert}"]
     if problem.where:

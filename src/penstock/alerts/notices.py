@@ -29,7 +29,8 @@ _MOMENTS = ("first_failed_at", "last_failed_at", "well_since", "recovered_at", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Something as it is now. ``since`` is when it began to fail, if that is known; ``run`` the run that failed."""
+    """Something as it is now. ``since`` is when it began to fail, if that is known; ``run`` the run that failed;
+    ``gone`` says that it is there no longer."""
 
     alert: str
     subject: str
@@ -39,6 +40,7 @@ class Observation:
     fix: str = ""
     run: int | None = None
     since: datetime | None = None
+    gone: bool = False
 
     @property
     def key(self) -> Key:
@@ -51,7 +53,8 @@ class Problem:
     """Something that fails, or failed, and what was told of it.
 
     ``failures`` are those in a row. ``well_since`` is None while it fails; ``recovered_at`` is None until it is over.
-    ``again`` says that it came back soon after it was over. ``told`` is the last message, ``delivered_at`` when that
+    ``again`` says that it came back soon after it was over, ``gone`` that it is over as what it is about is there no
+    longer. ``told`` is the last message, ``delivered_at`` when that
     reached somebody, and ``trouble`` why it did not reach somebody else.
     """
 
@@ -63,6 +66,7 @@ class Problem:
     well_since: datetime | None = None
     recovered_at: datetime | None = None
     again: bool = False
+    gone: bool = False
     told: Event | None = None
     told_at: datetime | None = None
     delivered_at: datetime | None = None
@@ -118,20 +122,24 @@ def merged(one: Problem | None, other: Problem) -> Problem:
 def observe(problem: Problem | None, seen: Observation, now: datetime, rule: Notify) -> Problem | None:
     """The problem after something was looked at; None when there is none."""
     if not seen.failing:
-        if problem is None or not problem.open or problem.well_since is not None:
+        if problem is None or not problem.open:
             return problem
-        return replace(problem, well_since=now, updated_at=now)
+        if seen.gone and not problem.gone:
+            what = "no longer expected" if problem.alert == "expectation_failed" else "no longer there"
+            over: dict[str, Any] = {"gone": True, "again": False, "what": what, "where": "", "fix": ""}
+            return replace(problem, **over, well_since=problem.well_since or now, updated_at=now)
+        return problem if problem.well_since is not None else replace(problem, well_since=now, updated_at=now)
     about: dict[str, Any] = {"what": seen.what, "where": seen.where, "fix": seen.fix, "run": seen.run}
     if problem is not None and problem.open:
         row = problem.failures + 1 if problem.well_since is None else 1
-        return replace(problem, **about, failures=row, last_failed_at=now, well_since=None, updated_at=now)
-    over = None if problem is None or problem.told != "recovered" else problem.recovered_at
+        return replace(problem, **about, failures=row, last_failed_at=now, well_since=None, gone=False, updated_at=now)
+    before = None if problem is None or problem.told != "recovered" else problem.recovered_at
     return Problem(
         alert=seen.alert,
         subject=seen.subject,
         first_failed_at=now if seen.since is None else min(seen.since, now),
         last_failed_at=now,
-        again=over is not None and now - over <= rule.calm,
+        again=before is not None and now - before <= rule.calm,
         updated_at=now,
         **about,
     )
@@ -159,8 +167,8 @@ def told(problem: Problem, event: Event, now: datetime) -> Problem:
     return replace(problem, told=event, told_at=now, delivered_at=None, recovered_at=over, trouble="", updated_at=now)
 
 
-def closed(problem: Problem, now: datetime) -> Problem:
-    """The problem, over if it is well and nobody was ever told."""
-    if problem.open and problem.well_since is not None and problem.told is None:
+def closed(problem: Problem, now: datetime, *, heard: bool = True) -> Problem:
+    """The problem, over if it is well and nobody was ever told, or is to be told: ``heard`` is whether somebody is."""
+    if problem.open and problem.well_since is not None and (problem.told is None or not heard):
         return replace(problem, recovered_at=now, updated_at=now)
     return problem

@@ -113,7 +113,7 @@ class Notifier:
         self._due_since = (self._due_since or now) if events else None
         settled = self._due_since is not None and now - self._due_since >= self._rule.settle
         ripe = when == "now" or (when == "settled" and settled)
-        closing = any(closed(p, now) != p for p in self._problems.values())
+        closing = any(self._closed(p, now) != p for p in self._problems.values())
         if not (self._seen or self._changed or closing or (ripe and events)):
             return []
         with self._store.alone():
@@ -125,7 +125,7 @@ class Notifier:
                     self._keep(after)
             self._seen.clear()
             for problem in list(self._problems.values()):
-                over = closed(problem, now)
+                over = self._closed(problem, now)
                 if over != problem:
                     self._keep(over)
             events = self._events(now) if ripe else {}
@@ -139,9 +139,15 @@ class Notifier:
 
     def _events(self, now: datetime) -> dict[Key, Event]:
         """What of which problem is to be told to somebody."""
-        heard = [p for p in self._problems.values() if any(wants(c, p) for c in self._rule.channels)]
+        heard = filter(self._heard, self._problems.values())
         found = {problem.key: due(problem, now, self._rule) for problem in heard}
         return {key: event for key, event in found.items() if event is not None}
+
+    def _heard(self, problem: Problem) -> bool:
+        return any(wants(channel, problem) for channel in self._rule.channels)
+
+    def _closed(self, problem: Problem, now: datetime) -> Problem:
+        return closed(problem, now, heard=self._heard(problem))
 
     def _message(self, problems: Sequence[Problem], now: datetime) -> Message:
         ordered = sorted(problems, key=lambda p: (p.told == "recovered", p.first_failed_at, p.key))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.options import Json, ProjectDir, Quiet, Streams, TargetName, open_project
-from penstock.cli.printing import count, print_json, print_table
+from penstock.cli.printing import count, moment, print_json, print_table
 from penstock.cli.runs import asked
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from penstock.alerts.delivery import Outcome
     from penstock.alerts.expectations import Verdict
+    from penstock.alerts.notices import Observation
     from penstock.project import Project
 
 NotifyOption = Annotated[
@@ -51,6 +52,7 @@ def check(
     elif not quiet or failed:
         _print([v for v in verdicts if not quiet or v in failed])
     if notify:
+        warn_nobody(project)
         _notify(project, verdicts)
     if failed:
         raise typer.Exit(1)
@@ -94,28 +96,39 @@ def tell_run(
     project: Project, kind: str, words: Sequence[str], error: BaseException | None, runs: Sequence[int]
 ) -> None:
     """Tell of a command that ended, if it began or ceased to fail."""
-    from penstock.alerts.notifier import Notifier
     from penstock.alerts.observing import command_subject, ended
+    from penstock.orchestrate.running import running_process
 
-    notifier = Notifier(project)
-    run = runs[-1] if runs else None
-    notifier.see([ended("run_failed", command_subject(kind, words), error, run=run)])
-    notifier.tell()
+    seen = ended("run_failed", command_subject(kind, words), error, run=runs[-1] if runs else None)
+    # a process that is up may have begun with another penstock.yml, by which it judges what is there
+    _tell(project, [seen], forget=running_process(project) is None)
+
+
+def warn_nobody(project: Project) -> None:
+    """Say so when ``--notify`` has nobody to tell, so that nobody believes to be told."""
+    if not project.notify.channels:
+        print(
+            f"warning: --notify tells nobody: {project.file} has no notify: with a channel;"
+            " add - webhook: https://… and see whether it arrives: penstock notify --test",
+            file=sys.stderr,
+        )
+
+
+def expectation_row(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict, as :meth:`Verdict.as_dict` has it, as ``check`` and ``status`` show it."""
+    failed = verdict["state"] == "failed"
+    return {
+        "stream": verdict["stream"],
+        "expected": verdict["expectation"],
+        "state": "warns" if failed and verdict["severity"] == "warn" else verdict["state"],
+        "seen": verdict["seen"],
+        "failing since": moment(verdict["since"]),
+    }
 
 
 def _print(verdicts: list[Verdict]) -> None:
-    words = {"ok": "ok", "waiting": "waits", "failed": "FAILED"}
-    rows = [
-        [
-            v.stream,
-            v.expectation,
-            "warns" if v.state == "failed" and v.severity == "warn" else words[v.state],
-            v.seen,
-            "" if v.since is None else v.since.isoformat(sep=" ", timespec="seconds"),
-        ]
-        for v in verdicts
-    ]
-    print_table(["stream", "expected", "state", "seen", "failing since"], rows)
+    rows = [expectation_row(v.as_dict()) for v in verdicts]
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
     for verdict in verdicts:
         if verdict.fix:
             print(f"\n{verdict.subject}\n  fix: {verdict.fix}")
@@ -125,7 +138,6 @@ def _print(verdicts: list[Verdict]) -> None:
 
 
 def _notify(project: Project, verdicts: list[Verdict]) -> None:
-    from penstock.alerts.notifier import Notifier
     from penstock.alerts.observing import observed
     from penstock.orchestrate.running import running_process
 
@@ -133,8 +145,18 @@ def _notify(project: Project, verdicts: list[Verdict]) -> None:
     if running is not None:
         print(f"penstock up, process {running.pid}, tells of expectations itself", file=sys.stderr)
         return
+    _tell(project, observed(verdicts), forget=True)
+
+
+def _tell(project: Project, seen: list[Observation], *, forget: bool) -> None:
+    """Tell what is new; with ``forget``, also that what the project has no longer is over."""
+    from penstock.alerts.notifier import Notifier
+    from penstock.alerts.subjects import vanished
+
     notifier = Notifier(project)
-    notifier.see(observed(verdicts))
+    if forget:
+        notifier.see(vanished(project, notifier.open()))
+    notifier.see(seen)
     notifier.tell()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.cli.alerting import expectation_row
 from penstock.cli.loading import has_models
 from penstock.cli.options import (
     Day,
@@ -23,7 +24,7 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen
+from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen, with_moments
 from penstock.errors import DestinationError, UsageError
 
 if TYPE_CHECKING:
@@ -117,9 +118,9 @@ def _print_status(project: Project, *, json: bool = False) -> None:
         ("models", "models"),
         ("last runs", "runs"),
     ):
-        rows: list[dict[str, Any]] = found.get(key, [])
+        rows: list[dict[str, Any]] = [with_moments(row) for row in found.get(key, [])]
         if key == "expectations":  # penstock check has the fixes
-            rows = [{k: v for k, v in row.items() if k != "fix"} for row in rows]
+            rows = [expectation_row(row) for row in rows]
         if rows:
             print_table(list(rows[0]), [list(r.values()) for r in rows], title)
             print()

@@ -247,8 +247,9 @@ def _perform(
     if not notify:
         _work(project, streams, window, kind=kind, **said)
         return
-    from penstock.cli.alerting import tell_run
+    from penstock.cli.alerting import tell_run, warn_nobody
 
+    warn_nobody(project)
     begun: list[int] = []
     words = [said["layer"]] if said.get("layer") else list(streams or ())
     try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,10 +23,29 @@ if TYPE_CHECKING:
     from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?")
+
 
 def print_json(value: Any) -> None:
     """``value`` as JSON on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def moment(value: datetime | str | None) -> str:
+    """A time, or one as JSON has it, to the second."""
+    if value is None:
+        return ""
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return found.isoformat(sep=" ", timespec="seconds")
+
+
+def with_moments(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its times as :func:`moment` has them, also those that came as JSON."""
+    return {name: moment(value) if _is_moment(value) else value for name, value in row.items()}
+
+
+def _is_moment(value: Any) -> bool:
+    return isinstance(value, datetime) or (isinstance(value, str) and _MOMENT.fullmatch(value) is not None)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:

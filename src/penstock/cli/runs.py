@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.options import Json, ProjectDir, TargetName, open_project
-from penstock.cli.printing import count, print_json, print_table
+from penstock.cli.printing import count, moment, print_json, print_table
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def show(
 
 def print_run(run: dict[str, Any]) -> None:
     """A run and its steps."""
-    started, ended = _moment(run["started_at"]), _moment(run["ended_at"])
+    started, ended = moment(run["started_at"]), moment(run["ended_at"])
     what = _what(run)
     print(f"run {run['run_id']}: {run['kind']}{f' ({what})' if what else ''}, {run['status']}")
     print(f"  started {started}" + (f", ended {ended}" if ended else ""))
@@ -174,7 +173,7 @@ def _line(run: dict[str, Any]) -> list[Any]:
         run["kind"],
         _what(run),
         run["status"],
-        _moment(started),
+        moment(started),
         round((ended - started).total_seconds(), 1) if ended else None,
         run["steps"],
         run["landed"],
@@ -189,10 +188,3 @@ def _what(run: dict[str, Any]) -> str:
     if airflow := detail.get("airflow"):
         return f"{airflow['dag']}.{airflow.get('task', '')}"
     return f"{name}, asked for" if name and detail.get("manual") else name or detail.get("layer", "")
-
-
-def _moment(value: Any) -> str:
-    if value is None:
-        return ""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return str(moment.isoformat(sep=" ", timespec="seconds"))

@@ -12,6 +12,7 @@ from penstock.alerts.expectations import Verdict, judge
 from penstock.alerts.notices import Key, Observation
 from penstock.alerts.notifier import Notifier
 from penstock.alerts.observing import ended, observed
+from penstock.alerts.subjects import MODELS, files_of, queue_of, schedule_of, vanished, warehouse_of
 from penstock.consume import Consumer
 from penstock.destinations import open_destination
 from penstock.errors import PenstockError
@@ -79,6 +80,7 @@ class Alerting:
         """Observe and tell until stopped."""
         notifier = Notifier(self._project)
         notifier.start()
+        notifier.see(vanished(self._project, notifier.open()))
         judged = -self._judge_seconds
         try:
             while True:
@@ -113,7 +115,8 @@ class Alerting:
         if trigger is not None and (trigger.last_error or trigger.upper_seq):
             error, times = trigger.last_error, trigger.failures
             fix = "penstock transform --nodes shows each model with its outcome"
-            yield from self._new(times if error else "", ended("models_failed", "models", error, fix=fix))
+            seen = ended("models_failed", MODELS, error, run=trigger.failed_run, fix=fix)
+            yield from self._new(times if error else "", seen)
 
     def _part(self, part: Watched) -> Iterator[Observation]:
         subject = f"part {part.name}"
@@ -124,7 +127,7 @@ class Alerting:
             yield from self._new(part.deaths, ended("part_failing", subject, part.last_error))
 
     def _queue(self, part: Watched, consumer: Consumer) -> Iterator[Observation]:
-        subject = f"queue {consumer.source} of {consumer.stream}"
+        subject = queue_of(consumer.stream, consumer.source)
         if consumer.connected:
             self._away_since.pop(subject, None)
             yield from self._new("", ended("queue_unreachable", subject, None))
@@ -137,7 +140,7 @@ class Alerting:
                 yield from self._new(times, ended("queue_unreachable", subject, error, fix=fix))
 
     def _files(self, watcher: Watcher) -> Iterator[Observation]:
-        subject = f"files of {watcher.stream} from {watcher.source}"
+        subject = files_of(watcher.stream, watcher.source)
         failures = dict(watcher.failures)
         if not failures:
             yield from self._new("", ended("files_refused", subject, None))
@@ -151,9 +154,7 @@ class Alerting:
         last = job.last
         if last is None or last.status == "stopped" or (last.manual and last.error):
             return  # whoever asked for a run is told by that
-        yield from self._new(
-            last.run_id, ended("schedule_failed", f"schedule {job.loads.name}", last.error, run=last.run_id)
-        )
+        yield from self._new(last.run_id, ended("schedule_failed", schedule_of(job.loads), last.error, run=last.run_id))
 
     def _new(self, now: object, seen: Observation) -> Iterator[Observation]:
         """An observation, if it is another than before: of each time that something fails, there is one."""
@@ -163,7 +164,7 @@ class Alerting:
 
     def _judged(self) -> list[Observation]:
         """What the warehouse says, and whether it says anything."""
-        subject = f"warehouse {self._project.target}"
+        subject = warehouse_of(self._project)
         try:
             destination = self._opened()
             destination.query("select 1")

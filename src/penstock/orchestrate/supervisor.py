@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from os import getpid
 from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock.alerts.subjects import part_of_load, part_of_schedule
 from penstock.backoff import Backoff
 from penstock.consume import Consumer
 from penstock.destinations import open_destination
@@ -135,7 +136,7 @@ class Supervisor:
             Scheduled(project, loads, stop=stop, on_commit=self._committed, trigger=self._trigger) for loads in planned
         ]
         for job in self._schedules:
-            name = job.loads.name if job.loads.schedule is None else f"schedule {job.loads.name}"
+            name = part_of_schedule(job.loads)
             self.parts.append(Part(name, lambda job=job: job))  # type: ignore[misc]  # it cannot tell the default's type
         self._alerting = alerting = Alerting(
             project, parts=self.parts, schedules=self._schedules, trigger=self._trigger, stop=stop
@@ -261,8 +262,7 @@ class Supervisor:
 
         queue = self._project.sources[source].type == "rabbitmq"
         if step not in scheduled:
-            name = f"{'consume' if queue else 'watch'} {stream} {source}"
-            self.parts.append(Part(name, consumer if queue else watcher))
+            self.parts.append(Part(part_of_load(self._project, step), consumer if queue else watcher))
         self.figures.stream(stream)
 
     def _committed(self, receipt: Receipt) -> None:

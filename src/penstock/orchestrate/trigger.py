@@ -14,7 +14,8 @@ from penstock.backoff import Backoff
 from penstock.errors import PenstockError
 from penstock.logs import Summary, described, get_log
 from penstock.session import Session
-from penstock.transform.transform import Transformer
+from penstock.transform.transform import Attempt, Transformer
+from penstock.transform.workspace import project_fingerprint
 
 if TYPE_CHECKING:
     from penstock.ports import Receipt
@@ -27,6 +28,11 @@ _log = get_log("transform")
 
 FIRST_BACKOFF_SECONDS = 1.0
 LAST_BACKOFF_SECONDS = 60.0
+BACKOFF_FACTOR = 8.0
+"""The first wait is short, as some failures mend themselves; a broken model stays so until somebody mends it."""
+NEWS_SHARE = 0.25
+"""How much of the wait is left once something has landed. With none, a stream that never rests would be a failure after
+the other."""
 _LOOK_SECONDS = 1.0
 """How often the ledger is asked for loads by other processes."""
 _STOP_SECONDS = 0.05
@@ -46,7 +52,8 @@ class Trigger:
     """Builds in the thread that calls :meth:`run`, one build at a time; everything else may be used from any thread.
 
     A build starts ``debounce_seconds`` after the last commit, or ``debounce_most_seconds`` after the first. One that
-    fails is tried again after 1 s, 2 s, … 60 s, with what has landed by then; landing does not wait for it.
+    fails is tried again after 1 s, 8 s, and then each 60 s: when something has landed, after a quarter of that, and at
+    once when dbt's files have changed. Landing does not wait for it.
     ``on_built`` is called after each build, with the seconds it took and the rows it wrote.
     """
 
@@ -59,6 +66,8 @@ class Trigger:
         self.failures = 0
         self.last_error = ""
         """Why the last build failed; empty after one that went well."""
+        self.failed_run: int | None = None
+        """Which run the last build that failed was; None when it did not come so far."""
         self.succeeded_at: float | None = None
         """When models were last found or made new, in seconds since 1970."""
         self.upper_seq = 0
@@ -70,8 +79,11 @@ class Trigger:
         self._lock = threading.Condition()
         self._first: float | None = None
         self._last = 0.0
-        self._retry_at = 0.0
-        self._backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS)
+        self._failed_at = 0.0
+        self._rest = 0.0
+        self._news = False
+        self._failed_attempt = Attempt()
+        self._backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS, factor=BACKOFF_FACTOR)
         self._listeners: list[Heard] = []
         self._summary = Summary(_log, "built", "models built")
 
@@ -101,6 +113,7 @@ class Trigger:
         """Take note of a commit."""
         if receipt.landed or receipt.deleted:
             with self._lock:
+                self._news = True
                 self._note()
 
     def run(self) -> None:
@@ -130,12 +143,15 @@ class Trigger:
             with self._lock:
                 due = self._due()
                 if due is not None and due <= now:
-                    self._first = None
+                    self._first, self._news = None, False
                     return True
                 self._lock.wait(min(_STOP_SECONDS, due - now) if due is not None else _STOP_SECONDS)
-            if due is None and now - looked > _LOOK_SECONDS:
+            if now - looked > _LOOK_SECONDS:
                 looked = now
-                self._look(session)
+                if due is None:
+                    self._look(session)
+                elif self._failed_attempt.fingerprint and now < self._failed_at + self._rest:
+                    self._look_for_news(session)
         return False
 
     def _due(self) -> float | None:
@@ -143,7 +159,7 @@ class Trigger:
             return None
         settings = self._settings
         quiet = min(self._last + settings.debounce_seconds, self._first + settings.debounce_most_seconds)
-        return max(quiet, self._retry_at)
+        return max(quiet, self._failed_at + self._rest * (NEWS_SHARE if self._news else 1.0))
 
     def _look(self, session: Session) -> None:
         """Notice what other processes have landed."""
@@ -156,12 +172,26 @@ class Trigger:
                 with self._lock:
                     self._note()
 
+    def _look_for_news(self, session: Session) -> None:
+        """Notice, while a build that failed waits, what it might go well with."""
+        tried = self._failed_attempt
+        try:
+            if project_fingerprint(self._project) != tried.fingerprint:
+                self._backoff.reset()
+                with self._lock:
+                    self._rest = 0.0
+            elif not self._news and int(session.destination.query(NEWEST).rows[0][0]) > tried.upper_seq:
+                with self._lock:
+                    self._news = True
+        except (OSError, PenstockError):  # a file that is being written, a warehouse that is away: the next try says it
+            session.release()
+
     def _build(self, transformer: Transformer, session: Session) -> None:
         started = time.monotonic()
         try:
             built = transformer.run()
         except Exception as e:  # noqa: BLE001 - dbt and adapters raise anything; whatever it was, it is tried again
-            self._failed(e, session)
+            self._failed(e, session, transformer.attempt)
         else:
             self._built(built, time.monotonic() - started)
 
@@ -171,7 +201,7 @@ class Trigger:
         self.upper_seq = max(self.upper_seq, built.upper_seq)
         self.last_error = ""
         self.succeeded_at = time.time()
-        self._retry_at = 0.0
+        self._rest = 0.0
         self._backoff.reset()
         if built.nodes:
             self.builds += 1
@@ -185,7 +215,9 @@ class Trigger:
             self._summary.add("builds", counts, upper_seq=built.upper_seq)
             self._on_built(seconds, rows)
 
-    def _failed(self, error: Exception, session: Session) -> None:
+    def _failed(self, error: Exception, session: Session, attempt: Attempt | None = None) -> None:
+        self._failed_attempt = attempt or Attempt()
+        self.failed_run = self._failed_attempt.run_id
         self.failures += 1
         self.last_error = str(error) or type(error).__name__
         seconds = self._backoff.next_seconds()
@@ -194,5 +226,5 @@ class Trigger:
             heard.error = error
         session.release()
         with self._lock:
-            self._retry_at = time.monotonic() + seconds
+            self._failed_at, self._rest = time.monotonic(), seconds
             self._note()

@@ -23,6 +23,7 @@ _ROWS = re.compile(
     r" (?:per (?P<per>\w+)|(?:in|within) (?P<within>.+))"
 )
 _QUARANTINED = re.compile(r"quarantined <= ?(?P<limit>[\d_.]+ ?%?)(?: (?:in|within) (?P<within>.+))?")
+_OTHER_SIGN = re.compile(r"(?P<rows>rows (?:[<>](?!=)|=))|quarantined (?:<(?!=)|[>=])")
 _WARN = " or warn"
 
 
@@ -175,6 +176,9 @@ def expectation_of(value: Any) -> Any:
     if found := _QUARANTINED.fullmatch(text):
         within = {} if found["within"] is None else {"within": found["within"]}
         return {"quarantined": {"at_most": found["limit"], **within}, **severity}
+    if found := _OTHER_SIGN.match(text):
+        name, signs = ("rows", ">= or <=") if found["rows"] else ("quarantined", "<=")
+        raise ValueError(f"{value!r} is no expectation: {name} takes {signs}; write {_EXAMPLES}")
     words = ("fresh", "checked", "event_time", "rows", "quarantined")
     first = text.partition(" ")[0]
     near = None if first in words else nearest(first, words)

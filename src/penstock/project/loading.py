@@ -318,11 +318,15 @@ def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:
 
 
 def _missing_fix(path: SettingPath) -> str:
-    return {
-        "name": "name: my_project",
-        "destinations": "destinations: {local: {type: duckdb, path: warehouse.duckdb}}",
-        "from": "name the source that the records come from",
-    }.get(str(path[-1]), "")
+    if path[0] == "streams" and len(path) == 3 and path[2] == "from":
+        return "name the source that the records come from"
+    if path[-2:] == ("email", "from"):
+        return "from: penstock@example.com"
+    fixes: dict[SettingPath, str] = {
+        ("name",): "name: my_project",
+        ("destinations",): "destinations: {local: {type: duckdb, path: warehouse.duckdb}}",
+    }
+    return fixes.get(path, "")
 
 
 def _names_at(path: SettingPath, data: Any) -> list[str]:

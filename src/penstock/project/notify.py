@@ -36,6 +36,7 @@ _HOSTS = {
 _ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 _NAMED = re.compile(rf"[^<>\r\n]*<{_ADDRESS.pattern}>")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_EXAMPLE = "`- webhook: https://…`"
 _NEAR = ("localhost", "127.0.0.1", "::1")
 
 
@@ -141,6 +142,13 @@ class Channel(Settings):
     only: tuple[AlertName, ...] = ()
     """The alerts to tell of, such as `[expectation_failed, models_failed]`. All of them when left out."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f"expected webhook: or email:, not a text: write {_EXAMPLE}")
+        return value
+
     @model_validator(mode="after")
     def _one(self) -> Channel:
         if len(self.model_fields_set & {"webhook", "email"}) != 1:
@@ -178,5 +186,11 @@ class Notify(Settings):
 
 
 def notify_of(value: Any) -> Any:
-    """A list as the group that it stands for."""
+    """A list as the group that it stands for.
+
+    Raises:
+        ValueError: it is a text, which may be a secret and is not shown.
+    """
+    if isinstance(value, str):
+        raise ValueError(f"expected a list of channels, not a text: write {_EXAMPLE}")
     return {"to": value} if isinstance(value, list) else value

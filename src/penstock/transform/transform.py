@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,16 @@ class Built:
         return sum(n.kind == kind and (not statuses or n.status in statuses) for n in self.nodes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What a transform set out to do: of which models, as :func:`project_fingerprint` has them, and with which loads;
+    ``run_id`` is None while nothing of it is in the ledger."""
+
+    fingerprint: str = ""
+    upper_seq: int = 0
+    run_id: int | None = None
+
+
 class Transformer:
     """dbt for one session, kept warm.
 
@@ -61,6 +71,8 @@ class Transformer:
         test_every: timedelta = TEST_EVERY,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
+        self.attempt = Attempt()
+        """The last run, however it ended."""
         self._session = session
         self._wait = wait
         self._following = following
@@ -102,6 +114,7 @@ class Transformer:
             TransformError: dbt failed. The models that were built stay built, and their watermarks with them.
             UsageError: no such layer, or the one before it was never built.
         """
+        self.attempt = Attempt()
         with self._session.destination.claim("transform", self._wait) as mine:
             if not mine:
                 return Built(reason="it was stopped while another process transformed")
@@ -120,6 +133,7 @@ class Transformer:
         fingerprint = project_fingerprint(session.project)
         changed = "(landed > 0 or deleted > 0)"
         upper = self._upper(layer, changed)
+        self.attempt = Attempt(fingerprint=fingerprint, upper_seq=upper)
         seen, same, tested = self._last(fingerprint, layer)
         built = Built(upper_seq=upper)
         if same and seen >= upper and not full_refresh:
@@ -149,6 +163,7 @@ class Transformer:
         built.tests_left_out = not whole and dbt.has_tests()
         columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
         record = RunRecord.begin(destination, "transform", upper_seq=upper, parent=parent.run_id if parent else None)
+        self.attempt = replace(self.attempt, run_id=record.run_id)
         detail: dict[str, Any] = {"fingerprint": fingerprint, **({"layer": layer} if layer else {})}
         steps = parent or record
         started = datetime.now(UTC)

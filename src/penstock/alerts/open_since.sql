@@ -1,0 +1,3 @@
+select subject, first_failed_at
+from penstock.alerts
+where alert = 'expectation_failed' and state = 'failing'
