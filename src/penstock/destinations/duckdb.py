@@ -112,7 +112,8 @@ class DuckDBDestination:
         """Whether the ledger is there."""
         found = _first(
             self.connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'alerts'"
+                "select count(*) from duckdb_columns()"
+                " where (schema_name, table_name, column_name) = ('penstock', 'watermarks', 'removed_at')"
             )
         )
         return found != (0,)

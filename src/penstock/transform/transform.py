@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ContractError, PenstockError, TransformError, UsageError
+from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, short
 from penstock.lineage import lineage_of
 from penstock.sql import literal
@@ -68,6 +69,7 @@ class Transformer:
         self._test_every = test_every
         self._dbt: Dbt | None = None
         self._fingerprint = ""
+        self._swept = ""
         self._columns = -1
         self._telling = lineage_of(session.project)
         self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
@@ -136,6 +138,10 @@ class Transformer:
             ).rows != [(0,)]
             select: list[str] = []
             dbt = self._ready(fingerprint)
+            if self._swept != fingerprint:
+                models = ", ".join(map(literal, dbt.marked_models())) or "''"
+                destination.query(ledger_sql("keep_removed", models=models))
+                self._swept = fingerprint
             part = dbt.part(layers_of(session.project.directory), layer) if layer else Part()
             if same and not full_refresh:
                 streams = destination.query(
