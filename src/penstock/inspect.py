@@ -190,7 +190,7 @@ def _check_versions() -> list[Check]:
         try:
             checks.append(Check(name=name, ok=True, found=version(name)))
         except PackageNotFoundError:
-            checks.append(Check(name=name, ok=False, found="not installed", fix="pip install penstock"))
+            checks.append(Check(name=name, ok=False, found="not installed", fix=f"pip install {name}"))
     return checks
 
 

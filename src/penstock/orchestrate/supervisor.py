@@ -221,10 +221,10 @@ class Supervisor:
         """The parts, and the ledger."""
         return {"parts": [p.as_dict() for p in self.parts], **read_status(self._project)}
 
-    def _query(self, sql: str) -> Rows:
+    def _query(self, sql: str, read_only: bool) -> Rows:
         destination = open_destination(self._project.destination)
         try:
-            return destination.query(sql)
+            return destination.query(sql, read_only=read_only)
         finally:
             destination.close()
 
