@@ -113,7 +113,8 @@ class DuckDBDestination:
         """Whether the ledger is there."""
         found = _first(
             self.connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'alerts'"
+                "select count(*) from duckdb_columns()"
+                " where (schema_name, table_name, column_name) = ('penstock', 'watermarks', 'removed_at')"
             )
         )
         return found != (0,)
@@ -279,16 +280,15 @@ class DuckDBDestination:
         return connection
 
     def _locked(self, message: str) -> LockedError:
-        match = _HOLDER.search(message)
-        if match is None:
-            holder, fix = "another process", "wait for it, or stop it"
-        else:
+        holder, fix = "another process", "wait for it, or stop it"
+        if match := _HOLDER.search(message):
             holder = f"process {match['pid']} ({Path(match['program']).name}{match['rest']})"
             fix = f"wait for it, or stop it: kill {match['pid']}"
         return LockedError(
             f"the warehouse is held by {holder}, and was for {self._timeout:g} s",
             where=str(self.path),
             fix=f"{fix}; to wait longer set lock_timeout_seconds: on the destination",
+            pid=int(match["pid"]) if match else None,
         )
 
 

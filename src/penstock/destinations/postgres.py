@@ -138,7 +138,11 @@ class PostgresDestination:
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        return self.reading.execute("select to_regclass('penstock.alerts')").fetchone() != (None,)
+        found = self.reading.execute(
+            "select 1 from pg_attribute"
+            " where attrelid = to_regclass('penstock.watermarks') and attname = 'removed_at' and not attisdropped"
+        )
+        return found.fetchone() is not None
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""

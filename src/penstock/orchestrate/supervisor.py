@@ -155,7 +155,10 @@ class Supervisor:
         other = running_process(self._project)
         if other is not None:
             raise LockedError(
-                f"the project is up already, in process {other.pid}", where=other.url, fix=f"stop it: kill {other.pid}"
+                f"the project is up already, in process {other.pid}",
+                where=other.url,
+                fix="leave it at that, or stop it with Ctrl-C or SIGTERM",
+                pid=other.pid,
             )
         self._forget_schedules()
         token = secrets.token_urlsafe(32)
