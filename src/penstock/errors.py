@@ -87,9 +87,13 @@ class RefusedMessages(PenstockError):
 
 
 class LockedError(PenstockError):
-    """Another process holds the warehouse; names the holder where it is known."""
+    """Another process holds the warehouse; names the holder, and has it as ``pid``, where it is known."""
 
     exit_code = 5
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", pid: int | None = None) -> None:
+        self.pid = pid
+        super().__init__(what, where=where, fix=fix)
 
 
 class MetabaseError(PenstockError):

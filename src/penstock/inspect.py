@@ -6,11 +6,11 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from penstock.diagnose import Check, check_queue, failed
@@ -20,12 +20,23 @@ from penstock.ports import Window
 from penstock.sql import statement
 
 if TYPE_CHECKING:
-    from penstock.ports import Destination
+    from penstock.ports import Destination, Rows
     from penstock.project import Project
     from penstock.sources.files import FilePlan
     from penstock.sources.http.source import HttpSource
 
 _LAST_LOADS = 10
+
+
+class Held(Protocol):
+    """A process that has the warehouse open, and can be asked."""
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+
+    def query(self, sql: str) -> Rows:
+        """Run one statement there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +129,16 @@ def read_status(project: Project) -> dict[str, Any]:
     return {**found, "hosts": hosts}
 
 
-def examine(directory: Path | None, target: str | None) -> list[Check]:
-    """The doctor's findings, in the order in which to mend them."""
+def examine(
+    directory: Path | None, target: str | None, held: Callable[[Project], Held | None] = lambda _: None
+) -> list[Check]:
+    """The doctor's findings, in the order in which to mend them.
+
+    Args:
+        directory: where to look for the project; by default here.
+        target: the destination, by its name.
+        held: finds the process of the project that has its DuckDB warehouse, which is then asked instead.
+    """
     checks = [_check_python(), *_check_versions()]
     try:
         from penstock.project import find_project, load_project
@@ -131,7 +150,7 @@ def examine(directory: Path | None, target: str | None) -> list[Check]:
     checks.append(Check(name="project", ok=True, found=where))
     checks += _check_sources(project)
     checks += _check_keys(project)
-    checks.append(_check_destination(project))
+    checks.append(_check_destination(project, held(project) if project.destination.type == "duckdb" else None))
     checks.append(_check_dbt(project))
     checks += _check_lineage(project)
     return checks
@@ -171,7 +190,7 @@ def _check_versions() -> list[Check]:
         try:
             checks.append(Check(name=name, ok=True, found=version(name)))
         except PackageNotFoundError:
-            checks.append(Check(name=name, ok=False, found="not installed", fix="pip install penstock"))
+            checks.append(Check(name=name, ok=False, found="not installed", fix=f"pip install {name}"))
     return checks
 
 
@@ -218,10 +237,13 @@ def _check_api(name: str, source: HttpSource) -> Check:
     return Check(name=name, ok=True, found=f"{page.place}: {sum(len(c.bodies) for c in page.cuts):,} records")
 
 
-def _check_destination(project: Project) -> Check:
+def _check_destination(project: Project, held: Held | None) -> Check:
     settings = project.destination
     name = f"destination {project.target}"
     try:
+        if held is not None:
+            version = held.query("select version()").rows[0][0]
+            return Check(name=name, ok=True, found=f"{version}, which process {held.pid}, penstock up, has open")
         if settings.type == "duckdb" and not settings.path.exists():
             folder = settings.path.parent
             while not folder.exists():

@@ -292,8 +292,11 @@ class Destination(Protocol):
         """Open a landing. It waits for other landings into the same stream, where there can be any."""
         ...
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+    def query(self, sql: str, parameters: Sequence[Any] = (), *, read_only: bool = False) -> Rows:
         """Run one statement outside of landings, in a transaction of its own. Parameters are ``$1``, ``$2``, …
+
+        With ``read_only`` that transaction can change nothing and is rolled back, and the text has to be exactly one
+        statement, so that it cannot end the transaction and go on.
 
         Raises ``DestinationError`` when the warehouse refuses it.
         """

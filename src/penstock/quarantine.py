@@ -14,8 +14,10 @@ from penstock.lake.names import parse
 from penstock.ledger import ledger_sql
 from penstock.plan import LoadStep
 from penstock.ports import Batch, Position, Segment
+from penstock.sql import literal
 
 if TYPE_CHECKING:
+    from penstock.ledger.runs import Query
     from penstock.ports import Destination
     from penstock.project import Project
     from penstock.session import Session
@@ -66,7 +68,7 @@ class Entry:
 
 
 def entries(
-    destination: Destination,
+    query: Query,
     *,
     ids: Sequence[str] = (),
     stream: str | None = None,
@@ -79,10 +81,13 @@ def entries(
     Raises:
         UsageError: an id in ``ids`` starts none of them, or several.
     """
-    rows = destination.query(
-        ledger_sql("quarantined", limit=str(_ALL if limit is None else limit)),
-        [stream or "", reason or "", settled or bool(ids)],
-    ).rows
+    sql = ledger_sql(
+        "quarantined",
+        stream=literal(stream or ""),
+        reason=literal(reason or ""),
+        settled="true" if settled or ids else "false",
+        limit=str(_ALL if limit is None else limit),
+    )
     found = [
         Entry(
             id=row[0] if isinstance(row[0], UUID) else UUID(str(row[0])),
@@ -98,7 +103,7 @@ def entries(
             dropped_at=row[10],
             headers=json.loads(row[11]) if isinstance(row[11], str) else row[11],
         )
-        for row in rows
+        for row in query(sql).rows
     ]
     if not ids:
         return found
@@ -141,7 +146,7 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
             step.target(session.project, replay=True),
             commit_bytes=session.project.load.commit_bytes,
         )
-        left = {e.id for e in entries(session.destination, stream=stream)} & {e.id for e in mine}
+        left = {e.id for e in entries(session.destination.query, stream=stream)} & {e.id for e in mine}
         results.append({"stream": stream, "replayed": len(mine) - len(left), "waiting": len(left)})
     return results
 

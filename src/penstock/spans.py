@@ -33,6 +33,18 @@ def time_span(value: Any) -> timedelta:
     return time_span(seconds)
 
 
+def span_of_words(words: str) -> timedelta:
+    """The time of ``every 5m``.
+
+    Raises:
+        ValueError: it is none, or has no unit.
+    """
+    span = words[len("every ") :].strip()
+    if re.fullmatch(r"\d+(\.\d+)?", span):
+        raise ValueError(f"expected a time with its unit, such as every {span}m, not {words!r}")
+    return time_span(span)
+
+
 def span_text(span: timedelta) -> str:
     """As :func:`time_span` reads it: ``1h30m``."""
     left = span.total_seconds()

@@ -290,7 +290,7 @@ def test_flattened(project: Path) -> None:
     with people.opened(project) as session:
         assert load(session)["customers"] == (3, 2, 0, 1)
         assert session.destination.query("select count(who_name_pseudonym) from raw.customers").rows == [(2,)]
-        (entry,) = entries(session.destination)
+        (entry,) = entries(session.destination.query)
         assert b"Nr42x" not in masked(session.project, entry).body
         assert erase(session, "customer", "42").counts == {"raw.customers": 1, "penstock.quarantine": 1}
         assert holding(session, [b"Nr42x"]) == []

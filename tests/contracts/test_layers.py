@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ContractError, UsageError
+from penstock.inspect import read_status
 from penstock.plan import plan_loads
 from penstock.project import load_project
 from penstock.session import Session
@@ -131,6 +132,36 @@ def test_a_layer_that_reads_a_later_one(session: Session) -> None:
     with pytest.raises(UsageError, match="model odd of layer staging reads layer marts") as caught:
         Transformer(session).run(layer="staging")
     assert "depends_on" in caught.value.fix and caught.value.where.endswith("odd.sql")
+
+
+def test_a_model_that_is_gone(session: Session) -> None:
+    """Nobody waits for a model that the project has no longer; one that comes back goes on where it was."""
+    model = session.project.directory / "models" / "marts" / "cities_seen.sql"
+    text = (
+        "{{ config(materialized='incremental', incremental_strategy='append', post_hook='{{ penstock.mark() }}') }}\n"
+        "{% set window = penstock.window() %}{{ penstock.takes_in(window) }}\n"
+        "select id, city from {{ source('raw', 'trips') }} where {{ penstock.landed_in('trips', window) }}\n"
+    )
+
+    def behind() -> dict[str, int]:
+        session.release()
+        return {row["model"]: row["loads_behind"] for row in read_status(session.project)["models"]}
+
+    load(session)
+    model.write_text(text)
+    transformer = Transformer(session)
+    transformer.run()
+    assert behind() == {"marts.cities_seen": 0}
+    model.unlink()
+    land(session, 5, "Porto")
+    assert behind() == {"marts.cities_seen": 1}
+    transformer.run()
+    assert behind() == {}
+    model.write_text(text)
+    transformer.run()
+    assert behind() == {"marts.cities_seen": 0}
+    ids = [i for (i,) in session.destination.query("select id from marts.cities_seen order by 1").rows]
+    assert len(ids) == len(set(ids)) and 5 in ids
 
 
 def names(nodes: list[Node]) -> set[str]:

@@ -333,7 +333,7 @@ def test_wrong_settings(shop: Shop, metabase: MetabaseServer) -> None:
     refused: list[tuple[str, type[Exception], tuple[str, ...], dict[str, str]]] = [
         ("in: password did not match stored password", UsageError, (), {"METABASE_ADMIN_PASSWORD": "wrong-one"}),
         ("does not know the API key", UsageError, (), {"METABASE_API_KEY": "mb_wrong-one"}),
-        ("nobody to act as", UsageError, (), {"METABASE_ADMIN_EMAIL": ""}),
+        ("needs an administrator", UsageError, (), {"METABASE_ADMIN_EMAIL": ""}),
         ("address is none", UsageError, (), {"METABASE_URL": "localhost"}),
         ("cannot read duckdb", UsageError, ("--target", "local"), {}),
         ("no user 'nobody'", UsageError, (), {"METABASE_WAREHOUSE_USER": "nobody"}),

@@ -82,7 +82,8 @@ def test_what_the_ledger_says(destination: Destination) -> None:
     assert read(ledger)["penstock_ledger_landed_total"] == {("s",): 7}
     load(2, at + timedelta(hours=1))
     load(3, at + timedelta(hours=2))
-    destination.query("insert into penstock.watermarks values ('m', 2, $1)", [at])
+    destination.query("insert into penstock.watermarks (model, seq, updated_at) values ('m', 2, $1)", [at])
+    destination.query("insert into penstock.watermarks values ('gone', 1, $1, $1)", [at])
     run = RunRecord.begin(destination, "schedule", schedule="project", due=at.isoformat())
     run.end("success")
     failed = RunRecord.begin(destination, "schedule", schedule="project", due=at.isoformat())

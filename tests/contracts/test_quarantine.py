@@ -57,28 +57,28 @@ def _load(session: Session, **files: bytes) -> None:
 
 
 def _waiting(session: Session, **how: Any) -> list[bytes]:
-    return sorted(e.body for e in entries(session.destination, stream="s", **how))
+    return sorted(e.body for e in entries(session.destination.query, stream="s", **how))
 
 
 def _ids(session: Session) -> Sequence[Any]:
-    return entries(session.destination, stream="s")
+    return entries(session.destination.query, stream="s")
 
 
 def test_entries(project: Open) -> None:
     """Entries keep the bytes, reason, origin and load; they are found by stream, reason and the start of an id."""
     session = project("identity: [k]")
     _load(session, f=b'{"k":1}\n{"a":  1}\n{"k":2,}\n')
-    by_code = {e.code: e for e in entries(session.destination)}
+    by_code = {e.code: e for e in entries(session.destination.query)}
     assert set(by_code) == {"missing_identity", "invalid_json"}
     entry = by_code["missing_identity"]
     assert (entry.body, entry.stream, entry.source, entry.state) == (b'{"a":  1}', "s", "files", "waiting")
     assert entry.origin == "data/f.ndjson#2" and "k" in entry.reason
-    assert [e.id for e in entries(session.destination, reason="missing_identity")] == [entry.id]
-    assert [e.id for e in entries(session.destination, ids=[str(entry.id)[:8]])] == [entry.id]
-    assert entries(session.destination, stream="other") == []
-    assert len(entries(session.destination, limit=1)) == 1
+    assert [e.id for e in entries(session.destination.query, reason="missing_identity")] == [entry.id]
+    assert [e.id for e in entries(session.destination.query, ids=[str(entry.id)[:8]])] == [entry.id]
+    assert entries(session.destination.query, stream="other") == []
+    assert len(entries(session.destination.query, limit=1)) == 1
     with pytest.raises(UsageError):
-        entries(session.destination, ids=["ffffffffff"])
+        entries(session.destination.query, ids=["ffffffffff"])
 
 
 def test_replay_lands_once_the_contract_allows_it(project: Open) -> None:
@@ -97,7 +97,7 @@ def test_replay_lands_once_the_contract_allows_it(project: Open) -> None:
     assert rows == {(1, None, "None"), (2, "x", "None"), (3, None, "None"), (None, None, "{'a': 'text'}")}
     origins = {row[0] for row in session.destination.query("select _pen_origin from raw.s").rows}
     assert origins == {"data/a.ndjson#1", "data/b.ndjson#1", "data/b.ndjson#2", "data/b.ndjson#3"}
-    assert [e.state for e in entries(session.destination, settled=True)] == ["replayed", "replayed"]
+    assert [e.state for e in entries(session.destination.query, settled=True)] == ["replayed", "replayed"]
     before = table(session.destination, "s")
     replay(session, waiting)
     assert replay(session, _ids(session)) == []
@@ -110,11 +110,11 @@ def test_drop(project: Open) -> None:
     """Dropped entries wait no longer, are not replayed, and keep their bytes."""
     session = project("identity: content")
     _load(session, f=b'{"a":1}\n{bad\n{worse\n')
-    chosen = [e for e in entries(session.destination) if e.body == b"{bad"]
+    chosen = [e for e in entries(session.destination.query) if e.body == b"{bad"]
     drop(session.destination, chosen)
     assert _waiting(session) == [b"{worse"]
     assert _waiting(session, settled=True) == [b"{bad", b"{worse"]
-    states = {e.body: e.state for e in entries(session.destination, settled=True)}
+    states = {e.body: e.state for e in entries(session.destination.query, settled=True)}
     assert states == {b"{bad": "dropped", b"{worse": "waiting"}
 
 
@@ -181,7 +181,7 @@ def test_only_culprits_are_held(destination: Destination, tmp_path: Path, batch_
     assert len(table(destination, "s")) == 99
     counts = ledger(destination, "s")[1:]
     assert tuple(map(sum, zip(*counts, strict=True))) == (100, 98, 0, 2)
-    reason = entries(destination)[0].reason
+    reason = entries(destination.query)[0].reason
     assert "check" in reason.lower()
     again = land(destination, tmp_path / "in", Rules(stream="s"), fingerprint=False)
     assert (again.total("landed"), again.total("quarantined")) == (0, 0)
@@ -206,4 +206,4 @@ def test_refused_rows_are_replayed(destination: Destination, tmp_path: Path) -> 
     _forbid_13(destination)
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":13}\n{"a":14}\n'})
     land(destination, tmp_path / "in", Rules(stream="s"))
-    assert [e.body for e in entries(destination)] == [b'{"a":13}']
+    assert [e.body for e in entries(destination.query)] == [b'{"a":13}']

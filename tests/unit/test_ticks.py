@@ -112,6 +112,7 @@ def project_with(tmp_path: Path, project: str = "", stream: str = "") -> Any:
         ("schedule: 61 * * * *", "", "bad minute"),
         ("schedule: '@fortnightly'", "", "@daily"),
         ("schedule: every 5 parsecs", "", "such as 30s"),
+        ("schedule: every 5", "", "every 5m"),
         ("schedule: {every: 5m, cron: '@daily'}", "", "one of them"),
         ("schedule: {every: 0.1s}", "", "less than a second"),
         ("schedule: {cron: '@daily', timezone: Mars/Olympus}", "", "no time zone 'Mars/Olympus'"),

@@ -55,7 +55,7 @@ _ALERTS = (
         meaning="dbt cannot build the models that follow the loads, or their tests fail. Loads go on.",
         well_again="A build ends well.",
         do="Mend the model or the data that it names. It is tried again by itself, at once when a file has changed.",
-        look="penstock transform --nodes",
+        look="penstock runs --failed",
         source="`penstock up`",
     ),
     Alert(
@@ -82,7 +82,7 @@ _ALERTS = (
         meaning="Files in a watched folder cannot be read, or break a frozen contract. The others land.",
         well_again="They land, or are gone.",
         do="Mend or take away the files that it names. One that changes is tried again by itself.",
-        look="penstock load user_events",
+        look="penstock status",
         source="`penstock up`",
     ),
     Alert(

@@ -202,10 +202,19 @@ class _Judge:
         return ("failed" if sent > most else "ok"), seen, None, fix
 
     def _load_fix(self) -> str:
-        queued = [self._project.sources[s].type == "rabbitmq" for s in self._settings.from_]
-        if all(queued):
-            return f"penstock doctor looks at the queue; penstock consume {self._stream} --until-empty lands what waits"
-        return f"penstock load {self._stream}; penstock doctor asks its sources"
+        """What works beside ``penstock up``, which may have the warehouse to itself."""
+        name = self._stream
+        kinds = {self._project.sources[s].type for s in self._settings.from_}
+        if kinds == {"rabbitmq"}:
+            return (
+                "penstock doctor looks at the queue; penstock up lands what waits, and without it "
+                f"penstock consume {name} --until-empty"
+            )
+        own = self._settings.schedule
+        scheduled = bool(own) or (own is None and self._project.schedule is not None)
+        if scheduled or kinds - {"files", "rabbitmq"}:
+            return f"penstock run --now {name}; penstock doctor asks its sources"
+        return f"penstock doctor asks its sources; penstock up lands what is new, and without it penstock load {name}"
 
     def _counts(self, start: datetime, end: datetime) -> tuple[int, int, int]:
         rows = self._ask("counts", start=_timestamp(start), end=_timestamp(end))

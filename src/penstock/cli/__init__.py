@@ -19,12 +19,13 @@ def main() -> None:
     # a tenth of a small load's time went into looking for garbage among what was just imported
     gc.set_threshold(100_000, 20, 50)
     from penstock.cli.app import app
+    from penstock.cli.locked import explained
 
     try:
         app()
     except PenstockError as e:
         sys.stdout.flush()
-        logs.fail(e)
+        logs.fail(explained(e))
         sys.exit(e.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -180,8 +180,9 @@ def _distinct(columns: Sequence[str]) -> list[str]:
 def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:
     """Check versions, project, sources, destination and dbt, and say how to mend what is wrong."""
     from penstock.inspect import examine
+    from penstock.orchestrate.running import running_process
 
-    checks = examine(project_dir, target)
+    checks = examine(project_dir, target, running_process)
     if json:
         print_json([{"check": c.name, "ok": c.ok, "found": c.found, "fix": c.fix} for c in checks])
     else:

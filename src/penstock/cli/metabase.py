@@ -41,10 +41,12 @@ def sync(
     """Show the project in Metabase: the warehouse, descriptions, every question as a card, and a dashboard."""
     from penstock.bi.metabase.access import access_of
     from penstock.bi.metabase.syncing import sync_metabase
+    from penstock.bi.warehouse import reach_of
     from penstock.project import variables_of
 
     project = open_project(project_dir, target)
     variables = variables_of(project.directory)
+    reach_of(project, "Metabase", variables)  # a file is no use to it, whoever asks
     access = access_of(project, variables, url=url)
     synced = sync_metabase(
         project,

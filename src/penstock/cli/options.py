@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.cli.locked import works_on
 from penstock.errors import UsageError
 from penstock.logs import configure
 
@@ -53,6 +54,7 @@ def open_project(
 
     configure(serves=serves, verbose=verbose, quiet=quiet)  # the project file may be what there is to complain of
     project = load_project(find_project(directory or Path.cwd()), target=target)
+    works_on(project)
     said = project.logging
     configure(serves=serves, level=said.level, format=said.format, verbose=verbose, quiet=quiet)
     return project

@@ -53,7 +53,7 @@ def erase(
         raise UsageError(
             "penstock up is at work on this project, and could build a model from what is being erased",
             where=f"process {running.pid}",
-            fix=f"stop it, erase, and start it again: kill {running.pid}",
+            fix="stop it with Ctrl-C or SIGTERM, erase, and start it again",
         )
     if not yes:
         if not sys.stdin.isatty():

@@ -8,6 +8,7 @@ import typer
 
 from penstock.cli.options import Json, ProjectDir, Quiet, ShowPii, TargetName, open_project
 from penstock.cli.printing import count, print_json, print_table
+from penstock.cli.runs import asked
 from penstock.errors import UsageError
 
 app = typer.Typer(
@@ -35,9 +36,10 @@ def list_(
     from penstock.privacy.masking import masked
     from penstock.quarantine import entries
 
-    with _session(project_dir, target) as session:
-        found = entries(session.destination, stream=stream, reason=reason, settled=settled, limit=limit)
-        found = found if show_pii else [masked(session.project, e) for e in found]
+    project = open_project(project_dir, target)
+    with asked(project) as query:
+        found = [] if query is None else entries(query, stream=stream, reason=reason, settled=settled, limit=limit)
+    found = found if show_pii else [masked(project, e) for e in found]
     if json:
         print_json([e.as_dict() for e in found])
     elif not found:
@@ -61,9 +63,12 @@ def show(
     from penstock.privacy.masking import masked
     from penstock.quarantine import entries
 
-    with _session(project_dir, target) as session:
-        found = entries(session.destination, ids=ids, settled=True)
-        found = found if show_pii else [masked(session.project, e) for e in found]
+    project = open_project(project_dir, target)
+    with asked(project) as query:
+        if query is None:
+            raise UsageError("nothing has landed yet, so nothing is in quarantine", fix="penstock run")
+        found = entries(query, ids=ids, settled=True)
+    found = found if show_pii else [masked(project, e) for e in found]
     if json:
         print_json([{**e.as_dict(), "body": e.body} for e in found])
         return
@@ -92,7 +97,7 @@ def replay(
 
     with _session(project_dir, target) as session:
         _need_choice(ids, stream, reason, all_)
-        waiting = entries(session.destination, ids=ids or (), stream=stream, reason=reason)
+        waiting = entries(session.destination.query, ids=ids or (), stream=stream, reason=reason)
         results = send(session, waiting)
     if json:
         print_json(results)
@@ -119,7 +124,7 @@ def drop(
 
     with _session(project_dir, target) as session:
         _need_choice(ids, stream, reason, all_)
-        waiting = entries(session.destination, ids=ids or (), stream=stream, reason=reason)
+        waiting = entries(session.destination.query, ids=ids or (), stream=stream, reason=reason)
         mark(session.destination, waiting)
     if not quiet:
         print(f"{count(len(waiting), 'entry', 'entries')} dropped")

@@ -43,7 +43,7 @@ def up(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Land what comes, by queue and by file, and build the models that depend on it, until stopped."""
+    """Land what comes, by queue, by file and by schedule, and build the models that depend on it, until stopped."""
     from penstock.lineage.emitter import close_all
     from penstock.orchestrate.supervisor import Supervisor
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from penstock.cli.locked import explained
 from penstock.cli.options import ProjectDir, TargetName, open_project
 from penstock.errors import PenstockError, UsageError
 
@@ -136,7 +137,7 @@ class Shell:
             return self._call(*words)
         except PenstockError as e:
             sys.stdout.flush()
-            print(f"error: {e}", file=sys.stderr, flush=True)
+            print(f"error: {explained(e)}", file=sys.stderr, flush=True)
             return e.exit_code
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr, flush=True)

@@ -20,6 +20,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from penstock.destinations import reading
 from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
@@ -112,7 +113,8 @@ class DuckDBDestination:
         """Whether the ledger is there."""
         found = _first(
             self.connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'penstock' and table_name = 'alerts'"
+                "select count(*) from duckdb_columns()"
+                " where (schema_name, table_name, column_name) = ('penstock', 'watermarks', 'removed_at')"
             )
         )
         return found != (0,)
@@ -138,8 +140,8 @@ class DuckDBDestination:
             raise
         return landing
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
-        """Run one statement and return its rows.
+    def query(self, sql: str, parameters: Sequence[Any] = (), *, read_only: bool = False) -> Rows:
+        """Run one statement and return its rows; with ``read_only`` one that changes nothing.
 
         Raises:
             DestinationError: DuckDB refused it.
@@ -148,9 +150,9 @@ class DuckDBDestination:
             if self._sparing:
                 self.connection.execute("reset memory_limit")
                 self._sparing = False
-            cursor = self.connection.execute(sql, list(parameters))
-            rows = cursor.fetchall()
-            return Rows(columns=[d[0] for d in cursor.description or ()], rows=rows)
+            if read_only:
+                return reading.read_only(self.connection, sql, parameters, str(self.path))
+            return reading.fetched(self.connection.execute(sql, list(parameters)))
         except duckdb.Error as e:
             raise DestinationError(str(e), where=str(self.path)) from None
 
@@ -259,9 +261,7 @@ class DuckDBDestination:
             except duckdb.IOException as e:
                 if "set lock" not in str(e) and _HOLDER.search(str(e)) is None:
                     raise DestinationError(
-                        str(e),
-                        where=str(self.path),
-                        fix="check that the file is a DuckDB database of this version",
+                        str(e), where=str(self.path), fix="check that the file is a DuckDB database of this version"
                     ) from None
                 if time.monotonic() >= give_up:
                     raise self._locked(str(e)) from None
@@ -280,16 +280,15 @@ class DuckDBDestination:
         return connection
 
     def _locked(self, message: str) -> LockedError:
-        match = _HOLDER.search(message)
-        if match is None:
-            holder, fix = "another process", "wait for it, or stop it"
-        else:
+        holder, fix = "another process", "wait for it, or stop it"
+        if match := _HOLDER.search(message):
             holder = f"process {match['pid']} ({Path(match['program']).name}{match['rest']})"
             fix = f"wait for it, or stop it: kill {match['pid']}"
         return LockedError(
             f"the warehouse is held by {holder}, and was for {self._timeout:g} s",
             where=str(self.path),
             fix=f"{fix}; to wait longer set lock_timeout_seconds: on the destination",
+            pid=int(match["pid"]) if match else None,
         )
 
 

@@ -138,7 +138,11 @@ class PostgresDestination:
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        return self.reading.execute("select to_regclass('penstock.alerts')").fetchone() != (None,)
+        found = self.reading.execute(
+            "select 1 from pg_attribute"
+            " where attrelid = to_regclass('penstock.watermarks') and attname = 'removed_at' and not attisdropped"
+        )
+        return found.fetchone() is not None
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
@@ -153,22 +157,23 @@ class PostgresDestination:
         """Open a transaction that lands into ``target``'s stream; waits for others that land into it."""
         return PostgresLanding(self, target)
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
-        """Run one statement and return its rows.
+    def query(self, sql: str, parameters: Sequence[Any] = (), *, read_only: bool = False) -> Rows:
+        """Run one statement and return its rows; with ``read_only`` one that changes nothing.
 
         Raises:
             DestinationError: the server refused it.
         """
+        named = None
+        if parameters:
+            sql = _PARAMETER.sub(r"%(p\1)s", sql.replace("%", "%%"))
+            named = {f"p{i}": value for i, value in enumerate(parameters, 1)}
         try:
-            if parameters:
-                sql, parameters = _PARAMETER.sub(r"%(p\1)s", sql.replace("%", "%%")), parameters
-                named = {f"p{i}": value for i, value in enumerate(parameters, 1)}
-                cursor = self.reading.execute(sql, named)
-            else:
-                cursor = self.reading.execute(sql)
-            if cursor.description is None:
-                return Rows(columns=(), rows=())
-            return Rows(columns=[d.name for d in cursor.description], rows=cursor.fetchall())
+            if not read_only:
+                return _rows(self.reading.execute(sql, named))
+            with self.reading.transaction(force_rollback=True):
+                self.reading.execute("set transaction read only")
+                # what is prepared can only be one statement: one more could follow a commit
+                return _rows(self.reading.execute(sql, named, prepare=True))
         except psycopg.Error as e:
             raise DestinationError(_first_line(e), where=self.shown) from None
 
@@ -562,6 +567,12 @@ def _noticing(conninfo: str) -> str:
         # connecting will say what is wrong with it
         return conninfo
     return make_conninfo(conninfo, **{k: v for k, v in _LIVENESS.items() if k not in said})
+
+
+def _rows(cursor: psycopg.Cursor[Any]) -> Rows:
+    if cursor.description is None:
+        return Rows(columns=(), rows=())
+    return Rows(columns=[d.name for d in cursor.description], rows=cursor.fetchall())
 
 
 def _first_line(error: BaseException) -> str:

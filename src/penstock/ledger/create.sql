@@ -135,7 +135,6 @@ create table if not exists penstock.schedules (
   updated_at timestamp with time zone not null -- when this was written
 );
 
--- the newest: a ledger that has it has all of the above
 -- What fails or failed, and what was told of it: kept for 30 days after it was over.
 create table if not exists penstock.alerts (
   alert {text} not null, -- the alert's name, as in the list of alerts
@@ -151,3 +150,7 @@ create table if not exists penstock.alerts (
   detail {json} not null, -- all of it, for the next process
   primary key (alert, subject)
 );
+
+-- the newest: a ledger that has it has all of the above
+-- removed_at: since when the model is not in the project any more; null while it is
+alter table penstock.watermarks add column if not exists removed_at timestamp with time zone;

@@ -3,8 +3,8 @@ select
   headers
 from penstock.quarantine
 where
-  ($1 = '' or stream = $1)
-  and ($2 = '' or reason_code = $2)
-  and ($3 or (replayed_in is null and dropped_at is null))
+  ({stream} = '' or stream = {stream})
+  and ({reason} = '' or reason_code = {reason})
+  and ({settled} or (replayed_in is null and dropped_at is null))
 order by quarantined_at desc, quarantine_id
 limit {limit}

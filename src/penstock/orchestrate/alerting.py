@@ -114,7 +114,7 @@ class Alerting:
         trigger = self._trigger
         if trigger is not None and (trigger.last_error or trigger.upper_seq):
             error, times = trigger.last_error, trigger.failures
-            fix = "penstock transform --nodes shows each model with its outcome"
+            fix = "mend what it names; penstock runs --failed lists the builds, and penstock runs show ID their errors"
             seen = ended("models_failed", MODELS, error, run=trigger.failed_run, fix=fix)
             yield from self._new(times if error else "", seen)
 

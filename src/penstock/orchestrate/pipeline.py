@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from penstock.errors import ProjectError, UsageError
-from penstock.spans import time_span
+from penstock.spans import span_of_words, time_span
 from penstock.transform.layers import PROJECT_FILE, layers_of
 
 FILE_NAME = "penstock.yml"
@@ -191,7 +191,7 @@ def _when(schedule: str | timedelta | None) -> Timing:
     if schedule is None or isinstance(schedule, timedelta):
         timing = Timing(every=schedule)
     elif schedule.lower().startswith("every "):
-        timing = Timing(every=time_span(schedule[6:]))
+        timing = Timing(every=span_of_words(schedule))
     else:
         timing = Timing(cron=schedule)
     if timing.every is not None and timing.every < timedelta(seconds=1):

@@ -41,13 +41,14 @@ class Running:
         """Where it answers."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
-    def query(self, sql: str) -> Rows:
-        """Run one statement there.
+    def query(self, sql: str, *, read_only: bool = False) -> Rows:
+        """Run one statement there, as the destination's own ``query`` does.
 
         Raises:
             DestinationError: the warehouse refused it, or the process has ended meanwhile.
         """
-        return load_rows(self._ask("POST", "/query", json.dumps({"sql": sql}).encode()))
+        said = {"sql": sql, "read_only": read_only}
+        return load_rows(self._ask("POST", "/query", json.dumps(said).encode()))
 
     def status(self) -> dict[str, Any]:
         """Its parts, and the ledger as :func:`penstock.inspect.read_status` gives it, times as text."""

@@ -25,13 +25,14 @@ _MAX_BODY_BYTES = 16 << 20
 class Answers:
     """What is answered, each called in a thread of the server.
 
-    ``unready`` gives the reasons why the process is not ready, none when it is.
+    ``unready`` gives the reasons why the process is not ready, none when it is. ``query`` runs a statement, and is told
+    whether it may only read.
     """
 
     unready: Callable[[], list[str]]
     metrics: Callable[[], bytes]
     status: Callable[[], dict[str, Any]]
-    query: Callable[[str], Rows]
+    query: Callable[[str, bool], Rows]
     run: Callable[[list[str]], list[dict[str, Any]]]
 
 
@@ -92,11 +93,15 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
             elif not self._allowed():
                 self._refuse()
             elif self.path == "/query":
-                self._perform(lambda: dump_rows(answers.query(str(self._said()["sql"]))))
+                self._perform(lambda: dump_rows(self._queried()))
             else:
                 self._perform(
                     lambda: json.dumps(answers.run([str(s) for s in self._said()["streams"]]), default=_text).encode()
                 )
+
+        def _queried(self) -> Rows:
+            said = self._said()
+            return answers.query(str(said["sql"]), bool(said.get("read_only")))
 
         def _said(self) -> dict[str, Any]:
             size = int(self.headers.get("Content-Length") or 0)

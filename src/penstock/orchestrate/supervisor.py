@@ -155,7 +155,10 @@ class Supervisor:
         other = running_process(self._project)
         if other is not None:
             raise LockedError(
-                f"the project is up already, in process {other.pid}", where=other.url, fix=f"stop it: kill {other.pid}"
+                f"the project is up already, in process {other.pid}",
+                where=other.url,
+                fix="leave it at that, or stop it with Ctrl-C or SIGTERM",
+                pid=other.pid,
             )
         self._forget_schedules()
         token = secrets.token_urlsafe(32)
@@ -219,10 +222,10 @@ class Supervisor:
         """The parts, and the ledger."""
         return {"parts": [p.as_dict() for p in self.parts], **read_status(self._project)}
 
-    def _query(self, sql: str) -> Rows:
+    def _query(self, sql: str, read_only: bool) -> Rows:
         destination = open_destination(self._project.destination)
         try:
-            return destination.query(sql)
+            return destination.query(sql, read_only=read_only)
         finally:
             destination.close()
 

@@ -10,7 +10,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from penstock.project.group import Settings
-from penstock.spans import LONGEST, span_text, time_span
+from penstock.spans import LONGEST, span_of_words, span_text, time_span
 
 NICKNAMES = {
     "@hourly": "0 * * * *",
@@ -120,7 +120,7 @@ def schedule_of(value: Any) -> Any:
     """Text as the group it stands for."""
     if not isinstance(value, str):
         return value
-    return {"every": value[6:]} if value.lower().startswith("every ") else {"cron": value}
+    return {"every": span_of_words(value)} if value.lower().startswith("every ") else {"cron": value}
 
 
 def own_schedule(value: Any) -> Any:

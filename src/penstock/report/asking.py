@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import DestinationError, PenstockError, UsageError
@@ -23,6 +24,7 @@ Query = Callable[[str], "Rows"]
 
 _COMMENT = re.compile(r"^(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 _ABSENT = re.compile(r"(?:table|schema|relation)\b.*does not exist", re.IGNORECASE)
+_REFUSED = re.compile(r"read-only (?:transaction|mode)")
 _READS = ("select", "with", "from", "values", "table", "pivot", "unpivot", "(")
 
 
@@ -55,8 +57,8 @@ class Answer:
 
 @contextmanager
 def asking(project: Project, *, show_pii: bool = False) -> Iterator[Query]:
-    """Asks the warehouse, through ``penstock up`` where that holds it. Personal data is masked as by ``penstock query``
-    unless ``show_pii``.
+    """Asks the warehouse, through ``penstock up`` where that holds it, and changes nothing in it, whatever is asked.
+    Personal data is masked as by ``penstock query`` unless ``show_pii``.
 
     Raises:
         DestinationError: there is no warehouse yet, or it is away.
@@ -72,13 +74,13 @@ def asking(project: Project, *, show_pii: bool = False) -> Iterator[Query]:
     if settings.type == "duckdb":
         running = running_process(project)
         if running is not None:
-            yield shown(running.query)
+            yield shown(partial(running.query, read_only=True))
             return
         if not settings.path.exists():
             raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
     destination = open_destination(settings)
     try:
-        yield shown(destination.query)
+        yield shown(partial(destination.query, read_only=True))
     finally:
         destination.close()
 
@@ -178,7 +180,9 @@ def _placed(error: PenstockError, question: Question, reads: Sequence[Model]) ->
     shown = f"{question.path.parent.name}/{question.path.name}"
     what = error.what.split("\n")[0] if isinstance(error, DestinationError) else error.what
     fix = error.fix
-    if not fix:
+    if _REFUSED.search(what):
+        what, fix = f"a question reads and changes nothing: {what}", "leave out what changes something"
+    elif not fix:
         fix = f"mend the SQL; see it with: penstock ask {question.name} --sql"
         if _ABSENT.search(what) and reads:
             fix = f"penstock run, which builds {', '.join(dict.fromkeys(m.name for m in reads))}; or mend the SQL"

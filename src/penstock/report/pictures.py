@@ -27,7 +27,7 @@ def check_renderer() -> None:
         import vl_convert  # noqa: F401
     except ImportError:
         raise UsageError(
-            "charts are drawn by vl-convert-python, which is not installed", fix="pip install 'penstock[report]'"
+            "charts are drawn by vl-convert-python, which is not installed", fix="pip install vl-convert-python"
         ) from None
 
 

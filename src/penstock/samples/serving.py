@@ -44,7 +44,7 @@ def require_server() -> None:
         importlib.import_module("uvicorn")
     except ImportError as e:
         raise UsageError(
-            f"sample APIs need {e.name}, which is not installed", fix="pip install 'penstock[examples]'"
+            f"sample APIs need {e.name}, which is not installed", fix="pip install starlette uvicorn"
         ) from None
 
 

@@ -195,6 +195,11 @@ class Dbt:
         models = (n for n in manifest.nodes.values() if n.resource_type == "model")
         return [f"{n.schema}.{n.alias}" for n in models if not reads(n.unique_id)]
 
+    def marked_models(self) -> list[str]:
+        """``schema.name`` of the models that keep a watermark."""
+        models = (n for n in self._parsed().nodes.values() if n.resource_type == "model")
+        return [f"{n.schema}.{n.alias}" for n in models if str(n.config.materialized) == "incremental"]
+
     def part(self, layers: Sequence[Layer], name: str) -> Part:
         """The layer of this name. A test belongs to the last of the layers that it reads.
 

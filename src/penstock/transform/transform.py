@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import ContractError, TransformError, UsageError
+from penstock.errors import ContractError, PenstockError, TransformError, UsageError
+from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, short
 from penstock.lineage import lineage_of
 from penstock.sql import literal
@@ -79,6 +81,7 @@ class Transformer:
         self._test_every = test_every
         self._dbt: Dbt | None = None
         self._fingerprint = ""
+        self._swept = ""
         self._columns = -1
         self._telling = lineage_of(session.project)
         self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
@@ -139,37 +142,41 @@ class Transformer:
         if same and seen >= upper and not full_refresh:
             built.reason = "nothing has landed since the last run, and no model was changed"
             return built
-        shrunk = destination.query(
-            "select count(*) from penstock.loads where deleted > 0 and seq > $1 and seq <= $2", [seen, upper]
-        ).rows != [(0,)]
-        select: list[str] = []
-        dbt = self._ready(fingerprint)
-        part = dbt.part(layers_of(session.project.directory), layer) if layer else Part()
-        if same and not full_refresh:
-            streams = destination.query(
-                f"select distinct stream from penstock.loads where {changed} and seq > $1 and seq <= $2",
-                [seen, upper],
-            ).rows
-            sources = dbt.sources()
-            select = part.of([f"{selector}+" for (s,) in streams for selector in sources.get(s, ())])
-            self._advance(dbt.models_apart_from({s for (s,) in streams}), seen, upper)
-            if not select:
-                built.reason = "no model reads what has landed"
-        else:
-            select = list(part.selectors)
-        built.waiting = self._not_landed(dbt.sources(), None if layer is None else upper)
-        exclude = [*part.later, *(f"{selector}+" for s in built.waiting for selector in dbt.sources()[s])]
-        whole = full_refresh or not same or not tested
-        built.tests_left_out = not whole and dbt.has_tests()
-        columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
         record = RunRecord.begin(destination, "transform", upper_seq=upper, parent=parent.run_id if parent else None)
         self.attempt = replace(self.attempt, run_id=record.run_id)
         detail: dict[str, Any] = {"fingerprint": fingerprint, **({"layer": layer} if layer else {})}
         steps = parent or record
         started = datetime.now(UTC)
-        if not self._following:
-            session.release()
         try:
+            shrunk = destination.query(
+                "select count(*) from penstock.loads where deleted > 0 and seq > $1 and seq <= $2", [seen, upper]
+            ).rows != [(0,)]
+            select: list[str] = []
+            dbt = self._ready(fingerprint)
+            if self._swept != fingerprint:
+                models = ", ".join(map(literal, dbt.marked_models())) or "''"
+                destination.query(ledger_sql("keep_removed", models=models))
+                self._swept = fingerprint
+            part = dbt.part(layers_of(session.project.directory), layer) if layer else Part()
+            if same and not full_refresh:
+                streams = destination.query(
+                    f"select distinct stream from penstock.loads where {changed} and seq > $1 and seq <= $2",
+                    [seen, upper],
+                ).rows
+                sources = dbt.sources()
+                select = part.of([f"{selector}+" for (s,) in streams for selector in sources.get(s, ())])
+                self._advance(dbt.models_apart_from({s for (s,) in streams}), seen, upper)
+                if not select:
+                    built.reason = "no model reads what has landed"
+            else:
+                select = list(part.selectors)
+            built.waiting = self._not_landed(dbt.sources(), None if layer is None else upper)
+            exclude = [*part.later, *(f"{selector}+" for s in built.waiting for selector in dbt.sources()[s])]
+            whole = full_refresh or not same or not tested
+            built.tests_left_out = not whole and dbt.has_tests()
+            columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
+            if not self._following:
+                session.release()
             environment = {UPPER_SEQ: str(upper)}
             if built.reason:
                 pass
@@ -189,13 +196,14 @@ class Transformer:
                 )
         except BaseException as e:
             self._failed = True
-            self._let_go(dbt)
+            self._let_go()
             step = RunStep(kind="transform", name="dbt", started_at=started, seconds=_since(started))
             step.failed(e)
-            steps.keep(step)
-            record.end("error", **detail, whole=False)
+            with suppress(PenstockError):  # the warehouse may be what failed
+                steps.keep(step)
+                record.end("error", **detail, whole=False)
             raise
-        self._let_go(dbt)
+        self._let_go()
         failed = [n for n in built.nodes if n.failed]
         self._failed = bool(failed)
         self._tell(dbt, built.nodes, columns)
@@ -236,9 +244,9 @@ class Transformer:
             landed &= {name for (name,) in known.rows}
         return sorted(s for s in streams if s in self._session.project.streams and s not in landed)
 
-    def _let_go(self, dbt: Dbt) -> None:
+    def _let_go(self) -> None:
         if not self._following:
-            dbt.release()
+            self.close()
 
     def _upper(self, layer: str | None, changed: str) -> int:
         """Up to which ``seq`` to take in loads: all of them, or, for a layer, as far as the one before it did."""

@@ -44,7 +44,7 @@ def access_of(project: Project, variables: Mapping[str, str], *, url: str | None
     )
     if not access.api_key and not (access.email and access.password):
         raise UsageError(
-            "there is nobody to act as in Metabase",
+            "Metabase needs an administrator to act as, and none is named",
             where="METABASE_API_KEY",
             fix="set METABASE_API_KEY, or METABASE_ADMIN_EMAIL and METABASE_ADMIN_PASSWORD, in the environment or in"
             " .env; a new Metabase gets the administrator that the two name",

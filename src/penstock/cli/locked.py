@@ -1,0 +1,36 @@
+"""Who holds the warehouse, in the words of a command: ``penstock up`` of the project can be asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.errors import LockedError, PenstockError
+
+if TYPE_CHECKING:
+    from penstock.project import Project
+
+_opened: list[Project] = []
+"""The project that the command works on, once it is open."""
+
+
+def works_on(project: Project) -> None:
+    """Take note of the project."""
+    _opened[:] = [project]
+
+
+def explained(error: PenstockError) -> PenstockError:
+    """The error; of a warehouse that the project's own ``penstock up`` holds, with what can be done beside it."""
+    if not isinstance(error, LockedError) or error.pid is None or not _opened:
+        return error
+    from penstock.orchestrate.running import running_process
+
+    running = running_process(_opened[0])
+    if running is None or running.pid != error.pid:
+        return error
+    return LockedError(
+        f"the warehouse is held by process {running.pid}, penstock up of this project",
+        where=error.where,
+        fix="ask it: penstock run --now, penstock query, status, check, runs and quarantine list work beside it; "
+        "or stop it with Ctrl-C or SIGTERM",
+        pid=running.pid,
+    )
