@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +49,15 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Destin
     yield opened
     for one in opened:
         one.close()
+
+
+EMBEDDED = {"type": "duckdb", "path": "warehouse.duckdb"}
+"""The settings of a warehouse in the project's folder."""
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A destination's settings."""
+    if request.param == "duckdb":
+        return dict(EMBEDDED)
+    return {"type": "postgres", "url": request.getfixturevalue("postgres_url")}

@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from tests.fixtures import both, destination, local
+from tests.fixtures import both, destination, local, warehouse
 
-__all__ = ["both", "destination", "local"]
+__all__ = ["both", "destination", "local", "warehouse"]

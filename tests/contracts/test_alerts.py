@@ -28,19 +28,9 @@ from penstock.run import Stop
 from penstock.session import Session
 from penstock.testing.proxy import Proxy
 from tests.contracts.test_up import Up, call, up
+from tests.fixtures import EMBEDDED
 from tests.queues import until
 from tests.receiver import Receiver, free_port, receiver
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def warehouse(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """A destination's settings."""
-    if request.param == "duckdb":
-        return {"type": "duckdb", "path": "warehouse.duckdb"}
-    return {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
-
-
-EMBEDDED = {"type": "duckdb", "path": "warehouse.duckdb"}
 
 
 def a_project(folder: Path, warehouse: dict[str, Any], url: str, **settings: Any) -> Path:

@@ -21,14 +21,6 @@ from penstock.session import Session
 from tests.receiver import receiver
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
-def warehouse(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """A destination's settings."""
-    if request.param == "duckdb":
-        return {"type": "duckdb", "path": "warehouse.duckdb"}
-    return {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
-
-
 class House:
     """A project with one stream of files, its warehouse open."""
 

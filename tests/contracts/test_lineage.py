@@ -24,7 +24,8 @@ from penstock.lineage.facts import Event, Run
 from penstock.logs import captured
 from penstock.project import Lineage, load_project
 from tests.contracts.test_layers import PROJECT
-from tests.contracts.test_schedule import EMBEDDED, a_project
+from tests.contracts.test_schedule import a_project
+from tests.fixtures import EMBEDDED
 from tests.lineage import LAST, judge, named, read_events, receiving
 from tests.queues import a_queue, publish, until
 

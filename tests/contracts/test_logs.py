@@ -11,8 +11,9 @@ from penstock.logs import captured
 from penstock.run import Stop
 from penstock.testing.proxy import Proxy
 from tests.contracts.test_consume import consumer, until, write_project
-from tests.contracts.test_schedule import EMBEDDED, a_project
+from tests.contracts.test_schedule import a_project
 from tests.contracts.test_up import call
+from tests.fixtures import EMBEDDED
 from tests.queues import a_queue, numbered, publish
 
 

@@ -16,8 +16,9 @@ from penstock.orchestrate.catalogue import metric_catalogue
 from penstock.orchestrate.figures import Figures, LedgerFigures, text_page
 from penstock.ports import Destination, Receipt
 from penstock.project import load_project
-from tests.contracts.test_schedule import EMBEDDED, a_project
+from tests.contracts.test_schedule import a_project
 from tests.contracts.test_up import call
+from tests.fixtures import EMBEDDED
 from tests.metrics import conform
 
 

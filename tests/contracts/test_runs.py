@@ -24,8 +24,9 @@ from penstock.ledger.runs import KEPT, RunRecord, RunStep, forget, read_run, rea
 from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.session import Session
-from tests.contracts.test_schedule import EMBEDDED, a_project, drop, start
+from tests.contracts.test_schedule import a_project, drop, start
 from tests.contracts.test_up import call
+from tests.fixtures import EMBEDDED
 
 
 def shown(project: Path, run: int) -> dict[str, Any]:

@@ -26,18 +26,8 @@ from penstock.project import Project, load_project
 from penstock.run import Stop
 from penstock.session import Session
 from tests.contracts.test_up import Up, call, eventually, up
+from tests.fixtures import EMBEDDED
 from tests.queues import until
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def warehouse(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """A destination's settings."""
-    if request.param == "duckdb":
-        return {"type": "duckdb", "path": "warehouse.duckdb"}
-    return {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
-
-
-EMBEDDED = {"type": "duckdb", "path": "warehouse.duckdb"}
 
 
 def a_project(folder: Path, warehouse: dict[str, Any], schedule: Any, **stream: Any) -> Path:
