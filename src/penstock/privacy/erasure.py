@@ -26,6 +26,7 @@ from penstock.lake.names import parse
 from penstock.plan import LoadStep
 from penstock.privacy.marks import open_dbt, personal_fields, subject_columns, subject_field
 from penstock.pseudonym import Keys, id_text, subject_text
+from penstock.sources.messages import readings_of
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -263,12 +264,13 @@ class _Work:
         for stream in streams:
             last = "00000000-0000-0000-0000-000000000000"
             while entries := self._destination.query(
-                "select quarantine_id, body, origin from penstock.quarantine"
+                "select quarantine_id, body, origin, headers from penstock.quarantine"
                 f" where stream = $1 and quarantine_id > cast($2 as uuid) order by quarantine_id limit {_ENTRIES}",
                 [stream, last],
             ).rows:
-                for id_, body, origin in entries:
-                    if self._is_theirs(bytes(body), fields[stream]):
+                for id_, body, origin, headers in entries:
+                    beside = json.loads(headers) if isinstance(headers, str) else headers
+                    if any(self._is_theirs(b, fields[stream]) for b in readings_of(beside, bytes(body))):
                         gone.append(str(id_))
                         self._came_from(origin)
                 last = str(entries[-1][0])
