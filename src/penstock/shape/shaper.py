@@ -32,7 +32,7 @@ from penstock.shape.infer import Kinds, infer_type
 from penstock.shape.layout import PLAIN, Layout
 from penstock.shape.personal import plain, pseudonymised
 from penstock.shape.prepared import Prepared
-from penstock.shape.refusals import refusal
+from penstock.shape.refusals import conflicts, refusal
 from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
@@ -175,7 +175,7 @@ class Shaper:
         rows = hashed(rows, "_pen_id", "_pen_content") if self.rules.content else hashed(rows, "_pen_id")
         wanted = None if window is None else rows["_pen_o"]
         read = rows.num_rows + len(rejects) + len(batch.rejects)
-        rows, broken = self._split_rejects(batch, rows, originals)
+        rows, broken = self._split_rejects(batch, rows, schema, originals)
         rows, conflicting = self._split_conflicts(batch, rows, originals)
         rows, duplicates = self._once(rows, schema)
         if rows.num_rows and not schema.version:
@@ -311,7 +311,7 @@ class Shaper:
             if window is not None:
                 rows = rows_inside(rows, window)
         self._connection.unregister("records")
-        self._stop_if_frozen(batch, schema, rows)
+        self._stop_if_frozen(batch, schema, rows, originals)
         return schema, rows, rejects, originals
 
     def _examine(
@@ -450,7 +450,7 @@ class Shaper:
         )
         return self._prepared.run(sql, bodies)
 
-    def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table) -> None:
+    def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table, originals: Mapping[int, bytes]) -> None:
         if "freeze" not in (self.rules.columns, self.rules.types) or rows["_pen_lost"].null_count == rows.num_rows:
             return
         columned = set(schema.fields)
@@ -458,15 +458,22 @@ class Shaper:
             for field in lost or ():
                 known = field in columned
                 if (self.rules.types if known else self.rules.columns) == "freeze":
-                    what = "holds a value that does not fit its column" if known else "has no column"
+                    (misfit,) = self._conflicts(batch, order, originals, schema, [field])
+                    what = f"a value does not fit its column: {misfit}" if known else f"field {field!r} has no column"
                     raise ContractError(
-                        f"stream {self.rules.stream} is frozen, and field {field!r} {what}",
+                        f"stream {self.rules.stream} is frozen, and {what}",
                         where=batch.origin(order // SUB_RECORDS),
                         fix="mend the record, declare the field under columns:, or relax contract:; nothing landed",
                     )
 
+    def _conflicts(
+        self, batch: Batch, order: int, originals: Mapping[int, bytes], schema: Schema, fields: Sequence[str]
+    ) -> list[str]:
+        body = originals[order] if order in originals else batch.bodies[order // SUB_RECORDS].as_py()
+        return conflicts(fields, body, schema, self.rules.layout, self.rules.pii)
+
     def _split_rejects(
-        self, batch: Batch, rows: pa.Table, originals: dict[int, bytes]
+        self, batch: Batch, rows: pa.Table, schema: Schema, originals: dict[int, bytes]
     ) -> tuple[pa.Table, list[Reject]]:
         if rows["_pen_reject"].null_count == rows.num_rows:
             return rows, []
@@ -481,7 +488,7 @@ class Shaper:
             elif code == "missing_identity":
                 reason = f"one of the identity fields is absent or null: {', '.join(self.rules.identity)}"
             else:
-                reason = f"outside the contract: {', '.join(lost)}"
+                reason = f"outside the contract: {', '.join(self._conflicts(batch, order, originals, schema, lost))}"
             rejects.append(self._refusal(batch, order, originals, code, reason))
         return rows.filter(pc.is_null(rows["_pen_reject"])), rejects
 
