@@ -152,7 +152,8 @@ class DuckDBDestination:
                 self._sparing = False
             if read_only:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
-            return reading.fetched(self.connection.execute(sql, list(parameters)))
+            statement = reading.one_statement(self.connection, sql, str(self.path))
+            return reading.fetched(self.connection, statement, parameters)
         except duckdb.Error as e:
             raise DestinationError(str(e), where=str(self.path)) from None
 

@@ -8,6 +8,7 @@ primary key's index in order, and rows that are there already are never sent.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from penstock.destinations.claims import claimed
 from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
+from penstock.destinations.exactly import exactly
 from penstock.destinations.known import KnownIds
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
@@ -108,6 +110,7 @@ class PostgresDestination:
                 fix="upgrade the server",
             )
         connection.execute("set timezone = 'UTC'")
+        exactly(connection)
         return connection
 
     @property
@@ -151,7 +154,7 @@ class PostgresDestination:
     def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
         """Position key → state."""
         rows = self.query(ledger_sql("positions"), [stream, source]).rows
-        return {row[0]: row[1] for row in rows}
+        return {key: json.loads(state) for key, state in rows}
 
     def land(self, target: Target) -> PostgresLanding:
         """Open a transaction that lands into ``target``'s stream; waits for others that land into it."""
@@ -168,11 +171,11 @@ class PostgresDestination:
             sql = _PARAMETER.sub(r"%(p\1)s", sql.replace("%", "%%"))
             named = {f"p{i}": value for i, value in enumerate(parameters, 1)}
         try:
+            # what is prepared can only be one statement: one more could end the transaction, or be forgotten
             if not read_only:
-                return _rows(self.reading.execute(sql, named))
+                return _rows(self.reading.execute(sql, named, prepare=True))
             with self.reading.transaction(force_rollback=True):
                 self.reading.execute("set transaction read only")
-                # what is prepared can only be one statement: one more could follow a commit
                 return _rows(self.reading.execute(sql, named, prepare=True))
         except psycopg.Error as e:
             raise DestinationError(_first_line(e), where=self.shown) from None
