@@ -255,6 +255,7 @@ def _check_destination(project: Project, held: Held | None) -> Check:
         destination = open_destination(settings)
         try:
             version = destination.query("select version()").rows[0][0]
+            destination.check_rights()
             ledger = "ledger in place" if destination.is_prepared() else "no ledger yet"
         finally:
             destination.close()
