@@ -32,7 +32,8 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs", "spans", "stored"),
+    ("ports", "pseudonym", "errors", "logs", "faults")
+    + ("backoff", "draws", "jsonpath", "plural", "spans", "sql", "stored"),
 )
 """From the top: a layer imports from itself and from below."""
 

@@ -52,7 +52,7 @@ def test_schemas_that_an_administrator_made(postgres_url: str, tmp_path: Path) -
                 diagnosis = penstock("doctor")
                 assert diagnosis.exit_code == 1
                 assert fix in diagnosis.stdout
-                administrator.execute(mend)  # type: ignore[arg-type]  # the statements above
+                administrator.execute(mend)
             assert penstock("load").exit_code == 0
             assert "ok    destination" in penstock("doctor").stdout
         finally:

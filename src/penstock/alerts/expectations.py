@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.errors import UsageError
+from penstock.plural import count
 from penstock.project.nearest import nearest
 from penstock.spans import span_text
 from penstock.sql import identifier, literal, statement
@@ -202,7 +203,7 @@ class _Judge:
         if sent > most:  # only then does it matter how many of them are still there
             sent = min(sent, int(self._one("waiting", start=_timestamp(start)) or 0))
         share = f", {100 * sent / read:.3g}%" if read else ""
-        seen = f"{sent:,} of {read:,} records wait{share}, of the last {span_text(settings.within)}"
+        seen = f"{sent:,} of {count(read, 'record')} wait{share}, of the last {span_text(settings.within)}"
         name = self._stream
         fix = f"penstock quarantine list --stream {name}; mend why; penstock quarantine replay --stream {name}"
         return ("failed" if sent > most else "ok"), seen, None, fix

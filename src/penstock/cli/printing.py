@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.cli import tables
 from penstock.errors import PenstockError
+from penstock.plural import count as count  # commands have it from here, as all that prints
 from penstock.stored import Document, StoredTime
 
 if TYPE_CHECKING:
@@ -137,11 +138,6 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([["" if v is None else _cell(v) for v in row] for row in rows])
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def landed_line(landed: Landed, seconds: float) -> str:
