@@ -32,8 +32,20 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "errors", "logs", "faults")
-    + ("backoff", "draws", "jsonpath", "plural", "spans", "sql", "stored"),
+    (
+        "ports",
+        "pseudonym",
+        "errors",
+        "logs",
+        "faults",
+        "backoff",
+        "draws",
+        "jsonpath",
+        "plural",
+        "spans",
+        "sql",
+        "stored",
+    ),
 )
 """From the top: a layer imports from itself and from below."""
 
