@@ -32,7 +32,20 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs", "spans"),
+    (
+        "ports",
+        "pseudonym",
+        "errors",
+        "logs",
+        "faults",
+        "backoff",
+        "draws",
+        "jsonpath",
+        "plural",
+        "spans",
+        "sql",
+        "stored",
+    ),
 )
 """From the top: a layer imports from itself and from below."""
 

@@ -30,8 +30,10 @@ from penstock.destinations.rewriting import rewrite_file
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    SCHEMAS,
     added_columns,
     check_stream,
+    check_table,
     column_rows,
     create_statements,
     delta_view,
@@ -48,6 +50,7 @@ from penstock.shape.types import duckdb_type
 from penstock.sql import identifier, literal
 
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)(?P<rest>[^.]*)")
+_COLUMNS_SQL = "select column_name from duckdb_columns() where (schema_name, table_name) = ('raw', $1)"
 _RETRY_SECONDS = 0.1
 LANDING_MEMORY_MB = 128
 LANDING_MEMORY_MB_PER_COLUMN = 1
@@ -106,8 +109,11 @@ class DuckDBDestination:
         if self.is_prepared():
             return
         with self._held.landing:
-            for sql in create_statements("duckdb"):
+            for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
                 self.connection.execute(sql)
+
+    def check_rights(self) -> None:
+        """Whoever has the file may do all."""
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
@@ -152,7 +158,8 @@ class DuckDBDestination:
                 self._sparing = False
             if read_only:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
-            return reading.fetched(self.connection.execute(sql, list(parameters)))
+            statement = reading.one_statement(self.connection, sql, str(self.path))
+            return reading.fetched(self.connection, statement, parameters)
         except duckdb.Error as e:
             raise DestinationError(str(e), where=str(self.path)) from None
 
@@ -319,6 +326,10 @@ class DuckDBLanding:
     def begin(self) -> None:
         """Open the transaction. Whatever it raises, :meth:`rollback` has to follow."""
         destination, target = self._destination, self._target
+        if not destination.schema(target.stream).version:
+            check_table(
+                target.stream, [n for (n,) in self._connection.execute(_COLUMNS_SQL, [target.stream]).fetchall()]
+            )
         self._known = destination.known(target.stream)
         row = _first(self._connection.execute("select nextval('penstock.load_ids')"))
         assert row is not None
