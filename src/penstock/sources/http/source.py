@@ -64,6 +64,7 @@ class HttpSource:
     ) -> None:
         self.name = name
         self.skipped: list[str] = []
+        self.failures: list[SourceError] = []
         self._settings = settings
         self._endpoint = settings.endpoint(endpoint)
         self._where = f"source {name}, endpoint {endpoint}"
