@@ -32,7 +32,20 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs", "spans"),
+    (
+        "ports",
+        "pseudonym",
+        "faults",
+        "errors",
+        "engine_errors",
+        "engine_words",
+        "sql",
+        "draws",
+        "jsonpath",
+        "backoff",
+        "logs",
+        "spans",
+    ),
 )
 """From the top: a layer imports from itself and from below."""
 

@@ -25,6 +25,7 @@ from penstock.destinations.claims import claimed
 from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
 from penstock.destinations.known import KnownIds
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -576,6 +577,6 @@ def _rows(cursor: psycopg.Cursor[Any]) -> Rows:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error)
+    text = error_text(error)
     match = re.search(r"(?:ERROR|FATAL):\s*(.*)", text)
     return (match[1] if match else text.strip().split("\n")[0]).strip()
