@@ -48,6 +48,7 @@ _KEY = re.compile(
     r"|is still referenced from table \"[^\"\n]+\")\.)?\s*\Z"
 )
 _DUPLICATE = re.compile(r"(?P<head>(?:Duplicate|Violates foreign key constraint because) key \"\w+: )(?s:.*)\"")
+_QUOTED = re.compile(r"(?s:(['\"]).*\1)")
 _LITERAL = re.compile(r"'(?P<text>[^']*)'?")
 _HARMLESS_LITERAL = re.compile(r"[\w.]*\([\w\s,\[\]().]*\)|[A-Z][A-Z0-9_ ]*|[\w./-]+\.(?:duckdb|db|sql|yml)")
 _TOKEN = re.compile(r"\s+|\w+'(?:t|s)\b|\"[^\"]*\"|'[^']*'|[\"']|[^\s\"']+")
@@ -82,9 +83,22 @@ def error_text(error: BaseException) -> str:
         return duckdb_text(message) if _KIND.match(message) else text
     if library in ("duckdb", "_duckdb"):
         return duckdb_text(text)
-    if library in ("pyarrow", "agate") or isinstance(error, ValueError | LookupError | ArithmeticError):
+    if library in ("pyarrow", "agate"):
         return without_values(text)
-    return text
+    # Python quotes what it could not take
+    return _QUOTED.sub(MASK, text) if isinstance(error, ValueError | LookupError) else text
+
+
+def shown_error(error: BaseException) -> BaseException:
+    """The error itself, or where it or what it came from quotes values one that stands for it in a traceback."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if error_text(chain) != (str(chain) or type(chain).__name__):
+            stand_in = type(type(error).__name__, (Exception,), {"__module__": type(error).__module__})
+            shown: BaseException = stand_in(error_text(error))
+            return shown.with_traceback(error.__traceback__)
+        chain = chain.__cause__ or chain.__context__
+    return error
 
 
 def postgres_text(text: str, state: str) -> str:
