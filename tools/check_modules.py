@@ -36,6 +36,8 @@ LAYERS = (
         "ports",
         "pseudonym",
         "errors",
+        "engine_errors",
+        "engine_words",
         "logs",
         "faults",
         "backoff",

@@ -27,6 +27,7 @@ from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -160,8 +161,8 @@ class DuckDBDestination:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
             statement = reading.one_statement(self.connection, sql, str(self.path))
             return reading.fetched(self.connection, statement, parameters)
-        except duckdb.Error as e:
-            raise DestinationError(str(e), where=str(self.path)) from None
+        except (duckdb.Error, UnicodeDecodeError) as e:
+            raise DestinationError(error_text(e), where=str(self.path)) from None
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
@@ -192,7 +193,7 @@ class DuckDBDestination:
             try:
                 rewrite_file(self.path)
             except duckdb.Error as e:
-                raise DestinationError(str(e).split("\n")[0], where=str(self.path)) from None
+                raise DestinationError(error_text(e).split("\n")[0], where=str(self.path)) from None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -475,15 +476,15 @@ class DuckDBLanding:
         try:
             yield
         except (duckdb.ConstraintException, duckdb.ConversionException) as e:
-            raise RejectedRows(str(e).split("\n")[0], where=self._table) from None
+            raise RejectedRows(error_text(e).split("\n")[0], where=self._table) from None
         except duckdb.OutOfMemoryException as e:
             raise DestinationError(
-                str(e).split("\n")[0],
+                error_text(e).split("\n")[0],
                 where=str(self._destination.path),
                 fix="give the destination a memory_limit that is larger, or set a smaller batch_bytes under load:",
             ) from None
         except duckdb.Error as e:
-            raise DestinationError(str(e).split("\n")[0], where=str(self._destination.path)) from None
+            raise DestinationError(error_text(e).split("\n")[0], where=str(self._destination.path)) from None
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""

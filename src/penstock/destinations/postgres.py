@@ -28,6 +28,7 @@ from penstock.destinations.erased import Erased
 from penstock.destinations.exactly import exactly
 from penstock.destinations.known import KnownIds
 from penstock.destinations.rights import check_rights, missing_schemas
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -221,9 +222,9 @@ class PostgresDestination:
             raise DestinationError(_first_line(e), where=self.shown) from None
 
     def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
-        """Vacuum these tables; with ``rewrite`` into new files."""
+        """Vacuum these tables, with ``rewrite`` into new files, and forget the values that the planner kept of them."""
         for table in tables:
-            self.query(f"vacuum {'(full, analyze) ' if rewrite else ''}{table}")
+            self.query(f"vacuum {'(full, analyze)' if rewrite else '(analyze)'} {table}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -605,6 +606,6 @@ def _rows(cursor: psycopg.Cursor[Any]) -> Rows:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error)
+    text = error_text(error)
     match = re.search(r"(?:ERROR|FATAL):\s*(.*)", text)
     return (match[1] if match else text.strip().split("\n")[0]).strip()
