@@ -38,7 +38,11 @@ def land(
     batch_bytes: int = 16 << 20,
     commit_bytes: int | None = None,
 ) -> Landed:
-    """Land every file in ``folder`` into ``rules.stream``."""
+    """Land every file in ``folder`` into ``rules.stream``.
+
+    Raises:
+        SourceError: files could not be read; the others are landed.
+    """
     source = FilesSource(
         "files",
         ["**"],
@@ -50,7 +54,7 @@ def land(
     )
     shaper = Shaper(rules, threads=1)
     try:
-        return load(
+        landed = load(
             source,
             destination,
             shaper,
@@ -65,6 +69,9 @@ def land(
         )
     finally:
         shaper.close()
+    if landed.failure is not None:
+        raise landed.failure
+    return landed
 
 
 def table(destination: Destination, stream: str) -> list[dict[str, Any]]:

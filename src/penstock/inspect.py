@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from penstock.diagnose import Check, check_queue, failed
-from penstock.errors import PenstockError, SourceError
+from penstock.errors import PenstockError, SourceError, together
 from penstock.plan import plan_loads
 from penstock.ports import Window
 from penstock.sql import statement
@@ -22,7 +22,7 @@ from penstock.sql import statement
 if TYPE_CHECKING:
     from penstock.ports import Destination, Rows
     from penstock.project import Project
-    from penstock.sources.files import FilePlan
+    from penstock.sources.files import FilePlan, FilesSource
     from penstock.sources.http.source import HttpSource
 
 _LAST_LOADS = 10
@@ -56,7 +56,7 @@ class LoadPlan:
             "source": self.source,
             "how": self.how,
             "problem": self.problem or None,
-            "files": [{**asdict(f), "path": str(f.path)} for f in self.files],
+            "files": [{**asdict(f), "path": str(f.path), "error": f.error and str(f.error)} for f in self.files],
         }
 
 
@@ -210,13 +210,26 @@ def _check_sources(project: Project) -> list[Check]:
                 continue
             source = Session(project).files(step, settings)
             plans = source.plan({})
-            for plan in plans:
-                source.probe(plan)
+            failures = _unreadable(source, plans)
+            if failures:
+                checks.append(failed(name, together(failures)))
+                continue
             size = sum(p.size for p in plans)
             checks.append(Check(name=name, ok=True, found=f"{len(plans)} files, {size:,} bytes"))
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
+
+
+def _unreadable(source: FilesSource, plans: Sequence[FilePlan]) -> list[PenstockError]:
+    """Why files cannot be read."""
+    failures: list[PenstockError] = []
+    for plan in plans:
+        try:
+            source.probe(plan)
+        except SourceError as e:
+            failures.append(e)
+    return failures
 
 
 def _check_keys(project: Project) -> list[Check]:

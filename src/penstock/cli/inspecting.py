@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from penstock.project import Project
 
 
+_VERBS = {"read": "read", "resume": "read on in", "skip": "skip, landed before:", "fail": "cannot read"}
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog="Example: penstock explain --date 2020-12-07")(explain)
@@ -63,13 +66,13 @@ def explain(
         print(f"\nload {plan.stream} from {plan.source}: {plan.how}")
         if plan.problem:
             print(f"  {plan.problem}")
-        for action in ("read", "resume", "skip"):
+        for action in _VERBS:
             files = [f for f in plan.files if f.action == action]
             if files:
-                verb = {"read": "read", "resume": "read on in", "skip": "skip, landed before:"}[action]
+                verb = _VERBS[action]
                 print(f"  {verb} {count(len(files), 'file')}, {sum(f.size - f.offset for f in files):,} bytes")
                 for file in files[:20]:
-                    print(f"    {file.place}")
+                    print(f"    {file.place}" if file.error is None else f"    {file.place}: {file.error.what}")
                 if len(files) > 20:
                     print(f"    and {len(files) - 20} more")
     print("\ntransform: dbt builds what the loads touch" if models else "\ntransform: no dbt project")

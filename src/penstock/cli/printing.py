@@ -110,9 +110,27 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def failures_json(failures: Sequence[PenstockError]) -> dict[str, Any]:
+    """What could not be read, as a member of a report: nothing when all was."""
+    if not failures:
+        return {}
+    return {"failures": [{"where": e.where, "what": e.what, "fix": e.fix or None} for e in failures]}
+
+
 def landed_line(landed: Landed, seconds: float) -> str:
-    """One line on what loading a stream from a source did."""
+    """One line on what loading a stream from a source did, and one for each of its parts that could not be read."""
+    failures = "".join(f"\n  not read: {e.where}: {e.what}" for e in landed.failures)
+    return f"{_landed(landed, seconds)}{failures}"
+
+
+def _landed(landed: Landed, seconds: float) -> str:
     skipped = f", {len(landed.skipped):,} skipped: landed before" if landed.skipped else ""
+    if landed.failures:
+        skipped += f", {len(landed.failures):,} not read"
+    if landed.kept:
+        return f"{landed.stream}: not replaced, since {landed.source} could not be read whole{skipped}"
+    if not landed.receipts and landed.failures:
+        return f"{landed.stream}: 0 rows landed from {landed.source}{skipped}"
     if not landed.receipts:
         return f"{landed.stream}: 0 rows landed, nothing new in {landed.source}{skipped}"
     read = landed.total("read")

@@ -291,7 +291,10 @@ class Scheduled:
                         self._on_commit(receipt)
 
                     landed = session.load(step, stop=self._stop, on_commit=committed)
-                    entry.status = "stopped" if landed.stopped else entry.status
+                    entry.ended(landed.failure, stopped=landed.stopped)
+                if landed.failure is not None:
+                    failed.append(step)
+                    error = error or landed.failure
             except Exception as e:  # noqa: BLE001 - whatever a load dies of, it is tried again and the others go on
                 failed.append(step)
                 error = error or e
