@@ -52,12 +52,16 @@ class Stop:
 
 @dataclass(slots=True)
 class Landed:
-    """What loading one stream from one source did: a receipt for each commit."""
+    """What loading one stream from one source did: a receipt for each commit.
+
+    ``warnings`` say what looks like a mistake in the project file, each in a sentence or two with the fix.
+    """
 
     stream: str
     source: str
     receipts: list[Receipt] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     stopped: bool = False
 
     def total(self, name: str) -> int:
@@ -112,6 +116,7 @@ def load(
         if lake is not None:
             lake.close()
         landed.skipped = list(getattr(source, "skipped", ()))
+        landed.warnings += getattr(source, "warnings", ())
     if failure:
         raise failure
     return landed

@@ -27,7 +27,7 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import built_line, landed_line, node_line, print_json, progress_bar
+from penstock.cli.printing import built_line, landed_line, node_line, print_json, print_warnings, progress_bar
 from penstock.cli.runs import run_in_process
 from penstock.errors import PenstockError, UsageError
 from penstock.logs import bound
@@ -312,6 +312,8 @@ def _work(
                 say(f"{step.stream}: failed, {e.what}")
                 continue
             say(landed_line(landed, time.monotonic() - started))
+            if not (quiet or json):
+                print_warnings(landed.warnings)
             report["loads"].append(_landed_json(landed))
             if stop:
                 break
@@ -391,6 +393,7 @@ def _landed_json(landed: Landed) -> dict[str, Any]:
         **counts,
         "loads": [r.load_id for r in landed.receipts],
         "skipped": landed.skipped,
+        "warnings": landed.warnings,
     }
 
 
