@@ -105,6 +105,12 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer.writerows([["" if v is None else _cell(v) for v in row] for row in rows])
 
 
+def print_warnings(warnings: Iterable[str]) -> None:
+    """What looks like a mistake in the project file, on standard error."""
+    for text in warnings:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
 def count(number: int, noun: str, plural: str = "") -> str:
     """``1 row``, ``2 rows``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

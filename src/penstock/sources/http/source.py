@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -51,6 +52,7 @@ class HttpSource:
         window: only this is asked for, where the endpoint declares windows.
         fingerprint: go by what has landed; without it all is asked for from the start.
         refresh: begin with the first page each time.
+        lookback: how long after its window a record may come, where that is longer than the endpoint's ``overlap``.
         standing: is told how the API's hosts stand.
     """
 
@@ -64,6 +66,7 @@ class HttpSource:
         window: Window | None = None,
         fingerprint: bool = True,
         refresh: bool = False,
+        lookback: timedelta = timedelta(),
         standing: Callable[[Mapping[str, CircuitBreaker]], None] = lambda _: None,
     ) -> None:
         self.name = name
@@ -79,7 +82,12 @@ class HttpSource:
         self._batch_bytes = batch_bytes
         self._standing = standing
         self._passes = Passes(
-            self._endpoint, where=self._where, window=window, fingerprint=fingerprint, refresh=refresh
+            self._endpoint,
+            where=self._where,
+            window=window,
+            fingerprint=fingerprint,
+            refresh=refresh,
+            lookback=lookback,
         )
 
     def plan(self, known: Mapping[str, State]) -> list[Pass]:
