@@ -22,7 +22,7 @@ from penstock.sources.http.links import next_link
 from penstock.sources.http.paging import Answer, Paginator, Step, paginator
 from penstock.sources.http.parents import Additions, Conflict
 from penstock.sources.http.records import BadPage, Cutter, JsonCutter, LineCutter, error_in
-from penstock.sources.http.refusals import Unreachable
+from penstock.sources.http.refusals import Refused, Unreachable
 from penstock.sources.http.secrets import is_secret
 from penstock.sources.http.signs import Signs
 from penstock.sources.http.streaming import rows_of_stream
@@ -46,6 +46,8 @@ _GONE = frozenset({400, 404, 410, 422})
 """How an API says that a page of an earlier pass is no more: the pass then begins anew."""
 _NOTHING_THERE = frozenset(range(400, 600)) - {401, 407, 408, 429, 502, 503, 504}
 """How an API says that there is no page behind the end that it told."""
+_BEHIND_THE_END = frozenset({400, 403, 404, 410, 416, 422, 500})
+"""How APIs answer a page behind their last one; but also one that is too far behind the first for them."""
 _EMPTY = frozenset({204, 205})
 """Statuses of answers without a body (RFC 9110), which have no records."""
 _IN_A_ROW = 3
@@ -196,7 +198,7 @@ class Fetcher:
                     failed.append(e)
                     more = paging.ahead(step) if self._go_on and len(failed) < _IN_A_ROW else None
                     if more is None:
-                        raise failed[0] from None
+                        raise failed[0] if first else _explained(failed[0], paging) from None
                     if not waiting:
                         ask(more)
                     continue
@@ -476,6 +478,16 @@ class _Seen:
             self._states.add(_digest(following.state))
         if len(answer):
             self._contents.add(_content(answer))
+
+
+def _explained(failure: SourceError, paging: Paginator) -> SourceError:
+    """A failure of a page behind the first one, with what a status may mean there."""
+    if not isinstance(failure, Refused) or failure.status not in _BEHIND_THE_END:
+        return failure
+    fix = f"where the API answers so behind its last page, set end_status: [{failure.status}] in pagination:"
+    if paging.leads:
+        fix = "the API named this page itself, in the answer before: run it again, or ask the API's owner"
+    return SourceError(failure.what, where=failure.where, fix=f"{fix}; otherwise {failure.fix}")
 
 
 def _content(answer: Answer) -> bytes:

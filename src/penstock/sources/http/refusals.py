@@ -33,6 +33,12 @@ class Unreachable(SourceError):
     """The API as a whole cannot be asked now: nothing else of it can be read either."""
 
 
+class Refused(SourceError):
+    """The API answered with a status that is an error, ``status``."""
+
+    status = 0
+
+
 class Refusals:
     """Makes the errors of one source."""
 
@@ -53,7 +59,10 @@ class Refusals:
     def last(self, error: SourceError, attempts: int) -> SourceError:
         """An error after which there was no more attempt."""
         what = error.what if attempts == 1 else f"{error.what} (the last of {attempts} attempts)"
-        return type(error)(what, where=error.where, fix=error.fix)
+        last = type(error)(what, where=error.where, fix=error.fix)
+        if isinstance(error, Refused) and isinstance(last, Refused):
+            last.status = error.status
+        return last
 
     def downgrade(self, method: str, url: str) -> SourceError:
         """A link or a redirect leaves TLS."""
@@ -109,19 +118,19 @@ class Refusals:
         """The error for a status that is no answer."""
         words = self._secrets.mask(" ".join(body[:_SHOWN_BYTES].decode("utf-8", "replace").split()))[:_SHOWN_LETTERS]
         what = f"{method} {self.shown(url)} gave status {status}: {words or 'no body'}"
-        kind = SourceError
+        kind: type[SourceError] = Refused
         own = origin(url) == origin(self._settings.base_url)
         if status == 429 or status >= 500:
             fix = "run it again later to go on from what has landed"
             if status == 429:
                 fix = "set rate_limit to what the API grants, lower concurrency, or run it again later"
-            return Failed(self.error(what, fix=fix))
+            return Failed(self._with_status(self.error(what, fix=fix, kind=kind), status))
         if status == 407:
             fix = "the proxy asks for credentials: put them into HTTPS_PROXY, http://user:password@host:port"
         elif status in (401, 403) and not own:
             fix = f"credentials are sent to base_url only; if {origin(url)} is the API itself, set base_url to it"
         elif status == 401 or (status == 403 and self._settings.auth is None):
-            kind = Unreachable if status == 401 else SourceError
+            kind = Unreachable if status == 401 else kind
             fix = self._credentials.fix
         elif status == 403:
             fix = f"these credentials may not read this: {self._credentials.fix}"
@@ -129,7 +138,12 @@ class Refusals:
             fix = "check base_url and the path"
         else:
             fix = "check the path, the parameters and the headers against the API's documentation"
-        return self.error(what, fix=fix, kind=kind)
+        return self._with_status(self.error(what, fix=fix, kind=kind), status)
+
+    def _with_status(self, error: SourceError, status: int) -> SourceError:
+        if isinstance(error, Refused):
+            error.status = status
+        return error
 
     def broken(self, method: str, url: str, cause: Exception) -> Exception:
         """The error for an answer that did not come, or not whole."""
