@@ -56,6 +56,7 @@ class Landed:
 
     ``failures`` are the parts of the source that could not be read; the others are landed, and these are tried again by
     the next load. ``kept`` says that a refresh was not whole for that reason, so that the table stayed as it was.
+    ``warnings`` say what looks like a mistake in the project file, each in a sentence or two with the fix.
     """
 
     stream: str
@@ -64,6 +65,7 @@ class Landed:
     skipped: list[str] = field(default_factory=list)
     failures: list[SourceError] = field(default_factory=list)
     kept: bool = False
+    warnings: list[str] = field(default_factory=list)
     stopped: bool = False
 
     @property
@@ -126,6 +128,7 @@ def load(
         if lake is not None:
             lake.close()
         landed.skipped = list(getattr(source, "skipped", ()))
+        landed.warnings += getattr(source, "warnings", ())
     if failure:
         raise together([*source.failures, failure])
     landed.failures = list(source.failures)

@@ -140,6 +140,12 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer.writerows([["" if v is None else _cell(v) for v in row] for row in rows])
 
 
+def print_warnings(warnings: Iterable[str]) -> None:
+    """What looks like a mistake in the project file, on standard error."""
+    for text in warnings:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
 def failures_json(failures: Sequence[PenstockError]) -> dict[str, Any]:
     """What could not be read, as a member of a report: nothing when all was."""
     if not failures:

@@ -208,7 +208,7 @@ class Scheduled:
             return
         steps: Sequence[LoadStep] = self.loads.steps
         if self._schedule.data_interval and self._last is not None:
-            steps = of_interval(self._project, steps, self._last, moment)
+            steps = of_interval(self._project, steps, self._last, moment, self._schedule.lookback)
         run_id, status = self._perform(session, steps, retries=self._schedule.retries, due=moment)
         if status != "stopped":
             self._last = moment
