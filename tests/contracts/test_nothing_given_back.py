@@ -6,27 +6,35 @@ consumer; then it is mended. While it lasts nothing says that all is well.
 
 from __future__ import annotations
 
+import random
 import shutil
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 import penstock.consume
-from penstock.errors import ContractError, DestinationError, LandingBlocked, PenstockError
+import penstock.run
+from penstock.errors import ContractError, LandingBlocked, PenstockError
+from penstock.logs import captured, configure
 from penstock.orchestrate.supervisor import Supervisor
-from penstock.project import RabbitMQ, load_project
+from penstock.project import load_project
 from penstock.run import Stop
 from penstock.session import Session
 from penstock.testing.postgres import PrivatePostgres
-from tests.contracts.test_consume import consumer, counts, rows, write_project
+from penstock.testing.proxy import Proxy
+from tests.contracts.test_consume import consumer, rows, write_project
 from tests.disks import fill, make_room, small_disk
-from tests.queues import a_queue, numbered, publish, until, waiting
+from tests.queues import a_queue, numbered, publish, reading, until, waiting
 
 LIMIT = 5
 """Deliveries after which the queue drops a message."""
@@ -107,14 +115,18 @@ SERVER: dict[str, tuple[Fault, str, str]] = {
         "put it back",
     ),
     "ledger gone": (
-        by_statements("alter schema penstock rename to moved", "alter schema moved rename to penstock"),
+        # others of the process make an empty one meanwhile
+        by_statements(
+            "alter schema penstock rename to moved",
+            "drop schema if exists penstock cascade; alter schema moved rename to penstock",
+        ),
         "blocked",
-        "put the table back",
+        "back",
     ),
     "revoked right": (
         by_statements(
             "alter table raw.events owner to postgres; grant select on raw.events to {user}",
-            "grant insert on raw.events to {user}",
+            "alter table raw.events owner to {user}",
         ),
         "blocked",
         "grant insert on",
@@ -162,16 +174,14 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PrivatePostgres, Path]]:
+def server() -> Iterator[tuple[PrivatePostgres, Path]]:
     """A PostgreSQL with a small disk, for a tablespace."""
-    folder = tmp_path_factory.mktemp("server")
-    with PrivatePostgres() as private, small_disk(private.folder / "disk", 4) as disk:
+    with PrivatePostgres() as private, small_disk(private.folder / "disk", 40) as disk:
         (disk / "space").mkdir()
         shutil.chown(disk / "space", "postgres", "postgres")
         with psycopg.connect(private.url, autocommit=True) as connection:
             connection.execute(f"create tablespace small location '{disk / 'space'}'")
         yield private, disk
-    del folder
 
 
 @pytest.fixture(autouse=True)
@@ -180,11 +190,10 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     for name in ("_FIRST_WAIT_SECONDS", "_LAST_WAIT_SECONDS", "FIRST_LOOK_SECONDS", "LAST_LOOK_SECONDS"):
         monkeypatch.setattr(penstock.consume, name, 0.05)
     tried: list[int] = []
-    load = penstock.consume.load
 
     def counting(*values: Any, **options: Any) -> Any:
         tried.append(1)
-        return load(*values, **options)
+        return penstock.run.load(*values, **options)
 
     monkeypatch.setattr(penstock.consume, "load", counting)
     return tried
@@ -212,6 +221,7 @@ def a_place(kind: str, folder: Path, server: tuple[PrivatePostgres, Path]) -> It
         connection.execute(f"create role {name} login")
         connection.execute(f"create database {name} owner {name} template template0 tablespace small")
         connection.execute(f"grant create on tablespace small to {name}")
+    folder.mkdir()
     (folder / "disk").symlink_to(disk)
 
     def served(sql: str) -> None:
@@ -220,9 +230,11 @@ def a_place(kind: str, folder: Path, server: tuple[PrivatePostgres, Path]) -> It
             connection.execute(sql)
 
     url = private.url_of(name).replace("postgres@", f"{name}@")
-    yield Place(folder=folder, administer=served, user=name), {"target": "postgres", "url": url}
-    with psycopg.connect(private.url, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    try:
+        yield Place(folder=folder, administer=served, user=name), {"target": "postgres", "url": url}
+    finally:
+        with psycopg.connect(private.url, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")
 
 
 @pytest.mark.parametrize(("kind", "fault", "state", "fix"), CASES)
@@ -246,13 +258,13 @@ def test_no_fault_gives_messages_back(
         if kind == "duckdb":
             file = folder / "penstock.yml"
             file.write_text(file.read_text().replace("warehouse.duckdb", "disk/warehouse.duckdb"))
-        publish(queue, numbered(0, LANDED, size=30_000))
+        publish(queue, records(0, LANDED))
         with supervised(folder) as (supervisor, stop):
             one = the_consumer(supervisor)
             until(lambda: one().landed == LANDED, lambda: f"{supervisor.unready()}")
             until(lambda: not supervisor.unready(), "it is ready")
             with fault(place):
-                publish(queue, evolved(LANDED, LANDED + HELD))
+                publish(queue, records(LANDED, LANDED + HELD, more=True))
                 until(lambda: one().state == state, lambda: f"{one().state}: {one().last_error}")
                 tried = len(hurry)
                 until(lambda: len(hurry) > tried + LIMIT + 2, "it looks again and again")
@@ -276,10 +288,10 @@ def test_no_fault_gives_messages_back(
         assert sorted(r["n"] for r in rows(folder)) == list(range(LANDED + HELD))
 
 
-def evolved(start: int, end: int) -> list[bytes]:
-    """Records with a field more than those before."""
-    filling = b"x" * 30_000
-    return [b'{"n":%d,"x":"%s","more":%d}' % (n, filling, n) for n in range(start, end)]
+def records(start: int, end: int, *, more: bool = False) -> list[bytes]:
+    """Records that no warehouse can make small, later with a field more."""
+    field = b',"more":1' if more else b""
+    return [b'{"n":%d,"x":"%s"%s}' % (n, random.randbytes(10_000).hex().encode(), field) for n in range(start, end)]
 
 
 @contextmanager
@@ -300,3 +312,178 @@ def the_consumer(supervisor: Supervisor) -> Callable[[], Any]:
     part = next(p for p in supervisor.parts if "consume" in p.name)
     until(lambda: part.job is not None, "it is started")
     return lambda: part.job
+
+
+def test_a_frozen_contract_blocks_the_consumer(rabbitmq_url: str, tmp_path: Path, hurry: list[int]) -> None:
+    """Good and bad messages stay, however often it looks, until the project is changed: then all of them land."""
+    queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
+    settings = f"batch_messages: 5, arguments: {{ x-delivery-limit: {LIMIT} }}"
+    frozen = "contract: freeze, columns: {n: bigint, x: text}"
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url, more=settings, stream=frozen)
+    publish(queue, [*numbered(0, LANDED), b'{"n":10,"surprise":1}', *numbered(11, 20)])
+    with supervised(folder) as (supervisor, _):
+        one = the_consumer(supervisor)
+        until(lambda: one().state == "blocked", lambda: one().last_error)
+        tried = len(hurry)
+        until(lambda: len(hurry) > tried + LIMIT + 2, "it looks again and again")
+        reasons = "\n".join(supervisor.unready())
+        assert "surprise" in reasons and "relax contract:" in reasons
+        assert (one().received, one().landed, one().lag()) == (20, LANDED, 10)
+    until(lambda: waiting(queue) == 10, "the end of the process gave them back")
+    with pytest.raises(ContractError):
+        consumer(folder, until_empty=True).run()
+    write_project(folder, queue, rabbitmq_url, more=settings)
+    consumer(folder, until_empty=True).run()
+    assert sorted(r["n"] for r in rows(folder)) == list(range(20))
+
+
+def test_a_changed_identity_takes_no_message(rabbitmq_url: str, tmp_path: Path, hurry: list[int]) -> None:
+    """What can be seen without a message is looked for before one is taken."""
+    queue = a_queue(rabbitmq_url)
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url)
+    publish(queue, numbered(0, 5))
+    consumer(folder, until_empty=True).run()
+    publish(queue, numbered(5, 10))
+    write_project(folder, queue, rabbitmq_url, stream="identity: [n]")
+    with supervised(folder) as (supervisor, _):
+        one = the_consumer(supervisor)
+        until(lambda: one().state == "blocked", lambda: one().last_error)
+        assert "put identity: content back" in "\n".join(supervisor.unready())
+        assert waiting(queue) == 5
+    with pytest.raises(PenstockError, match="identity was content"):
+        consumer(folder).run()
+    assert not hurry[1:], "nothing was read for it"
+
+
+@pytest.mark.parametrize("place", ["penstock.run.fault_point", "penstock.sources.queued.headers_of"])
+def test_a_fault_of_ours_gives_nothing_back(
+    rabbitmq_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurry: list[int], place: str
+) -> None:
+    """Where landing, or making a batch, breaks in a way that nobody thought of, messages are kept over it too."""
+    queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
+    settings = f"batch_messages: 5, arguments: {{ x-delivery-limit: {LIMIT} }}"
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url, more=settings)
+    publish(queue, [*numbered(0, 7), b"no json", *numbered(7, 14)], content_encoding="nothing known")
+    publish(queue, numbered(14, 20))
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, broken)
+        with supervised(folder) as (supervisor, stop):
+            one = the_consumer(supervisor)
+            until(lambda: one().state == "blocked", lambda: one().last_error)
+            tried = len(hurry)
+            until(lambda: len(hurry) > tried + LIMIT + 2, "it looks again and again")
+            assert "nobody thought of this" in "\n".join(supervisor.unready())
+            patched.undo()
+            until(lambda: one().read == 21, lambda: one().last_error)
+            assert (one().received, one().landed, one().quarantined) == (21, 6, 15)
+            stop.set()
+
+
+def test_a_connection_that_breaks_takes_nothing_anew(
+    rabbitmq_url: str, tmp_path: Path, hurry: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing can land, connections that are made again, after whatever ended them, are no deliveries."""
+    broker = urlsplit(rabbitmq_url)
+    queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
+    monkeypatch.setattr("penstock.sources.inbox._LAST_BACKOFF_SECONDS", 0.1)
+    with Proxy(broker.hostname or "", broker.port or 5672) as proxy:
+        settings = f"arguments: {{ x-delivery-limit: {LIMIT} }}"
+        folder = write_project(tmp_path / "p", queue, proxy.url_of(rabbitmq_url), more=settings)
+        publish(queue, numbered(0, 5))
+        with supervised(folder) as (supervisor, stop):
+            one = the_consumer(supervisor)
+            until(lambda: one().landed == 5, lambda: one().last_error)
+            with Session(load_project(folder, environ={})) as session:
+                session.destination.query("alter table raw.events rename to moved")
+            publish(queue, numbered(5, 10))
+            until(lambda: one().state == "blocked", lambda: one().last_error)
+            for times in range(1, LIMIT + 3):
+                proxy.reset()
+                until(lambda times=times: one().reconnects >= times and one().connected, "connected again")  # type: ignore[misc]
+            assert one().received == 10 and waiting(queue) == 5 and one().lag() == 5
+            with Session(load_project(folder, environ={})) as session:
+                session.destination.query("alter table raw.moved rename to events")
+            until(lambda: one().read == 15, lambda: one().last_error)
+            assert (one().landed, one().duplicates, one().received) == (10, 5, 15), (
+                "they came once more, as they had to"
+            )
+            until(lambda: one().lag() == 0, "all are acknowledged")
+            stop.set()
+
+
+def test_every_wait_ends(rabbitmq_url: str, tmp_path: Path) -> None:
+    """At ``--max-seconds`` and at a stop, with an error that says what could not land."""
+    queue = a_queue(rabbitmq_url)
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url)
+    publish(queue, numbered(0, 5))
+    consumer(folder, until_empty=True).run()
+    for ending in ("seconds", "stop"):
+        broken = threading.Event()
+
+        def breaks(_: Exception, __: float, broken: threading.Event = broken) -> None:
+            broken.set()
+
+        stop = Stop()
+        one = consumer(folder, stop=stop, on_wait=breaks, max_seconds=2 if ending == "seconds" else None)
+        failures: list[BaseException] = []
+        thread = threading.Thread(target=ended, args=(one, failures))
+        thread.start()
+        until(lambda one=one: one.connected, "it consumes")  # type: ignore[misc]
+        with Session(load_project(folder, environ={})) as session:
+            session.destination.query("alter table raw.events rename to moved")
+        publish(queue, numbered(5, 10))
+        until(broken.is_set, "it waits")
+        if ending == "stop":
+            stop.set()
+        thread.join(30)
+        assert not thread.is_alive() and [type(e) for e in failures] == [LandingBlocked]
+        assert one.unlanded == 5
+        until(lambda: waiting(queue) == 5, "they are in the queue again")
+        with Session(load_project(folder, environ={})) as session:
+            session.destination.query("alter table raw.moved rename to events")
+        consumer(folder, until_empty=True).run()
+
+
+def ended(one: Any, failures: list[BaseException]) -> None:
+    """Run a consumer; what it failed of."""
+    try:
+        one.run()
+    except BaseException as e:  # noqa: BLE001 - looked at by the test
+        failures.append(e)
+
+
+def test_the_command_says_what_could_not_land(rabbitmq_url: str, tmp_path: Path) -> None:
+    """By its exit code, and in its line."""
+    queue = a_queue(rabbitmq_url)
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url, stream="contract: freeze, columns: {n: bigint}")
+    publish(queue, [b'{"n":1,"more":2}', b'{"n":2}'])
+    command = [sys.executable, "-m", "penstock", "consume", "--project-dir", str(folder), "--max-seconds", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "2 could not land, and are in the queue again" in done.stdout
+    assert "'more' has no column" in done.stderr
+
+
+def test_a_broker_that_is_away_is_logged_once(rabbitmq_url: str, tmp_path: Path) -> None:
+    """Not at each attempt, and not in the words of the library that connects; once more when it is back."""
+    broker = urlsplit(rabbitmq_url)
+    queue = a_queue(rabbitmq_url)
+    with Proxy(broker.hostname or "", broker.port or 5672) as proxy, captured() as records:
+        configure(serves=True)
+        settings = queue.model_copy(update={"port": proxy.port})
+        with reading(settings) as (source, batches):
+            until(lambda: next(batches).empty and source.connected, "connected")
+            proxy.refuse()
+            proxy.reset()
+            until(lambda: next(batches).empty and not source.connected, "it is noticed")
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                next(batches)
+            proxy.accept()
+            until(lambda: next(batches).empty and source.connected, "connected again")
+    configure()
+    assert [r["event"] for r in records] == ["connected", "not connected to the broker", "connected again"]

@@ -81,8 +81,8 @@ class Part:
 
     @property
     def condition(self) -> str:
-        """The state; of a part that runs, ``waiting`` while the warehouse is away, ``blocked`` while somebody has to mend
-        something."""
+        """The state. A part that runs is ``waiting`` while the warehouse is away, and ``blocked`` while somebody has to
+        mend something."""
         return self.job.state if self.state == "running" and isinstance(self.job, Consumer) else self.state
 
     @property
