@@ -102,14 +102,13 @@ class _Quoted:
         self._quotes = quotes
         self._before_end = np.searchsorted(quotes, ends)
         doubled = np.diff(quotes) == 1
-        follows = np.concatenate(([False], doubled))
-        opens = follows | around[data[np.maximum(quotes - 1, 0)]] | (quotes == 0)
-        closes = np.concatenate((doubled, [False])) | around[data[np.minimum(quotes + 1, self._size - 1)]]
-        closes |= quotes == self._size - 1
-        even = np.arange(len(quotes)) % 2 == 0
-        turns = (even, ~even)
-        self._wrong = [np.flatnonzero(~np.where(opening, opens, closes)) for opening in turns]
-        self._openings = [np.flatnonzero(opening & ~follows) for opening in turns]
+        self._follows = np.concatenate(([False], doubled))
+        self._opens = self._follows | around[data[np.maximum(quotes - 1, 0)]]
+        self._opens[0] |= quotes[0] == 0
+        self._closes = np.concatenate((doubled, [False])) | around[data[np.minimum(quotes + 1, self._size - 1)]]
+        self._closes[-1] |= quotes[-1] == self._size - 1
+        self._wrong: dict[int, Any] = {}
+        self._openings: dict[int, Any] = {}
 
     def bounds(self, *, final: bool) -> tuple[Any, dict[int, str]]:
         """As :meth:`CsvSplitter._bounds`."""
@@ -149,7 +148,12 @@ class _Quoted:
 
     def _next_wrong(self, quote: int) -> int | None:
         """The first quote from this one on that stands where it may not; this one opens."""
-        wrong = self._wrong[quote % 2]
+        turn = quote % 2
+        if turn not in self._wrong:
+            fits = np.empty(len(self._quotes), dtype=bool)
+            fits[turn::2], fits[1 - turn :: 2] = self._opens[turn::2], self._closes[1 - turn :: 2]
+            self._wrong[turn] = np.flatnonzero(~fits)
+        wrong = self._wrong[turn]
         at = int(np.searchsorted(wrong, quote))
         return int(wrong[at]) if at < len(wrong) else None
 
@@ -163,6 +167,8 @@ class _Quoted:
         return opening, "a quote that is not closed: text stands behind the next one, in a later line"
 
     def _last_opening(self, turn: int, before: int) -> int:
+        if turn not in self._openings:
+            self._openings[turn] = np.flatnonzero(~self._follows[turn::2]) * 2 + turn
         openings = self._openings[turn]
         return int(openings[np.searchsorted(openings, before) - 1])
 
