@@ -56,6 +56,7 @@ class Landed:
 
     ``failures`` are the parts of the source that could not be read; the others are landed, and these are tried again by
     the next load. ``kept`` says that a refresh was not whole for that reason, so that the table stayed as it was.
+    ``warnings`` say what looks like a mistake in the project file, each in a sentence or two with the fix.
     """
 
     stream: str
@@ -64,6 +65,7 @@ class Landed:
     skipped: list[str] = field(default_factory=list)
     failures: list[SourceError] = field(default_factory=list)
     kept: bool = False
+    warnings: list[str] = field(default_factory=list)
     stopped: bool = False
 
     @property
@@ -115,7 +117,7 @@ def load(
             try:
                 failure = _pass(source, writer, landed, most, progress, took, stop, whole=whole)
             except _Again:
-                writer.rollback()
+                writer.begin_again()
                 continue
             break
     except BaseException:
@@ -126,6 +128,7 @@ def load(
         if lake is not None:
             lake.close()
         landed.skipped = list(getattr(source, "skipped", ()))
+        landed.warnings += getattr(source, "warnings", ())
     if failure:
         raise together([*source.failures, failure])
     landed.failures = list(source.failures)
@@ -257,6 +260,10 @@ class _Writer:
         if self._lake is not None:
             self._lake.discard()
         self._positions, self.bytes = [], 0
+
+    def begin_again(self) -> None:
+        """Undo what is not committed, and go on from what is."""
+        self.rollback()
         self._schema = self._landed_schema()
 
     def close(self) -> None:
@@ -291,7 +298,7 @@ class _Writer:
                 self._in_hand = None
                 again.result()
         except RejectedRows as e:
-            self.rollback()
+            self.begin_again()
             try:
                 found = culprits(self._destination, self._target, shaped)
             except SchemaMoved:

@@ -183,6 +183,7 @@ class Session:
             window=step.window,
             fingerprint=step.fingerprint,
             refresh=self.project.streams[step.stream].disposition == "replace",
+            lookback=step.lookback,
             standing=keep_standing(self.project.directory, step.source),
         )
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from penstock.cli.options import (
     Day,
     From,
     Json,
+    Lookback,
     NoFingerprint,
     ProjectDir,
     Quiet,
@@ -27,7 +29,15 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import built_line, failures_json, landed_line, node_line, print_json, progress_bar
+from penstock.cli.printing import (
+    built_line,
+    failures_json,
+    landed_line,
+    node_line,
+    print_json,
+    print_warnings,
+    progress_bar,
+)
 from penstock.cli.runs import run_in_process
 from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows, UsageError, together
 from penstock.logs import bound
@@ -78,6 +88,7 @@ def load(
     end: To = None,
     land: Land = None,
     from_lake: FromLake = None,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
@@ -94,6 +105,7 @@ def load(
         window_of(day, start, end),
         kind="load",
         fingerprint=not no_fingerprint,
+        lookback=lookback,
         land=land is not None,
         from_lake=from_lake is not None,
         notify=notify,
@@ -143,6 +155,7 @@ def run(
     start: From = None,
     end: To = None,
     full_refresh: FullRefresh = False,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     now: Now = False,
     notify: NotifyOption = False,
@@ -156,7 +169,7 @@ def run(
     project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     claims: list[str] = []
     if now:
-        if day or start or end or full_refresh or no_fingerprint:
+        if day or start or end or full_refresh or lookback or no_fingerprint:
             raise UsageError(
                 "--now runs what is scheduled as it is: it goes with the names of streams alone",
                 fix="leave the other options out, or leave out --now",
@@ -170,6 +183,7 @@ def run(
             streams or (),
             window_of(day, start, end),
             fingerprint=not no_fingerprint,
+            lookback=lookback,
             models=has_models(project),
             full_refresh=full_refresh,
             notify=notify,
@@ -182,6 +196,8 @@ def backfill(
     start: Annotated[str, typer.Option("--from", help="The first day, by event time: 2020-12-05.")],
     end: Annotated[str, typer.Option("--to", help="The last day, taken in.")],
     streams: Streams = None,
+    lookback: Lookback = 0,
+    no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
@@ -196,6 +212,8 @@ def backfill(
         streams or (),
         window_of(None, start, end),
         kind="backfill",
+        fingerprint=not no_fingerprint,
+        lookback=lookback,
         models=has_models(project),
         notify=notify,
         quiet=quiet,
@@ -268,6 +286,7 @@ def _work(
     kind: str,
     began: Callable[[int], None] = lambda _: None,
     fingerprint: bool = True,
+    lookback: int = 0,
     land: bool = False,
     from_lake: bool = False,
     models: bool = False,
@@ -286,7 +305,15 @@ def _work(
     planned = (
         []
         if streams is None
-        else plan_loads(project, streams, window=window, fingerprint=fingerprint, land=land, from_lake=from_lake)
+        else plan_loads(
+            project,
+            streams,
+            window=window,
+            fingerprint=fingerprint,
+            land=land,
+            from_lake=from_lake,
+            lookback=timedelta(days=lookback),
+        )
     )
     steps = ending(project, planned)
     say = _silent if quiet or json else _say
@@ -314,6 +341,8 @@ def _work(
                 continue
             failures += landed.failures
             say(landed_line(landed, time.monotonic() - started))
+            if not (quiet or json):
+                print_warnings(landed.warnings)
             report["loads"].append(_landed_json(landed))
             if stop:
                 break
@@ -411,6 +440,7 @@ def _landed_json(landed: Landed) -> dict[str, Any]:
         "skipped": landed.skipped,
         **({} if landed.failure is None else {"error": str(landed.failure)}),
         **failures_json(landed.failures),
+        "warnings": landed.warnings,
     }
 
 
