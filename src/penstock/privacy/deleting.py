@@ -45,9 +45,9 @@ class Erasure:
     """What was erased of a person.
 
     ``counts`` are rows and records by table and file, ``rebuilt`` the models built anew, ``inputs`` what the person
-    came from, which is not ours to change. ``files`` were cleaned, and those ``removed`` are made anew when needed. ``left``
-    says what was found and could not be erased or given back, ``outside`` what was not looked into. ``before`` is when
-    the person was erased first, if that was not now.
+    came from, which is not ours to change. ``files`` were cleaned; those ``removed`` are made anew when needed.
+    ``left`` says what was found and could not be erased or given back, ``outside`` what was not looked into. ``before``
+    is when the person was erased first, if that was not now.
     """
 
     subject: str
