@@ -42,6 +42,10 @@ _DOWNWARDS = tuple(LEVELS.items())[::-1]
 FORMATS = ("auto", "text", "json")
 SUMMARY_SECONDS = 10.0
 """At most so often, commits are summed up in a record."""
+REPEAT_SECONDS = 300.0
+"""At most so often, it is said again that something is still wrong."""
+_RETOLD = ("pika",)
+"""Libraries that log, at length, what they also raise: we say it once."""
 
 _SECRET_FIELDS = ("password", "passwd", "secret", "token", "api_key", "authorization")
 _COUNTS = ("read", "landed", "duplicates", "quarantined")
@@ -123,6 +127,8 @@ def configure(
     root.addHandler(_Handler())
     # others' info is for whoever looks for a fault: they write it for each request and connection
     root.setLevel(logging.INFO if _level <= logging.DEBUG else max(_level, logging.WARNING))
+    for name in _RETOLD:
+        logging.getLogger(name).setLevel(logging.NOTSET if _level <= logging.DEBUG else logging.CRITICAL + 1)
 
 
 def is_json() -> bool:
@@ -167,6 +173,35 @@ def captured() -> Iterator[list[dict[str, Any]]]:
         yield records
     finally:
         _kept = tuple(other for other in _kept if other is not records)
+
+
+class Repeated:
+    """Logs what goes wrong again and again: at once, when it goes wrong in another way, and else at most every
+    ``every_seconds``."""
+
+    def __init__(self, log: Log, *, every_seconds: float = REPEAT_SECONDS) -> None:
+        self._log = log
+        self._every = every_seconds
+        self._way: str | None = None
+        self._last = 0.0
+
+    def warning(self, event: str, *, way: str = "", **fields: Any) -> None:
+        """It went wrong, in this way."""
+        self._say(self._log.warning, event, way, fields)
+
+    def error(self, event: str, *, way: str = "", **fields: Any) -> None:
+        """Likewise, of what somebody has to look at."""
+        self._say(self._log.error, event, way, fields)
+
+    def over(self) -> None:
+        """It goes well: the next time is a new one."""
+        self._way = None
+
+    def _say(self, say: Callable[..., None], event: str, way: str, fields: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if way != self._way or now - self._last >= self._every:
+            self._way, self._last = way, now
+            say(event, **fields)
 
 
 class Summary:

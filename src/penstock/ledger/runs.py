@@ -60,6 +60,13 @@ class RunStep:
         else:
             self.error = short(error_text(error))
 
+    def ended(self, failure: BaseException | None, *, stopped: bool) -> None:
+        """Take down how it ended, though it raised nothing."""
+        if failure is not None:
+            self.failed(failure)
+        elif stopped:
+            self.status = "stopped"
+
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {

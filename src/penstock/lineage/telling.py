@@ -130,7 +130,7 @@ class Telling:
     @contextmanager
     def load(self, step: LoadStep, schema: Callable[[], Schema], *, streaming: bool = False) -> Iterator[Told]:
         """A load for the block, which adds its commits; with ``streaming`` one that goes on until it is stopped, which
-        is how it ends well.
+        is how it ends well. What the block raises, or is set as the ``error``, has it fail.
 
         Args:
             schema: gives the stream's schema of now.
@@ -162,7 +162,8 @@ class Telling:
         except BaseException as e:
             tell("FAIL" if isinstance(e, Exception) else "ABORT", e)
             raise
-        tell("ABORT" if told.stopped and not streaming else "COMPLETE")
+        stopped = told.stopped and not streaming
+        tell("FAIL" if told.error else "ABORT" if stopped else "COMPLETE", told.error)
 
     def built(
         self,

@@ -208,7 +208,7 @@ class Scheduled:
             return
         steps: Sequence[LoadStep] = self.loads.steps
         if self._schedule.data_interval and self._last is not None:
-            steps = of_interval(self._project, steps, self._last, moment)
+            steps = of_interval(self._project, steps, self._last, moment, self._schedule.lookback)
         run_id, status = self._perform(session, steps, retries=self._schedule.retries, due=moment)
         if status != "stopped":
             self._last = moment
@@ -292,7 +292,10 @@ class Scheduled:
                         self._on_commit(receipt)
 
                     landed = session.load(step, stop=self._stop, on_commit=committed)
-                    entry.status = "stopped" if landed.stopped else entry.status
+                    entry.ended(landed.failure, stopped=landed.stopped)
+                if landed.failure is not None:
+                    failed.append(step)
+                    error = error or landed.failure
             except Exception as e:  # noqa: BLE001 - whatever a load dies of, it is tried again and the others go on
                 failed.append(step)
                 error = error or e
