@@ -18,6 +18,7 @@ from penstock.ports import Batch, Position, Segment
 from penstock.sql import literal
 
 if TYPE_CHECKING:
+    from penstock.errors import SourceError
     from penstock.ledger.runs import Query
     from penstock.ports import Destination
     from penstock.project import Project
@@ -187,6 +188,7 @@ class _Replay:
     name = SOURCE
 
     def __init__(self, batch: Batch) -> None:
+        self.failures: list[SourceError] = []
         self._batch = batch
 
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
