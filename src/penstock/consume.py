@@ -255,6 +255,7 @@ class _InHand:
 
     def __init__(self, source: QueueSource[Any]) -> None:
         self.name = source.name
+        self.failures = source.failures
         self._source = source
         self._given: deque[Batch] = deque()
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from penstock.cli.options import (
     Day,
     From,
     Json,
+    Lookback,
     NoFingerprint,
     ProjectDir,
     Quiet,
@@ -27,9 +29,17 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import built_line, landed_line, node_line, print_json, progress_bar
+from penstock.cli.printing import (
+    built_line,
+    failures_json,
+    landed_line,
+    node_line,
+    print_json,
+    print_warnings,
+    progress_bar,
+)
 from penstock.cli.runs import run_in_process
-from penstock.errors import PenstockError, UsageError
+from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows, UsageError, together
 from penstock.logs import bound
 
 if TYPE_CHECKING:
@@ -78,6 +88,7 @@ def load(
     end: To = None,
     land: Land = None,
     from_lake: FromLake = None,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
@@ -94,6 +105,7 @@ def load(
         window_of(day, start, end),
         kind="load",
         fingerprint=not no_fingerprint,
+        lookback=lookback,
         land=land is not None,
         from_lake=from_lake is not None,
         notify=notify,
@@ -143,6 +155,7 @@ def run(
     start: From = None,
     end: To = None,
     full_refresh: FullRefresh = False,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     now: Now = False,
     notify: NotifyOption = False,
@@ -156,7 +169,7 @@ def run(
     project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     claims: list[str] = []
     if now:
-        if day or start or end or full_refresh or no_fingerprint:
+        if day or start or end or full_refresh or lookback or no_fingerprint:
             raise UsageError(
                 "--now runs what is scheduled as it is: it goes with the names of streams alone",
                 fix="leave the other options out, or leave out --now",
@@ -170,6 +183,7 @@ def run(
             streams or (),
             window_of(day, start, end),
             fingerprint=not no_fingerprint,
+            lookback=lookback,
             models=has_models(project),
             full_refresh=full_refresh,
             notify=notify,
@@ -182,6 +196,8 @@ def backfill(
     start: Annotated[str, typer.Option("--from", help="The first day, by event time: 2020-12-05.")],
     end: Annotated[str, typer.Option("--to", help="The last day, taken in.")],
     streams: Streams = None,
+    lookback: Lookback = 0,
+    no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
@@ -196,6 +212,8 @@ def backfill(
         streams or (),
         window_of(None, start, end),
         kind="backfill",
+        fingerprint=not no_fingerprint,
+        lookback=lookback,
         models=has_models(project),
         notify=notify,
         quiet=quiet,
@@ -268,6 +286,7 @@ def _work(
     kind: str,
     began: Callable[[int], None] = lambda _: None,
     fingerprint: bool = True,
+    lookback: int = 0,
     land: bool = False,
     from_lake: bool = False,
     models: bool = False,
@@ -286,12 +305,21 @@ def _work(
     planned = (
         []
         if streams is None
-        else plan_loads(project, streams, window=window, fingerprint=fingerprint, land=land, from_lake=from_lake)
+        else plan_loads(
+            project,
+            streams,
+            window=window,
+            fingerprint=fingerprint,
+            land=land,
+            from_lake=from_lake,
+            lookback=timedelta(days=lookback),
+        )
     )
     steps = ending(project, planned)
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
-    failure: PenstockError | None = None
+    failures: list[PenstockError] = []
+    away = False
     with Session(project) as session, stoppable() as stop, ExitStack() as context:
         record = None if streams is None else RunRecord.begin(session.destination, kind)
         if record is not None:
@@ -305,17 +333,22 @@ def _work(
                 with record.step("load", step.stream, step.source) as entry:
                     landed = _load(session, step, stop, entry, quiet=quiet or json)
             except PenstockError as e:
-                failure = failure or e
+                failures.append(e)
                 report["loads"].append({"stream": step.stream, "source": step.source, "error": str(e)})
-                if e.exit_code != 4:
-                    break
                 say(f"{step.stream}: failed, {e.what}")
+                if away := _is_away(session, e):
+                    break
                 continue
+            failures += landed.failures
             say(landed_line(landed, time.monotonic() - started))
+            if not (quiet or json):
+                print_warnings(landed.warnings)
             report["loads"].append(_landed_json(landed))
             if stop:
                 break
-        if models and not stop and failure is None:
+        if models and away:
+            say("dbt: models were not built, since the warehouse is away")
+        if models and not stop and not away:
             from penstock.transform.transform import Transformer
 
             say("dbt: looking for what the loads touch")
@@ -332,10 +365,11 @@ def _work(
                     full_refresh=full_refresh, layer=layer, ended=ended, parent=record
                 )
             except PenstockError as e:
-                failure = e
+                failures.append(e)
             else:
                 say(built_line(built, time.monotonic() - started))
                 report["transform"] = _built_json(built)
+        failure = together(failures) if failures else None
         told.error, told.stopped = failure, bool(stop)
         if record is not None:
             # the warehouse may be what failed
@@ -379,8 +413,21 @@ def _load(session: Session, step: Any, stop: Stop, entry: RunStep, *, quiet: boo
         total = sum(p.size - p.offset for p in session.files(step, settings).plan(known) if p.action != "skip")
     with progress_bar(step.stream, total, quiet=quiet) as progress:
         landed = session.load(step, progress=progress, on_commit=entry.committed, stop=stop)
-    entry.status = "stopped" if landed.stopped else entry.status
+    entry.ended(landed.failure, stopped=landed.stopped)
     return landed
+
+
+def _is_away(session: Session, error: PenstockError) -> bool:
+    """Whether a load failed of what the next one would fail of too: a warehouse that does not answer."""
+    if isinstance(error, LockedError):
+        return True
+    if not isinstance(error, DestinationError) or isinstance(error, RejectedRows):
+        return False
+    try:
+        session.destination.query("select 1")
+    except PenstockError:
+        return True
+    return False
 
 
 def _landed_json(landed: Landed) -> dict[str, Any]:
@@ -391,6 +438,9 @@ def _landed_json(landed: Landed) -> dict[str, Any]:
         **counts,
         "loads": [r.load_id for r in landed.receipts],
         "skipped": landed.skipped,
+        **({} if landed.failure is None else {"error": str(landed.failure)}),
+        **failures_json(landed.failures),
+        "warnings": landed.warnings,
     }
 
 

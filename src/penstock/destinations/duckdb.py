@@ -29,10 +29,12 @@ from penstock.destinations.known import KnownIds
 from penstock.destinations.refusals import refusals, sorting
 from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
-from penstock.destinations.structure import check_table
+from penstock.destinations.structure import check_foreign, check_table
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, LockedError, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    SCHEMAS,
     added_columns,
     check_stream,
     column_rows,
@@ -119,8 +121,11 @@ class DuckDBDestination:
         if self.is_prepared():
             return
         with self.held.landing:
-            for sql in create_statements("duckdb"):
+            for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
                 self.connection.execute(sql)
+
+    def check_rights(self) -> None:
+        """Whoever has the file may do all."""
 
     @sorting()
     def is_prepared(self) -> bool:
@@ -169,10 +174,12 @@ class DuckDBDestination:
                 self._sparing = False
             if read_only:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
-            return reading.fetched(self.connection.execute(sql, list(parameters)))
-        except duckdb.Error as e:
-            self.refusal(e)
-            raise DestinationError(str(e), where=str(self.path)) from None
+            statement = reading.one_statement(self.connection, sql, str(self.path))
+            return reading.fetched(self.connection, statement, parameters)
+        except (duckdb.Error, UnicodeDecodeError) as e:
+            if isinstance(e, duckdb.Error):
+                self.refusal(e)
+            raise DestinationError(error_text(e), where=str(self.path)) from None
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
@@ -203,7 +210,7 @@ class DuckDBDestination:
             try:
                 rewrite_file(self.path)
             except duckdb.Error as e:
-                raise DestinationError(str(e).split("\n")[0], where=str(self.path)) from None
+                raise DestinationError(error_text(e).split("\n")[0], where=str(self.path)) from None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -316,8 +323,7 @@ class DuckDBLanding:
         self._load_id = row[0]
         self._connection.execute("begin")
         self._schema = destination.schema(target.stream)
-        if self._schema.version:
-            self._check_table()
+        self._check_table()
         destination.spare_memory(len(self._schema.columns))
         if target.identity:
             self._connection.execute(
@@ -461,6 +467,9 @@ class DuckDBLanding:
             [self._target.stream],
         ).fetchall()
         expected = {c.name: duckdb_type(c.type).upper() for c in self._schema.columns}
+        if not self._schema.version:
+            check_foreign(self._table, [name for name, _ in rows])
+            return
         own = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
         check_table(self._table, expected | own, dict(rows), where=str(self._destination.path))
 

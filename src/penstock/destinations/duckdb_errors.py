@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from penstock.destinations.refusals import Reaction, refused
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError
 
 _OF_ROWS = (duckdb.ConstraintException, duckdb.ConversionException, duckdb.OutOfRangeException)
@@ -23,7 +24,7 @@ _LASTING = (
 
 def refusal(error: duckdb.Error, where: str, *, rows: bool) -> DestinationError:
     """The error of ours for one of DuckDB's; with ``rows`` it may be about the rows that were to be written."""
-    what = str(error).split("\n")[0]
+    what = error_text(error).split("\n")[0]
     if rows and isinstance(error, duckdb.OutOfMemoryException):
         fix = "give the destination a memory_limit that is larger, or set a smaller batch_bytes under load:"
     elif "No space left on device" in what or "not enough disk space" in what.lower():

@@ -8,6 +8,7 @@ primary key's index in order, and rows that are there already are never sent.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,10 +26,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from penstock.destinations.claims import claimed
 from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
+from penstock.destinations.exactly import exactly
 from penstock.destinations.known import KnownIds
 from penstock.destinations.postgres_errors import first_line, refusal
 from penstock.destinations.postgres_structure import check_postgres_table, column_type
 from penstock.destinations.refusals import refusals, sorting
+from penstock.destinations.rights import check_rights, missing_schemas
 from penstock.errors import DestinationError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -108,6 +111,7 @@ class PostgresDestination:
                 fix="upgrade the server",
             )
         connection.execute("set timezone = 'UTC'")
+        exactly(connection)
         return connection
 
     @property
@@ -128,27 +132,38 @@ class PostgresDestination:
     @sorting()
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing; two processes may do so at once."""
-        if not self.is_prepared():
-            try:
-                with self.reading.transaction():
-                    self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
-                    for sql in create_statements("postgres"):
-                        self.reading.execute(sql)
-            except psycopg.Error as e:
-                raise DestinationError(
-                    f"the ledger cannot be made: {first_line(e)}",
-                    where=self.shown,
-                    fix="grant the user CREATE on the database",
-                ) from None
+        if self.is_prepared():
+            return
+        self.check_rights()
+        try:
+            with self.reading.transaction():
+                self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
+                # that it may be there already is asked here: whoever may not make schemas may use those that are there
+                for schema in missing_schemas(self.query):
+                    self.reading.execute(f"create schema {schema}")
+                for sql in create_statements("postgres"):
+                    self.reading.execute(sql)
+        except psycopg.Error as e:
+            raise DestinationError(f"the ledger cannot be made: {first_line(e)}", where=self.shown) from None
 
     @sorting()
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        found = self.reading.execute(
-            "select 1 from pg_attribute"
-            " where attrelid = to_regclass('penstock.watermarks') and attname = 'removed_at' and not attisdropped"
+        # by name, since to_regclass is refused to whoever may not use the schema
+        rows = self.query(
+            "select 1 from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on"
+            " n.oid = c.relnamespace where (n.nspname, c.relname, a.attname) = ('penstock', 'watermarks', 'removed_at')"
+            " and not a.attisdropped"
         )
-        return found.fetchone() is not None
+        return bool(rows.rows)
+
+    def check_rights(self) -> None:
+        """Whether the user may make what landing needs.
+
+        Raises:
+            DestinationError: it may not; names what to grant.
+        """
+        check_rights(self.query, shown=self.shown)
 
     @sorting()
     def schema(self, stream: str) -> Schema:
@@ -159,7 +174,7 @@ class PostgresDestination:
     def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
         """Position key → state."""
         rows = self._rows(ledger_sql("positions"), [stream, source]).rows
-        return {row[0]: row[1] for row in rows}
+        return {key: json.loads(state) for key, state in rows}
 
     @sorting()
     def land(self, target: Target) -> PostgresLanding:
@@ -188,11 +203,11 @@ class PostgresDestination:
         if parameters:
             sql = _PARAMETER.sub(r"%(p\1)s", sql.replace("%", "%%"))
             named = {f"p{i}": value for i, value in enumerate(parameters, 1)}
+        # what is prepared can only be one statement: one more could end the transaction, or be forgotten
         if not read_only:
-            return _rows(self.reading.execute(sql, named))
+            return _rows(self.reading.execute(sql, named, prepare=True))
         with self.reading.transaction(force_rollback=True):
             self.reading.execute("set transaction read only")
-            # what is prepared can only be one statement: one more could follow a commit
             return _rows(self.reading.execute(sql, named, prepare=True))
 
     @contextlib.contextmanager
@@ -216,9 +231,9 @@ class PostgresDestination:
             raise DestinationError(first_line(e), where=self.shown) from None
 
     def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
-        """Vacuum these tables; with ``rewrite`` into new files."""
+        """Vacuum these tables, with ``rewrite`` into new files, and forget the values that the planner kept of them."""
         for table in tables:
-            self.query(f"vacuum {'(full, analyze) ' if rewrite else ''}{table}")
+            self.query(f"vacuum {'(full, analyze)' if rewrite else '(analyze)'} {table}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -293,8 +308,7 @@ class PostgresLanding:
             self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
             kept = self._all(ledger_sql("stream"), target.stream)[0]
             check_stream(target, *kept)
-        if self._schema.version:
-            check_postgres_table(self._all, self._table, self._schema, where=self._destination.shown)
+        check_postgres_table(self._all, self._table, self._schema, where=self._destination.shown)
         if target.personal.subjects:
             self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
         last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)

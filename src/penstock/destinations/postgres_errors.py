@@ -9,6 +9,7 @@ import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 
 from penstock.destinations.refusals import Reaction, refused
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError
 
 _OF_ROWS = ("22", "23", "44", "54", "P0")
@@ -39,7 +40,7 @@ def refusal(error: Exception, where: str, *, rows: bool, prefix: str = "") -> De
 
 def first_line(error: BaseException) -> str:
     """What the server said, without the driver's words around it."""
-    text = str(error)
+    text = error_text(error)
     match = re.search(r"(?:ERROR|FATAL):\s*(.*)", text)
     return (match[1] if match else text.strip().split("\n")[0]).strip()
 

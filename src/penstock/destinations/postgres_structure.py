@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from penstock.destinations.structure import check_table
+from penstock.destinations.structure import check_foreign, check_table
 from penstock.errors import LandingBlocked
 from penstock.shape.schema import Column, Schema
 from penstock.sql import identifier, statement
@@ -32,6 +32,9 @@ def check_postgres_table(ask: Callable[..., list[tuple[Any, ...]]], table: str, 
         LandingBlocked: it is not.
     """
     rows: Sequence[tuple[Any, ...]] = ask(statement("penstock.destinations", "table_postgres.sql"), table)
+    if not schema.version:
+        check_foreign(table, [name for name, *_ in rows])
+        return
     expected = {c.name: _standard(column_type(c)) for c in schema.columns}
     check_table(table, {**expected, **_OWN_COLUMNS}, {name: type_ for name, type_, _, _ in rows}, where=where)
     _, _, user, missing = rows[0]

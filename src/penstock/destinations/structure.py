@@ -6,9 +6,12 @@ to quarantine for what the table is at fault for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from penstock.errors import LandingBlocked
+from penstock.errors import LandingBlocked, UsageError
+
+_RECORD_COLUMNS = ("_pen_id", "_pen_load")
+"""Columns that every raw table has had in every version."""
 
 
 def check_table(table: str, expected: Mapping[str, str], actual: Mapping[str, str], *, where: str) -> None:
@@ -36,3 +39,20 @@ def check_table(table: str, expected: Mapping[str, str], actual: Mapping[str, st
                 where=where,
                 fix=f'give it its type back: alter table {table} alter column "{name}" type {type_}',
             )
+
+
+def check_foreign(table: str, columns: Iterable[str]) -> None:
+    """See that a table under a stream's name of which the ledger knows nothing is one that Penstock made, if it is
+    there at all.
+
+    Raises:
+        UsageError: it is another tool's; nothing is changed in it.
+    """
+    names = set(columns)
+    if names and not set(_RECORD_COLUMNS) <= names:
+        raise UsageError(
+            f"{table} is there already, and is no table of Penstock's: it has no column _pen_id",
+            where=table,
+            fix=f"give the stream another name, or move the other away: alter table {table} rename to"
+            f' {table.removeprefix("raw.")[:-1]}_before"',
+        )
