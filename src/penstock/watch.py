@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from penstock.backoff import Backoff
 from penstock.errors import (
@@ -106,6 +106,11 @@ class Watcher:
         )
         self._whole = not publish and project.streams[stream].disposition == "replace"
         self._pending = False
+
+    @property
+    def state(self) -> Literal["running", "waiting"]:
+        """``waiting`` while what takes the records is away."""
+        return "waiting" if self.last_error else "running"
 
     def run(self) -> None:
         """Take the files that are there, then those that come, until stopped.

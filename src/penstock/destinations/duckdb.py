@@ -463,15 +463,17 @@ class DuckDBLanding:
     def _check_table(self) -> None:
         """The table as the ledger has it, or an error."""
         rows = self._connection.execute(
-            "select column_name, data_type from duckdb_columns() where schema_name = 'raw' and table_name = $1",
+            "select column_name, data_type, not is_nullable and column_default is null"
+            " from duckdb_columns() where schema_name = 'raw' and table_name = $1",
             [self._target.stream],
         ).fetchall()
         expected = {c.name: duckdb_type(c.type).upper() for c in self._schema.columns}
         if not self._schema.version:
-            check_foreign(self._table, [name for name, _ in rows])
+            check_foreign(self._table, [name for name, *_ in rows])
             return
         own = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
-        check_table(self._table, expected | own, dict(rows), where=str(self._destination.path))
+        actual, needed = {name: type_ for name, type_, _ in rows}, [name for name, _, has_to_be in rows if has_to_be]
+        check_table(self._table, expected | own, actual, needed=needed, where=str(self._destination.path))
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""
