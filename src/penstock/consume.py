@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
+from penstock.engine_errors import error_text
 from penstock.errors import (
     DestinationError,
     LandingBlocked,
@@ -128,7 +129,7 @@ class Consumer:
     def waiting_for(self) -> str:
         """Why nothing can be landed, with the fix; empty when it can."""
         error = self.trouble
-        return "" if error is None else str(error) or type(error).__name__
+        return "" if error is None else error_text(error)
 
     def lag(self) -> int | None:
         """How many messages have not landed: those that wait in the queue, and those in hand. None when the broker does

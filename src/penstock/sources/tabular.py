@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from penstock.engine_errors import error_text
 from penstock.errors import SourceError
 from penstock.ports import Reject
 from penstock.sources.opening import CsvDialect
@@ -59,7 +60,7 @@ def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) 
         if "Empty CSV" in str(e):
             yield _NOTHING, [_of_another_width(w, place, len(names)) for w in wrong]
             return
-        raise SourceError(str(e), where=place, fix="check delimiter: and quote: of the source") from None
+        raise SourceError(error_text(e), where=place, fix="check delimiter: and quote: of the source") from None
     number = 0
     taken = 0
     try:
@@ -88,7 +89,7 @@ def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) 
             yield Cut(bodies, numbers[keep] if unreadable else numbers, batch.nbytes), rejects
         yield _NOTHING, [_of_another_width(w, place, len(names)) for w in wrong[taken:]]
     except pa.ArrowInvalid as e:
-        raise SourceError(str(e), where=place, fix="check delimiter: and quote: of the source") from None
+        raise SourceError(error_text(e), where=place, fix="check delimiter: and quote: of the source") from None
 
 
 def _of_another_width(row: tuple[int, str, int], place: str, width: int) -> Reject:
@@ -122,7 +123,7 @@ def _header(stream: Stream, place: str, dialect: CsvDialect) -> tuple[bytes, lis
         lines = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter or ",", quotechar=dialect.quote)
         row = next(lines)
     except csv.Error as e:
-        raise SourceError(f"the header cannot be read: {e}", where=place, fix="mend the header") from None
+        raise SourceError(f"the header cannot be read: {error_text(e)}", where=place, fix="mend the header") from None
     if not dialect.header:
         return head, [f"column_{i}" for i in range(1, len(row) + 1)]
     names = [name.strip() or f"column_{i}" for i, name in enumerate(row, 1)]
