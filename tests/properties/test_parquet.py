@@ -24,7 +24,7 @@ from penstock.ports import Destination
 from penstock.shape.careful import Sound, examine
 from penstock.shape.shaper import Rules
 from penstock.sources.parquet import parquet_rows
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.warehouse import land, ledger, quarantined, table
 
 PROPERTY = settings(
     max_examples=60,

@@ -54,5 +54,5 @@ def check_foreign(table: str, columns: Iterable[str]) -> None:
             f"{table} is there already, and is no table of Penstock's: it has no column _pen_id",
             where=table,
             fix=f"give the stream another name, or move the other away: alter table {table} rename to"
-            f" {table.removeprefix('raw.')[:-1]}_before\"",
+            f' {table.removeprefix("raw.")[:-1]}_before"',
         )
