@@ -32,8 +32,8 @@ class Traces:
         return iter(sorted(self._values, key=lambda v: (-len(v), v)))
 
     def add(self, values: Iterable[Any], *, shared: Iterable[str] | None = None) -> None:
-        """Take in values of the person's: texts, and what is in JSON. ``shared`` are those that others have too, if that
-        is known; what stands inside of JSON others may have as well, but for addresses."""
+        """Take in values of the person's: texts, and what is in JSON. ``shared`` are those that others have too, if
+        that is known; what stands inside of JSON others may have as well, but for addresses."""
         if shared is not None:
             values = list(values)
             others = set(shared)
