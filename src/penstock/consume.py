@@ -9,7 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
+<<<<<<< HEAD
 from penstock.engine_errors import error_text, shown_error
+=======
+from penstock.engine_errors import error_text
+>>>>>>> privacy
 from penstock.errors import (
     DestinationError,
     LandingBlocked,
@@ -128,7 +132,12 @@ class Consumer:
     @property
     def waiting_for(self) -> str:
         """Why nothing can be landed, with the fix; empty when it can."""
+<<<<<<< HEAD
         return "" if self.trouble is None else error_text(self.trouble)
+=======
+        error = self.trouble
+        return "" if error is None else error_text(error)
+>>>>>>> privacy
 
     def lag(self) -> int | None:
         """How many messages have not landed: those that wait in the queue, and those in hand. None when the broker does

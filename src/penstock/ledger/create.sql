@@ -66,7 +66,7 @@ create table if not exists penstock.columns (
 -- What ran: kept for 30 days.
 create table if not exists penstock.runs (
   run_id bigint primary key, -- the number that penstock runs shows
-  kind {text} not null, -- load, run, backfill, transform, schedule
+  kind {text} not null, -- load, run, backfill, transform, schedule, erase
   started_at timestamp with time zone not null, -- when it began
   ended_at timestamp with time zone, -- when it ended; null while it runs
   status {text} not null, -- running, success, error, stopped, cut off
