@@ -65,19 +65,13 @@ class Parents:
         self._usable = 0
 
     def of(self, page: Fetched) -> Iterator[Parent]:
-        """The parents on a page, each once, in its order."""
-        before: set[tuple[Any, ...]] = set()
+        """The parents on a page, or on a part of it."""
         for cut in page.cuts:
             for body, number in zip(cut.bodies, cut.numbers, strict=True):
                 try:
-                    parent = self._parent(body.as_py())
+                    yield self._parent(body.as_py())
                 except _Odd as e:
                     self._keep_odd(str(e), f"{page.place}#{number}")
-                    continue
-                once = (parent.keys, *parent.fields.items())
-                if once not in before:
-                    before.add(once)
-                    yield parent
 
     def _parent(self, body: bytes) -> Parent:
         try:

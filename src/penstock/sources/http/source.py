@@ -212,6 +212,8 @@ class HttpSource:
                     tried += 1
                     async with aclosing(own.pages(walk)) as pages:
                         page = await anext(pages)
+                    if page.failure is not None:
+                        raise page.failure
                     if not page.missing:
                         break
         self.warnings = [*own.signs.warnings(self._where), *walks.warnings()]
