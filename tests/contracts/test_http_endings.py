@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,7 @@ def test_more_without_a_cursor(local: Destination, more: Any) -> None:
         with pytest.raises(SourceError, match="more says that there is more, and there is no cursor at next"):
             fetch(local, api, {"records": "data", "pagination": {"type": "cursor", "path": "next", "more": "more"}})
         for no in (False, "false", "0", None):
-            api.answer = lambda _, no=no: said({"data": [{"id": 1}], "more": no, "next": "a"})
+            api.answer = partial(lambda no, _: said({"data": [{"id": 1}], "more": no, "next": "a"}), no)
             fetch(local, api, {"records": "data", "pagination": {"type": "cursor", "path": "next", "more": "more"}})
 
 

@@ -145,7 +145,7 @@ def test_a_record_that_has_the_field_itself(local: Destination) -> None:
         assert [json.loads(b)["harbours_code"] for b in bodies] == ["7", 7]
         for other in ("8", None, {"code": 7}):
             own["harbours_code"] = other
-            with pytest.raises(SourceError, match="in harbours_code, where its parent's 7 would go") as raised:
+            with pytest.raises(SourceError, match="another value in harbours_code than its parent's") as raised:
                 fetch(local, api, BERTHS, others=HARBOURS)
             assert "include" in raised.value.fix
         renamed = {**BERTHS, "parent": {**BERTHS["parent"], "include": {"of": "code"}}}
@@ -163,7 +163,7 @@ def test_a_parent_without_a_usable_key_is_told(local: Destination, odd: Any) -> 
         assert landed.total("landed") == 4
         (warning,) = landed.warnings
         assert "GET /harbours#2" in warning and "code" in warning
-        assert [a.path for a in api.asked] == ["/harbours", "/harbours/A/berths", "/harbours/B%2F%C3%B6/berths"]
+        assert {a.path for a in api.asked} == {"/harbours", "/harbours/A/berths", "/harbours/B%2F%C3%B6/berths"}
 
 
 def test_no_parent_has_the_field(local: Destination) -> None:

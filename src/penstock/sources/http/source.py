@@ -175,8 +175,10 @@ class HttpSource:
         said = f"{endpoint.method} {self._settings.base_url}/{str(endpoint.path).lstrip('/')}"
         if endpoint.pagination.type != "none":
             said += f" by {endpoint.pagination.type.replace('_', ' ')}"
-        if endpoint.parent is not None:
-            said += f" for each of {endpoint.parent.endpoint}"
+        parent = endpoint.parent
+        while parent is not None:
+            said += f" for each of {parent.endpoint}"
+            parent = self._settings.endpoint(parent.endpoint).parent
         if self.skipped:
             said += f", {len(self.skipped)} windows landed before"
         if not passes:
