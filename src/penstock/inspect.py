@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from penstock.diagnose import Check, check_queue, failed
 from penstock.errors import PenstockError, SourceError, together
 from penstock.plan import plan_loads
+from penstock.plural import count
 from penstock.ports import Window
 from penstock.sql import statement
 
@@ -146,7 +147,8 @@ def examine(
         project = load_project(find_project(directory or Path.cwd()), target=target)
     except PenstockError as e:
         return [*checks, failed("project", e)]
-    where = f"{project.directory / 'penstock.yml'}, {len(project.streams)} streams, destination {project.target}"
+    streams = count(len(project.streams), "stream")
+    where = f"{project.directory / 'penstock.yml'}, {streams}, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
     checks += _check_sources(project)
     checks += _check_keys(project)
@@ -215,7 +217,7 @@ def _check_sources(project: Project) -> list[Check]:
                 checks.append(failed(name, together(failures)))
                 continue
             size = sum(p.size for p in plans)
-            checks.append(Check(name=name, ok=True, found=f"{len(plans)} files, {size:,} bytes"))
+            checks.append(Check(name=name, ok=True, found=f"{count(len(plans), 'file')}, {count(size, 'byte')}"))
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
@@ -247,7 +249,7 @@ def _check_keys(project: Project) -> list[Check]:
 def _check_api(name: str, source: HttpSource) -> Check:
     """One page is asked for, which shows that address, credentials and format are right."""
     page = source.first_page()
-    records = f"{page.place}: {sum(len(c.bodies) for c in page.cuts):,} records"
+    records = f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}"
     return Check(name=name, ok=True, found="; ".join([records, *(f"warning: {w}" for w in source.warnings)]))
 
 
@@ -269,6 +271,7 @@ def _check_destination(project: Project, held: Held | None) -> Check:
         destination = open_destination(settings)
         try:
             version = destination.query("select version()").rows[0][0]
+            destination.check_rights()
             ledger = "ledger in place" if destination.is_prepared() else "no ledger yet"
         finally:
             destination.close()

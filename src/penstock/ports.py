@@ -285,6 +285,13 @@ class Destination(Protocol):
         """Whether the ledger is there. Changes nothing."""
         ...
 
+    def check_rights(self) -> None:
+        """Whether we may make what landing needs. Changes nothing.
+
+        Raises ``DestinationError`` when not, naming what to grant.
+        """
+        ...
+
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger; version 0 and empty when it never landed."""
         ...

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from penstock.engine_errors import error_text
 from penstock.errors import PenstockError
 from penstock.lineage.emitter import Emitter, emitter_for
 from penstock.lineage.facts import Assertion, Dataset, Event, Field, Kind, Run
@@ -311,7 +312,7 @@ def _outer() -> Run | None:
 def _said(error: BaseException | None) -> str | None:
     if error is None:
         return None
-    return str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error_text(error)}"
 
 
 @contextmanager

@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from penstock.errors import SourceError
 from penstock.ports import Batch, Position, Window
 from penstock.sources.gathering import Gathering
@@ -347,15 +345,13 @@ class FilesSource:
     def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: Gathering) -> Iterator[None]:
         """CSV and Parquet: their position is the whole file."""
         # not at the top: what they need takes a quarter of the start of a process that reads none
-        from penstock.sources.tabular import csv_rows, parquet_rows
+        from penstock.sources.parquet import parquet_rows
+        from penstock.sources.tabular import csv_rows
 
         if kind.format == "parquet":
-            try:
-                for cut in parquet_rows(str(plan.path)):
-                    gathering.add(plan.place, cut)
-                    yield
-            except (pa.ArrowInvalid, OSError) as e:
-                raise SourceError(str(e), where=plan.place, fix="deliver a whole Parquet file") from None
+            for cut in parquet_rows(str(plan.path), plan.place):
+                gathering.add(plan.place, cut)
+                yield
             digest = self._content(plan.path, plan.place)
         else:
             dialect = self._dialect
@@ -367,7 +363,6 @@ class FilesSource:
                     gathering.add(plan.place, cut)
                     gathering.rejects.extend(rejects)
                     yield
-                hashing.drain()
             digest = hashing.digest.hexdigest()
         key = plan.place + self._scope
         state = {**stat, "complete": True, "content": digest}
@@ -388,11 +383,6 @@ class Hashing:
         chunk: bytes = self._stream.read(size)
         self.digest.update(chunk)
         return chunk
-
-    def readline(self) -> bytes:
-        line: bytes = self._stream.readline()
-        self.digest.update(line)
-        return line
 
     def readable(self) -> bool:
         return True
