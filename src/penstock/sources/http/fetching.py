@@ -72,6 +72,8 @@ class Walk:
     parent: Mapping[str, Any] | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     resumed: bool = False
+    alone: bool = True
+    """Whether no other list is read beside it, of another parent or window."""
     failure: SourceError | None = None
     """Why there is no list to go through: the parents could not be read."""
     finishes: bool = False
@@ -144,8 +146,8 @@ class Fetcher:
         self.signs = Signs()
 
     async def pages(self, walk: Walk) -> AsyncGenerator[Fetched]:
-        """The pages of a walk, in order; those of one answer in parts. What concerns one parent's list only, or one
-        page of several, is a page's ``failure`` where the others are wanted all the same.
+        """The pages of a walk, in order; those of one answer in parts. What concerns one list of several only, or
+        one page of several, is a page's ``failure`` where the others are wanted all the same.
 
         Raises:
             SourceError: the API cannot be read, or goes in circles. What was given before is sound.
@@ -158,7 +160,7 @@ class Fetcher:
             except (Conflict, Unreachable):
                 raise
             except SourceError as e:
-                if walk.parent is None or not self._go_on:
+                if walk.alone or not self._go_on:
                     raise
                 yield Fetched(walk=walk, failure=e)
 

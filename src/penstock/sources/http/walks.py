@@ -147,6 +147,7 @@ class Walks:
             parent=parent,
             fields=fields or {},
             resumed=resumed,
+            alone=parent is None and not one.windowed,
         )
 
 
