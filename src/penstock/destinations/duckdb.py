@@ -372,17 +372,11 @@ class DuckDBLanding:
     @sorting()
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
-        if (
-            self._target.disposition == "replace"
-            and self._counts["read"]
-            and not self._target.partial
-            and self._has_table()
-        ):
-            # a delivery of which nothing can land is broken; it must not empty the table
+        if self._target.disposition == "replace" and not self._target.partial and self._has_table():
+            # a delivery of records of which none can land is broken; it must not empty the table
+            broken = " and exists (from refreshed)" if self._counts["read"] else ""
             deleted = _first(
-                self._connection.execute(
-                    f"delete from {self._table} where _pen_id not in (from refreshed) and exists (from refreshed)"
-                )
+                self._connection.execute(f"delete from {self._table} where _pen_id not in (from refreshed){broken}")
             )
             self._counts["deleted"] = deleted[0] if deleted else 0
         now = datetime.now(UTC)
@@ -399,7 +393,7 @@ class DuckDBLanding:
                 ],
             )
         seq = 0
-        if self._counts["read"]:
+        if self._counts["read"] or self._counts["deleted"]:
             counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
             row = _first(
                 self._connection.execute(

@@ -346,12 +346,12 @@ class PostgresLanding:
         target = self._target
         with self._refusals():
             self._index()
-            if target.disposition == "replace" and self._asking and not target.partial:
-                self._counts["deleted"] = self._one(
-                    f"with gone as (delete from {self._table} t where not exists"
-                    " (select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id) returning 1)"
-                    " select count(*) from gone"
-                )
+            nothing = not self._counts["read"] and self._has_table()
+            if target.disposition == "replace" and not target.partial and (self._asking or nothing):
+                # a delivery of records of which none can land is broken; it must not empty the table
+                stays = "select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id"
+                gone = f"delete from {self._table} t" + (f" where not exists ({stays})" if self._asking else "")
+                self._counts["deleted"] = self._one(f"with gone as ({gone} returning 1) select count(*) from gone")
             now = datetime.now(UTC)
             for position in self._positions.values():
                 self._execute(
@@ -364,7 +364,7 @@ class PostgresLanding:
                     now,
                 )
             seq = 0
-            if self._counts["read"]:
+            if self._counts["read"] or self._counts["deleted"]:
                 self._lock(_LEDGER_LOCK)
                 counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
                 seq = self._one(
