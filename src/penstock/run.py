@@ -282,7 +282,7 @@ class _Writer:
     def _shape(self, batch: Batch) -> Shaped:
         shaped = self._shaper.shape(batch, self._schema, self._window)
         fault_point("after_shape")
-        return without(shaped, self.refused, self._target.stream)
+        return without(shaped, self.refused)
 
     def _settle(self) -> bool:
         """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""

@@ -525,7 +525,7 @@ class PostgresLanding:
             )
             return [int(i) for i in found]
 
-        return without_conflicts(shaped, self._target.stream, ask)
+        return without_conflicts(shaped, ask)
 
     def _stage(self, rows: pa.Table) -> None:
         self._execute("drop table if exists pg_temp.penstock_batch")
@@ -535,9 +535,11 @@ class PostgresLanding:
         entries = quarantine_rows(self._target.stream, shaped.rejects)
         now = datetime.now(UTC)
         new = 0
+        values = "values ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb)"
+        sql = ledger_sql("quarantine", rows=values) + " returning 1"
         for id_, reject in entries.items():
             inserted = self._all(
-                ledger_sql("quarantine", id="$1::text::uuid", headers="$10::text::jsonb") + "returning 1",
+                sql,
                 str(id_),
                 self._target.stream,
                 self._target.source,

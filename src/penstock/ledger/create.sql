@@ -36,7 +36,7 @@ create table if not exists penstock.positions (
 
 -- Records that could not land, whole and with their reason.
 create table if not exists penstock.quarantine (
-  quarantine_id uuid primary key, -- a hash of the stream and the bytes: the same record waits once
+  quarantine_id uuid primary key, -- a hash of the stream, the bytes and the headers: the same record waits once
   stream {text} not null, -- the stream it was for
   source {text} not null, -- the source it came by
   body {bytes} not null, -- its bytes as they came
