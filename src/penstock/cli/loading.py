@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.alerting import NotifyOption
+from penstock.cli.locked import explained
 from penstock.cli.options import (
     Day,
     From,
@@ -27,7 +28,7 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import built_line, landed_line, node_line, print_json, progress_bar
+from penstock.cli.printing import built_line, doing, landed_line, node_line, print_json, progress_bar
 from penstock.cli.runs import run_in_process
 from penstock.errors import PenstockError, UsageError
 from penstock.logs import bound
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.run import Landed, Stop
     from penstock.session import Session
-    from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 
+_UNBUILT = "models were not built, as a load failed"
 LAKE_FORMATS = ("ndjson", "csv", "parquet")
 Land = Annotated[
     tuple[str, str] | None,
@@ -315,27 +316,14 @@ def _work(
             report["loads"].append(_landed_json(landed))
             if stop:
                 break
-        if models and not stop and failure is None:
-            from penstock.transform.transform import Transformer
-
-            say("dbt: looking for what the loads touch")
-            started = time.monotonic()
-
-            def ended(found: Sequence[Node]) -> None:
-                for node in found if nodes else ():
-                    if node.kind == "exposure":
-                        continue
-                    say(node_line(node))
-
-            try:
-                built = Transformer(session, wait=stop.wait).run(
-                    full_refresh=full_refresh, layer=layer, ended=ended, parent=record
-                )
-            except PenstockError as e:
-                failure = e
-            else:
-                say(built_line(built, time.monotonic() - started))
-                report["transform"] = _built_json(built)
+        if models and failure is not None:
+            report["transform"] = {"reason": _UNBUILT, "nodes": []}
+            say(f"dbt: {_UNBUILT}")
+        elif models and not stop:
+            failure = _build(
+                session, stop, report, say, nodes=nodes, quiet=quiet or json,
+                full_refresh=full_refresh, layer=layer, parent=record,
+            )  # fmt: skip
         told.error, told.stopped = failure, bool(stop)
         if record is not None:
             # the warehouse may be what failed
@@ -343,12 +331,44 @@ def _work(
                 record.end("error" if failure is not None else "stopped" if stop else "success")
             report["run"] = record.run_id
     if json:
-        print_json(report)
+        print_json(report if failure is None else {**report, "error": explained(failure).as_dict()})
     if failure is not None:
         raise failure
     if stop:
         say("stopped: what was landed is committed, the rest waits for the next run")
         sys.exit(stop.exit_code)
+
+
+def _build(
+    session: Session,
+    stop: Stop,
+    report: dict[str, Any],
+    say: Callable[[str], None],
+    *,
+    nodes: bool,
+    quiet: bool,
+    **settings: Any,
+) -> PenstockError | None:
+    """Build models, and print and report what was done; what it failed of."""
+    from penstock.transform.transform import Transformer
+
+    say("dbt: looking for what the loads touch")
+    started = time.monotonic()
+    done: list[Built] = []
+    failure = None
+    try:
+        with doing("dbt", quiet=quiet) as progress:
+            transformer = Transformer(session, wait=stop.wait)
+            done.append(transformer.run(ended=done.append, progress=progress, **settings))
+    except PenstockError as e:
+        failure = e
+    for built in done[:1]:
+        for node in built.nodes if nodes else ():
+            if node.kind != "exposure":
+                say(node_line(node))
+        say(built_line(built, time.monotonic() - started))
+        report["transform"] = _built_json(built)
+    return failure
 
 
 def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -400,7 +420,14 @@ def _built_json(built: Built) -> dict[str, Any]:
         "reason": built.reason or None,
         "waiting": built.waiting,
         "nodes": [
-            {"name": n.name, "kind": n.kind, "status": n.status, "seconds": round(n.seconds, 3), "rows": n.rows}
+            {
+                "name": n.name,
+                "kind": n.kind,
+                "status": n.status,
+                "seconds": round(n.seconds, 3),
+                "rows": n.rows,
+                "error": n.message if n.failed else None,
+            }
             for n in built.nodes
         ],
     }

@@ -125,7 +125,7 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
             try:
                 content = work()
             except PenstockError as e:
-                self._answer(400, json.dumps({"what": e.what, "where": e.where, "fix": e.fix}).encode(), _JSON)
+                self._answer(400, json.dumps(e.as_dict()).encode(), _JSON)
             except (ValueError, KeyError, TypeError) as e:
                 self.close_connection = True
                 self._answer(400, json.dumps({"what": f"this is no question: {e}"}).encode(), _JSON)
