@@ -32,7 +32,7 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs", "spans"),
+    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs", "spans", "troubles"),
 )
 """From the top: a layer imports from itself and from below."""
 

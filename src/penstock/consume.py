@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from penstock.backoff import Backoff
@@ -65,6 +66,7 @@ class Consumer:
         """How long the last batch took from its landing to its commit."""
         self.waiting_for = ""
         """Why the warehouse cannot be written to; empty when it can."""
+        self._waited_at: datetime | None = None
         self._project = project
         self._limits: dict[str, Any] = {
             "until_empty": until_empty,
@@ -97,6 +99,11 @@ class Consumer:
     def last_error(self) -> str:
         """Why the warehouse is away, or the last connection to the broker ended."""
         return self.waiting_for or ("" if self._queue is None else self._queue.last_error)
+
+    @property
+    def last_error_at(self) -> datetime | None:
+        """When that was."""
+        return self._waited_at if self.waiting_for else None if self._queue is None else self._queue.last_error_at
 
     def lag(self) -> int | None:
         """How many messages wait in the queue; None when the broker does not say."""
@@ -155,7 +162,7 @@ class Consumer:
                 since = time.monotonic() if since is None else since
                 if self._limits["until_empty"] and time.monotonic() - since > DRAIN_PATIENCE_SECONDS:
                     raise
-                self.waiting_for = str(e)
+                self.waiting_for, self._waited_at = str(e), datetime.now(UTC)
                 session.release()
                 seconds = backoff.next_seconds()
                 _log.warning(

@@ -29,6 +29,7 @@ from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, bound, described, get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Position, Receipt, Target
+from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
     from penstock.project import Files, Project
@@ -51,7 +52,7 @@ _FIRST_BACKOFF_SECONDS = 0.5
 _LAST_BACKOFF_SECONDS = 30.0
 
 
-class Watcher:
+class Watcher(Troubles):
     """Lands what arrives in a folder, in the calling thread.
 
     Args:
@@ -80,7 +81,6 @@ class Watcher:
         """The files that could not be taken, as they are now. One that changes is tried again."""
         self.published = 0
         """Messages that the broker has confirmed."""
-        self.last_error = ""
         self.stream = stream
         self.source = source
         self._project = project

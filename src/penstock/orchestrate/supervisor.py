@@ -72,22 +72,32 @@ class Part:
     deaths: int = 0
     last_error: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    failed_at: datetime | None = None
     job: Job | None = None
     thread: threading.Thread | None = None
 
     def become(self, state: str) -> None:
         """Change the state."""
         self.state, self.since = state, datetime.now(UTC)
+        if state not in ("running", "stopped"):
+            self.failed_at = self.since
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data. The error is that of the last restart, or what the part itself struggles with."""
-        error = getattr(self.job, "last_error", "") or self.last_error
+        """As plain data. The error is that of the last restart, or what the part itself struggles with; once the part
+        has done well for a while, it is in the log alone."""
+        error, at = getattr(self.job, "last_error", ""), getattr(self.job, "last_error_at", None)
+        well = isinstance(self.job, Consumer) and self.job.connected and not self.job.waiting_for
+        if not error:
+            error, at, well = self.last_error, self.failed_at, self.state == "running"
+        if well and at is not None and (datetime.now(UTC) - at).total_seconds() > _STEADY_SECONDS:
+            error = ""
         return {
             "part": self.name,
             "state": self.state,
             "restarts": self.restarts,
             "since": self.since,
             "last_error": error,
+            "last_error_at": at if error else None,
         }
 
 

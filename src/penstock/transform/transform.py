@@ -92,6 +92,14 @@ class Transformer:
         self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
         self._failed = False
 
+    def warm(self) -> None:
+        """Have dbt read the project, which takes seconds, before there is something to build.
+
+        Raises:
+            TransformError: it cannot be read.
+        """
+        self._ready(project_fingerprint(self._session.project)).sources()
+
     def close(self) -> None:
         """Let go of the warehouse."""
         if self._dbt is not None:
