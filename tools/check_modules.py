@@ -22,7 +22,7 @@ LAYERS = (
     ("report",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish", "samples"),
+    ("inspect", "privacy", "reset", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("alerts",),
     ("diagnose",),
     ("transform",),

@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "publish": ["things", "data"],
     "erase": ["--subject", "customer:1"],
     "rekey": [],
+    "reset": ["things", "--yes"],
     "consume": [],
     "watch": ["--once"],
     "explain": [],

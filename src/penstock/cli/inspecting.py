@@ -107,6 +107,7 @@ def _print_status(project: Project, *, json: bool = False) -> None:
     if not found["streams"]:
         print("nothing has landed yet; start with: penstock run")
     for title, key in (
+        ("the ledger does not fit the raw tables", "damage"),
         ("alerts", "alerts"),
         ("parts", "parts"),
         ("schedules", "schedules"),

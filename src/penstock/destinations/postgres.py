@@ -39,6 +39,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
+from penstock.ledger.soundness import is_complete, tell_lost
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Column, Schema
@@ -123,7 +124,8 @@ class PostgresDestination:
 
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing; two processes may do so at once."""
-        if not self.is_prepared():
+        present = self._ledger_columns()
+        if not is_complete(present):
             try:
                 with self.reading.transaction():
                     self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
@@ -135,14 +137,14 @@ class PostgresDestination:
                     where=self.shown,
                     fix="grant the user CREATE on the database",
                 ) from None
+            tell_lost(present)
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        found = self.reading.execute(
-            "select 1 from pg_attribute"
-            " where attrelid = to_regclass('penstock.watermarks') and attname = 'removed_at' and not attisdropped"
-        )
-        return found.fetchone() is not None
+        return is_complete(self._ledger_columns())
+
+    def _ledger_columns(self) -> list[tuple[str, str]]:
+        return self.reading.execute(ledger_sql("ledger_columns_postgres").encode()).fetchall()
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import ContractError, PenstockError, TransformError, UsageError
 from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, short
+from penstock.ledger.soundness import expect_sound
 from penstock.lineage import lineage_of
 from penstock.sql import literal
 from penstock.transform.dbt import TESTS, Dbt, Node, Part
@@ -161,6 +162,11 @@ class Transformer:
         upper = self._upper(layer, changed)
         self.attempt = Attempt(fingerprint=fingerprint, upper_seq=upper)
         seen, same, tested = self._last(fingerprint, layer)
+        newest = int(destination.query("select coalesce(max(seq), 0) from penstock.loads").rows[0][0])
+        if full_refresh or not same or seen > newest:
+            expect_sound(destination, session.project.streams)
+        if seen > newest:  # what was seen was deleted, and the streams were reset since: all is built anew
+            seen, same, tested = 0, False, False
         built = Built(upper_seq=upper)
         if same and seen >= upper and not full_refresh:
             built.reason = "nothing has landed since the last run, and no model was changed"
@@ -171,9 +177,7 @@ class Transformer:
         steps = parent or record
         started = datetime.now(UTC)
         try:
-            shrunk = destination.query(
-                "select count(*) from penstock.loads where deleted > 0 and seq > $1 and seq <= $2", [seen, upper]
-            ).rows != [(0,)]
+            shrunk = bool(destination.query(ledger_sql("shrunk"), [seen, upper]).rows[0][0])
             select: list[str] = []
             progress("reading the models")
             dbt = self._ready(fingerprint)
