@@ -32,7 +32,23 @@ LAYERS = (
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),
-    ("ports", "pseudonym", "faults", "errors", "sql", "draws", "jsonpath", "backoff", "logs", "spans", "troubles"),
+    (
+        "ports",
+        "pseudonym",
+        "errors",
+        "engine_errors",
+        "engine_words",
+        "logs",
+        "faults",
+        "backoff",
+        "draws",
+        "jsonpath",
+        "plural",
+        "spans",
+        "sql",
+        "stored",
+        "troubles",
+    ),
 )
 """From the top: a layer imports from itself and from below."""
 

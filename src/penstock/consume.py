@@ -196,6 +196,7 @@ class _InHand:
 
     def __init__(self, source: QueueSource[Any]) -> None:
         self.name = source.name
+        self.failures = source.failures
         self._source = source
         self._batches: Iterator[Batch] | None = None
         self._given: deque[Batch] = deque()

@@ -21,6 +21,7 @@ hold a secret goes through :func:`redact` when the error is built, so no handler
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*:)\S+(?=@)")
 _KEYWORD_PASSWORD = re.compile(
@@ -128,3 +129,17 @@ class DeliveryError(PenstockError):
 
 class RefusedDelivery(DeliveryError):
     """The channel will not take the notification later either."""
+
+
+def together(errors: Sequence[PenstockError]) -> PenstockError:
+    """Errors of things that failed beside each other as one that names each; a single one as it is.
+
+    It is of the class, and has the exit code, of the first that does not pass by itself: a :class:`SourceError` only
+    when all are.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    worst = next((e for e in errors if not isinstance(e, SourceError)), errors[0])
+    each = [f"{e.where}: {e.what}" if e.where else e.what for e in errors]
+    fixes = dict.fromkeys(e.fix for e in errors if e.fix)
+    return type(worst)("\n  - ".join([f"{len(errors)} failures", *each]), fix="; ".join(fixes))

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from penstock.diagnose import Check, check_queue, failed
-from penstock.errors import DestinationError, PenstockError, SourceError
+from penstock.errors import DestinationError, PenstockError, SourceError, together
 from penstock.ledger.soundness import Damage, damage_of, missing_tables
 from penstock.plan import plan_loads
+from penstock.plural import count
 from penstock.ports import Window
 from penstock.sql import statement
 
 if TYPE_CHECKING:
     from penstock.ports import Destination, Rows
     from penstock.project import Project
-    from penstock.sources.files import FilePlan
+    from penstock.sources.files import FilePlan, FilesSource
     from penstock.sources.http.source import HttpSource
 
 _LAST_LOADS = 10
@@ -61,7 +62,7 @@ class LoadPlan:
             "source": self.source,
             "how": self.how,
             "problem": self.problem or None,
-            "files": [{**asdict(f), "path": str(f.path)} for f in self.files],
+            "files": [{**asdict(f), "path": str(f.path), "error": f.error and str(f.error)} for f in self.files],
         }
 
 
@@ -152,7 +153,8 @@ def examine(
         project = load_project(find_project(directory or Path.cwd()), target=target)
     except PenstockError as e:
         return [*checks, failed("project", e)]
-    where = f"{project.directory / 'penstock.yml'}, {len(project.streams)} streams, destination {project.target}"
+    streams = count(len(project.streams), "stream")
+    where = f"{project.directory / 'penstock.yml'}, {streams}, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
     checks += _check_sources(project)
     checks += _check_keys(project)
@@ -229,13 +231,26 @@ def _check_sources(project: Project) -> list[Check]:
                 continue
             source = Session(project).files(step, settings)
             plans = source.plan({})
-            for plan in plans:
-                source.probe(plan)
+            failures = _unreadable(source, plans)
+            if failures:
+                checks.append(failed(name, together(failures)))
+                continue
             size = sum(p.size for p in plans)
-            checks.append(Check(name=name, ok=True, found=f"{len(plans)} files, {size:,} bytes"))
+            checks.append(Check(name=name, ok=True, found=f"{count(len(plans), 'file')}, {count(size, 'byte')}"))
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
+
+
+def _unreadable(source: FilesSource, plans: Sequence[FilePlan]) -> list[PenstockError]:
+    """Why files cannot be read."""
+    failures: list[PenstockError] = []
+    for plan in plans:
+        try:
+            source.probe(plan)
+        except SourceError as e:
+            failures.append(e)
+    return failures
 
 
 def _check_keys(project: Project) -> list[Check]:
@@ -253,7 +268,7 @@ def _check_keys(project: Project) -> list[Check]:
 def _check_api(name: str, source: HttpSource) -> Check:
     """One page is asked for, which shows that address, credentials and format are right."""
     page = source.first_page()
-    return Check(name=name, ok=True, found=f"{page.place}: {sum(len(c.bodies) for c in page.cuts):,} records")
+    return Check(name=name, ok=True, found=f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}")
 
 
 def _check_destination(project: Project, held: Held | None) -> Check:
@@ -274,6 +289,7 @@ def _check_destination(project: Project, held: Held | None) -> Check:
         destination = open_destination(settings)
         try:
             version = destination.query("select version()").rows[0][0]
+            destination.check_rights()
             ledger = "ledger in place" if destination.is_prepared() else "no ledger yet"
         finally:
             destination.close()

@@ -21,6 +21,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from penstock.engine_errors import error_text, shown_error
 from penstock.errors import MASK, PenstockError, UsageError, redact
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def described(error: BaseException) -> dict[str, Any]:
     if isinstance(error, PenstockError):
         said = {"error": error.what, "where": error.where, "fix": error.fix}
     else:
-        said = {"error": str(error) or type(error).__name__}
+        said = {"error": error_text(error)}
     return {**{k: v for k, v in said.items() if v}, "error_type": type(error).__name__}
 
 
@@ -249,7 +250,8 @@ class _Handler(logging.Handler):
                 "logger": record.name,
             }
             if record.exc_info and record.exc_info[1] is not None:
-                said["exc_info"] = record.exc_info
+                error = shown_error(record.exc_info[1])
+                said["exc_info"] = (type(error), error, error.__traceback__)
             _emit(level, said)
         except Exception:  # noqa: BLE001 - as logging has it: what cannot be logged stops nobody
             self.handleError(record)

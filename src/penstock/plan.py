@@ -23,13 +23,17 @@ _LAST_DAY = date(9999, 12, 30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStep:
-    """Land what is new in one source into one stream; with ``land``, also in the lake."""
+    """Land what is new in one source into one stream; with ``land``, also in the lake.
+
+    ``lookback`` is how long after a day of the window its records may come: read sooner, it is asked for again.
+    """
 
     stream: str
     source: str
     window: Window | None = None
     fingerprint: bool = True
     land: bool = False
+    lookback: timedelta = timedelta()
 
     def target(self, project: Project, *, replay: bool = False) -> Target:
         """What the destination has to know. A replay adds to a stream, also to one that loads replace."""
@@ -89,6 +93,7 @@ def plan_loads(
     fingerprint: bool = True,
     land: bool = False,
     from_lake: bool = False,
+    lookback: timedelta = timedelta(),
 ) -> list[LoadStep]:
     """A step for each source of each stream asked for; of all streams when none is named.
 
@@ -126,6 +131,7 @@ def plan_loads(
             window=window if _takes_days(project, name, source) else None,
             fingerprint=fingerprint,
             land=(land or project.streams[name].land) and source != "lake",
+            lookback=lookback,
         )
         for name in chosen
         for source in (("lake",) if from_lake else project.streams[name].from_)
@@ -189,19 +195,35 @@ def plan_schedules(project: Project) -> list[ScheduledLoads]:
     ]
 
 
-def of_interval(project: Project, steps: Iterable[LoadStep], start: datetime, end: datetime) -> list[LoadStep]:
-    """The steps for the days of a data interval, times with zone: ``[start, end)``.
+def of_interval(
+    project: Project, steps: Iterable[LoadStep], start: datetime, end: datetime, lookback: timedelta | None = None
+) -> list[LoadStep]:
+    """The steps for the days of a data interval, times with zone: ``[start, end)``, and for those within ``lookback``
+    before it; by default within the ``overlap`` of an endpoint with windows.
 
     Streams without days to ask for, and those that are replaced, are loaded whole.
     """
-    last = max(start, end - timedelta(microseconds=1))
-    window = day_window(None, start.astimezone(UTC).date(), last.astimezone(UTC).date())
+    last = max(start, end - timedelta(microseconds=1)).astimezone(UTC).date()
+
+    def of_days(step: LoadStep) -> LoadStep:
+        back = _overlap(project, step) if lookback is None else lookback
+        return replace(step, window=day_window(None, (start - back).astimezone(UTC).date(), last), lookback=back)
+
     return [
-        replace(step, window=window)
+        of_days(step)
         if _takes_days(project, step.stream, step.source) and project.streams[step.stream].disposition != "replace"
         else step
         for step in steps
     ]
+
+
+def _overlap(project: Project, step: LoadStep) -> timedelta:
+    """How late records of an endpoint with windows come, as its settings have it."""
+    settings = project.sources[step.source]
+    endpoint = settings.endpoints[step.stream] if settings.type == "http" else None
+    if endpoint is None or endpoint.windows is None or endpoint.incremental is None:
+        return timedelta()
+    return endpoint.incremental.overlap
 
 
 def named_streams(planned: Sequence[ScheduledLoads], streams: Sequence[str], where: str) -> list[ScheduledLoads]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import RejectedRows, SourceError
+from penstock.errors import PenstockError, RejectedRows, SourceError, together
 from penstock.faults import fault_point
 from penstock.isolate import culprits, without
 from penstock.lake.names import SOURCE as LAKE
@@ -53,13 +53,26 @@ class Stop:
 
 @dataclass(slots=True)
 class Landed:
-    """What loading one stream from one source did: a receipt for each commit."""
+    """What loading one stream from one source did: a receipt for each commit.
+
+    ``failures`` are the parts of the source that could not be read; the others are landed, and these are tried again by
+    the next load. ``kept`` says that a refresh was not whole for that reason, so that the table stayed as it was.
+    ``warnings`` say what looks like a mistake in the project file, each in a sentence or two with the fix.
+    """
 
     stream: str
     source: str
     receipts: list[Receipt] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    failures: list[SourceError] = field(default_factory=list)
+    kept: bool = False
+    warnings: list[str] = field(default_factory=list)
     stopped: bool = False
+
+    @property
+    def failure(self) -> PenstockError | None:
+        """All failures as one error; None when all was read."""
+        return together(self.failures) if self.failures else None
 
     def total(self, name: str) -> int:
         """Sum of a receipt's count over the commits."""
@@ -85,8 +98,11 @@ def load(
     ``replace`` commits once, at the end. Receipts go to ``on_commit``, or are kept when there is none. When ``stop`` is
     set, commits what is written and returns early; a ``replace`` is rolled back instead.
 
+    What a part of the source could not be read for is in the result's ``failures``: whoever calls this has to look. The
+    other parts are landed all the same, but for a ``replace``, which is rolled back.
+
     Raises:
-        SourceError: what had been read before is landed.
+        SourceError: the source as a whole cannot be read; what had been read before is landed.
         ContractError, DestinationError: what was not committed is rolled back. A ledger that does not fit the stream's
             table is such an error, before anything is read.
     """
@@ -115,8 +131,11 @@ def load(
         if lake is not None:
             lake.close()
         landed.skipped = list(getattr(source, "skipped", ()))
+        landed.warnings += getattr(source, "warnings", ())
     if failure:
-        raise failure
+        raise together([*source.failures, failure])
+    landed.failures = list(source.failures)
+    landed.kept = whole and bool(landed.failures)
     return landed
 
 
@@ -155,7 +174,7 @@ def _pass(
             if not whole and (writer.bytes >= commit_bytes or writer.refused):
                 _commit(writer, source, took)
         landed.stopped = bool(stop)
-        if whole and (failure or landed.stopped):
+        if whole and (failure or source.failures or landed.stopped):
             writer.rollback()
         else:
             _commit(writer, source, took)

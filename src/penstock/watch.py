@@ -176,14 +176,19 @@ class Watcher(Troubles):
         if failure is None:
             for path in paths:
                 self.failures.pop(path, None)
+            for path, error in source.failed.items():
+                self._fails(path, error)
         elif self._whole or len(paths) == 1:
-            if paths[0].exists():
-                self.failures[paths[0]] = failure
-                _log.warning("a file cannot be taken", file=str(paths[0]), **described(failure))
+            self._fails(paths[0], failure)
         else:
             half = len(paths) // 2
             self._take_files(session, arrivals, paths[:half], final=final)
             self._take_files(session, arrivals, paths[half:], final=final)
+
+    def _fails(self, path: Path, error: PenstockError) -> None:
+        if path.exists():
+            self.failures[path] = error
+            _log.warning("a file cannot be taken", file=str(path), **described(error))
 
     def _patiently(self, session: Session, source: FilesSource) -> PenstockError | None:
         """Take files, as soon as what takes the records is there; the error of a file that cannot be taken."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from penstock import logs
 from penstock.cli import document
-from penstock.errors import PenstockError, UsageError, redact
+from penstock.engine_errors import error_text, shown_error
+from penstock.errors import PenstockError, UsageError
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -52,9 +53,13 @@ def _run(*, as_data: bool) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as e:
-        document.print_failure({"what": f"{type(e).__name__}: {redact(str(e))}"}, 1)
-        raise
+    except Exception as e:  # noqa: BLE001 - a fault of ours; its traceback may not quote what a row held
+        import traceback
+
+        sys.stdout.flush()
+        document.print_failure({"what": f"{type(e).__name__}: {error_text(e)}"}, 1)
+        traceback.print_exception(shown_error(e))
+        sys.exit(1)
 
 
 def _perform(app: Typer) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from penstock.cli.options import (
     Day,
     From,
     Json,
+    Lookback,
     NoFingerprint,
     ProjectDir,
     Quiet,
@@ -28,9 +30,18 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import built_line, doing, landed_line, node_line, print_json, progress_bar
+from penstock.cli.printing import (
+    built_line,
+    doing,
+    failures_json,
+    landed_line,
+    node_line,
+    print_json,
+    print_warnings,
+    progress_bar,
+)
 from penstock.cli.runs import run_in_process
-from penstock.errors import PenstockError, UsageError
+from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows, UsageError, together
 from penstock.logs import bound
 
 if TYPE_CHECKING:
@@ -41,7 +52,7 @@ if TYPE_CHECKING:
     from penstock.session import Session
     from penstock.transform.transform import Built
 
-_UNBUILT = "models were not built, as a load failed"
+_UNBUILT = "models were not built, since the warehouse is away"
 LAKE_FORMATS = ("ndjson", "csv", "parquet")
 Land = Annotated[
     tuple[str, str] | None,
@@ -79,6 +90,7 @@ def load(
     end: To = None,
     land: Land = None,
     from_lake: FromLake = None,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
@@ -95,6 +107,7 @@ def load(
         window_of(day, start, end),
         kind="load",
         fingerprint=not no_fingerprint,
+        lookback=lookback,
         land=land is not None,
         from_lake=from_lake is not None,
         notify=notify,
@@ -144,6 +157,7 @@ def run(
     start: From = None,
     end: To = None,
     full_refresh: FullRefresh = False,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     now: Now = False,
     notify: NotifyOption = False,
@@ -157,7 +171,7 @@ def run(
     project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     claims: list[str] = []
     if now:
-        if day or start or end or full_refresh or no_fingerprint:
+        if day or start or end or full_refresh or lookback or no_fingerprint:
             raise UsageError(
                 "--now runs what is scheduled as it is: it goes with the names of streams alone",
                 fix="leave the other options out, or leave out --now",
@@ -171,6 +185,7 @@ def run(
             streams or (),
             window_of(day, start, end),
             fingerprint=not no_fingerprint,
+            lookback=lookback,
             models=has_models(project),
             full_refresh=full_refresh,
             notify=notify,
@@ -183,6 +198,8 @@ def backfill(
     start: Annotated[str, typer.Option("--from", help="The first day, by event time: 2020-12-05.")],
     end: Annotated[str, typer.Option("--to", help="The last day, taken in.")],
     streams: Streams = None,
+    lookback: Lookback = 0,
+    no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
@@ -197,6 +214,8 @@ def backfill(
         streams or (),
         window_of(None, start, end),
         kind="backfill",
+        fingerprint=not no_fingerprint,
+        lookback=lookback,
         models=has_models(project),
         notify=notify,
         quiet=quiet,
@@ -269,6 +288,7 @@ def _work(
     kind: str,
     began: Callable[[int], None] = lambda _: None,
     fingerprint: bool = True,
+    lookback: int = 0,
     land: bool = False,
     from_lake: bool = False,
     models: bool = False,
@@ -287,12 +307,21 @@ def _work(
     planned = (
         []
         if streams is None
-        else plan_loads(project, streams, window=window, fingerprint=fingerprint, land=land, from_lake=from_lake)
+        else plan_loads(
+            project,
+            streams,
+            window=window,
+            fingerprint=fingerprint,
+            land=land,
+            from_lake=from_lake,
+            lookback=timedelta(days=lookback),
+        )
     )
     steps = ending(project, planned)
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
-    failure: PenstockError | None = None
+    failures: list[PenstockError] = []
+    away = False
     with Session(project) as session, stoppable() as stop, ExitStack() as context:
         record = None if streams is None else RunRecord.begin(session.destination, kind)
         if record is not None:
@@ -306,24 +335,28 @@ def _work(
                 with record.step("load", step.stream, step.source) as entry:
                     landed = _load(session, step, stop, entry, quiet=quiet or json)
             except PenstockError as e:
-                failure = failure or e
+                failures.append(e)
                 report["loads"].append({"stream": step.stream, "source": step.source, "error": str(e)})
-                if e.exit_code != 4:
-                    break
                 say(f"{step.stream}: failed, {e.what}")
+                if away := _is_away(session, e):
+                    break
                 continue
+            failures += landed.failures
             say(landed_line(landed, time.monotonic() - started))
+            if not (quiet or json):
+                print_warnings(landed.warnings)
             report["loads"].append(_landed_json(landed))
             if stop:
                 break
-        if models and failure is not None:
+        if models and away:
             report["transform"] = {"reason": _UNBUILT, "nodes": []}
             say(f"dbt: {_UNBUILT}")
         elif models and not stop:
-            failure = _build(
+            failures += _build(
                 session, stop, report, say, nodes=nodes, quiet=quiet or json,
                 full_refresh=full_refresh, layer=layer, parent=record,
             )  # fmt: skip
+        failure = together(failures) if failures else None
         told.error, told.stopped = failure, bool(stop)
         if record is not None:
             # the warehouse may be what failed
@@ -348,27 +381,27 @@ def _build(
     nodes: bool,
     quiet: bool,
     **settings: Any,
-) -> PenstockError | None:
+) -> list[PenstockError]:
     """Build models, and print and report what was done; what it failed of."""
     from penstock.transform.transform import Transformer
 
     say("dbt: looking for what the loads touch")
     started = time.monotonic()
     done: list[Built] = []
-    failure = None
+    failures: list[PenstockError] = []
     try:
         with doing("dbt", quiet=quiet) as progress:
             transformer = Transformer(session, wait=stop.wait)
             done.append(transformer.run(ended=done.append, progress=progress, **settings))
     except PenstockError as e:
-        failure = e
+        failures.append(e)
     for built in done[:1]:
         for node in built.nodes if nodes else ():
             if node.kind != "exposure":
                 say(node_line(node))
         say(built_line(built, time.monotonic() - started))
         report["transform"] = _built_json(built)
-    return failure
+    return failures
 
 
 def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -399,8 +432,21 @@ def _load(session: Session, step: Any, stop: Stop, entry: RunStep, *, quiet: boo
         total = sum(p.size - p.offset for p in session.files(step, settings).plan(known) if p.action != "skip")
     with progress_bar(step.stream, total, quiet=quiet) as progress:
         landed = session.load(step, progress=progress, on_commit=entry.committed, stop=stop)
-    entry.status = "stopped" if landed.stopped else entry.status
+    entry.ended(landed.failure, stopped=landed.stopped)
     return landed
+
+
+def _is_away(session: Session, error: PenstockError) -> bool:
+    """Whether a load failed of what the next one would fail of too: a warehouse that does not answer."""
+    if isinstance(error, LockedError):
+        return True
+    if not isinstance(error, DestinationError) or isinstance(error, RejectedRows):
+        return False
+    try:
+        session.destination.query("select 1")
+    except PenstockError:
+        return True
+    return False
 
 
 def _landed_json(landed: Landed) -> dict[str, Any]:
@@ -411,6 +457,9 @@ def _landed_json(landed: Landed) -> dict[str, Any]:
         **counts,
         "loads": [r.load_id for r in landed.receipts],
         "skipped": landed.skipped,
+        **({} if landed.failure is None else {"error": str(landed.failure)}),
+        **failures_json(landed.failures),
+        "warnings": landed.warnings,
     }
 
 

@@ -27,11 +27,14 @@ from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    SCHEMAS,
     added_columns,
     check_stream,
+    check_table,
     column_rows,
     create_statements,
     delta_view,
@@ -49,6 +52,7 @@ from penstock.shape.types import duckdb_type
 from penstock.sql import identifier, literal
 
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)(?P<rest>[^.]*)")
+_COLUMNS_SQL = "select column_name from duckdb_columns() where (schema_name, table_name) = ('raw', $1)"
 _RETRY_SECONDS = 0.1
 LANDING_MEMORY_MB = 128
 LANDING_MEMORY_MB_PER_COLUMN = 1
@@ -108,9 +112,12 @@ class DuckDBDestination:
         if is_complete(present):
             return
         with self._held.landing:
-            for sql in create_statements("duckdb"):
+            for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
                 self.connection.execute(sql)
         tell_lost(present)
+
+    def check_rights(self) -> None:
+        """Whoever has the file may do all."""
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
@@ -152,9 +159,10 @@ class DuckDBDestination:
                 self._sparing = False
             if read_only:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
-            return reading.fetched(self.connection.execute(sql, list(parameters)))
-        except duckdb.Error as e:
-            raise DestinationError(str(e), where=str(self.path)) from None
+            statement = reading.one_statement(self.connection, sql, str(self.path))
+            return reading.fetched(self.connection, statement, parameters)
+        except (duckdb.Error, UnicodeDecodeError) as e:
+            raise DestinationError(error_text(e), where=str(self.path)) from None
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
@@ -185,7 +193,7 @@ class DuckDBDestination:
             try:
                 rewrite_file(self.path)
             except duckdb.Error as e:
-                raise DestinationError(str(e).split("\n")[0], where=str(self.path)) from None
+                raise DestinationError(error_text(e).split("\n")[0], where=str(self.path)) from None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -319,6 +327,10 @@ class DuckDBLanding:
     def begin(self) -> None:
         """Open the transaction. Whatever it raises, :meth:`rollback` has to follow."""
         destination, target = self._destination, self._target
+        if not destination.schema(target.stream).version:
+            check_table(
+                target.stream, [n for (n,) in self._connection.execute(_COLUMNS_SQL, [target.stream]).fetchall()]
+            )
         self._known = destination.known(target.stream)
         row = _first(self._connection.execute("select nextval('penstock.load_ids')"))
         assert row is not None
@@ -464,15 +476,15 @@ class DuckDBLanding:
         try:
             yield
         except (duckdb.ConstraintException, duckdb.ConversionException) as e:
-            raise RejectedRows(str(e).split("\n")[0], where=self._table) from None
+            raise RejectedRows(error_text(e).split("\n")[0], where=self._table) from None
         except duckdb.OutOfMemoryException as e:
             raise DestinationError(
-                str(e).split("\n")[0],
+                error_text(e).split("\n")[0],
                 where=str(self._destination.path),
                 fix="give the destination a memory_limit that is larger, or set a smaller batch_bytes under load:",
             ) from None
         except duckdb.Error as e:
-            raise DestinationError(str(e).split("\n")[0], where=str(self._destination.path)) from None
+            raise DestinationError(error_text(e).split("\n")[0], where=str(self._destination.path)) from None
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""

@@ -8,6 +8,7 @@ primary key's index in order, and rows that are there already are never sent.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +25,16 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from penstock.destinations.claims import claimed
 from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
+from penstock.destinations.exactly import exactly
 from penstock.destinations.known import KnownIds
+from penstock.destinations.rights import check_rights, missing_schemas
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
     added_columns,
     check_stream,
+    check_table,
     column_rows,
     create_statements,
     delta_view,
@@ -49,6 +54,13 @@ MIN_VERSION = 13
 _LEDGER_LOCK = "penstock ledger"
 _REFUSED_CLASSES = ("22", "23", "44", "54", "P0")
 """SQLSTATE classes that blame the rows: data exception, constraint, check option, program limit, trigger."""
+
+_COLUMNS_SQL = (
+    "select a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid"
+    " join pg_namespace n on n.oid = c.relnamespace"
+    " where n.nspname = 'raw' and c.relname = $1 and a.attnum > 0 and not a.attisdropped"
+)
+"""The columns of a raw table, whoever may read it."""
 
 _PARAMETER = re.compile(r"\$(\d+)")
 _TYPES = {"pseudonym": "text", "json": "jsonb", "double": "double precision", "timestamptz": "timestamp with time zone"}
@@ -109,6 +121,7 @@ class PostgresDestination:
                 fix="upgrade the server",
             )
         connection.execute("set timezone = 'UTC'")
+        exactly(connection)
         return connection
 
     @property
@@ -125,26 +138,35 @@ class PostgresDestination:
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing; two processes may do so at once."""
         present = self._ledger_columns()
-        if not is_complete(present):
-            try:
-                with self.reading.transaction():
-                    self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
-                    for sql in create_statements("postgres"):
-                        self.reading.execute(sql)
-            except psycopg.Error as e:
-                raise DestinationError(
-                    f"the ledger cannot be made: {_first_line(e)}",
-                    where=self.shown,
-                    fix="grant the user CREATE on the database",
-                ) from None
-            tell_lost(present)
+        if is_complete(present):
+            return
+        self.check_rights()
+        try:
+            with self.reading.transaction():
+                self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
+                # that it may be there already is asked here: whoever may not make schemas may use those that are there
+                for schema in missing_schemas(self.query):
+                    self.reading.execute(f"create schema {schema}")
+                for sql in create_statements("postgres"):
+                    self.reading.execute(sql)
+        except psycopg.Error as e:
+            raise DestinationError(f"the ledger cannot be made: {_first_line(e)}", where=self.shown) from None
+        tell_lost(present)
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
         return is_complete(self._ledger_columns())
 
     def _ledger_columns(self) -> list[tuple[str, str]]:
-        return self.reading.execute(ledger_sql("ledger_columns_postgres").encode()).fetchall()
+        return [(table, column) for table, column in self.query(ledger_sql("ledger_columns_postgres")).rows]
+
+    def check_rights(self) -> None:
+        """Whether the user may make what landing needs.
+
+        Raises:
+            DestinationError: it may not; names what to grant.
+        """
+        check_rights(self.query, shown=self.shown)
 
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
@@ -153,7 +175,7 @@ class PostgresDestination:
     def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
         """Position key → state."""
         rows = self.query(ledger_sql("positions"), [stream, source]).rows
-        return {row[0]: row[1] for row in rows}
+        return {key: json.loads(state) for key, state in rows}
 
     def land(self, target: Target) -> PostgresLanding:
         """Open a transaction that lands into ``target``'s stream; waits for others that land into it."""
@@ -170,11 +192,11 @@ class PostgresDestination:
             sql = _PARAMETER.sub(r"%(p\1)s", sql.replace("%", "%%"))
             named = {f"p{i}": value for i, value in enumerate(parameters, 1)}
         try:
+            # what is prepared can only be one statement: one more could end the transaction, or be forgotten
             if not read_only:
-                return _rows(self.reading.execute(sql, named))
+                return _rows(self.reading.execute(sql, named, prepare=True))
             with self.reading.transaction(force_rollback=True):
                 self.reading.execute("set transaction read only")
-                # what is prepared can only be one statement: one more could follow a commit
                 return _rows(self.reading.execute(sql, named, prepare=True))
         except psycopg.Error as e:
             raise DestinationError(_first_line(e), where=self.shown) from None
@@ -200,9 +222,9 @@ class PostgresDestination:
             raise DestinationError(_first_line(e), where=self.shown) from None
 
     def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
-        """Vacuum these tables; with ``rewrite`` into new files."""
+        """Vacuum these tables, with ``rewrite`` into new files, and forget the values that the planner kept of them."""
         for table in tables:
-            self.query(f"vacuum {'(full, analyze) ' if rewrite else ''}{table}")
+            self.query(f"vacuum {'(full, analyze)' if rewrite else '(analyze)'} {table}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -262,19 +284,25 @@ class PostgresLanding:
             self._execute("set local enable_mergejoin = off")
             self._lock(stream_lock(target.stream))
             self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
+            if not self._schema.version:
+                self._usable(check_table, target.stream, [n for (n,) in self._all(_COLUMNS_SQL, target.stream)])
             if target.identity:
                 self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
                 kept = self._all(ledger_sql("stream"), target.stream)[0]
-                try:
-                    check_stream(target, *kept)
-                except UsageError:
-                    self.rollback()
-                    raise
+                self._usable(check_stream, target, *kept)
             if target.personal.subjects:
                 self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
             last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
             empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
         self._known = destination.known(target.stream, last, empty=empty)
+
+    def _usable(self, check: Callable[..., None], *facts: Any) -> None:
+        """Roll back when a check of the stream's table fails."""
+        try:
+            check(*facts)
+        except UsageError:
+            self.rollback()
+            raise
 
     def write(self, shaped: Shaped) -> None:
         """Write a batch into the open transaction."""
@@ -578,6 +606,6 @@ def _rows(cursor: psycopg.Cursor[Any]) -> Rows:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error)
+    text = error_text(error)
     match = re.search(r"(?:ERROR|FATAL):\s*(.*)", text)
     return (match[1] if match else text.strip().split("\n")[0]).strip()

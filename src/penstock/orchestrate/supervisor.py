@@ -16,6 +16,7 @@ from penstock.alerts.subjects import part_of_load, part_of_schedule
 from penstock.backoff import Backoff
 from penstock.consume import Consumer
 from penstock.destinations import open_destination
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, LockedError, PenstockError, UsageError
 from penstock.inspect import read_status
 from penstock.lineage.emitter import counted
@@ -295,7 +296,7 @@ class Supervisor:
                 part.job.run()
                 part.last_error = "" if self._stop else "it ended by itself"
             except Exception as e:  # noqa: BLE001 - whatever a part dies of, the others live on and it is started again
-                error, part.last_error = e, str(e) or type(e).__name__
+                error, part.last_error = e, error_text(e)
             if self._stop:
                 break
             if time.monotonic() - started > _STEADY_SECONDS:

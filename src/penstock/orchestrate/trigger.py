@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
+from penstock.engine_errors import error_text
 from penstock.errors import PenstockError
 from penstock.logs import Summary, described, get_log
 from penstock.session import Session
@@ -238,7 +239,7 @@ class Trigger(Troubles):
         self._failed_attempt = attempt or Attempt()
         self.failed_run = self._failed_attempt.run_id
         self.failures += 1
-        self.last_error = str(error) or type(error).__name__
+        self.last_error = error_text(error)
         session.release()
         self._away = not _answers(session)
         seconds = self._backoff.next_seconds()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pika.spec import BasicProperties
 
+    from penstock.errors import SourceError
     from penstock.project import RabbitMQ
 
 _POLL_SECONDS = 0.05
@@ -75,6 +76,7 @@ class QueueSource(ABC, Generic[I]):
         patience_seconds: float = 30.0,
     ) -> None:
         self.name = name
+        self.failures: list[SourceError] = []
         self._settings = settings
         self._is_stream = settings.queue_type == "stream"
         self._key = f"{'stream' if self._is_stream else 'queue'} {settings.queue}"

@@ -1,4 +1,4 @@
-"""CSV and Parquet: rows become JSON objects, so that all that follows is the same for every format."""
+"""CSV: rows become JSON objects, so that all that follows is the same for every format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from penstock.errors import SourceError
 from penstock.ports import Reject
@@ -20,7 +19,6 @@ from penstock.sources.opening import CsvDialect
 from penstock.sources.splitters import Cut
 from penstock.sql import literal
 
-_PARQUET_ROWS = 20_000
 _MAX_HEADER_BYTES = 1 << 16
 _NOTHING = Cut(pa.array([], pa.binary()), np.empty(0, dtype=np.int64), 0)
 
@@ -101,29 +99,6 @@ def _of_another_width(row: tuple[int, str, int], place: str, width: int) -> Reje
         reason=f"a CSV row of {columns} fields; the header has {width}",
         origin=f"{place}#{number}",
     )
-
-
-def parquet_rows(stream: Any) -> Iterator[Cut]:
-    """Rows of a Parquet file as objects."""
-    number = 0
-    connection = duckdb.connect(":memory:", config={"threads": 1})
-    connection.execute("set TimeZone = 'UTC'")
-    for batch in pq.ParquetFile(stream).iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
-        first = number + 1
-        number += batch.num_rows
-        bodies = _json(connection, _without_nan(pa.Table.from_batches([batch])))
-        yield Cut(bodies, np.arange(first, number + 1), batch.nbytes)
-    connection.close()
-
-
-def _without_nan(rows: pa.Table) -> pa.Table:
-    """NaN in a column of floats is how data frames write a missing value, and JSON has none."""
-    for place, column in enumerate(rows.schema):
-        if pa.types.is_floating(column.type):
-            values = rows.column(place)
-            missing = pc.fill_null(pc.is_nan(values), False)
-            rows = rows.set_column(place, column, pc.if_else(missing, pa.scalar(None, column.type), values))
-    return rows
 
 
 def _header(stream: Stream, place: str, dialect: CsvDialect) -> tuple[bytes, list[str]]:
