@@ -406,9 +406,10 @@ def _build(
 
 def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
     """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
+    from penstock.orchestrate.running import running_process
     from penstock.plan import named_streams, plan_schedules
 
-    found = named_streams(plan_schedules(project), streams, str(project.file))
+    found = named_streams(project, plan_schedules(project), streams, up=running_process(project) is not None)
     return list(dict.fromkeys(step.stream for loads in found for step in loads.steps)), [loads.claim for loads in found]
 
 

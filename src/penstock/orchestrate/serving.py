@@ -25,11 +25,12 @@ _MAX_BODY_BYTES = 16 << 20
 class Answers:
     """What is answered, each called in a thread of the server.
 
-    ``unready`` gives the reasons why the process is not ready, none when it is. ``query`` runs a statement, and is told
-    whether it may only read.
+    ``unready`` gives the reasons why the process is not ready, none when it is; ``note`` what else there is to say.
+    ``query`` runs a statement, and is told whether it may only read.
     """
 
     unready: Callable[[], list[str]]
+    note: Callable[[], str]
     metrics: Callable[[], bytes]
     status: Callable[[], dict[str, Any]]
     query: Callable[[str, bool], Rows]
@@ -77,7 +78,8 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
                     self._answer(200, b"ok\n")
                 case "/readyz":
                     reasons = answers.unready()
-                    self._answer(503 if reasons else 200, ("\n".join(reasons) or "ready").encode() + b"\n")
+                    lines = [*(reasons or ["ready"]), *filter(None, [answers.note()])]
+                    self._answer(503 if reasons else 200, "".join(f"{line}\n" for line in lines).encode())
                 case "/metrics":
                     self._answer(200, answers.metrics(), CONTENT_TYPE)
                 case "/status" if self._allowed():

@@ -23,6 +23,7 @@ from penstock.lineage.emitter import counted
 from penstock.logs import described, get_log
 from penstock.orchestrate.alerting import Alerting
 from penstock.orchestrate.catalogue import PREFIX
+from penstock.orchestrate.changed import ChangedFile
 from penstock.orchestrate.figures import Figures, LedgerFigures
 from penstock.orchestrate.running import Running, announce, running_process, withdraw
 from penstock.orchestrate.scheduled import Scheduled
@@ -149,6 +150,7 @@ class Supervisor:
         for job in self._schedules:
             name = part_of_schedule(job.loads)
             self.parts.append(Part(name, lambda job=job: job))  # type: ignore[misc]  # it cannot tell the default's type
+        self._changed = ChangedFile(project)
         self._alerting = alerting = Alerting(
             project, parts=self.parts, schedules=self._schedules, trigger=self._trigger, stop=stop
         )
@@ -175,6 +177,7 @@ class Supervisor:
         token = secrets.token_urlsafe(32)
         answers = Answers(
             unready=self.unready,
+            note=self._changed.look,
             metrics=self.figures.page,
             status=self.status,
             query=self._query,
@@ -231,7 +234,13 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """The parts, and the ledger."""
-        return {"parts": [p.as_dict() for p in self.parts], **read_status(self._project)}
+        note = self._changed.look()
+        parts = [p.as_dict() for p in self.parts]
+        return {"note": note or None, "parts": parts, **read_status(self._project)}
+
+    def look(self) -> None:
+        """Log what was changed that the process does not take up."""
+        self._changed.look()
 
     def _query(self, sql: str, read_only: bool) -> Rows:
         destination = open_destination(self._project.destination)
@@ -247,7 +256,7 @@ class Supervisor:
             UsageError: no schedule loads that.
             DestinationError: the run was cut off.
         """
-        wanted = named_streams([job.loads for job in self._schedules], streams, str(self._project.file))
+        wanted = named_streams(self._project, [job.loads for job in self._schedules], streams, up=True)
         by_name = {job.loads.name: job for job in self._schedules}
         requests = [by_name[loads.name].ask(loads.steps) for loads in wanted]
         runs = []
