@@ -39,12 +39,10 @@ def fixes() -> Iterator[tuple[str, str]]:
     """Each fix in the code, with where it is: what is given as ``fix``, and what is assigned to a name of that kind."""
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            found: list[ast.expr] = []
-            if isinstance(node, ast.keyword) and node.arg == "fix":
-                found = [node.value]
-            elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "fix" for t in node.targets):
-                found = [node.value]
-            for value in found:
+            given = isinstance(node, ast.keyword) and node.arg == "fix"
+            names = node.targets if isinstance(node, ast.Assign) else []
+            if given or any(isinstance(name, ast.Name) and name.id == "fix" for name in names):
+                value: ast.expr = node.value  # type: ignore[attr-defined]  # both have one
                 for text in texts(value):
                     yield f"{path.relative_to(SOURCE)}:{value.lineno}", text
 

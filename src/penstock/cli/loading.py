@@ -179,7 +179,7 @@ def run(
         streams, claims = _scheduled(project, streams or ())
         if run_in_process(project, streams, quiet=quiet, json=json):
             return
-    with _claimed(project, claims):
+    with _claimed(project, claims, quiet=quiet or json):
         _perform(
             project,
             streams or (),
@@ -414,13 +414,19 @@ def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], lis
 
 
 @contextmanager
-def _claimed(project: Project, names: Sequence[str]) -> Iterator[None]:
-    """Wait until no process on any machine runs these."""
+def _claimed(project: Project, names: Sequence[str], *, quiet: bool) -> Iterator[None]:
+    """Wait until no process on any machine runs these, and say so meanwhile."""
     from penstock.destinations import open_destination
 
     with ExitStack() as held:
-        for name in sorted(names):
-            held.enter_context(open_destination(project.destination).claim(name))
+        with doing("waiting", quiet=quiet) as progress:
+
+            def wait(seconds: float) -> None:
+                progress(f"for {name}, which another process runs")
+                time.sleep(seconds)
+
+            for name in sorted(names):
+                held.enter_context(open_destination(project.destination).claim(name, wait))
         yield
 
 

@@ -19,8 +19,11 @@ def works_on(project: Project) -> None:
 
 
 def explained(error: PenstockError) -> PenstockError:
-    """The error; of a warehouse that the project's own ``penstock up`` holds, with what can be done beside it."""
+    """The error; of a DuckDB file that the project's own ``penstock up`` holds, with what can be done beside it."""
     if not isinstance(error, LockedError) or error.pid is None or not _opened:
+        return error
+    settings = _opened[0].destination
+    if settings.type != "duckdb" or error.where != str(settings.path):  # it is not the file that is held
         return error
     from penstock.orchestrate.running import running_process
     from penstock.plan import plan_schedules

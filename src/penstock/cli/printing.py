@@ -346,7 +346,7 @@ class _Beat:
     def _run(self) -> None:
         while not self._ended.wait(self.every_seconds):
             seconds = time.monotonic() - self._started
-            print(f"{self._label}: {self._now}, {seconds:,.0f} s", file=sys.stderr, flush=True)
+            print(f"{self._label}: {self._now or 'at work'}, {seconds:,.0f} s", file=sys.stderr, flush=True)
 
 
 def _cell(value: Any) -> str:
