@@ -4,6 +4,7 @@ from __future__ import annotations
 
 WORDS = frozenset(
     """
+    device disk i/o permission permitted quota reading space sync truncate write writing
     a about absolute access according add addition after aggregate all allowed already an and another any are argument
     arguments array as associated at attribute attributes available bad base be because been before begin between bit
     bits both boundary but by byte bytes call called can can't cannot case cast casting cause caused change changed

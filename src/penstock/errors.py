@@ -12,6 +12,7 @@
     ├── MetabaseError         Metabase is away, or refused a request                  (exit 1)
     └── DestinationError      the warehouse refused or is away                        (exit 1)
         ├── RejectedRows      it refused these rows, not the connection: bisect
+        ├── LandingBlocked    nothing can land there until somebody mends something: keep what came, and tell
         └── TransformError    dbt failed
 
 Each error says *what* went wrong, *where*, and *the fix*, and keeps the three as attributes. Text that may
@@ -115,6 +116,10 @@ class DestinationError(PenstockError):
 
 class RejectedRows(DestinationError):
     """The warehouse refused rows for what they hold; a smaller batch may pass."""
+
+
+class LandingBlocked(DestinationError):
+    """What a stream lands in was changed by hand, or may not be written to: waiting alone does not help."""
 
 
 class TransformError(DestinationError):

@@ -120,7 +120,7 @@ def load(
             try:
                 failure = _pass(source, writer, landed, most, progress, took, stop, whole=whole)
             except _Again:
-                writer.rollback()
+                writer.begin_again()
                 continue
             break
     except BaseException:
@@ -263,6 +263,10 @@ class _Writer:
         if self._lake is not None:
             self._lake.discard()
         self._positions, self.bytes = [], 0
+
+    def begin_again(self) -> None:
+        """Undo what is not committed, and go on from what is."""
+        self.rollback()
         self._schema = self._landed_schema()
 
     def close(self) -> None:
@@ -297,7 +301,7 @@ class _Writer:
                 self._in_hand = None
                 again.result()
         except RejectedRows as e:
-            self.rollback()
+            self.begin_again()
             try:
                 found = culprits(self._destination, self._target, shaped)
             except SchemaMoved:

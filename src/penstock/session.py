@@ -63,7 +63,7 @@ class Session:
                 _log.info("load failed", **described(e))
                 raise
             for failure in landed.failures:
-                _log.warning("could not be read", **described(failure))
+                _log.info("could not be read", **described(failure))
             counts = {name: landed.total(name) for name in ("read", "landed", "duplicates", "quarantined")}
             seconds = round(time.monotonic() - started, 3)
             ended = "load stopped" if landed.stopped else "load failed" if landed.failures else "load ended"

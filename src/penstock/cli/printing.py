@@ -157,12 +157,7 @@ def failures_json(failures: Sequence[PenstockError]) -> dict[str, Any]:
 
 
 def landed_line(landed: Landed, seconds: float) -> str:
-    """One line on what loading a stream from a source did, and one for each of its parts that could not be read."""
-    failures = "".join(f"\n  not read: {e.where}: {e.what}" for e in landed.failures)
-    return f"{_landed(landed, seconds)}{failures}"
-
-
-def _landed(landed: Landed, seconds: float) -> str:
+    """One line on what loading a stream from a source did."""
     skipped = f", {len(landed.skipped):,} skipped: landed before" if landed.skipped else ""
     if landed.failures:
         skipped += f", {len(landed.failures):,} not read"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import duckdb
@@ -18,8 +18,16 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 _CHANGED = ("INTERVAL", "TIMESTAMP_NS")
 """Types whose values Python's would change: months have no fixed length, and nanoseconds are cut off."""
 _ENDLESS = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS")
-"""Types that have an ``infinity``, for which Python's would give their last day."""
-_TIMES = (*_ENDLESS, "TIME")
+"""Types that have an ``infinity``, for which Python's would give their first or last day."""
+_TEXTS: Mapping[str, Callable[[str], Stored]] = {
+    **dict.fromkeys((*_ENDLESS, "TIME", "TIMESTAMP_NS"), stored_time),
+    "JSON": Document,
+    "INTERVAL": Stored,
+}
+"""Types of which some values come as text, and what that is."""
+_ENDS = {
+    end.replace(tzinfo=zone) for end in (datetime.min, datetime.max) for zone in (None, UTC)
+} | {date.min, date.max}  # fmt: skip
 
 
 def one_statement(connection: duckdb.DuckDBPyConnection, sql: str, where: str) -> duckdb.Statement:
@@ -43,37 +51,30 @@ def fetched(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, 
     Raises:
         duckdb.Error: DuckDB refused it.
     """
-    if statement.type != duckdb.StatementType.SELECT:
-        cursor = connection.execute(statement, list(parameters))
-        return Rows(columns=[d[0] for d in cursor.description or ()], rows=cursor.fetchall())
-    relation = connection.sql(statement.query, params=list(parameters))
-    names, types = relation.columns, [str(t) for t in relation.types]
-    exact = {
-        i: f"cast(#{i + 1} as varchar)"
-        if type_ in _CHANGED
-        else f"case when not isfinite(#{i + 1}) then cast(#{i + 1} as varchar) end"
-        for i, type_ in enumerate(types)
-        if type_ in _CHANGED or type_ in _ENDLESS
-    }
-    if exact:
-        relation = relation.project(", ".join([*(f"#{i + 1}" for i in range(len(types))), *exact.values()]))
-    rows = relation.fetchall()
-    readers = {i: partial(_read, _reader(t)) for i, t in enumerate(types) if t in _TIMES or t in (*_CHANGED, "JSON")}
-    if not readers:
-        return Rows(columns=names, rows=rows)
-    places = {column: len(types) + k for k, column in enumerate(exact)}
-    return Rows(
-        columns=names,
-        rows=[
-            tuple(
-                readers[i](row[i] if row[places.get(i, i)] is None else row[places.get(i, i)])
-                if i in readers
-                else row[i]
-                for i in range(len(types))
-            )
-            for row in rows
-        ],
-    )
+    cursor = connection.execute(statement, list(parameters))
+    names, types = [], []
+    for name, type_, *_ in cursor.description or ():
+        names.append(name)
+        types.append(str(type_))
+    rows = cursor.fetchall()
+    doubtful = [i for i, t in enumerate(types) if t in _CHANGED or (t in _ENDLESS and any(r[i] in _ENDS for r in rows))]
+    if doubtful and statement.type == duckdb.StatementType.SELECT:
+        # asked once more, with the text of what Python's types would change
+        texts = [f"cast(#{i + 1} as varchar)" if i in doubtful else f"#{i + 1}" for i in range(len(types))]
+        rows = connection.sql(statement.query, params=list(parameters)).project(", ".join(texts)).fetchall()
+    readers = [(i, _TEXTS[t]) for i, t in enumerate(types) if t in _TEXTS]
+    if readers and any(isinstance(row[i], str) for row in rows for i, _ in readers):
+        rows = [_with_texts(row, readers) for row in rows]
+    return Rows(columns=names, rows=rows)
+
+
+def _with_texts(row: tuple[Any, ...], readers: Sequence[tuple[int, Callable[[str], Stored]]]) -> tuple[Any, ...]:
+    """A row whose texts that stand for other values say so."""
+    values = list(row)
+    for i, reader in readers:
+        if isinstance(values[i], str):
+            values[i] = reader(values[i])
+    return tuple(values)
 
 
 def read_only(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any], where: str) -> Rows:
@@ -98,12 +99,3 @@ def read_only(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Seque
         return fetched(connection, statement, parameters)
     finally:
         connection.execute("rollback")
-
-
-def _reader(type_: str) -> Callable[[str], Stored]:
-    return Document if type_ == "JSON" else Stored if type_ == "INTERVAL" else stored_time
-
-
-def _read(reader: Callable[[str], Stored], value: Any) -> Any:
-    """Text stands for what Python's types cannot hold; whatever they can is left alone."""
-    return reader(value) if isinstance(value, str) else value

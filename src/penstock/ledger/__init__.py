@@ -26,9 +26,6 @@ TYPES: Mapping[str, Mapping[str, str]] = {
 SCHEMAS = ("penstock", "raw")
 """The schemas that have to be there before :func:`create_statements`."""
 
-_RECORD_COLUMNS = ("_pen_id", "_pen_load")
-"""Columns that every raw table has had in every version."""
-
 INDEXES: Mapping[str, str | None] = {"duckdb": None, "postgres": "indexes_postgres.sql"}
 
 
@@ -67,23 +64,6 @@ def check_stream(target: Target, identity: str, disposition: str) -> None:
                 f"stream {target.stream}: {what} was {was} when it first landed, and is {now} now",
                 fix=f"put {what}: {was} back, or start the stream anew: penstock reset {shlex.quote(target.stream)}",
             )
-
-
-def check_table(stream: str, columns: Iterable[str]) -> None:
-    """A table under a stream's name, of which the ledger knows nothing, has to be one that Penstock made.
-
-    Raises:
-        UsageError: it is another tool's; nothing is changed in it.
-    """
-    names = set(columns)
-    if names and not set(_RECORD_COLUMNS) <= names:
-        table = f"raw.{identifier(stream)}"
-        raise UsageError(
-            f"{table} is there already, and is no table of Penstock's: it has no column _pen_id",
-            where=table,
-            fix=f"give the stream another name, or move the other away: alter table {table} rename to"
-            f" {identifier(stream + '_before')}",
-        )
 
 
 def schema_from_rows(rows: Iterable[Sequence[Any]]) -> Schema:

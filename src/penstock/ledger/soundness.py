@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penstock.errors import DestinationError
+from penstock.errors import LandingBlocked
 from penstock.ledger import ledger_sql
 from penstock.logs import get_log
 from penstock.sql import identifier
@@ -102,12 +102,12 @@ def expect_sound(destination: Destination, streams: Iterable[str]) -> None:
     """Refuse to go on where what the ledger knows of a stream is not what its table holds.
 
     Raises:
-        DestinationError: it is not, with what mends it.
+        LandingBlocked: it is not, with what mends it.
     """
     for stream in streams:
         damage = damage_of(destination, stream)
         if damage is not None:
-            raise DestinationError(damage.what, where=f"stream {stream}", fix=damage.fix)
+            raise LandingBlocked(damage.what, where=f"stream {stream}", fix=damage.fix)
 
 
 def _tables() -> list[str]:

@@ -64,8 +64,8 @@ class Job(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``.
-    ``deaths`` are those in a row, each soon after the start."""
+    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``; what keeps it
+    from its work while it runs is in :attr:`condition`. ``deaths`` are those in a row, each soon after the start."""
 
     name: str
     make: Callable[[], Job]
@@ -84,18 +84,27 @@ class Part:
         if state not in ("running", "stopped"):
             self.failed_at = self.since
 
+    @property
+    def condition(self) -> str:
+        """The state. A part that runs is ``waiting`` while the warehouse is away, and ``blocked`` while somebody has to
+        mend something."""
+        return self.job.state if self.state == "running" and isinstance(self.job, Consumer) else self.state
+
+    @property
+    def error(self) -> str:
+        """What the part itself struggles with, or the error of the last restart."""
+        return getattr(self.job, "last_error", "") or self.last_error
+
     def as_dict(self) -> dict[str, Any]:
-        """As plain data. The error is that of the last restart, or what the part itself struggles with; once the part
-        has done well for a while, it is in the log alone."""
-        error, at = getattr(self.job, "last_error", ""), getattr(self.job, "last_error_at", None)
-        well = isinstance(self.job, Consumer) and self.job.connected and not self.job.waiting_for
-        if not error:
-            error, at, well = self.last_error, self.failed_at, self.state == "running"
+        """As plain data. Once the part has done well for a while, an error that it had is in the log alone."""
+        error, at, well = self.error, self.failed_at, self.state == "running"
+        if getattr(self.job, "last_error", ""):
+            at, well = getattr(self.job, "last_error_at", None), isinstance(self.job, Consumer) and self.job.well
         if well and at is not None and (datetime.now(UTC) - at).total_seconds() > _STEADY_SECONDS:
             error = ""
         return {
             "part": self.name,
-            "state": self.state,
+            "state": self.condition,
             "restarts": self.restarts,
             "since": self.since,
             "last_error": error,
@@ -220,9 +229,9 @@ class Supervisor:
 
     def unready(self) -> list[str]:
         """Why the process is not ready; empty when it is."""
-        reasons = [f"{p.name}: {p.last_error or p.state}" for p in self.parts if p.state != "running"]
+        reasons = [f"{p.name}: {p.condition}; {p.error}" for p in self.parts if p.condition != "running"]
         for part, consumer in self._consumers():
-            if part.state == "running" and not consumer.connected:
+            if part.condition == "running" and not consumer.connected:
                 reasons.append(f"{part.name}: not connected; {consumer.last_error}")
         try:
             with self._asking:
@@ -278,7 +287,7 @@ class Supervisor:
         stream, source = step.stream, step.source
 
         def consumer() -> Job:
-            return Consumer(self._project, stream, source, stop=self._stop, on_commit=self._committed)
+            return Consumer(self._project, stream, source, stop=self._stop, patient=True, on_commit=self._committed)
 
         def watcher() -> Job:
             return Watcher(self._project, stream, source, stop=self._stop, on_commit=self._committed)
@@ -340,7 +349,11 @@ class Supervisor:
         measure("http_retries_total", lambda: {(source,): float(n) for source, n in tally.retries().items()})
         measure("http_breaker_open", self._breakers)
         measure("part_restarts_total", lambda: {(p.name,): float(p.restarts) for p in self.parts})
-        measure("part_up", lambda: {(p.name,): float(p.state == "running") for p in self.parts})
+        measure("part_up", lambda: {(p.name,): float(p.condition == "running") for p in self.parts})
+        measure(
+            "landing_blocked",
+            lambda: {(c.stream, c.source): float(c.state == "blocked") for _, c in self._consumers()},
+        )
         measure(
             "scheduled_runs_total",
             lambda: {(j.loads.name, s): float(n) for j in self._schedules for s, n in dict(j.runs).items()},
@@ -367,8 +380,10 @@ class Supervisor:
         now = time.time()
         found: dict[tuple[str, ...], float] = {}
         for part, consumer in self._consumers():
-            since = consumer.last_commit_at or part.since.timestamp()
-            found[consumer.stream, consumer.source] = max(0.0, now - since) if consumer.lag() else 0.0
+            lag = consumer.lag()
+            if lag is not None:
+                since = consumer.last_commit_at or part.since.timestamp()
+                found[consumer.stream, consumer.source] = max(0.0, now - since) if lag else 0.0
         return found
 
     def _of_ledger(self) -> Mapping[str, Values]:

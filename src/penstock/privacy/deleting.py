@@ -42,10 +42,13 @@ _RESCUED = {
 
 @dataclass(slots=True, kw_only=True)
 class Erasure:
-    """What was erased of a person: rows and records by table and file; the models built anew; the inputs that hold
-    the person still and are not ours to change; ``files`` that were cleaned, and those ``removed`` that are made anew when
-    needed. ``left`` says what was found and could not be erased or given back, ``outside`` what was not looked into.
-    ``before`` is when the person was erased first, if that was not now."""
+    """What was erased of a person.
+
+    ``counts`` are rows and records by table and file, ``rebuilt`` the models built anew, ``inputs`` what the person
+    came from, which is not ours to change. ``files`` were cleaned; those ``removed`` are made anew when needed.
+    ``left`` says what was found and could not be erased or given back, ``outside`` what was not looked into. ``before``
+    is when the person was erased first, if that was not now.
+    """
 
     subject: str
     counts: dict[str, int] = field(default_factory=dict)

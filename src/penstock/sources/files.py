@@ -363,7 +363,6 @@ class FilesSource:
                     gathering.add(plan.place, cut)
                     gathering.rejects.extend(rejects)
                     yield
-                hashing.drain()
             digest = hashing.digest.hexdigest()
         key = plan.place + self._scope
         state = {**stat, "complete": True, "content": digest}
@@ -384,11 +383,6 @@ class Hashing:
         chunk: bytes = self._stream.read(size)
         self.digest.update(chunk)
         return chunk
-
-    def readline(self) -> bytes:
-        line: bytes = self._stream.readline()
-        self.digest.update(line)
-        return line
 
     def readable(self) -> bool:
         return True
