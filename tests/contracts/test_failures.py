@@ -83,9 +83,7 @@ def _project(folder: Path, **streams: Any) -> Path:
     settings = {
         "name": "beside",
         "destinations": {"here": EMBEDDED},
-        "sources": {
-            f"{name}_files": {"type": "files", "path": f"{name}/**", "settle_seconds": 0.05} for name in streams
-        },
+        "sources": {f"{name}_files": {"type": "files", "path": f"{name}/**", "settle_seconds": 0.05} for name in streams},
         "streams": {name: {"from": f"{name}_files", **stream} for name, stream in streams.items()},
         "transform": False,
     }

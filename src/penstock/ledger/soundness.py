@@ -69,33 +69,23 @@ def missing_tables(destination: Destination) -> list[str]:
 
 
 def damage_of(destination: Destination, stream: str) -> Damage | None:
-    """What is wrong with a stream's part of the ledger; None when nothing is. Cheap where no load was ever deleted."""
-    query = destination.query
-    known: set[str] = set()
-    there: set[str] = set()
-    for place, name in query(ledger_sql(f"columns_there_{destination.kind}"), [stream]).rows:
-        (known if place == "ledger" else there).add(name)
-    table = f"raw.{stream}"
-    anew = f"penstock reset {shlex.quote(stream)} starts the stream anew from its sources"
-    backup = "restore the schemas penstock and raw from one backup"
+    """What is wrong with a stream's table or its part of the ledger; None when nothing is."""
+    known, there = _columns(destination, stream)
     if known and not there:
-        what = f"table {table} is gone, and the ledger holds what landed in it"
-    elif not known and "_pen_load" in there and any(not name.startswith(_OWN) for name in there):
-        what = f"the ledger does not know the columns of {table}: penstock.columns was emptied"
-    elif lost := sorted(known - there):
-        what = f"table {table} lacks columns that the ledger knows: {', '.join(lost)}"
-        backup = "put them back with alter table, or " + backup
-    elif "_pen_load" in there and query(ledger_sql("loads_kept"), [stream]).rows[0][0]:
-        rows, loads = query(ledger_sql("loads_lost", table=f"raw.{identifier(stream)}")).rows[0]
-        if not rows:
-            return None
-        what = (
-            f"{rows:,} rows of {table} are of {loads:,} loads that the ledger does not know: penstock.loads was"
-            " emptied, in part or whole, and models would leave them out"
-        )
-    else:
-        return None
-    return Damage(stream=stream, what=what, fix=f"{backup}; or: {anew}")
+        return _damage(stream, f"table raw.{stream} is gone, and the ledger has rows in it")
+    if lost := sorted(known - there):
+        return _damage(stream, f"table raw.{stream} lacks columns that the ledger has: {', '.join(lost)}")
+    return _forgotten(destination, stream, known, there)
+
+
+def expect_known(destination: Destination, stream: str) -> None:
+    """Refuse to land where the ledger has forgotten what a stream's table holds. Cheap where no load was ever deleted.
+    Whether the table is as it should be, the landing looks itself.
+
+    Raises:
+        LandingBlocked: it has, with what mends it.
+    """
+    _refuse(_forgotten(destination, stream, *_columns(destination, stream)))
 
 
 def expect_sound(destination: Destination, streams: Iterable[str]) -> None:
@@ -105,9 +95,44 @@ def expect_sound(destination: Destination, streams: Iterable[str]) -> None:
         LandingBlocked: it is not, with what mends it.
     """
     for stream in streams:
-        damage = damage_of(destination, stream)
-        if damage is not None:
-            raise LandingBlocked(damage.what, where=f"stream {stream}", fix=damage.fix)
+        _refuse(damage_of(destination, stream))
+
+
+def _refuse(damage: Damage | None) -> None:
+    if damage is not None:
+        raise LandingBlocked(damage.what, where=f"stream {damage.stream}", fix=damage.fix)
+
+
+def _columns(destination: Destination, stream: str) -> tuple[set[str], set[str]]:
+    """The columns that the ledger knows, and those that the table has."""
+    known: set[str] = set()
+    there: set[str] = set()
+    for place, name in destination.query(ledger_sql(f"columns_there_{destination.kind}"), [stream]).rows:
+        (known if place == "ledger" else there).add(name)
+    return known, there
+
+
+def _forgotten(destination: Destination, stream: str, known: set[str], there: set[str]) -> Damage | None:
+    """What the ledger has forgotten of a table that is there."""
+    if "_pen_load" not in there:
+        return None
+    if not known and any(not name.startswith(_OWN) for name in there):
+        return _damage(stream, f"the ledger does not know the columns of raw.{stream}: penstock.columns was emptied")
+    if not destination.query(ledger_sql("loads_kept"), [stream]).rows[0][0]:
+        return None
+    rows, loads = destination.query(ledger_sql("loads_lost", table=f"raw.{identifier(stream)}")).rows[0]
+    if not rows:
+        return None
+    return _damage(
+        stream,
+        f"{rows:,} rows of raw.{stream} are of {loads:,} loads that the ledger does not know: penstock.loads was"
+        " emptied, in part or whole, and models would leave them out",
+    )
+
+
+def _damage(stream: str, what: str) -> Damage:
+    anew = f"start the stream anew from its sources: penstock reset {shlex.quote(stream)}"
+    return Damage(stream=stream, what=what, fix=f"restore the schemas penstock and raw from one backup; or {anew}")
 
 
 def _tables() -> list[str]:
