@@ -45,6 +45,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
+from penstock.ledger.soundness import is_complete, tell_lost
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Schema
@@ -117,11 +118,13 @@ class DuckDBDestination:
     @sorting()
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing."""
-        if self.is_prepared():
+        present = self._ledger_columns()
+        if is_complete(present):
             return
         with self.held.landing:
             for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
                 self.connection.execute(sql)
+        tell_lost(present)
 
     def check_rights(self) -> None:
         """Whoever has the file may do all."""
@@ -129,13 +132,10 @@ class DuckDBDestination:
     @sorting()
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        found = _first(
-            self.connection.execute(
-                "select count(*) from duckdb_columns()"
-                " where (schema_name, table_name, column_name) = ('penstock', 'watermarks', 'removed_at')"
-            )
-        )
-        return found != (0,)
+        return is_complete(self._ledger_columns())
+
+    def _ledger_columns(self) -> list[tuple[str, str]]:
+        return self.connection.execute(ledger_sql("ledger_columns_duckdb")).fetchall()
 
     @sorting()
     def schema(self, stream: str) -> Schema:
