@@ -45,6 +45,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
+from penstock.ledger.soundness import is_complete, tell_lost
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Schema
@@ -117,11 +118,13 @@ class DuckDBDestination:
     @sorting()
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing."""
-        if self.is_prepared():
+        present = self._ledger_columns()
+        if is_complete(present):
             return
         with self.held.landing:
             for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
                 self.connection.execute(sql)
+        tell_lost(present)
 
     def check_rights(self) -> None:
         """Whoever has the file may do all."""
@@ -129,13 +132,10 @@ class DuckDBDestination:
     @sorting()
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        found = _first(
-            self.connection.execute(
-                "select count(*) from duckdb_columns()"
-                " where (schema_name, table_name, column_name) = ('penstock', 'watermarks', 'removed_at')"
-            )
-        )
-        return found != (0,)
+        return is_complete(self._ledger_columns())
+
+    def _ledger_columns(self) -> list[tuple[str, str]]:
+        return self.connection.execute(ledger_sql("ledger_columns_duckdb")).fetchall()
 
     @sorting()
     def schema(self, stream: str) -> Schema:
@@ -373,17 +373,11 @@ class DuckDBLanding:
     @sorting()
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
-        if (
-            self._target.disposition == "replace"
-            and self._counts["read"]
-            and not self._target.partial
-            and self._has_table()
-        ):
-            # a delivery of which nothing can land is broken; it must not empty the table
+        if self._target.disposition == "replace" and not self._target.partial and self._has_table():
+            # a delivery of records of which none can land is broken; it must not empty the table
+            broken = " and exists (from refreshed)" if self._counts["read"] else ""
             deleted = _first(
-                self._connection.execute(
-                    f"delete from {self._table} where _pen_id not in (from refreshed) and exists (from refreshed)"
-                )
+                self._connection.execute(f"delete from {self._table} where _pen_id not in (from refreshed){broken}")
             )
             self._counts["deleted"] = deleted[0] if deleted else 0
         now = datetime.now(UTC)
@@ -400,7 +394,7 @@ class DuckDBLanding:
                 ],
             )
         seq = 0
-        if self._counts["read"]:
+        if self._counts["read"] or self._counts["deleted"]:
             counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
             row = _first(
                 self._connection.execute(
@@ -464,15 +458,17 @@ class DuckDBLanding:
     def _check_table(self) -> None:
         """The table as the ledger has it, or an error."""
         rows = self._connection.execute(
-            "select column_name, data_type from duckdb_columns() where schema_name = 'raw' and table_name = $1",
+            "select column_name, data_type, not is_nullable and column_default is null"
+            " from duckdb_columns() where schema_name = 'raw' and table_name = $1",
             [self._target.stream],
         ).fetchall()
         expected = {c.name: duckdb_type(c.type).upper() for c in self._schema.columns}
         if not self._schema.version:
-            check_foreign(self._table, [name for name, _ in rows])
+            check_foreign(self._table, [name for name, *_ in rows])
             return
         own = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
-        check_table(self._table, expected | own, dict(rows), where=str(self._destination.path))
+        actual, needed = {name: type_ for name, type_, _ in rows}, [name for name, _, has_to_be in rows if has_to_be]
+        check_table(self._table, expected | own, actual, needed=needed, where=str(self._destination.path))
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""

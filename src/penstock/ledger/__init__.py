@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -61,7 +62,7 @@ def check_stream(target: Target, identity: str, disposition: str) -> None:
         if was != now:
             raise UsageError(
                 f"stream {target.stream}: {what} was {was} when it first landed, and is {now} now",
-                fix=f"put {what}: {was} back, or give the stream another name and load it anew",
+                fix=f"put {what}: {was} back, or start the stream anew: penstock reset {shlex.quote(target.stream)}",
             )
 
 

@@ -14,6 +14,7 @@ from penstock.sources.inbox import Inbox, Run
 from penstock.sources.messages import Message, Unreadable, headers_of, read_message
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Self
 
     from pika.spec import BasicProperties
@@ -123,6 +124,11 @@ class QueueSource(ABC, Generic[I]):
     def last_error(self) -> str:
         """Why the last connection ended; empty when none did."""
         return "" if self._receiver is None else self._receiver.last_error
+
+    @property
+    def last_error_at(self) -> datetime | None:
+        """When it ended."""
+        return None if self._receiver is None else self._receiver.last_error_at
 
     @abstractmethod
     def lag(self) -> int | None:
