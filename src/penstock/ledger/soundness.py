@@ -48,7 +48,7 @@ class Damage:
 def is_complete(present: Columns) -> bool:
     """Whether these are the tables of a whole ledger of this version."""
     columns = set(present)
-    return ("watermarks", "removed_at") in columns and set(_tables()) <= {table for table, _ in columns}
+    return ("quarantine", "bytes") in columns and set(_tables()) <= {table for table, _ in columns}
 
 
 def tell_lost(present: Columns) -> None:
