@@ -256,6 +256,11 @@ class Target:
         """Whether rows carry a hash of their content, ``_pen_content``."""
         return self.message or self.disposition != "append"
 
+    @property
+    def versioned(self) -> bool:
+        """Whether rows carry the key of their version, ``_pen_version``."""
+        return self.disposition == "merge" and self.version is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:

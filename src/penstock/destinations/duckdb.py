@@ -21,12 +21,13 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.destinations import reading
-from penstock.destinations.dispositions import wins_sql, without_conflicts
+from penstock.destinations.dispositions import own_columns, wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
 from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
+from penstock.destinations.versions import key_versions
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -114,7 +115,7 @@ class DuckDBDestination:
         found = _first(
             self.connection.execute(
                 "select count(*) from duckdb_columns()"
-                " where (schema_name, table_name, column_name) = ('penstock', 'watermarks', 'removed_at')"
+                " where (schema_name, table_name, column_name) = ('penstock', 'streams', 'version')"
             )
         )
         return found != (0,)
@@ -326,13 +327,17 @@ class DuckDBLanding:
         self._connection.execute("begin")
         self._schema = destination.schema(target.stream)
         destination.spare_memory(len(self._schema.columns))
+        kept: list[tuple[Any, ...]] = []
         if target.identity:
             self._connection.execute(
                 ledger_sql("keep_stream"), [target.stream, target.identity, target.disposition]
             ).fetchall()
-            kept = _first(self._connection.execute(ledger_sql("stream"), [target.stream]))
-            assert kept is not None
-            check_stream(target, *kept)
+            kept = self._connection.execute(ledger_sql("stream"), [target.stream]).fetchall()
+            check_stream(target, *kept[0][:2])
+        if target.disposition == "merge" and self._has_table():
+            key_versions(self._connection, target, kept, self._table, self._schema)
+        if kept and kept[0][2] != target.version:
+            self._connection.execute(ledger_sql("keep_version"), [target.stream, target.version])
         if target.personal.subjects:
             digests = self._connection.execute(ledger_sql("erased")).fetchall()
             self._erased = Erased(target.personal, [d for (d,) in digests])
@@ -486,26 +491,19 @@ class DuckDBLanding:
 
     def _create(self, schema: Schema) -> None:
         columns = [f"{identifier(c.name)} {duckdb_type(c.type)}" for c in schema.columns]
-        columns += ["_pen_id uuid not null", "_pen_load bigint not null"]
-        columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin varchar not null"]
-        columns.append("_pen_rescued json")
-        if self._target.content:
-            columns.append("_pen_content uuid not null")
+        columns += own_columns(self._target, json="json")
         self._connection.execute(f"create table {self._table} ({', '.join(columns)})")
 
     def _insert(self, shaped: Shaped) -> int:
         """Insert the rows whose identity is new, and put those in the place of others that win it."""
         if not shaped.rows.num_rows:
             return 0
-        columns = [identifier(c.name) for c in self._schema.columns]
-        columns += ["_pen_id", "_pen_origin", "_pen_rescued"]
+        columns = [identifier(name) for name in shaped.rows.column_names]
         fresh = "true"
-        if self._target.content:
-            columns.append("_pen_content")
         if self._target.disposition != "append":
             if self._target.disposition == "replace":
                 self._connection.execute("insert into refreshed select _pen_id from rows_in_hand")
-            wins = wins_sql(self._target, self._schema, new="n", old="r", load_id=self._load_id)
+            wins = wins_sql(self._target, new="n", old="r", load_id=self._load_id)
             self._connection.execute(
                 "create or replace temp table settled as select n._pen_id, coalesce(" + wins + ", false) as wins"
                 f" from rows_in_hand n join {self._table} r on n._pen_id = r._pen_id"

@@ -22,9 +22,10 @@ from adbc_driver_manager import Error as AdbcError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from penstock.destinations.claims import claimed
-from penstock.destinations.dispositions import wins_sql, without_conflicts
+from penstock.destinations.dispositions import own_columns, wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
 from penstock.destinations.known import KnownIds
+from penstock.destinations.versions import key_postgres
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -140,7 +141,7 @@ class PostgresDestination:
         """Whether the ledger is there."""
         found = self.reading.execute(
             "select 1 from pg_attribute"
-            " where attrelid = to_regclass('penstock.watermarks') and attname = 'removed_at' and not attisdropped"
+            " where attrelid = to_regclass('penstock.streams') and attname = 'version' and not attisdropped"
         )
         return found.fetchone() is not None
 
@@ -260,14 +261,19 @@ class PostgresLanding:
             self._execute("set local enable_mergejoin = off")
             self._lock(stream_lock(target.stream))
             self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
+            kept: list[tuple[Any, ...]] = []
             if target.identity:
                 self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
-                kept = self._all(ledger_sql("stream"), target.stream)[0]
+                kept = self._all(ledger_sql("stream"), target.stream)
                 try:
-                    check_stream(target, *kept)
+                    check_stream(target, *kept[0][:2])
                 except UsageError:
                     self.rollback()
                     raise
+            if target.disposition == "merge" and self._has_table():
+                key_postgres(target, kept, self._table, self._schema, self._execute, self._table_of, self._stage)
+            if kept and kept[0][2] != target.version:
+                self._execute(ledger_sql("keep_version"), target.stream, target.version)
             if target.personal.subjects:
                 self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
             last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
@@ -383,11 +389,7 @@ class PostgresLanding:
 
     def _create(self, schema: Schema) -> None:
         columns = [f"{identifier(c.name)} {_type(c)}" for c in schema.columns]
-        columns += ["_pen_id uuid not null", "_pen_load bigint not null"]
-        columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin text not null"]
-        columns.append("_pen_rescued jsonb")
-        if self._target.content:
-            columns.append("_pen_content uuid not null")
+        columns += own_columns(self._target, json="jsonb", collate=' collate "C"')
         self._execute(f"create table {self._table} ({', '.join(columns)})")
         self._unindexed = True
 
@@ -448,10 +450,7 @@ class PostgresLanding:
 
     def _winning(self, rows: pa.Table, ids: Any) -> tuple[pa.Table, Any]:
         """The rows that are new or win; the rows they win over are deleted."""
-        version = next(
-            (c.name for c in self._schema.columns if c.field == self._target.version and not c.variant), None
-        )
-        needed = ["_pen_id", "_pen_content", *([version] if version else [])]
+        needed = ["_pen_id", "_pen_content", *(["_pen_version"] if self._target.versioned else [])]
         self._index()
         self._stage(rows.select(needed).append_column("i", pa.array(np.arange(rows.num_rows))))
         if self._target.disposition == "replace":
@@ -459,7 +458,7 @@ class PostgresLanding:
                 self._execute("create temp table penstock_refreshed (_pen_id uuid) on commit drop")
                 self._asking = True
             self._execute("insert into pg_temp.penstock_refreshed select _pen_id from pg_temp.penstock_batch")
-        wins = wins_sql(self._target, self._schema, new="n", old="t", load_id=self._load_id, collate=' collate "C"')
+        wins = wins_sql(self._target, new="n", old="t", load_id=self._load_id, collate=' collate "C"')
         joined = f"pg_temp.penstock_batch n join {self._table} t on t._pen_id = n._pen_id"
         losing = self._column(f"select n.i from {joined} where not coalesce({wins}, false)")
         self._execute(
@@ -524,9 +523,12 @@ class PostgresLanding:
         return self._all(sql, *parameters)[0][0]
 
     def _column(self, sql: str) -> Any:
+        return self._table_of(sql).column(0).to_numpy()
+
+    def _table_of(self, sql: str) -> pa.Table:
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
-            return cursor.fetch_arrow_table().column(0).to_numpy()
+            return cursor.fetch_arrow_table()
 
     def _ingest(self, table: str, rows: pa.Table, *, schema: str | None = None, temporary: bool = False) -> None:
         with self._connection.cursor() as cursor:

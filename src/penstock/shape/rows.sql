@@ -50,6 +50,7 @@ typed as (
     {missing} as _pen_missing,
     {identity} as _pen_id,
     {content} as _pen_content,
+    {version} as _pen_version,
     {suspect} as _pen_suspect
   from field
 ),
@@ -69,6 +70,7 @@ select
   {columns}
   _pen_id,
   _pen_content,
+  _pen_version,
   _pen_o,
   _pen_event_time,
   _pen_more,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from penstock.shape.layout import pointer
 from penstock.shape.schema import Column, Schema
 from penstock.shape.types import PATTERNS, value_sql
+from penstock.shape.version import version_sql
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def rows_sql(
         missing=" or ".join(f"coalesce({cells[f].type} = 'NULL', true)" for f in rules.identity) or "false",
         identity=identity([cells[f] for f in rules.identity]),
         content=CONTENT_HASH if rules.content else "null::varchar",
+        version=version(cells, rules),
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
         lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
         columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
@@ -195,6 +197,11 @@ def identity(cells: Sequence[Cell]) -> str:
         f"case when {c.type} in ('OBJECT', 'ARRAY') then json_normalize({c.text}) else {c.text} end" for c in cells
     )
     return f"sha256(to_json([{texts}])::varchar)"
+
+
+def version(cells: Mapping[str, Cell], rules: Rules) -> str:
+    """The key of the record's version, null when its stream has none."""
+    return version_sql(cells[rules.version]) if rules.versioned and rules.version else "null::varchar"
 
 
 def event_time(cell: Cell | None) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.shape.layout import PLAIN, Layout, Path
 from penstock.shape.schema import Schema
-from penstock.shape.select import CONTENT_HASH, Cell, asked_fields, column_value, event_time, identity
+from penstock.shape.select import CONTENT_HASH, Cell, asked_fields, column_value, event_time, identity, version
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *
         columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
         identity=identity([cells[f] for f in rules.identity]),
         content=CONTENT_HASH if rules.content else "null::varchar",
+        version=version(cells, rules),
     )
 
 
