@@ -209,9 +209,11 @@ def event_time(cell: Cell | None) -> str:
     if cell is None:
         return "null::timestamp"
     text, type_, _ = cell
-    plain, zoned = PATTERNS["timestamp"], PATTERNS["timestamptz"]
+    # days know no digits behind the microseconds
+    plain, zoned = (PATTERNS[t].replace("{1,6}", "+") for t in ("timestamp", "timestamptz"))
+    cut = rf"regexp_replace({text}, '(\.\d{{6}})\d+', '\1')"
     return (
-        f"case when {type_} = 'VARCHAR' and regexp_full_match({text}, '{plain}') then try_cast({text} as timestamp)"
+        f"case when {type_} = 'VARCHAR' and regexp_full_match({text}, '{plain}') then try_cast({cut} as timestamp)"
         f" when {type_} = 'VARCHAR' and regexp_full_match({text}, '{zoned}')"
-        f" then try_cast({text} as timestamptz) at time zone 'UTC' end"
+        f" then try_cast({cut} as timestamptz) at time zone 'UTC' end"
     )
