@@ -63,8 +63,10 @@
   {{- return(adapter.dispatch('instant_of', 'penstock')(text, shape, ':.*' ~ zone ~ '$')) -}}
 {%- endmacro %}
 
+{#- The engine reads no zone behind a blank, nor one of four digits without a colon. -#}
 {% macro default__instant_of(text, shape, zoned) -%}
-  {%- set whole = "regexp_replace(" ~ text ~ ", '([.][0-9]{6})[0-9]+', '\\1')" -%}
+  {%- set whole = "regexp_replace(regexp_replace(regexp_replace(" ~ text ~ ", '([.][0-9]{6})[0-9]+', '\\1'), "
+      ~ "'(:.*) ', '\\1'), '(:.*[+-][0-9]{2})([0-9]{2})$', '\\1:\\2')" -%}
   {%- set utc = "case when regexp_matches(" ~ text ~ ", '" ~ zoned ~ "') then '' when length(" ~ text
       ~ ") = 10 then ' 00:00Z' else 'Z' end" -%}
   {{- return("case when regexp_matches(" ~ text ~ ", '" ~ shape ~ "') and not starts_with(" ~ text
