@@ -238,8 +238,8 @@ class Target:
 
     ``identity`` in words; empty leaves it unchecked. ``version`` is a field, for merge. ``partial`` says that what
     lands is not all there is, so that replace deletes nothing. ``message`` says that identities are messages' ids, so
-    that one identity with two contents is a conflict. ``personal`` says whom records are about, so that erased people
-    stay out.
+    that one identity with two contents is a conflict. With ``raw_json``, rows keep the whole record.
+    ``personal`` says whom records are about, so that erased people stay out.
     """
 
     stream: str
@@ -249,6 +249,7 @@ class Target:
     identity: str = ""
     partial: bool = False
     message: bool = False
+    raw_json: bool = False
     personal: Personal = field(default_factory=Personal)
 
     @property

@@ -32,7 +32,7 @@ def test_the_greatest_version_stays(
     draw = random.Random(seed)
     greatest: dict[int, Rank] = {}
     ranks: dict[int, Rank] = {}
-    records = []
+    records: list[bytes] = []
     for k, drawn in enumerate(keys):
         for version, rank in drawn:
             n = len(records)

@@ -18,6 +18,8 @@ def own_columns(target: Target, *, json: str, collate: str = "") -> list[str]:
     compare by their bytes."""
     columns = ["_pen_id uuid not null", "_pen_load bigint not null", "_pen_loaded_at timestamp with time zone not null"]
     columns += ["_pen_origin text not null", f"_pen_rescued {json}"]
+    if target.raw_json:
+        columns.append(f"_pen_json {json}")
     if target.content:
         columns.append("_pen_content uuid not null")
     if target.versioned:

@@ -28,6 +28,7 @@ from penstock.destinations.known import MAX_ROWS, KnownIds
 from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
 from penstock.destinations.versions import key_versions
+from penstock.destinations.whole import add_whole
 from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -334,8 +335,9 @@ class DuckDBLanding:
             ).fetchall()
             kept = self._connection.execute(ledger_sql("stream"), [target.stream]).fetchall()
             check_stream(target, *kept[0][:2])
-        if target.disposition == "merge" and self._has_table():
-            key_versions(self._connection, target, kept, self._table, self._schema)
+        if (target.raw_json or target.versioned) and self._has_table():
+            add_whole(target, self._table, "json", self._names, self._connection.execute)
+            key_versions(target, kept, self._table, self._schema, self._names, self._connection.execute)
         if kept and kept[0][2] != target.version:
             self._connection.execute(ledger_sql("keep_version"), [target.stream, target.version])
         if target.personal.subjects:
@@ -481,13 +483,11 @@ class DuckDBLanding:
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""
-        found = _first(
-            self._connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = $1",
-                [self._target.stream],
-            )
-        )
-        return found != (0,)
+        asked = "select 1 from duckdb_tables() where schema_name = 'raw' and table_name = $1"
+        return bool(self._connection.execute(asked, [self._target.stream]).fetchall())
+
+    def _names(self, sql: str) -> list[str]:
+        return [column[0] for column in self._connection.execute(sql).description]
 
     def _create(self, schema: Schema) -> None:
         columns = [f"{identifier(c.name)} {duckdb_type(c.type)}" for c in schema.columns]

@@ -26,6 +26,8 @@ from penstock.destinations.dispositions import own_columns, wins_sql, without_co
 from penstock.destinations.erased import Erased
 from penstock.destinations.known import KnownIds
 from penstock.destinations.versions import key_postgres
+from penstock.destinations.whole import add_whole
+from penstock.destinations.wide import move_long_values
 from penstock.errors import DestinationError, RejectedRows, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
@@ -261,6 +263,7 @@ class PostgresLanding:
             self._execute("set local enable_mergejoin = off")
             self._lock(stream_lock(target.stream))
             self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
+            move_long_values(self._table, self._schema, self._table_of, self._execute)
             kept: list[tuple[Any, ...]] = []
             if target.identity:
                 self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
@@ -270,7 +273,8 @@ class PostgresLanding:
                 except UsageError:
                     self.rollback()
                     raise
-            if target.disposition == "merge" and self._has_table():
+            if (target.raw_json or target.versioned) and self._has_table():
+                add_whole(target, self._table, "jsonb", lambda sql: self._table_of(sql).column_names, self._execute)
                 key_postgres(target, kept, self._table, self._schema, self._execute, self._table_of, self._stage)
             if kept and kept[0][2] != target.version:
                 self._execute(ledger_sql("keep_version"), target.stream, target.version)
@@ -378,6 +382,7 @@ class PostgresLanding:
         elif added:
             clauses = ", ".join(f"add column {identifier(c.name)} {_type(c)}" for c in added)
             self._execute(f"alter table {self._table} {clauses}")
+        move_long_values(self._table, schema, self._table_of, self._execute)
         for row in column_rows(self._target.stream, self._schema, schema):
             self._execute(ledger_sql("add_column"), *row)
         self._execute(delta_view(self._target.stream))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from penstock.ledger import delta_view
@@ -11,7 +11,6 @@ from penstock.shape.version import kept_version, key_sql
 from penstock.sql import literal
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
     from penstock.ports import Target
@@ -33,21 +32,29 @@ def stale(target: Target, kept: Sequence[Sequence[Any]], has_column: Callable[[]
 
 
 def key_versions(
-    connection: duckdb.DuckDBPyConnection, target: Target, kept: Sequence[Sequence[Any]], table: str, schema: Schema
+    target: Target,
+    kept: Sequence[Sequence[Any]],
+    table: str,
+    schema: Schema,
+    columns: Callable[[str], Iterable[str]],
+    execute: Callable[[str], object],
 ) -> None:
-    """Give the rows of a DuckDB table the keys of their versions, where they have none or another field's."""
+    """Give the rows of a DuckDB table the keys of their versions, where they have none or another field's.
+
+    Args:
+        columns: tells the names that a query gives.
+    """
 
     def has_column() -> bool:
-        described = connection.execute(f"select * from {table} limit 0").description
-        return any(column[0] == "_pen_version" for column in described)
+        return "_pen_version" in columns(f"select * from {table} limit 0")
 
     field = target.version or ""
     if stale(target, kept, has_column):
         rescued = member_sql("_pen_rescued", field)
         text = kept_version(schema, field, rescued=rescued, json="json_extract_string({}, '$')")
-        connection.execute(f"alter table {table} add column if not exists _pen_version varchar")
-        connection.execute(f"update {table} set _pen_version = {key_sql(text)}")
-        connection.execute(delta_view(target.stream))
+        execute(f"alter table {table} add column if not exists _pen_version varchar")
+        execute(f"update {table} set _pen_version = {key_sql(text)}")
+        execute(delta_view(target.stream))
 
 
 def key_postgres(

@@ -9,6 +9,7 @@ from penstock.shape.layout import pointer
 from penstock.shape.schema import Column, Schema
 from penstock.shape.types import PATTERNS, value_sql
 from penstock.shape.version import version_sql
+from penstock.shape.width import fit_sql, is_wide
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
@@ -71,8 +72,10 @@ def rows_sql(
         broken.append("_pen_unknown is not null")
     if rules.types == "reject":
         broken.append("_pen_misfit")
+    wide = is_wide(schema, rules)
+    lost = _kept_out(schema) if wide else "_pen_lost"
     rescued = (
-        f"json_normalize('{{' || array_to_string(list_transform(_pen_lost, lambda x: to_json(x)::varchar || ':' ||"
+        f"json_normalize('{{' || array_to_string(list_transform({lost}, lambda x: to_json(x)::varchar || ':' ||"
         f" json_extract(_pen_body, {_POINTER})::varchar), ',') || '}}')"
     )
     present = " + ".join(f"({_y(i)} is not null)::int" for i in range(1, len(fields) + 1)) or "0"
@@ -97,9 +100,12 @@ def rows_sql(
         identity=identity([cells[f] for f in rules.identity]),
         content=CONTENT_HASH if rules.content else "null::varchar",
         version=version(cells, rules),
+        json=(_UNMARK.format("_pen_c") if careful else "_pen_c") if rules.raw_json else "null::varchar",
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
         lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
-        columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
+        columns="".join(f"{_fitting(i, c) if wide else identifier(c.name)},\n  " for i, c in enumerate(schema.columns)),
+        fit=fit_sql(schema, rules) if wide else "null::bigint",
+        full=f"_pen_fit < {len(schema.columns)}" if wide else "false",
         rescued=_UNMARK.format(rescued) if careful else rescued,
         broken=" or ".join(broken) or "false",
     )
@@ -177,6 +183,20 @@ def column_value(column: Column, schema: Schema, cell: Cell, declared: Mapping[s
 def _misfit(field: str, schema: Schema, place: dict[str, int]) -> str:
     empty = " and ".join(f"{identifier(c.name)} is null" for c in schema.columns if c.field == field)
     return f"_pen_p{place[field]} and {empty}"
+
+
+def _fitting(place: int, column: Column) -> str:
+    name = identifier(column.name)
+    return f"case when _pen_fit > {place} then {name} end as {name}"
+
+
+def _kept_out(schema: Schema) -> str:
+    """The fields lost to the columns, and those whose values are in columns that the row has no room for."""
+    behind = ", ".join(
+        f"case when _pen_fit <= {i} and {identifier(c.name)} is not null then {literal(c.field)} end"
+        for i, c in enumerate(schema.columns)
+    )
+    return f"list_filter(list_concat(coalesce(_pen_lost, []), [{behind}]), lambda _pen_f: _pen_f is not null)"
 
 
 def _unknown(columned: Sequence[str], present: str) -> str:

@@ -56,7 +56,7 @@ class Rules:
     the hash of the content beside the identity, for streams whose rows can be replaced: where such a stream has a
     ``version``, the greatest one's record is the row. ``message`` makes the id of a
     record's message its identity. ``pii`` are the fields whose pseudonyms under ``keys`` land beside them. With
-    a flat ``layout``, all fields have their flat names.
+    a flat ``layout``, all fields have their flat names. With ``raw_json``, rows keep the whole record.
     """
 
     stream: str
@@ -72,6 +72,7 @@ class Rules:
     pii: Sequence[str] = ()
     keys: Keys | None = None
     layout: Layout = PLAIN
+    raw_json: bool = False
 
     @property
     def versioned(self) -> bool:
@@ -558,6 +559,8 @@ class Shaper:
         columns["_pen_id"] = cast(rows["_pen_id"], pa.uuid())
         columns["_pen_origin"] = origins_of(batch, rows["_pen_o"])
         columns["_pen_rescued"] = cast(rows["_pen_rescued"], pa.json_(pa.string()))
+        if self.rules.raw_json:
+            columns["_pen_json"] = cast(rows["_pen_json"], pa.json_(pa.string()))
         if self.rules.content:
             columns["_pen_content"] = cast(rows["_pen_content"], pa.uuid())
         if self.rules.versioned:
