@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from penstock.ports import Destination
-from penstock.shape.shaper import Rules
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from penstock.ports import Batch, Destination, Segment, Target
+from penstock.shape.shaper import Rules, Shaper
+from tests.warehouse import ledger, quarantined, table
 
-DAY = "2024-02-29"
 KINDS: dict[str, Any] = {
-    "23 bytes": lambda i: f"answer of person {i:07}",
-    "long": lambda i: f"{i:04}" + "ä" * 100,
-    "mixed": lambda i: [True, DAY, f"{i:023}", 1.5, {"a": i}, 10**30, "short", f"{i:04}" * 9, f"{DAY}T10:00Z"][i % 9],
+    "23 bytes": lambda i: f"answer of person {i:07}"[-23:],
+    "mixed": lambda i: ["ä" * 100 + str(i), f"{i:023}", {"a": [i]}, 10**30 + i, "é" * 11 + str(i % 10), f"{i:040}"][
+        i % 6
+    ],
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_five_hundred_fields_land(both: list[Destination], tmp_path: Path, kind: str) -> None:
-    """A record of 500 fields of any kind lands on both engines, as the same row: each of its values is in its column,
-    or rescued where the row has no room; so in a table that is there already, and in any lane of shaping."""
+def test_hundreds_of_fields_land(both: list[Destination], kind: str) -> None:
+    """A record of 420 fields lands on both engines, as the same row: each of its values is in its column, or rescued
+    where the row has no room for it; so again in a table that is there already."""
     make = KINDS[kind]
-    whole = {f"f{i:03}": make(i) for i in range(500)}
-    narrow = {"f000": make(0), "f499": make(499)}
-    seen = []
+    whole = {f"f{i:03}": make(i) for i in range(420)}
+    batches = [[whole, {"f000": make(6), "f419": make(419)}], [{**whole, "f002": make(2 + 6 * n)} for n in range(1, 4)]]
+    schema = both[0].schema("s")
+    shaper = Shaper(Rules(stream="s"), threads=1)
+    for records in batches:
+        bodies = pa.array([json.dumps(r).encode() for r in records], pa.binary())
+        shaped = shaper.shape(Batch(bodies=bodies, segments=[Segment(start=0, place="f", number=1)]), schema)
+        schema = shaped.schema
+        for destination in both:
+            landing = destination.land(Target(stream="s", source="files"))
+            landing.write(shaped)
+            landing.commit()
+    shaper.close()
+    rows, others = (table(destination, "s") for destination in both)
+    assert rows == others
     for destination in both:
-        stream = "s"
-        write_files(tmp_path / "in", {"1.ndjson": b"".join(json.dumps(r).encode() + b"\n" for r in (whole, narrow))})
-        land(destination, tmp_path / "in", Rules(stream=stream))
-        again = [{**whole, "f001": make(1), "f000": make(n)} for n in (501, 502, 503)]
-        write_files(tmp_path / "in", {"2.ndjson": b"".join(json.dumps(r).encode() + b"\n" for r in again)})
-        land(destination, tmp_path / "in", Rules(stream=stream))
-        assert quarantined(destination, stream) == {}
-        assert ledger(destination, stream) == [(2, 2, 0, 0), (3, 3, 0, 0)]
-        seen.append(table(destination, stream))
-    assert seen[0] == seen[1]
-    for row in seen[0]:
-        rescued = row["_pen_rescued"] or {}
+        assert quarantined(destination, "s") == {}
+        assert ledger(destination, "s") == [(2, 2, 0, 0), (3, 3, 0, 0)]
+    for row in rows:
         fields = [f for f in whole if row[f] is not None]
-        assert fields == sorted(whole)[: len(fields)] or len(fields) == 2
-        if len(fields) > 2:
-            assert not set(fields) & set(rescued)
-            assert sorted([*fields, *rescued]) == sorted(whole)
+        rescued = row["_pen_rescued"] or {}
+        assert fields == ["f000", "f419"] or (fields == list(whole)[: len(fields)] and len(fields) > 300)
+        assert len(fields) == 2 or [*fields, *sorted(rescued)] == list(whole)
