@@ -9,20 +9,23 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from penstock.diagnose import Check, check_queue, failed
-from penstock.errors import PenstockError, SourceError
+from penstock.errors import DestinationError, PenstockError, SourceError, together
+from penstock.ledger.soundness import Damage, damage_of, missing_tables
 from penstock.plan import plan_loads
+from penstock.plural import count
 from penstock.ports import Window
 from penstock.sql import statement
 
 if TYPE_CHECKING:
     from penstock.ports import Destination, Rows
     from penstock.project import Project
-    from penstock.sources.files import FilePlan
+    from penstock.sources.files import FilePlan, FilesSource
     from penstock.sources.http.source import HttpSource
 
 _LAST_LOADS = 10
@@ -37,6 +40,9 @@ class Held(Protocol):
 
     def query(self, sql: str) -> Rows:
         """Run one statement there."""
+
+    def status(self) -> dict[str, Any]:
+        """As :func:`read_status` there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ class LoadPlan:
             "source": self.source,
             "how": self.how,
             "problem": self.problem or None,
-            "files": [{**asdict(f), "path": str(f.path)} for f in self.files],
+            "files": [{**asdict(f), "path": str(f.path), "error": f.error and str(f.error)} for f in self.files],
         }
 
 
@@ -103,9 +109,9 @@ def explain_loads(
 
 
 def read_status(project: Project) -> dict[str, Any]:
-    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts``
-    that are not over; the ``expectations``, judged now; and the ``hosts`` of HTTP sources as they were last seen from
-    this machine."""
+    """The ledger as plain data: ``damage``, where it does not fit the raw tables; ``streams``, ``loads``,
+    ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts`` that are not over; the ``expectations``, judged now;
+    and the ``hosts`` of HTTP sources as they were last seen from this machine."""
     from penstock.alerts.expectations import judge
     from penstock.sources.http.standing import read_standing
 
@@ -114,19 +120,20 @@ def read_status(project: Project) -> dict[str, Any]:
     destination = existing_destination(project)
     if destination is None:
         expected = [verdict.as_dict() for verdict in judge(project, None)]
-        return {**{name: [] for name in names}, "expectations": expected, "hosts": hosts}
+        return {"damage": [], **{name: [] for name in names}, "expectations": expected, "hosts": hosts}
     try:
         found = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
             for name in names
         }
+        damage = [asdict(d) for d in map(partial(damage_of, destination), project.streams) if d is not None]
         found["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
     finally:
         destination.close()
     now = datetime.now(UTC)
     for row in found["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {**found, "hosts": hosts}
+    return {"damage": damage, **found, "hosts": hosts}
 
 
 def examine(
@@ -146,11 +153,14 @@ def examine(
         project = load_project(find_project(directory or Path.cwd()), target=target)
     except PenstockError as e:
         return [*checks, failed("project", e)]
-    where = f"{project.directory / 'penstock.yml'}, {len(project.streams)} streams, destination {project.target}"
+    streams = count(len(project.streams), "stream")
+    where = f"{project.directory / 'penstock.yml'}, {streams}, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
     checks += _check_sources(project)
     checks += _check_keys(project)
     checks.append(_check_destination(project, held(project) if project.destination.type == "duckdb" else None))
+    if checks[-1].ok:
+        checks += check_ledger(project, held(project))
     checks.append(_check_dbt(project))
     checks += _check_lineage(project)
     return checks
@@ -164,9 +174,20 @@ def existing_destination(project: Project) -> Destination | None:
     if settings.type == "duckdb" and not settings.path.exists():
         return None
     destination = open_destination(settings)
-    if not destination.is_prepared():
+    try:
+        if not destination.is_prepared():
+            missing = missing_tables(destination)
+            destination.close()
+            if not missing:
+                return None
+            raise DestinationError(
+                f"the ledger lacks {', '.join(missing)}: dropped by hand, or of an earlier version",
+                where=project.target,
+                fix="restore them from a backup if they were dropped; penstock load makes what is missing, empty",
+            )
+    except BaseException:
         destination.close()
-        return None
+        raise
     return destination
 
 
@@ -210,13 +231,26 @@ def _check_sources(project: Project) -> list[Check]:
                 continue
             source = Session(project).files(step, settings)
             plans = source.plan({})
-            for plan in plans:
-                source.probe(plan)
+            failures = _unreadable(source, plans)
+            if failures:
+                checks.append(failed(name, together(failures)))
+                continue
             size = sum(p.size for p in plans)
-            checks.append(Check(name=name, ok=True, found=f"{len(plans)} files, {size:,} bytes"))
+            checks.append(Check(name=name, ok=True, found=f"{count(len(plans), 'file')}, {count(size, 'byte')}"))
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
+
+
+def _unreadable(source: FilesSource, plans: Sequence[FilePlan]) -> list[PenstockError]:
+    """Why files cannot be read."""
+    failures: list[PenstockError] = []
+    for plan in plans:
+        try:
+            source.probe(plan)
+        except SourceError as e:
+            failures.append(e)
+    return failures
 
 
 def _check_keys(project: Project) -> list[Check]:
@@ -234,7 +268,8 @@ def _check_keys(project: Project) -> list[Check]:
 def _check_api(name: str, source: HttpSource) -> Check:
     """One page is asked for, which shows that address, credentials and format are right."""
     page = source.first_page()
-    return Check(name=name, ok=True, found=f"{page.place}: {sum(len(c.bodies) for c in page.cuts):,} records")
+    records = f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}"
+    return Check(name=name, ok=True, found="; ".join([records, *(f"warning: {w}" for w in source.warnings)]))
 
 
 def _check_destination(project: Project, held: Held | None) -> Check:
@@ -255,12 +290,35 @@ def _check_destination(project: Project, held: Held | None) -> Check:
         destination = open_destination(settings)
         try:
             version = destination.query("select version()").rows[0][0]
+            destination.check_rights()
             ledger = "ledger in place" if destination.is_prepared() else "no ledger yet"
         finally:
             destination.close()
         return Check(name=name, ok=True, found=f"{version.split(' on ')[0]}, {ledger}")
     except PenstockError as e:
         return failed(name, e)
+
+
+def check_ledger(project: Project, held: Held | None) -> list[Check]:
+    """Whether the ledger fits what the raw tables hold; nothing where there is none."""
+    if held is not None and project.destination.type == "duckdb":
+        damages = [Damage(**found) for found in held.status().get("damage", [])]
+    else:
+        try:
+            destination = existing_destination(project)
+        except PenstockError as e:
+            return [failed("ledger", e)]
+        if destination is None:
+            return []
+        try:
+            damages = [d for d in map(partial(damage_of, destination), project.streams) if d is not None]
+        except PenstockError as e:
+            return [failed("ledger", e)]
+        finally:
+            destination.close()
+    if not damages:
+        return [Check(name="ledger", ok=True, found="it fits the raw tables")]
+    return [Check(name=f"ledger of {d.stream}", ok=False, found=d.what, fix=d.fix) for d in damages]
 
 
 def _check_dbt(project: Project) -> Check:

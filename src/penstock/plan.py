@@ -23,13 +23,17 @@ _LAST_DAY = date(9999, 12, 30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStep:
-    """Land what is new in one source into one stream; with ``land``, also in the lake."""
+    """Land what is new in one source into one stream; with ``land``, also in the lake.
+
+    ``lookback`` is how long after a day of the window its records may come: read sooner, it is asked for again.
+    """
 
     stream: str
     source: str
     window: Window | None = None
     fingerprint: bool = True
     land: bool = False
+    lookback: timedelta = timedelta()
 
     def target(self, project: Project, *, replay: bool = False) -> Target:
         """What the destination has to know. A replay adds to a stream, also to one that loads replace."""
@@ -90,6 +94,7 @@ def plan_loads(
     fingerprint: bool = True,
     land: bool = False,
     from_lake: bool = False,
+    lookback: timedelta = timedelta(),
 ) -> list[LoadStep]:
     """A step for each source of each stream asked for; of all streams when none is named.
 
@@ -127,6 +132,7 @@ def plan_loads(
             window=window if _takes_days(project, name, source) else None,
             fingerprint=fingerprint,
             land=(land or project.streams[name].land) and source != "lake",
+            lookback=lookback,
         )
         for name in chosen
         for source in (("lake",) if from_lake else project.streams[name].from_)
@@ -190,37 +196,63 @@ def plan_schedules(project: Project) -> list[ScheduledLoads]:
     ]
 
 
-def of_interval(project: Project, steps: Iterable[LoadStep], start: datetime, end: datetime) -> list[LoadStep]:
-    """The steps for the days of a data interval, times with zone: ``[start, end)``.
+def of_interval(
+    project: Project, steps: Iterable[LoadStep], start: datetime, end: datetime, lookback: timedelta | None = None
+) -> list[LoadStep]:
+    """The steps for the days of a data interval, times with zone: ``[start, end)``, and for those within ``lookback``
+    before it; by default within the ``overlap`` of an endpoint with windows.
 
     Streams without days to ask for, and those that are replaced, are loaded whole.
     """
-    last = max(start, end - timedelta(microseconds=1))
-    window = day_window(None, start.astimezone(UTC).date(), last.astimezone(UTC).date())
+    last = max(start, end - timedelta(microseconds=1)).astimezone(UTC).date()
+
+    def of_days(step: LoadStep) -> LoadStep:
+        back = _overlap(project, step) if lookback is None else lookback
+        return replace(step, window=day_window(None, (start - back).astimezone(UTC).date(), last), lookback=back)
+
     return [
-        replace(step, window=window)
+        of_days(step)
         if _takes_days(project, step.stream, step.source) and project.streams[step.stream].disposition != "replace"
         else step
         for step in steps
     ]
 
 
-def named_streams(planned: Sequence[ScheduledLoads], streams: Sequence[str], where: str) -> list[ScheduledLoads]:
-    """Of what is planned, the loads of these streams; all of them when none is named.
+def _overlap(project: Project, step: LoadStep) -> timedelta:
+    """How late records of an endpoint with windows come, as its settings have it."""
+    settings = project.sources[step.source]
+    endpoint = settings.endpoints[step.stream] if settings.type == "http" else None
+    if endpoint is None or endpoint.windows is None or endpoint.incremental is None:
+        return timedelta()
+    return endpoint.incremental.overlap
+
+
+def named_streams(
+    project: Project, planned: Sequence[ScheduledLoads], streams: Sequence[str], *, up: bool = False
+) -> list[ScheduledLoads]:
+    """Of what is planned, the loads of these streams; all of them when none is named. ``up`` says that ``penstock up``
+    is at work, which lands what has no schedule as it comes.
 
     Raises:
         UsageError: one of them, or everything, is loaded by no schedule.
     """
     known = {step.stream for loads in planned for step in loads.steps}
+    where = str(project.file)
+    lands = "penstock up lands what comes as it comes, and has nothing to be asked for"
     for name in streams:
+        if name not in project.streams:
+            names = ", ".join(sorted(known)) or "no schedule loads anything"
+            raise UsageError(f"there is no stream {name!r}{_nearest(name, project.streams)}", where=where, fix=names)
         if name not in known:
+            fix = lands if up else f"penstock run {name}"
             raise UsageError(
-                f"no schedule loads a stream {name!r}{_nearest(name, known)}",
+                f"no schedule loads the stream {name}",
                 where=where,
-                fix=f"penstock run {name}, or give it a schedule: in penstock.yml",
+                fix=f"{fix}; or give it a schedule: in penstock.yml",
             )
     if not known:
-        raise UsageError("nothing has a schedule", where=where, fix='penstock run, or add schedule: "@daily"')
+        fix = lands if up else "penstock run"
+        raise UsageError("nothing has a schedule", where=where, fix=f'{fix}; or add schedule: "@daily"')
     narrowed = [
         replace(loads, steps=tuple(s for s in loads.steps if not streams or s.stream in streams)) for loads in planned
     ]

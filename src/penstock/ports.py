@@ -8,6 +8,7 @@ tests. Values are frozen; whoever holds a connection stays put.
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from penstock.pseudonym import Personal
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from penstock.errors import SourceError
     from penstock.shape.schema import Schema
 
 Reason = Literal[
@@ -67,7 +69,8 @@ class Reject:
     """A record that cannot land: its bytes as they came, why, and where it came from.
 
     ``headers`` are what a message carried beside its body. ``claim`` has the identity and the content's hash of a
-    record that contradicts another one in its batch: the warehouse may know it for a duplicate.
+    record that contradicts another one in its batch: the warehouse may know it for a duplicate. ``entry`` is the
+    quarantine entry that it is already, when it was replayed.
     """
 
     body: bytes
@@ -76,6 +79,7 @@ class Reject:
     origin: str
     headers: Mapping[str, Any] | None = None
     claim: tuple[bytes, bytes] | None = None
+    entry: str | None = None
 
 
 def no_headers(row: int) -> Mapping[str, Any] | None:
@@ -92,8 +96,9 @@ class Batch:
     without a type (CSV). ``positions`` are the source's positions once this batch has landed; ``read`` counts
     ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source. ``replays`` names, for each row,
     the quarantine entry it comes from, when it does. ``message_ids`` has each row's message id, null where it has
-    none; it is None when no row has one. ``headers`` gives what came beside a row's body. An :attr:`empty` batch says
-    that the source waits for more to come.
+    none; it is None when no row has one. ``headers`` gives what came beside a row's body, ``came`` has the bodies of
+    messages that came compressed or in an envelope, as they came, and ``parts`` which record of its message a row is,
+    from 0, where it is not the first. An :attr:`empty` batch says that the source waits for more to come.
     """
 
     bodies: pa.BinaryArray
@@ -105,6 +110,8 @@ class Batch:
     replays: Sequence[str] = ()
     message_ids: pa.StringArray | None = None
     headers: Callable[[int], Mapping[str, Any] | None] = no_headers
+    came: Mapping[int, builtins.bytes] = field(default_factory=dict)
+    parts: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -133,13 +140,13 @@ class Shaped:
 
     ``rows`` has one column per schema column, then the record columns; each ``_pen_id`` once. ``duplicates``
     counts the records left out because the batch held them already. ``schema`` is the schema that the rows
-    follow; it has grown when ``schema.version`` is above the destination's. ``original`` gives the bytes from
-    which a row was made, ``headers`` what came beside them. ``replayed`` are the quarantine entries that are settled
+    follow; it has grown when ``schema.version`` is above the destination's. ``refused`` gives a row's record as
+    a reject, for a code and a reason. ``replayed`` are the quarantine entries that are settled
     once this lands. ``taken`` gives what the rows, rejects and duplicates were made from.
     """
 
     rows: pa.Table
-    original: Callable[[int], bytes]
+    refused: Callable[[int, Reason, str], Reject]
     schema: Schema
     taken: Callable[[], Taken]
     rejects: Sequence[Reject]
@@ -148,7 +155,6 @@ class Shaped:
     bytes: int
     positions: Sequence[Position] = ()
     replayed: Sequence[str] = ()
-    headers: Callable[[int], Mapping[str, Any] | None] = no_headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,13 +193,17 @@ class Source(Protocol):
     """Where records come from. Delivery: at least once; identity makes it once."""
 
     name: str
+    failures: list[SourceError]
+    """The parts (files, pages, objects) that :meth:`read` could not read, beside which it read the others. Their
+    positions stay as they were, so that they are tried again. Emptied when :meth:`read` begins."""
 
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
         """Yield what is new after ``known`` (position key → state), in order.
 
         May block; a source without an end yields an empty batch from time to time while it waits. Called again, it
         starts over from ``known``, and what it gave before but was not acknowledged may come again. Raises
-        :class:`penstock.errors.SourceError` when the source cannot be read; whatever was yielded before then is sound.
+        :class:`penstock.errors.SourceError` when the source as a whole cannot be read, and adds to :attr:`failures` why
+        a part of it cannot be read; whatever was yielded is sound in either case.
         """
         ...
 
@@ -284,6 +294,13 @@ class Destination(Protocol):
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there. Changes nothing."""
+        ...
+
+    def check_rights(self) -> None:
+        """Whether we may make what landing needs. Changes nothing.
+
+        Raises ``DestinationError`` when not, naming what to grant.
+        """
         ...
 
     def schema(self, stream: str) -> Schema:

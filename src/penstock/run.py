@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import RejectedRows, SourceError
+from penstock.errors import PenstockError, RejectedRows, SourceError, together
 from penstock.faults import fault_point
 from penstock.isolate import culprits, without
 from penstock.lake.names import SOURCE as LAKE
+from penstock.ledger.soundness import expect_known
 from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
 
 if TYPE_CHECKING:
@@ -52,13 +53,26 @@ class Stop:
 
 @dataclass(slots=True)
 class Landed:
-    """What loading one stream from one source did: a receipt for each commit."""
+    """What loading one stream from one source did: a receipt for each commit.
+
+    ``failures`` are the parts of the source that could not be read; the others are landed, and these are tried again by
+    the next load. ``kept`` says that a refresh was not whole for that reason, so that the table stayed as it was.
+    ``warnings`` say what looks like a mistake in the project file, each in a sentence or two with the fix.
+    """
 
     stream: str
     source: str
     receipts: list[Receipt] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    failures: list[SourceError] = field(default_factory=list)
+    kept: bool = False
+    warnings: list[str] = field(default_factory=list)
     stopped: bool = False
+
+    @property
+    def failure(self) -> PenstockError | None:
+        """All failures as one error; None when all was read."""
+        return together(self.failures) if self.failures else None
 
     def total(self, name: str) -> int:
         """Sum of a receipt's count over the commits."""
@@ -84,10 +98,15 @@ def load(
     ``replace`` commits once, at the end. Receipts go to ``on_commit``, or are kept when there is none. When ``stop`` is
     set, commits what is written and returns early; a ``replace`` is rolled back instead.
 
+    What a part of the source could not be read for is in the result's ``failures``: whoever calls this has to look. The
+    other parts are landed all the same, but for a ``replace``, which is rolled back.
+
     Raises:
-        SourceError: what had been read before is landed.
-        ContractError, DestinationError: what was not committed is rolled back.
+        SourceError: the source as a whole cannot be read; what had been read before is landed.
+        ContractError, DestinationError: what was not committed is rolled back. A ledger that does not fit the stream's
+            table is such an error, before anything is read.
     """
+    expect_known(destination, target.stream)
     landed = Landed(stream=target.stream, source=target.source)
     whole = target.disposition == "replace" and not target.partial
     writer = _Writer(destination, shaper, target, window, lake)
@@ -101,7 +120,7 @@ def load(
             try:
                 failure = _pass(source, writer, landed, most, progress, took, stop, whole=whole)
             except _Again:
-                writer.rollback()
+                writer.begin_again()
                 continue
             break
     except BaseException:
@@ -112,8 +131,11 @@ def load(
         if lake is not None:
             lake.close()
         landed.skipped = list(getattr(source, "skipped", ()))
+        landed.warnings += getattr(source, "warnings", ())
     if failure:
-        raise failure
+        raise together([*source.failures, failure])
+    landed.failures = list(source.failures)
+    landed.kept = whole and bool(landed.failures)
     return landed
 
 
@@ -152,9 +174,11 @@ def _pass(
             if not whole and (writer.bytes >= commit_bytes or writer.refused):
                 _commit(writer, source, took)
         landed.stopped = bool(stop)
-        if whole and (failure or landed.stopped):
+        if whole and (failure or source.failures or landed.stopped):
             writer.rollback()
         else:
+            if whole and not getattr(source, "skipped", ()):
+                writer.refresh()
             _commit(writer, source, took)
     finally:
         batches.close()
@@ -166,7 +190,7 @@ def _commit(writer: _Writer, source: Source, took: Callable[[Receipt], None]) ->
     if receipt is not None:
         fault_point("before_ack")
         source.acknowledge(positions)
-        if receipt.read:
+        if receipt.read or receipt.deleted:
             took(receipt)
 
 
@@ -212,6 +236,13 @@ class _Writer:
         self._positions.extend(batch.positions)
         self.bytes += batch.bytes
 
+    def refresh(self) -> None:
+        """All that the source has is written. When that is nothing, the stream is emptied all the same."""
+        if self._landing is None and self._schema.version:
+            self._landing = self._destination.land(self._target)
+        if self._lake is not None and self._landing is not None:
+            self._lake.end_refresh()
+
     def commit(self) -> tuple[Receipt | None, list[Position]]:
         """Wait for what is in hand, and commit."""
         self._settle()
@@ -241,6 +272,10 @@ class _Writer:
         if self._lake is not None:
             self._lake.discard()
         self._positions, self.bytes = [], 0
+
+    def begin_again(self) -> None:
+        """Undo what is not committed, and go on from what is."""
+        self.rollback()
         self._schema = self._landed_schema()
 
     def close(self) -> None:
@@ -250,7 +285,7 @@ class _Writer:
     def _shape(self, batch: Batch) -> Shaped:
         shaped = self._shaper.shape(batch, self._schema, self._window)
         fault_point("after_shape")
-        return without(shaped, self.refused, self._target.stream)
+        return without(shaped, self.refused)
 
     def _settle(self) -> bool:
         """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""
@@ -275,7 +310,7 @@ class _Writer:
                 self._in_hand = None
                 again.result()
         except RejectedRows as e:
-            self.rollback()
+            self.begin_again()
             try:
                 found = culprits(self._destination, self._target, shaped)
             except SchemaMoved:

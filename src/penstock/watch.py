@@ -7,11 +7,13 @@ their messages are confirmed: killed in between, the same messages are sent agai
 from __future__ import annotations
 
 import glob
+import json
 import os
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
 from penstock.errors import (
@@ -25,12 +27,16 @@ from penstock.errors import (
     UsageError,
 )
 from penstock.faults import fault_point
+from penstock.ledger import ledger_sql, state_text
 from penstock.lineage import Told, lineage_of
-from penstock.logs import Commits, bound, described, get_log
+from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.plan import LoadStep, plan_loads
-from penstock.ports import Position, Receipt, Target
+from penstock.ports import Batch, Position, Receipt, Target
+from penstock.sql import filled
+from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
+    from penstock.ports import Rows
     from penstock.project import Files, Project
     from penstock.run import Stop
     from penstock.session import Session
@@ -51,7 +57,7 @@ _FIRST_BACKOFF_SECONDS = 0.5
 _LAST_BACKOFF_SECONDS = 30.0
 
 
-class Watcher:
+class Watcher(Troubles):
     """Lands what arrives in a folder, in the calling thread.
 
     Args:
@@ -61,7 +67,10 @@ class Watcher:
         directory: only files in this folder, at any depth. A stream that each load replaces is read whole all the same.
         publish: put the records on the stream's queue instead.
         once: end when everything there has been taken, and do not wait for a destination that is away.
-        on_commit: called after each commit.
+        on_commit: called after each commit, when ``files`` has the names of those that it landed.
+        on_known: called with the names of files that brought nothing, and with why: they landed before, or are empty.
+        held: gives the way to ask a process that has the warehouse to itself, None while there is none: how far files
+            were published is then kept through it.
     """
 
     def __init__(
@@ -75,12 +84,14 @@ class Watcher:
         once: bool = False,
         stop: Stop,
         on_commit: Callable[[Receipt], None] = lambda _: None,
+        on_known: Callable[[str, Sequence[str]], None] = lambda *_: None,
+        held: Callable[[], Callable[[str], Rows] | None] = lambda: None,
     ) -> None:
+        self.files: Sequence[str] = ()
         self.failures: dict[Path, PenstockError] = {}
         """The files that could not be taken, as they are now. One that changes is tried again."""
         self.published = 0
         """Messages that the broker has confirmed."""
-        self.last_error = ""
         self.stream = stream
         self.source = source
         self._project = project
@@ -89,6 +100,10 @@ class Watcher:
         self._once = once
         self._stop = stop
         self._on_commit = on_commit
+        self._on_known = on_known
+        self._held = held
+        self._places: dict[str, None] = {}
+        self._empty: dict[str, None] = {}
         self._commits = Commits(_log, stream=stream, source=source)
         self._told: Told | None = None
         self._settings = _settings_of(project, stream, source, directory)
@@ -100,6 +115,11 @@ class Watcher:
         )
         self._whole = not publish and project.streams[stream].disposition == "replace"
         self._pending = False
+
+    @property
+    def state(self) -> Literal["running", "waiting"]:
+        """``waiting`` while what takes the records is away."""
+        return "waiting" if self.last_error else "running"
 
     def run(self) -> None:
         """Take the files that are there, then those that come, until stopped.
@@ -174,16 +194,29 @@ class Watcher:
         failure = self._patiently(session, source)
         arrivals.again(source.unfinished, seconds=UNFINISHED_SECONDS, final=True)
         if failure is None:
+            if not self._stop:
+                self._tell_known("published before" if self._publish else "landed before", source.skipped)
+                self._tell_known("no records", sorted(self._empty.keys() - set(source.skipped)))
             for path in paths:
                 self.failures.pop(path, None)
+            for path, error in source.failed.items():
+                self._fails(path, error)
         elif self._whole or len(paths) == 1:
-            if paths[0].exists():
-                self.failures[paths[0]] = failure
-                _log.warning("a file cannot be taken", file=str(paths[0]), **described(failure))
+            self._fails(paths[0], failure)
         else:
             half = len(paths) // 2
             self._take_files(session, arrivals, paths[:half], final=final)
             self._take_files(session, arrivals, paths[half:], final=final)
+
+    def _tell_known(self, why: str, places: Sequence[str]) -> None:
+        if places:
+            _log.info(why, files=listed(places))
+            self._on_known(why, places)
+
+    def _fails(self, path: Path, error: PenstockError) -> None:
+        if path.exists():
+            self.failures[path] = error
+            _log.warning("a file cannot be taken", file=str(path), **described(error))
 
     def _patiently(self, session: Session, source: FilesSource) -> PenstockError | None:
         """Take files, as soon as what takes the records is there; the error of a file that cannot be taken."""
@@ -207,6 +240,7 @@ class Watcher:
         from penstock.run import load
 
         destination = session.destination
+        self._places, self._empty = {}, {}
         try:
             load(
                 source,
@@ -214,6 +248,7 @@ class Watcher:
                 session.shaper(self._stream),
                 self._step.target(self._project),
                 commit_bytes=self._project.load.commit_bytes,
+                progress=self._wrote,
                 on_commit=self._committed,
                 stop=self._stop,
                 lake=session.lake(self._step),
@@ -224,8 +259,17 @@ class Watcher:
             return _unreadable(e)
         return None
 
+    def _wrote(self, batch: Batch) -> None:
+        places = {segment.place: None for segment in batch.segments}
+        places |= {reject.origin.rpartition("#")[0]: None for reject in batch.rejects}
+        self._places |= places
+        self._empty |= {position.key: None for position in batch.positions}
+        for place in places:
+            self._empty.pop(place, None)
+
     def _committed(self, receipt: Receipt) -> None:
-        self._commits(receipt)
+        self.files, self._places = tuple(self._places), {}
+        self._commits(receipt, self.files)
         if self._told is not None:
             self._told.committed(receipt)
         self._on_commit(receipt)
@@ -233,7 +277,7 @@ class Watcher:
     def _publish_files(self, session: Session, source: FilesSource) -> PenstockError | None:
         from penstock.publish import Request, bodies_of, feeding
 
-        batches = source.read(session.destination.positions(self._stream, self._step.source))
+        batches = source.read(self._published_before(session))
         with feeding(self._project, Request(stream=self._stream, files=())) as send:
             while not self._stop:
                 try:
@@ -254,8 +298,22 @@ class Watcher:
                     _log.info("published", messages=len(bodies), place=where)
         return None
 
+    def _published_before(self, session: Session) -> dict[str, dict[str, Any]]:
+        query = self._held()
+        if query is None:
+            return session.destination.positions(self._stream, self._step.source)
+        rows = query(filled(ledger_sql("positions"), [self._stream, self._step.source])).rows
+        return {key: json.loads(state) for key, state in rows}
+
     def _remember(self, session: Session, positions: Sequence[Position]) -> None:
         """Keep in the ledger how far files were published."""
+        if (query := self._held()) is not None:
+            load_id = str(query("select nextval('penstock.load_ids')").rows[0][0])
+            now = datetime.now(UTC).isoformat()
+            for p in positions:
+                values = [self._stream, p.source, p.key, state_text(p.state), load_id, now]
+                query(filled(ledger_sql("keep_position", state="$4"), values))
+            return
         landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
         try:
             landing.keep(positions)

@@ -12,7 +12,10 @@ import duckdb
 import pytest
 
 from penstock.orchestrate.dag_files import Export, write_dags
+from penstock.samples.cars import feeds
+from penstock.samples.moments import moment_of
 from penstock.samples.serving import SampleServer
+from penstock.samples.texts import page
 from penstock.scaffold import RESIDUE
 from tests.airflow_home import Airflow
 
@@ -104,7 +107,7 @@ RUNS = (
         api="cars",
         variable="CARS_API",
         day="2024-03-16",
-        said="--from 2024-03-15 --to 2024-03-15",
+        said="--from 2024-03-11 --to 2024-03-15 --lookback 4",
         line="cars: ",
         built=("success  model fleet_by_day", "pass     test "),
         mart="marts.fleet_by_day",
@@ -115,8 +118,8 @@ RUNS = (
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.example)
 def test_a_run_of_each(airflow: Airflow, tmp_path: Path, run: ARun) -> None:
-    """Both DAGs of each example run to success, its API on a port of its own; a day's run lands that day alone; each
-    model and test is in the log."""
+    """Both DAGs of each example run to success, its API on a port of its own; a day's run lands that day alone, and
+    the four before it where the API shows some records late; each model and test is in the log."""
     project = tmp_path / run.example
     shutil.copytree(EXAMPLES[0].parent / run.example, project, ignore=shutil.ignore_patterns(*RESIDUE))
     (airflow.home / "dags" / "example").symlink_to(project / "dags")
@@ -139,8 +142,32 @@ def test_a_run_of_each(airflow: Airflow, tmp_path: Path, run: ARun) -> None:
     if run.example != "random_users":  # whose days are not the people's, but the seeds'
         column, table = ("received_at", "user_events") if run.api is None else ("updated", "cars")
         with duckdb.connect(str(project / "warehouse.duckdb"), read_only=True) as connection:
-            days = connection.execute(f"select distinct cast({column} as date) from raw.{table}").fetchall()
-        assert [f"--from {d} --to {d}" for (d,) in days] == [run.said]
+            sql = f"select min(cast({column} as date)), max(cast({column} as date)) from raw.{table}"
+            first, last = connection.execute(sql).fetchall()[0]
+        assert run.said.startswith(f"--from {first} --to {last}")
+
+
+@pytest.mark.timeout(300)
+def test_late_cars(airflow: Airflow, tmp_path: Path) -> None:
+    """Run day after day, while the API shows some cars only on a later day than their own, the load's DAG ends with all
+    of them."""
+    project = tmp_path / "car_subscriptions"
+    shutil.copytree(EXAMPLES[0].parent / project.name, project, ignore=shutil.ignore_patterns(*RESIDUE))
+    (airflow.home / "dags" / "example").symlink_to(project / "dags")
+    settings: dict[str, Any] = {"records": 60, "days": 4}
+    for day in range(1, 5):
+        as_of = moment_of(f"2024-01-0{day}", end_of_day=True)
+        with SampleServer.of("cars", **settings, as_of=as_of) as server:
+            run = ("dags", "test", "car_subscriptions_extract_load", f"2024-01-0{day + 1}")
+            done = airflow.run(*run, seconds=120, CARS_API=server.url)
+            assert done.returncode == 0 and "state=success" in done.stdout, done.stdout
+    served = set()
+    for feed in feeds(**settings):
+        chosen = feed.select(None, None, None)
+        served |= {
+            (feed.name, r) for r in page(feed.fields, feed.columns(chosen.numbers(0, 60)), "ndjson").splitlines()
+        }
+    assert sum(count(project, f"raw.{name}") for name in ("cars", "customers", "subscriptions")) == len(served)
 
 
 def test_the_examples_dags(airflow: Airflow, tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ RAW = Asset(name=f"{NAME}_raw", uri=f"penstock://{NAME}/raw")
 # a run's days; nothing when it was started without a data interval
 INTERVAL = (
     "{% if data_interval_start is defined and data_interval_start %}"
-    " --from {{ (data_interval_start) | ds }}"
+    " --from {{ (data_interval_start - macros.timedelta(days=4)) | ds }}"
     " --to {{ ([data_interval_start, data_interval_end - macros.timedelta(microseconds=1)] | max) | ds }}"
+    " --lookback 4"
     "{% endif %}"
 )
 TASKS = {

@@ -49,8 +49,14 @@ def export(
         float | None, typer.Option("--retry-delay", min=0, help="So many seconds later each time; 180 by default.")
     ] = None,
     lookback_days: Annotated[
-        int, typer.Option("--lookback-days", min=0, help="Load so many days before the data interval too.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--lookback-days",
+            min=0,
+            help="Load so many days before the data interval too, for records that come late; by default as the project"
+            " says.",
+        ),
+    ] = None,
     penstock: Annotated[
         str, typer.Option("--penstock", help="The command as the tasks find it: /opt/penstock/bin/penstock.")
     ] = "penstock",

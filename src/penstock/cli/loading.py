@@ -7,16 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.alerting import NotifyOption
+from penstock.cli.locked import explained
 from penstock.cli.options import (
     Day,
     From,
     Json,
+    Lookback,
     NoFingerprint,
     ProjectDir,
     Quiet,
@@ -27,9 +30,18 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import built_line, landed_line, node_line, print_json, progress_bar
+from penstock.cli.printing import (
+    built_line,
+    doing,
+    failures_json,
+    landed_line,
+    node_line,
+    print_json,
+    print_warnings,
+    progress_bar,
+)
 from penstock.cli.runs import run_in_process
-from penstock.errors import PenstockError, UsageError
+from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows, UsageError, together
 from penstock.logs import bound
 
 if TYPE_CHECKING:
@@ -38,9 +50,9 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.run import Landed, Stop
     from penstock.session import Session
-    from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 
+_UNBUILT = "models were not built, since the warehouse is away"
 LAKE_FORMATS = ("ndjson", "csv", "parquet")
 Land = Annotated[
     tuple[str, str] | None,
@@ -78,6 +90,7 @@ def load(
     end: To = None,
     land: Land = None,
     from_lake: FromLake = None,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
@@ -94,6 +107,7 @@ def load(
         window_of(day, start, end),
         kind="load",
         fingerprint=not no_fingerprint,
+        lookback=lookback,
         land=land is not None,
         from_lake=from_lake is not None,
         notify=notify,
@@ -143,6 +157,7 @@ def run(
     start: From = None,
     end: To = None,
     full_refresh: FullRefresh = False,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     now: Now = False,
     notify: NotifyOption = False,
@@ -156,7 +171,7 @@ def run(
     project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     claims: list[str] = []
     if now:
-        if day or start or end or full_refresh or no_fingerprint:
+        if day or start or end or full_refresh or lookback or no_fingerprint:
             raise UsageError(
                 "--now runs what is scheduled as it is: it goes with the names of streams alone",
                 fix="leave the other options out, or leave out --now",
@@ -164,12 +179,13 @@ def run(
         streams, claims = _scheduled(project, streams or ())
         if run_in_process(project, streams, quiet=quiet, json=json):
             return
-    with _claimed(project, claims):
+    with _claimed(project, claims, quiet=quiet or json):
         _perform(
             project,
             streams or (),
             window_of(day, start, end),
             fingerprint=not no_fingerprint,
+            lookback=lookback,
             models=has_models(project),
             full_refresh=full_refresh,
             notify=notify,
@@ -182,6 +198,8 @@ def backfill(
     start: Annotated[str, typer.Option("--from", help="The first day, by event time: 2020-12-05.")],
     end: Annotated[str, typer.Option("--to", help="The last day, taken in.")],
     streams: Streams = None,
+    lookback: Lookback = 0,
+    no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
@@ -196,6 +214,8 @@ def backfill(
         streams or (),
         window_of(None, start, end),
         kind="backfill",
+        fingerprint=not no_fingerprint,
+        lookback=lookback,
         models=has_models(project),
         notify=notify,
         quiet=quiet,
@@ -268,6 +288,7 @@ def _work(
     kind: str,
     began: Callable[[int], None] = lambda _: None,
     fingerprint: bool = True,
+    lookback: int = 0,
     land: bool = False,
     from_lake: bool = False,
     models: bool = False,
@@ -286,12 +307,21 @@ def _work(
     planned = (
         []
         if streams is None
-        else plan_loads(project, streams, window=window, fingerprint=fingerprint, land=land, from_lake=from_lake)
+        else plan_loads(
+            project,
+            streams,
+            window=window,
+            fingerprint=fingerprint,
+            land=land,
+            from_lake=from_lake,
+            lookback=timedelta(days=lookback),
+        )
     )
     steps = ending(project, planned)
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
-    failure: PenstockError | None = None
+    failures: list[PenstockError] = []
+    away = False
     with Session(project) as session, stoppable() as stop, ExitStack() as context:
         record = None if streams is None else RunRecord.begin(session.destination, kind)
         if record is not None:
@@ -305,37 +335,28 @@ def _work(
                 with record.step("load", step.stream, step.source) as entry:
                     landed = _load(session, step, stop, entry, quiet=quiet or json)
             except PenstockError as e:
-                failure = failure or e
+                failures.append(e)
                 report["loads"].append({"stream": step.stream, "source": step.source, "error": str(e)})
-                if e.exit_code != 4:
-                    break
                 say(f"{step.stream}: failed, {e.what}")
+                if away := _is_away(session, e):
+                    break
                 continue
+            failures += landed.failures
             say(landed_line(landed, time.monotonic() - started))
+            if not (quiet or json):
+                print_warnings(landed.warnings)
             report["loads"].append(_landed_json(landed))
             if stop:
                 break
-        if models and not stop and failure is None:
-            from penstock.transform.transform import Transformer
-
-            say("dbt: looking for what the loads touch")
-            started = time.monotonic()
-
-            def ended(found: Sequence[Node]) -> None:
-                for node in found if nodes else ():
-                    if node.kind == "exposure":
-                        continue
-                    say(node_line(node))
-
-            try:
-                built = Transformer(session, wait=stop.wait).run(
-                    full_refresh=full_refresh, layer=layer, ended=ended, parent=record
-                )
-            except PenstockError as e:
-                failure = e
-            else:
-                say(built_line(built, time.monotonic() - started))
-                report["transform"] = _built_json(built)
+        if models and away:
+            report["transform"] = {"reason": _UNBUILT, "nodes": []}
+            say(f"dbt: {_UNBUILT}")
+        elif models and not stop:
+            failures += _build(
+                session, stop, report, say, nodes=nodes, quiet=quiet or json,
+                full_refresh=full_refresh, layer=layer, parent=record,
+            )  # fmt: skip
+        failure = together(failures) if failures else None
         told.error, told.stopped = failure, bool(stop)
         if record is not None:
             # the warehouse may be what failed
@@ -343,7 +364,7 @@ def _work(
                 record.end("error" if failure is not None else "stopped" if stop else "success")
             report["run"] = record.run_id
     if json:
-        print_json(report)
+        print_json(report if failure is None else {**report, "error": explained(failure).as_dict()})
     if failure is not None:
         raise failure
     if stop:
@@ -351,22 +372,61 @@ def _work(
         sys.exit(stop.exit_code)
 
 
+def _build(
+    session: Session,
+    stop: Stop,
+    report: dict[str, Any],
+    say: Callable[[str], None],
+    *,
+    nodes: bool,
+    quiet: bool,
+    **settings: Any,
+) -> list[PenstockError]:
+    """Build models, and print and report what was done; what it failed of."""
+    from penstock.transform.transform import Transformer
+
+    say("dbt: looking for what the loads touch")
+    started = time.monotonic()
+    done: list[Built] = []
+    failures: list[PenstockError] = []
+    try:
+        with doing("dbt", quiet=quiet) as progress:
+            transformer = Transformer(session, wait=stop.wait)
+            done.append(transformer.run(ended=done.append, progress=progress, **settings))
+    except PenstockError as e:
+        failures.append(e)
+    for built in done[:1]:
+        for node in built.nodes if nodes else ():
+            if node.kind != "exposure":
+                say(node_line(node))
+        say(built_line(built, time.monotonic() - started))
+        report["transform"] = _built_json(built)
+    return failures
+
+
 def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
     """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
+    from penstock.orchestrate.running import running_process
     from penstock.plan import named_streams, plan_schedules
 
-    found = named_streams(plan_schedules(project), streams, str(project.file))
+    found = named_streams(project, plan_schedules(project), streams, up=running_process(project) is not None)
     return list(dict.fromkeys(step.stream for loads in found for step in loads.steps)), [loads.claim for loads in found]
 
 
 @contextmanager
-def _claimed(project: Project, names: Sequence[str]) -> Iterator[None]:
-    """Wait until no process on any machine runs these."""
+def _claimed(project: Project, names: Sequence[str], *, quiet: bool) -> Iterator[None]:
+    """Wait until no process on any machine runs these, and say so meanwhile."""
     from penstock.destinations import open_destination
 
     with ExitStack() as held:
-        for name in sorted(names):
-            held.enter_context(open_destination(project.destination).claim(name))
+        with doing("waiting", quiet=quiet) as progress:
+
+            def wait(seconds: float) -> None:
+                progress(f"for {name}, which another process runs")
+                time.sleep(seconds)
+
+            for name in sorted(names):
+                held.enter_context(open_destination(project.destination).claim(name, wait))
         yield
 
 
@@ -379,18 +439,34 @@ def _load(session: Session, step: Any, stop: Stop, entry: RunStep, *, quiet: boo
         total = sum(p.size - p.offset for p in session.files(step, settings).plan(known) if p.action != "skip")
     with progress_bar(step.stream, total, quiet=quiet) as progress:
         landed = session.load(step, progress=progress, on_commit=entry.committed, stop=stop)
-    entry.status = "stopped" if landed.stopped else entry.status
+    entry.ended(landed.failure, stopped=landed.stopped)
     return landed
 
 
+def _is_away(session: Session, error: PenstockError) -> bool:
+    """Whether a load failed of what the next one would fail of too: a warehouse that does not answer."""
+    if isinstance(error, LockedError):
+        return True
+    if not isinstance(error, DestinationError) or isinstance(error, RejectedRows):
+        return False
+    try:
+        session.destination.query("select 1")
+    except PenstockError:
+        return True
+    return False
+
+
 def _landed_json(landed: Landed) -> dict[str, Any]:
-    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "bytes")}
+    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")}
     return {
         "stream": landed.stream,
         "source": landed.source,
         **counts,
         "loads": [r.load_id for r in landed.receipts],
         "skipped": landed.skipped,
+        **({} if landed.failure is None else {"error": str(landed.failure)}),
+        **failures_json(landed.failures),
+        "warnings": landed.warnings,
     }
 
 
@@ -400,7 +476,14 @@ def _built_json(built: Built) -> dict[str, Any]:
         "reason": built.reason or None,
         "waiting": built.waiting,
         "nodes": [
-            {"name": n.name, "kind": n.kind, "status": n.status, "seconds": round(n.seconds, 3), "rows": n.rows}
+            {
+                "name": n.name,
+                "kind": n.kind,
+                "status": n.status,
+                "seconds": round(n.seconds, 3),
+                "rows": n.rows,
+                "error": n.message if n.failed else None,
+            }
             for n in built.nodes
         ],
     }

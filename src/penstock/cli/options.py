@@ -28,6 +28,15 @@ Streams = Annotated[list[str] | None, typer.Argument(help="Streams; all of them 
 Day = Annotated[str | None, typer.Option("--date", help="Only records of this day, by event time: 2020-12-07.")]
 From = Annotated[str | None, typer.Option("--from", help="Only records from this day on.")]
 To = Annotated[str | None, typer.Option("--to", help="Only records up to this day, taken in.")]
+Lookback = Annotated[
+    int,
+    typer.Option(
+        "--lookback",
+        metavar="DAYS",
+        min=0,
+        help="Records may come so many days late: days that an API was asked for sooner are asked for again.",
+    ),
+]
 NoFingerprint = Annotated[
     bool, typer.Option("--no-fingerprint", help="Read files again that have landed, and all of an API.")
 ]

@@ -5,17 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock.cli import tables
+from penstock.cli.document import print_document
+from penstock.cli.terminal import console
 from penstock.errors import PenstockError
+from penstock.plural import count as count  # commands have it from here, as all that prints
+from penstock.stored import Document, StoredTime
 
 if TYPE_CHECKING:
     from penstock.ports import Batch
@@ -27,16 +35,62 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?"
 
 
 def print_json(value: Any) -> None:
-    """``value`` as JSON on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    """``value`` as JSON on standard output: numbers to their digit, JSON documents as they are stored, and ``null`` for
+    what JSON has no word for (NaN, infinity)."""
+    print_document(json_text(value, indent="\n"))
+
+
+def json_text(value: Any, indent: str = "") -> str:
+    """``value`` as :func:`print_json` writes it, on one line without an ``indent``, which begins with a line's end.
+    Whatever has no kind of its own in JSON is text."""
+    inner = indent and f"{indent}  "
+    match value:
+        case Document():
+            return value
+        case Mapping():
+            members = [f"{json.dumps(str(k), ensure_ascii=False)}: {json_text(v, inner)}" for k, v in value.items()]
+            return _enclosed("{", members, "}", indent)
+        case list() | tuple():
+            return _enclosed("[", [json_text(v, inner) for v in value], "]", indent)
+        case Decimal():
+            return f"{value:f}" if value.is_finite() else "null"
+        case float() if not math.isfinite(value):
+            return "null"
+        case None | bool() | int() | float():
+            return json.dumps(value)
+        case datetime() | date() | time_of_day():
+            return json.dumps(value.isoformat())
+        case StoredTime():
+            return json.dumps(value.replace(" ", "T", 1))
+        case _:
+            return json.dumps(_text(value), ensure_ascii=False)
+
+
+def _enclosed(start: str, parts: Sequence[str], end: str, indent: str) -> str:
+    if not parts or not indent:
+        return f"{start}{', '.join(parts)}{end}"
+    inner = f"{indent}  "
+    return f"{start}{inner}{f',{inner}'.join(parts)}{indent}{end}"
 
 
 def moment(value: datetime | str | None) -> str:
-    """A time, or one as JSON has it, to the second."""
+    """A time, or one as JSON has it, to the second: on a terminal short and local, see :func:`zone_line`."""
     if value is None:
         return ""
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return found.isoformat(sep=" ", timespec="seconds")
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not sys.stdout.isatty() or at.tzinfo is None:
+        return at.isoformat(sep=" ", timespec="seconds")
+    at = at.astimezone()
+    return f"{at:%m-%d %H:%M:%S}" if at.year == datetime.now(UTC).astimezone().year else f"{at:%Y-%m-%d %H:%M}"
+
+
+def zone_line() -> str:
+    """What the times on a terminal are, to be printed once; empty for a pipe, where each says so itself."""
+    if not sys.stdout.isatty():
+        return ""
+    now = datetime.now(UTC).astimezone()
+    offset = f"UTC{now.isoformat()[-6:]}" if now.utcoffset() else "UTC"
+    return f"times: {offset}" if now.tzname() in (offset, "UTC") else f"times: {now.tzname()}, {offset}"
 
 
 def with_moments(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,27 +102,11 @@ def _is_moment(value: Any) -> bool:
     return isinstance(value, datetime) or (isinstance(value, str) and _MOMENT.fullmatch(value) is not None)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A table as wide as it needs to be; a pipe is never cut."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    rows = list(rows)
-    for i, name in enumerate(columns):
-        numeric = any(isinstance(r[i], int | float | Decimal) and not isinstance(r[i], bool) for r in rows)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(v)) for v in row))
-    if sys.stdout.isatty():
-        console.print(table)
-    else:
-        with console.capture() as capture:
-            console.print(table)
-        print("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")))
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", *, spare: Sequence[str] = ()
+) -> None:
+    """A table as :func:`penstock.cli.tables.print_table` makes it, of values as they are stored."""
+    tables.print_table(columns, rows, title, cell=_cell, spare=spare)
 
 
 def watch_screen(show: Callable[[], None], every_seconds: float = 2.0) -> None:
@@ -105,14 +143,28 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer.writerows([["" if v is None else _cell(v) for v in row] for row in rows])
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+def print_warnings(warnings: Iterable[str]) -> None:
+    """What looks like a mistake in the project file, on standard error."""
+    for text in warnings:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def failures_json(failures: Sequence[PenstockError]) -> dict[str, Any]:
+    """What could not be read, as a member of a report: nothing when all was."""
+    if not failures:
+        return {}
+    return {"failures": [{"where": e.where, "what": e.what, "fix": e.fix or None} for e in failures]}
 
 
 def landed_line(landed: Landed, seconds: float) -> str:
     """One line on what loading a stream from a source did."""
     skipped = f", {len(landed.skipped):,} skipped: landed before" if landed.skipped else ""
+    if landed.failures:
+        skipped += f", {len(landed.failures):,} not read"
+    if landed.kept:
+        return f"{landed.stream}: not replaced, since {landed.source} could not be read whole{skipped}"
+    if not landed.receipts and landed.failures:
+        return f"{landed.stream}: 0 rows landed from {landed.source}{skipped}"
     if not landed.receipts:
         return f"{landed.stream}: 0 rows landed, nothing new in {landed.source}{skipped}"
     read = landed.total("read")
@@ -122,6 +174,8 @@ def landed_line(landed: Landed, seconds: float) -> str:
         count(landed.total("duplicates"), "duplicate"),
         f"{landed.total('quarantined'):,} quarantined",
     ]
+    if deleted := landed.total("deleted"):
+        parts.append(f"{deleted:,} deleted")
     rate = f" ({seconds:.1f} s, {read / seconds:,.0f} rows/s)" if seconds > 0.05 else ""
     return f"{landed.stream}: {', '.join(parts)}{skipped}{rate}"
 
@@ -134,7 +188,13 @@ def built_line(built: Built, seconds: float) -> str:
     tests = built.count("test", "pass")
     units = built.count("unit_test", "pass")
     warned = sum(n.status == "warn" for n in built.nodes)
+    failed = [n for n in built.nodes if n.failed]
+    skipped = [n for n in built.nodes if n.status == "skipped"]
     parts = [f"{count(models, 'model')} built"]
+    if failed:
+        parts.append(f"{len(failed):,} failed")
+    if skipped:
+        parts.append(f"{len(skipped):,} skipped")
     if tests:
         parts.append(f"{count(tests, 'test')} passed")
     elif built.tests_left_out:
@@ -153,6 +213,22 @@ def node_line(node: Node) -> str:
     rows = "" if node.rows is None or node.kind != "model" else f", {count(node.rows, 'row')}"
     said = f": {' '.join(node.message.split())[:300]}" if node.failed or node.status in ("warn", "skipped") else ""
     return f"  {node.status:8} {node.kind} {node.name}{rows} ({node.seconds:.2f} s){said}"
+
+
+@contextmanager
+def doing(label: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is being done, as what is given says it: on a terminal while it goes on, elsewhere a
+    line every five seconds."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from rich.status import Status
+
+        with Status(label, console=console(stderr=True)) as status:
+            yield lambda now: status.update(f"{label}: {now}")
+    else:
+        with _Beat(label) as beat:
+            yield beat
 
 
 class Progress(Protocol):
@@ -186,7 +262,6 @@ def counting_bar(label: str, total_bytes: int, *, noun: str = "rows", quiet: boo
 
 @contextmanager
 def _bar(label: str, total_bytes: int, noun: str) -> Iterator[Advance]:
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -199,7 +274,7 @@ def _bar(label: str, total_bytes: int, noun: str) -> Iterator[Advance]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total_bytes or None, rate="")
 
         def advance(more: int, size: int) -> None:
@@ -242,27 +317,48 @@ class _Lines:
         )
 
 
+class _Beat:
+    """What is being done, as plain lines, also when nothing is heard of it."""
+
+    every_seconds = 5.0
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._now = ""
+        self._started = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    def __call__(self, now: str) -> None:
+        self._now = now
+
+    def __enter__(self) -> _Beat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self.every_seconds):
+            seconds = time.monotonic() - self._started
+            print(f"{self._label}: {self._now or 'at work'}, {seconds:,.0f} s", file=sys.stderr, flush=True)
+
+
 def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=_plain)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return str(value)
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case dict() | list():
+            return json_text(value)
+        case Decimal() if value.is_finite():
+            return f"{value:f}"
+        case _:
+            return _text(value)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value) if _is_double(value) else str(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return str(value)
-
-
-def _is_double(value: Decimal) -> bool:
-    return Decimal(repr(float(value))) == value
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

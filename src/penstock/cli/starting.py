@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from penstock.cli.document import print_document
 from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
-from penstock.cli.printing import print_json, print_table
+from penstock.cli.printing import count, print_json, print_table
 from penstock.errors import UsageError
 
 
@@ -35,7 +36,7 @@ def init(
 
     written = create_project(directory, template, name, force=force)
     if not quiet:
-        print(f"{len(written)} files written to {directory}")
+        print(f"{count(len(written), 'file')} written to {directory}")
         where = "" if directory == Path() else f"cd {directory} && "
         api = "type: http" in (directory / "penstock.yml").read_text(encoding="utf-8")
         print(f"next: {where}penstock run" + (", with the API that README.md says how to serve" if api else ""))
@@ -96,7 +97,7 @@ def schema(
         print(configuration_page(), end="")
         return
     if stream is None:
-        print(json_module.dumps(project_schema(), indent=2))
+        print_document(json_module.dumps(project_schema(), indent=2))
         return
     from penstock.session import Session
 

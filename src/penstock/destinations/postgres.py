@@ -8,9 +8,11 @@ primary key's index in order, and rows that are there already are never sent.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,16 +21,21 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from penstock.destinations.claims import claimed
 from penstock.destinations.dispositions import own_columns, wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
+from penstock.destinations.exactly import exactly
 from penstock.destinations.known import KnownIds
+from penstock.destinations.liveness import noticing
+from penstock.destinations.postgres_errors import first_line, refusal
+from penstock.destinations.postgres_structure import check_postgres_table, column_type
+from penstock.destinations.refusals import refusals, sorting
+from penstock.destinations.rights import check_rights, missing_schemas
 from penstock.destinations.versions import key_postgres
 from penstock.destinations.whole import add_whole
 from penstock.destinations.wide import move_long_values
-from penstock.errors import DestinationError, RejectedRows, UsageError
+from penstock.errors import DestinationError
 from penstock.faults import fault_point
 from penstock.ledger import (
     added_columns,
@@ -42,28 +49,15 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
+from penstock.ledger.soundness import is_complete, tell_lost
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
-from penstock.shape.schema import Column, Schema
+from penstock.shape.schema import Schema
 from penstock.sql import identifier
 
 MIN_VERSION = 13
 _LEDGER_LOCK = "penstock ledger"
-_REFUSED_CLASSES = ("22", "23", "44", "54", "P0")
-"""SQLSTATE classes that blame the rows: data exception, constraint, check option, program limit, trigger."""
-
 _PARAMETER = re.compile(r"\$(\d+)")
-_TYPES = {"pseudonym": "text", "json": "jsonb", "double": "double precision", "timestamptz": "timestamp with time zone"}
-
-_LIVENESS: Mapping[str, Any] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 120_000,
-}
-"""After how long a server that has gone without a word is noticed, in libpq's words: seconds, and milliseconds for the
-last. Linux alone would wait for two hours, or for a quarter of one when something is under way."""
 
 
 class PostgresDestination:
@@ -79,7 +73,7 @@ class PostgresDestination:
 
     def __init__(self, conninfo: str, *, shown: str) -> None:
         self.shown = shown
-        self._conninfo = _noticing(conninfo)
+        self._conninfo = noticing(conninfo)
         self._landing_connection: Any = None
         self._reading_connection: psycopg.Connection[Any] | None = None
         self._known: dict[str, tuple[int, KnownIds]] = {}
@@ -100,7 +94,7 @@ class PostgresDestination:
             connection = psycopg.connect(self._conninfo, autocommit=True)
         except psycopg.OperationalError as e:
             raise DestinationError(
-                f"no connection: {_first_line(e)}",
+                f"no connection: {first_line(e)}",
                 where=self.shown,
                 fix="check host, port, user, password and database of the destination, and that the server runs",
             ) from None
@@ -111,6 +105,7 @@ class PostgresDestination:
                 fix="upgrade the server",
             )
         connection.execute("set timezone = 'UTC'")
+        exactly(connection)
         return connection
 
     @property
@@ -121,44 +116,69 @@ class PostgresDestination:
             try:
                 self._landing_connection = adbc.connect(self._conninfo)
             except AdbcError as e:
-                raise DestinationError(f"no connection: {_first_line(e)}", where=self.shown) from None
+                raise DestinationError(f"no connection: {first_line(e)}", where=self.shown) from None
         return self._landing_connection
 
+    def refusal(self, error: Exception, *, rows: bool = False) -> DestinationError | None:
+        """The drivers' errors as ours."""
+        return refusal(error, self.shown, rows=rows)
+
+    @sorting()
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing; two processes may do so at once."""
-        if not self.is_prepared():
-            try:
-                with self.reading.transaction():
-                    self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
-                    for sql in create_statements("postgres"):
-                        self.reading.execute(sql)
-            except psycopg.Error as e:
-                raise DestinationError(
-                    f"the ledger cannot be made: {_first_line(e)}",
-                    where=self.shown,
-                    fix="grant the user CREATE on the database",
-                ) from None
+        present = self._ledger_columns()
+        if is_complete(present):
+            return
+        self.check_rights()
+        try:
+            with self.reading.transaction():
+                self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
+                # that it may be there already is asked here: whoever may not make schemas may use those that are there
+                for schema in missing_schemas(self.query):
+                    self.reading.execute(f"create schema {schema}")
+                for sql in create_statements("postgres"):
+                    self.reading.execute(sql)
+        except psycopg.Error as e:
+            raise DestinationError(f"the ledger cannot be made: {first_line(e)}", where=self.shown) from None
+        tell_lost(present)
 
+    @sorting()
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        found = self.reading.execute(
-            "select 1 from pg_attribute"
-            " where attrelid = to_regclass('penstock.streams') and attname = 'version' and not attisdropped"
-        )
-        return found.fetchone() is not None
+        return is_complete(self._ledger_columns())
 
+    def _ledger_columns(self) -> list[tuple[str, str]]:
+        return [(table, column) for table, column in self.query(ledger_sql("ledger_columns_postgres")).rows]
+
+    def check_rights(self) -> None:
+        """Whether the user may make what landing needs.
+
+        Raises:
+            DestinationError: it may not; names what to grant.
+        """
+        check_rights(self.query, shown=self.shown)
+
+    @sorting()
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
-        return schema_from_rows(self.query(ledger_sql("schema"), [stream]).rows)
+        return schema_from_rows(self._rows(ledger_sql("schema"), [stream]).rows)
 
+    @sorting()
     def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
         """Position key → state."""
-        rows = self.query(ledger_sql("positions"), [stream, source]).rows
-        return {row[0]: row[1] for row in rows}
+        rows = self._rows(ledger_sql("positions"), [stream, source]).rows
+        return {key: json.loads(state) for key, state in rows}
 
+    @sorting()
     def land(self, target: Target) -> PostgresLanding:
         """Open a transaction that lands into ``target``'s stream; waits for others that land into it."""
-        return PostgresLanding(self, target)
+        landing = PostgresLanding(self, target)
+        try:
+            landing.begin()
+        except BaseException:
+            landing.rollback()
+            raise
+        return landing
 
     def query(self, sql: str, parameters: Sequence[Any] = (), *, read_only: bool = False) -> Rows:
         """Run one statement and return its rows; with ``read_only`` one that changes nothing.
@@ -166,19 +186,22 @@ class PostgresDestination:
         Raises:
             DestinationError: the server refused it.
         """
+        try:
+            return self._rows(sql, parameters, read_only=read_only)
+        except psycopg.Error as e:
+            raise DestinationError(first_line(e), where=self.shown) from None
+
+    def _rows(self, sql: str, parameters: Sequence[Any], *, read_only: bool = False) -> Rows:
         named = None
         if parameters:
             sql = _PARAMETER.sub(r"%(p\1)s", sql.replace("%", "%%"))
             named = {f"p{i}": value for i, value in enumerate(parameters, 1)}
-        try:
-            if not read_only:
-                return _rows(self.reading.execute(sql, named))
-            with self.reading.transaction(force_rollback=True):
-                self.reading.execute("set transaction read only")
-                # what is prepared can only be one statement: one more could follow a commit
-                return _rows(self.reading.execute(sql, named, prepare=True))
-        except psycopg.Error as e:
-            raise DestinationError(_first_line(e), where=self.shown) from None
+        # what is prepared can only be one statement: one more could end the transaction, or be forgotten
+        if not read_only:
+            return _rows(self.reading.execute(sql, named, prepare=True))
+        with self.reading.transaction(force_rollback=True):
+            self.reading.execute("set transaction read only")
+            return _rows(self.reading.execute(sql, named, prepare=True))
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
@@ -189,7 +212,7 @@ class PostgresDestination:
                     self.query("select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [stream_lock(stream)])
                 yield
         except psycopg.Error as e:
-            raise DestinationError(_first_line(e), where=self.shown) from None
+            raise DestinationError(first_line(e), where=self.shown) from None
 
     @contextlib.contextmanager
     def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> Iterator[bool]:
@@ -198,18 +221,16 @@ class PostgresDestination:
             with claimed(self._connect(), name, wait) as mine:
                 yield mine
         except psycopg.Error as e:
-            raise DestinationError(_first_line(e), where=self.shown) from None
+            raise DestinationError(first_line(e), where=self.shown) from None
 
     def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
-        """Vacuum these tables; with ``rewrite`` into new files."""
+        """Vacuum these tables, with ``rewrite`` into new files, and forget the values that the planner kept of them."""
         for table in tables:
-            self.query(f"vacuum {'(full, analyze) ' if rewrite else ''}{table}")
+            self.query(f"vacuum {'(full, analyze)' if rewrite else '(analyze)'} {table}")
 
     def close(self) -> None:
         """Close the connections."""
-        if self._landing_connection is not None:
-            self._landing_connection.close()
-            self._landing_connection = None
+        self.drop_landing_connection()
         if self._reading_connection is not None:
             self._reading_connection.close()
             self._reading_connection = None
@@ -254,35 +275,45 @@ class PostgresLanding:
         self._unindexed = False
         self._known: KnownIds | None = None
         self._erased: Erased | None = None
-        with self._refusals():
-            self._load_id: int = self._one("select nextval('penstock.load_ids')")
-            self._execute("set local timezone = 'UTC'")
-            self._execute("set local jit = off")
-            # the batch is small beside the table: always look its keys up in the index
-            self._execute("set local enable_hashjoin = off")
-            self._execute("set local enable_mergejoin = off")
-            self._lock(stream_lock(target.stream))
-            self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
-            move_long_values(self._table, self._schema, self._table_of, self._execute)
-            kept: list[tuple[Any, ...]] = []
-            if target.identity:
-                self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
-                kept = self._all(ledger_sql("stream"), target.stream)
-                try:
-                    check_stream(target, *kept[0][:2])
-                except UsageError:
-                    self.rollback()
-                    raise
-            if (target.raw_json or target.versioned) and self._has_table():
-                add_whole(target, self._table, "jsonb", lambda sql: self._table_of(sql).column_names, self._execute)
-                key_postgres(target, kept, self._table, self._schema, self._execute, self._table_of, self._stage)
-            if kept and kept[0][2] != target.version:
-                self._execute(ledger_sql("keep_version"), target.stream, target.version)
-            if target.personal.subjects:
-                self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
-            last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
-            empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
-        self._known = destination.known(target.stream, last, empty=empty)
+        self._load_id = 0
+        self._schema = Schema()
+
+    def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
+        """The driver's errors as ours."""
+        return refusal(error, f"{self._destination.shown} {self._table}", rows=rows)
+
+    def _refusals(self) -> AbstractContextManager[None]:
+        return refusals(self, rows=True)
+
+    @sorting()
+    def begin(self) -> None:
+        """Open the transaction. Whatever it raises, :meth:`rollback` has to follow."""
+        target = self._target
+        self._load_id = self._one("select nextval('penstock.load_ids')")
+        self._execute("set local timezone = 'UTC'")
+        self._execute("set local jit = off")
+        # the batch is small beside the table: always look its keys up in the index
+        self._execute("set local enable_hashjoin = off")
+        self._execute("set local enable_mergejoin = off")
+        self._lock(stream_lock(target.stream))
+        self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
+        kept: list[tuple[Any, ...]] = []
+        if target.identity:
+            self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
+            kept = self._all(ledger_sql("stream"), target.stream)
+            check_stream(target, *kept[0][:2])
+        check_postgres_table(self._all, self._table, self._schema, where=self._destination.shown)
+        move_long_values(self._table, self._schema, self._table_of, self._execute)
+        if (target.raw_json or target.versioned) and self._has_table():
+            add_whole(target, self._table, "jsonb", lambda sql: self._table_of(sql).column_names, self._execute)
+            key_postgres(target, kept, self._table, self._schema, self._execute, self._table_of, self._stage)
+        if kept and kept[0][2] != target.version:
+            self._execute(ledger_sql("keep_version"), target.stream, target.version)
+        if target.personal.subjects:
+            self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
+        last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
+        empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
+        self._known = self._destination.known(target.stream, last, empty=empty)
 
     def write(self, shaped: Shaped) -> None:
         """Write a batch into the open transaction."""
@@ -315,12 +346,12 @@ class PostgresLanding:
         target = self._target
         with self._refusals():
             self._index()
-            if target.disposition == "replace" and self._asking and not target.partial:
-                self._counts["deleted"] = self._one(
-                    f"with gone as (delete from {self._table} t where not exists"
-                    " (select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id) returning 1)"
-                    " select count(*) from gone"
-                )
+            nothing = not self._counts["read"] and self._has_table()
+            if target.disposition == "replace" and not target.partial and (self._asking or nothing):
+                # a delivery of records of which none can land is broken; it must not empty the table
+                stays = "select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id"
+                gone = f"delete from {self._table} t" + (f" where not exists ({stays})" if self._asking else "")
+                self._counts["deleted"] = self._one(f"with gone as ({gone} returning 1) select count(*) from gone")
             now = datetime.now(UTC)
             for position in self._positions.values():
                 self._execute(
@@ -333,7 +364,7 @@ class PostgresLanding:
                     now,
                 )
             seq = 0
-            if self._counts["read"]:
+            if self._counts["read"] or self._counts["deleted"]:
                 self._lock(_LEDGER_LOCK)
                 counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
                 seq = self._one(
@@ -380,7 +411,7 @@ class PostgresLanding:
         if self._schema.version == 0 and not self._has_table():
             self._create(schema)
         elif added:
-            clauses = ", ".join(f"add column {identifier(c.name)} {_type(c)}" for c in added)
+            clauses = ", ".join(f"add column {identifier(c.name)} {column_type(c)}" for c in added)
             self._execute(f"alter table {self._table} {clauses}")
         move_long_values(self._table, schema, self._table_of, self._execute)
         for row in column_rows(self._target.stream, self._schema, schema):
@@ -393,7 +424,7 @@ class PostgresLanding:
         return bool(self._one("select (to_regclass($1) is not null)::text", self._table) == "true")
 
     def _create(self, schema: Schema) -> None:
-        columns = [f"{identifier(c.name)} {_type(c)}" for c in schema.columns]
+        columns = [f"{identifier(c.name)} {column_type(c)}" for c in schema.columns]
         columns += own_columns(self._target, json="jsonb", collate=' collate "C"')
         self._execute(f"create table {self._table} ({', '.join(columns)})")
         self._unindexed = True
@@ -488,7 +519,7 @@ class PostgresLanding:
             )
             return [int(i) for i in found]
 
-        return without_conflicts(shaped, self._target.stream, ask)
+        return without_conflicts(shaped, ask)
 
     def _stage(self, rows: pa.Table) -> None:
         self._execute("drop table if exists pg_temp.penstock_batch")
@@ -498,9 +529,11 @@ class PostgresLanding:
         entries = quarantine_rows(self._target.stream, shaped.rejects)
         now = datetime.now(UTC)
         new = 0
+        values = "values ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb)"
+        sql = ledger_sql("quarantine", rows=values) + " returning 1"
         for id_, reject in entries.items():
             inserted = self._all(
-                ledger_sql("quarantine", id="$1::text::uuid", headers="$10::text::jsonb") + "returning 1",
+                sql,
                 str(id_),
                 self._target.stream,
                 self._target.source,
@@ -545,44 +578,13 @@ class PostgresLanding:
                 temporary=temporary,
             )
 
-    @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Turn the driver's errors into ours, by what they ask for."""
-        try:
-            yield
-        except AdbcError as e:
-            message = _first_line(e)
-            if (e.sqlstate or "")[:2] in _REFUSED_CLASSES:
-                raise RejectedRows(message, where=self._table) from None
-            raise DestinationError(message, where=f"{self._destination.shown} {self._table}") from None
-
 
 def stream_lock(stream: str) -> str:
     """The name of the advisory lock that whoever writes to a stream's table holds."""
     return f"penstock stream {stream}"
 
 
-def _type(column: Column) -> str:
-    return _TYPES.get(column.type, column.type)
-
-
-def _noticing(conninfo: str) -> str:
-    """``conninfo`` with :data:`_LIVENESS` where it says nothing else."""
-    try:
-        said = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        # connecting will say what is wrong with it
-        return conninfo
-    return make_conninfo(conninfo, **{k: v for k, v in _LIVENESS.items() if k not in said})
-
-
 def _rows(cursor: psycopg.Cursor[Any]) -> Rows:
     if cursor.description is None:
         return Rows(columns=(), rows=())
     return Rows(columns=[d.name for d in cursor.description], rows=cursor.fetchall())
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error)
-    match = re.search(r"(?:ERROR|FATAL):\s*(.*)", text)
-    return (match[1] if match else text.strip().split("\n")[0]).strip()

@@ -13,6 +13,7 @@ from penstock.errors import PenstockError
 from penstock.faults import fault_point
 from penstock.lake.formats import Encoder, encoder_of, rest_lines, split
 from penstock.lake.names import (
+    FOLDER,
     SOURCE,
     Compression,
     Format,
@@ -108,6 +109,12 @@ class LakeWriter:
             if len(records):
                 self._encoder(taken.untyped).add(records, broken)
 
+    def end_refresh(self) -> None:
+        """All of a refresh is written. One without records leaves a file without any, which says so."""
+        if not (self._sinks or self._encoders):
+            with self._refusals():
+                self._rest[False] = self._sink(texts=False, rest=True)
+
     def prepare(self) -> list[Position]:
         """Make the files complete and durable, still hidden. The positions say which they are."""
         positions = []
@@ -116,7 +123,8 @@ class LakeWriter:
                 encoder.end()
             for sink in self._sinks:
                 key = sink.final.relative_to(self.folder).as_posix()
-                positions.append(Position(source=SOURCE, key=key, state=sink.finish()))
+                state = {**sink.finish(), FOLDER: str(self.folder.resolve())}
+                positions.append(Position(source=SOURCE, key=key, state=state))
         self._prepared = True
         fault_point("lake_prepared")
         return positions

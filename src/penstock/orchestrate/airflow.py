@@ -36,13 +36,15 @@ FULL_REFRESH = "{% if params.full_refresh %} --full-refresh{% endif %}"
 def interval_options(lookback_days: int) -> str:
     """``--from`` and ``--to`` of a run, as Airflow's template; nothing in a run without a data interval.
 
-    An interval ends before its end, and ``--to`` takes its day in.
+    An interval ends before its end, and ``--to`` takes its day in. The days of the lookback before it are asked for
+    again though earlier runs did.
     """
+    again = f" --lookback {lookback_days:d}" if lookback_days else ""
     back = f" - macros.timedelta(days={lookback_days:d})" if lookback_days else ""
     last = "([data_interval_start, data_interval_end - macros.timedelta(microseconds=1)] | max)"
     return (
         "{% if data_interval_start is defined and data_interval_start %}"
-        f" --from {{{{ (data_interval_start{back}) | ds }}}} --to {{{{ {last} | ds }}}}"
+        f" --from {{{{ (data_interval_start{back}) | ds }}}} --to {{{{ {last} | ds }}}}{again}"
         "{% endif %}"
     )
 
@@ -56,7 +58,7 @@ def penstock_dags(
     catchup: bool = False,
     retries: int | None = None,
     retry_delay: timedelta | None = None,
-    lookback_days: int = 0,
+    lookback_days: int | None = None,
     target: str | None = None,
     penstock: str = "penstock",
     layers: bool = True,
@@ -78,7 +80,8 @@ def penstock_dags(
         catchup: whether to make up for the intervals since ``start_date`` that had no run.
         retries, retry_delay: how often a task that failed is tried again, and how long after; by default as the
             project's schedule says, else 3 times and 3 minutes.
-        lookback_days: so many days before the data interval are loaded too, for records that come late.
+        lookback_days: so many days before the data interval are loaded too, for records that come late; by default as
+            the project's schedule says, else as the longest ``overlap`` of its API's windows does.
         target: the destination, over the project's own.
         penstock: the command, such as ``/opt/penstock/bin/penstock`` where it is not on the tasks' ``PATH``.
         layers: whether each layer of models is a task of its own, which is one dbt process.
@@ -89,9 +92,15 @@ def penstock_dags(
         UsageError: ``dbt_project.yml`` is unreadable, or a value is out of range.
     """
     directory = Path(project_dir).absolute()
-    if lookback_days < 0 or (retries or 0) < 0:
+    if (lookback_days or 0) < 0 or (retries or 0) < 0:
         raise UsageError("lookback_days and retries count from 0", fix="give 0 or more")
-    asked = Asked(schedule=schedule, timezone=timezone, retries=retries, retry_delay=retry_delay)
+    asked = Asked(
+        schedule=schedule,
+        timezone=timezone,
+        retries=retries,
+        retry_delay=retry_delay,
+        lookback_days=lookback_days,
+    )
     pipeline = read_pipeline(directory, target=target, layers=layers, asked=asked)
 
     from airflow.providers.standard.operators.bash import BashOperator
@@ -126,7 +135,7 @@ def penstock_dags(
                 **every,
             )
             for task in loads.tasks:
-                dated = interval_options(lookback_days) if task.dated else ""
+                dated = interval_options(loads.timing.lookback_days) if task.dated else ""
                 command = f"{penstock} {task.command} {project}{dated}"
                 BashOperator(task_id=task.id, bash_command=command, **every) >> loaded
         dags[load.dag_id] = load

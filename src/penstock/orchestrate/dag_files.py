@@ -122,7 +122,7 @@ class Export:
     catchup: bool = False
     retries: int | None = None
     retry_delay: timedelta | None = None
-    lookback_days: int = 0
+    lookback_days: int | None = None
     target: str | None = None
     penstock: str = "penstock"
     layers: bool = True
@@ -141,7 +141,11 @@ def dag_texts(directory: Path, folder: Path, export: Export = _DEFAULT) -> dict[
     """
     directory = directory.absolute()
     asked = Asked(
-        schedule=export.schedule, timezone=export.timezone, retries=export.retries, retry_delay=export.retry_delay
+        schedule=export.schedule,
+        timezone=export.timezone,
+        retries=export.retries,
+        retry_delay=export.retry_delay,
+        lookback_days=export.lookback_days,
     )
     pipeline = read_pipeline(directory, target=export.target, layers=export.layers, asked=asked)
     if export.project_path is None and folder.absolute() == directory / FOLDER:
@@ -178,17 +182,15 @@ def write_dags(directory: Path, folder: Path, export: Export = _DEFAULT, *, forc
 
 
 def _load_text(pipeline: Pipeline, path: str, export: Export) -> str:
-    interval = indent("\n".join(_pieces(interval_options(export.lookback_days))), "    ")
     names = {"DAG", "Asset", *(_timetable(loads.timing).partition("(")[0] for loads in pipeline.loads)}
-    return (
-        _head(pipeline, path, export, "Lands what is new, each run the days of its data interval.", names)
-        + _INTERVAL.substitute(interval=interval)
-        + "\n".join(_load_dag(loads, pipeline, export) for loads in pipeline.loads)
-    )
+    return _head(
+        pipeline, path, export, "Lands what is new, each run the days of its data interval.", names
+    ) + "\n".join(_load_dag(loads, pipeline, export) for loads in pipeline.loads)
 
 
 def _load_dag(loads: Loads, pipeline: Pipeline, export: Export) -> str:
-    return _LOAD.substitute(
+    interval = indent("\n".join(_pieces(interval_options(loads.timing.lookback_days))), "    ")
+    return _INTERVAL.substitute(interval=interval) + _LOAD.substitute(
         suffix=loads.suffix,
         tasks="\n".join(_tasks(loads.tasks, "")),
         schedule=_timetable(loads.timing),

@@ -6,6 +6,7 @@ environment that may have neither dbt nor a warehouse's driver. Whether the file
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -29,6 +30,9 @@ DAILY = "@daily"
 RETRIES = 3
 RETRY_DELAY = timedelta(minutes=3)
 
+OVERLAP = timedelta(minutes=10)
+"""The ``overlap`` of an endpoint that says none."""
+
 _LOCK_TIMEOUT = "PENSTOCK__DESTINATIONS__{}__LOCK_TIMEOUT_SECONDS"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OFF = (False, "false", "no", "off")
@@ -51,13 +55,14 @@ class Task:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """When runs begin: by ``cron`` in a time zone, or once in ``every``; with neither, by hand. A task that failed is
-    tried again ``retries`` times, ``retry_delay`` later each time."""
+    tried again ``retries`` times, ``retry_delay`` later each time. So many days before its own a run loads again."""
 
     cron: str | None = None
     every: timedelta | None = None
     timezone: str = "UTC"
     retries: int = RETRIES
     retry_delay: timedelta = RETRY_DELAY
+    lookback_days: int = 0
 
     @property
     def by_hand(self) -> bool:
@@ -85,6 +90,7 @@ class Asked:
     timezone: str | None = None
     retries: int | None = None
     retry_delay: timedelta | None = None
+    lookback_days: int | None = None
 
 
 _NOTHING = Asked()
@@ -134,7 +140,7 @@ def read_pipeline(
             for layer in found
         ] or [Task(id="transform", words=("transform", "--nodes", *named))]
     warehouses = _warehouses(directory, settings, target)
-    timing = _timing(settings.get("schedule"), asked, directory)
+    timing = _timing(settings.get("schedule"), asked, directory, settings)
     return Pipeline(
         name=name,
         timing=timing,
@@ -151,7 +157,7 @@ def read_pipeline(
     )
 
 
-def _timing(said: Any, asked: Asked, directory: Path) -> Timing:
+def _timing(said: Any, asked: Asked, directory: Path, settings: Mapping[str, Any]) -> Timing:
     """When a project or stream runs that says ``said``, by what is asked for over it."""
     if asked.schedule != PROJECTS:
         try:
@@ -168,7 +174,36 @@ def _timing(said: Any, asked: Asked, directory: Path) -> Timing:
                 fix='mend it, or say when to run, over the project: schedule="@daily", or --schedule of the export',
             ) from None
     over: dict[str, Any] = {"timezone": asked.timezone, "retries": asked.retries, "retry_delay": asked.retry_delay}
+    over["lookback_days"] = asked.lookback_days
+    if asked.lookback_days is None:
+        own = _mapping(said).get("lookback")
+        over["lookback_days"] = (
+            _overlap_days(settings, directory) if own is None else _days(own, "schedule.lookback", directory)
+        )
     return replace(timing, **{k: v for k, v in over.items() if v is not None})
+
+
+def _overlap_days(settings: Mapping[str, Any], directory: Path) -> int:
+    """How late the records of endpoints with windows come, the longest of them, in whole days."""
+    days = 0
+    for name, source in _mapping(settings.get("sources")).items():
+        for called, endpoint in _mapping(_mapping(source).get("endpoints")).items():
+            incremental = _mapping(_mapping(endpoint).get("incremental"))
+            if incremental and _mapping(endpoint).get("windows"):
+                where = f"sources.{name}.endpoints.{called}.incremental.overlap"
+                days = max(days, _days(incremental.get("overlap", OVERLAP), where, directory))
+    return days
+
+
+def _days(span: Any, setting: str, directory: Path) -> int:
+    try:
+        return math.ceil(time_span(span) / timedelta(days=1))
+    except ValueError as e:
+        raise ProjectError(
+            f"{setting}: {'what variables say of it is not known here' if '${' in str(span) else e}",
+            where=str(directory / FILE_NAME),
+            fix="mend it, or say how many days, over the project: lookback_days=4, or --lookback-days of the export",
+        ) from None
 
 
 def _said(value: Any) -> Timing:
@@ -247,7 +282,7 @@ def _loads(
         if asked.schedule != PROJECTS or own is None:
             together += tasks
         elif own not in _OFF:
-            apart.append(Loads(suffix=f"_{name}", timing=_timing(own, asked, directory), tasks=tuple(tasks)))
+            apart.append(Loads(suffix=f"_{name}", timing=_timing(own, asked, directory, settings), tasks=tuple(tasks)))
     if together:
         yield Loads(suffix="", timing=timing, tasks=tuple(together))
     yield from apart

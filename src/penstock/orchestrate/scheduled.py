@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, PenstockError
 from penstock.faults import fault_point
 from penstock.ledger import ledger_sql
@@ -27,6 +28,7 @@ from penstock.orchestrate.trigger import NEWEST
 from penstock.plan import of_interval
 from penstock.session import Session
 from penstock.transform.transform import node_step
+from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
     from penstock.orchestrate.trigger import Heard, Trigger
@@ -60,7 +62,7 @@ class Ended:
     error: Exception | None
 
 
-class Scheduled:
+class Scheduled(Troubles):
     """Runs a schedule in the thread that calls :meth:`run`; :meth:`ask` may be called from any.
 
     Args:
@@ -81,8 +83,6 @@ class Scheduled:
         now: Callable[[], datetime] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self.last_error = ""
-        """Why the last run failed; empty after one that went well."""
         self.last: Ended | None = None
         """The last run."""
         self.loads = loads
@@ -207,7 +207,7 @@ class Scheduled:
             return
         steps: Sequence[LoadStep] = self.loads.steps
         if self._schedule.data_interval and self._last is not None:
-            steps = of_interval(self._project, steps, self._last, moment)
+            steps = of_interval(self._project, steps, self._last, moment, self._schedule.lookback)
         run_id, status = self._perform(session, steps, retries=self._schedule.retries, due=moment)
         if status != "stopped":
             self._last = moment
@@ -263,7 +263,7 @@ class Scheduled:
                 left, error = self._load(session, record, left, attempt)
                 if heard is not None and error is None and not self._stop:
                     error = self._model(session, record, heard, attempt)
-            self.last_error = "" if error is None else str(error) or type(error).__name__
+            self.last_error = "" if error is None else error_text(error)
             if self._stop or error is None or attempt > retries:
                 break
             session.release()
@@ -291,7 +291,10 @@ class Scheduled:
                         self._on_commit(receipt)
 
                     landed = session.load(step, stop=self._stop, on_commit=committed)
-                    entry.status = "stopped" if landed.stopped else entry.status
+                    entry.ended(landed.failure, stopped=landed.stopped)
+                if landed.failure is not None:
+                    failed.append(step)
+                    error = error or landed.failure
             except Exception as e:  # noqa: BLE001 - whatever a load dies of, it is tried again and the others go on
                 failed.append(step)
                 error = error or e

@@ -97,6 +97,9 @@ class Schedule(Settings):
     """Whether each run loads the days of its data interval, from the moment done before it to its own, as Airflow's
     runs do: of streams with an `event_time`, and of endpoints of an API with `windows`. Without it, and of all others,
     what is new is loaded. Days are those of UTC."""
+    lookback: Span | None = None
+    """So long before its data interval a run begins, for records that come late; Airflow's runs too, by whole days.
+    By default as long as the `overlap` of an endpoint with `windows`; nothing for other streams."""
     jitter: Span = timedelta()
     """Each run starts up to so long after it is due, at random, so that many do not start at once."""
 

@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from penstock.errors import SourceError
 from penstock.ports import Batch, Position, Window
 from penstock.sources.gathering import Gathering
@@ -33,13 +31,15 @@ State = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """What a load will do with one file: ``skip``, ``resume`` after ``offset`` bytes, or ``read`` it whole."""
+    """What a load will do with one file: ``skip``, ``resume`` after ``offset`` bytes, ``read`` it whole, or ``fail``,
+    since it cannot be read for ``error``."""
 
     path: Path
     place: str
     size: int
-    action: Literal["skip", "resume", "read"]
+    action: Literal["skip", "resume", "read", "fail"]
     offset: int = 0
+    error: SourceError | None = None
 
 
 class FilesSource:
@@ -71,6 +71,9 @@ class FilesSource:
         growing: bool = False,
     ) -> None:
         self.name = name
+        self.failures: list[SourceError] = []
+        self.failed: dict[Path, SourceError] = {}
+        """The failures, by file."""
         self.skipped: list[str] = []
         self.unfinished: list[Path] = []
         self._patterns = patterns
@@ -97,7 +100,7 @@ class FilesSource:
                 whole.setdefault(state["size"], {})[state["content"]] = state
         plans = [self._plan_file(path, known, whole) for path in self._paths()]
         if self._refresh and (self._gone(plans, known) or any(p.action != "skip" for p in plans)):
-            plans = [FilePlan(p.path, p.place, p.size, "read") for p in plans]
+            plans = [p if p.action == "fail" else FilePlan(p.path, p.place, p.size, "read") for p in plans]
         return plans
 
     def probe(self, plan: FilePlan) -> None:
@@ -106,12 +109,16 @@ class FilesSource:
         Raises:
             SourceError: it cannot be read.
         """
+        if plan.error is not None:
+            raise plan.error
         kind = kind_of(plan.path, plan.place, self._format, self._compression)
         with opened(plan.path, plan.place, kind.compression) as stream:
             stream.read(1)
 
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
-        """Yield batches of about ``batch_bytes``; small files share one."""
+        """Yield batches of about ``batch_bytes``; small files share one. A file that cannot be read stops no other."""
+        self.failures.clear()
+        self.failed.clear()
         self.skipped.clear()
         self.unfinished.clear()
         gathering = Gathering()
@@ -127,6 +134,8 @@ class FilesSource:
                     gathering.positions[key] = Position(source=self.name, key=key, state=fresh)
                 continue
             try:
+                if plan.error is not None:
+                    raise plan.error
                 kind = kind_of(plan.path, plan.place, self._format, self._compression)
                 untyped = self._is_untyped(plan, kind)
                 if gathering.rows and gathering.untyped != untyped:
@@ -135,11 +144,9 @@ class FilesSource:
                 for _ in self._read_file(plan, kind, known, gathering):
                     if gathering.bytes >= 0.9 * self._batch_bytes:
                         yield gathering.take()
-            except SourceError:
-                # the files before it are sound, and must not wait for this one to be mended
-                if gathering.rows or gathering.rejects or gathering.positions:
-                    yield gathering.take()
-                raise
+            except SourceError as e:
+                self.failures.append(e)
+                self.failed[plan.path] = e
         for key in self._gone(plans, known):
             gathering.positions[key] = Position(source=self.name, key=key, state={"gone": True})
         if gathering.rows or gathering.rejects or gathering.positions:
@@ -201,6 +208,12 @@ class FilesSource:
 
     def _plan_file(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
         """``whole`` are the files that were read to their end, by size and content."""
+        try:
+            return self._planned(path, known, whole)
+        except SourceError as e:
+            return FilePlan(path, e.where, 0, "fail", error=e)
+
+    def _planned(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
         place = self._place(path)
         stat = _stat_of(path, place)
         if not self._fingerprint:
@@ -242,7 +255,8 @@ class FilesSource:
                 digest, splitter, offset = self._resumed(plan, stream, known)
                 if splitter is None:
                     with opened(plan.path, plan.place, kind.compression) as again:
-                        yield from self._split(plan, again, LineSplitter(), hashlib.sha256(), 0, stat, gathering)
+                        fresh = LineSplitter(line_end=None)
+                        yield from self._split(plan, again, fresh, hashlib.sha256(), 0, stat, gathering)
                     return
                 yield from self._split(plan, stream, splitter, digest, offset, stat, gathering)
             else:
@@ -257,7 +271,7 @@ class FilesSource:
         """Skip what was read, if it is still what it was. Without a splitter, start over."""
         digest = hashlib.sha256()
         if plan.action != "resume":
-            return digest, LineSplitter(), 0
+            return digest, LineSplitter(line_end=None), 0
         state = self._known(plan.place, known)
         assert state is not None
         missing = plan.offset
@@ -266,7 +280,8 @@ class FilesSource:
             missing -= len(chunk)
         if missing or digest.hexdigest() != state["prefix"]:
             return digest, None, 0
-        return digest, LineSplitter(lines_before=state["lines"]), plan.offset
+        line_end = state.get("line_end", "\n").encode()
+        return digest, LineSplitter(lines_before=state["lines"], line_end=line_end), plan.offset
 
     def _split(
         self,
@@ -292,6 +307,8 @@ class FilesSource:
                     digest.update(memoryview(chunk)[: len(chunk) - len(splitter.rest)])
                 offset += taken
                 lines = splitter.lines
+                if splitter.line_end == b"\r":
+                    stat = {**stat, "line_end": "\r"}
             else:
                 digest.update(chunk)
             if cut is None:
@@ -332,15 +349,13 @@ class FilesSource:
     def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: Gathering) -> Iterator[None]:
         """CSV and Parquet: their position is the whole file."""
         # not at the top: what they need takes a quarter of the start of a process that reads none
-        from penstock.sources.tabular import csv_rows, parquet_rows
+        from penstock.sources.parquet import parquet_rows
+        from penstock.sources.tabular import csv_rows
 
         if kind.format == "parquet":
-            try:
-                for cut in parquet_rows(str(plan.path)):
-                    gathering.add(plan.place, cut)
-                    yield
-            except (pa.ArrowInvalid, OSError) as e:
-                raise SourceError(str(e), where=plan.place, fix="deliver a whole Parquet file") from None
+            for cut in parquet_rows(str(plan.path), plan.place):
+                gathering.add(plan.place, cut)
+                yield
             digest = self._content(plan.path, plan.place)
         else:
             dialect = self._dialect
@@ -352,7 +367,6 @@ class FilesSource:
                     gathering.add(plan.place, cut)
                     gathering.rejects.extend(rejects)
                     yield
-                hashing.drain()
             digest = hashing.digest.hexdigest()
         key = plan.place + self._scope
         state = {**stat, "complete": True, "content": digest}
@@ -373,11 +387,6 @@ class Hashing:
         chunk: bytes = self._stream.read(size)
         self.digest.update(chunk)
         return chunk
-
-    def readline(self) -> bytes:
-        line: bytes = self._stream.readline()
-        self.digest.update(line)
-        return line
 
     def readable(self) -> bool:
         return True

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from penstock.engine_errors import error_text
 from penstock.errors import SourceError
 from penstock.lake.formats import body_of
-from penstock.lake.names import RECORD, SOURCE, parse
+from penstock.lake.names import FOLDER, RECORD, SOURCE, parse
 from penstock.ports import Position, Reject, Window
 from penstock.sources.files import FilePlan, FilesSource, Hashing, State
 from penstock.sources.gathering import Gathering
@@ -103,7 +104,7 @@ class LakeSource(FilesSource):
                     yield
             except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as e:
                 raise SourceError(
-                    f"is no file of the lake: {e}",
+                    f"is no file of the lake: {error_text(e)}",
                     where=plan.place,
                     fix="put the file back as it was written, or move it away",
                 ) from None
@@ -122,7 +123,7 @@ class LakeSource(FilesSource):
                     body = body_of(entry)
                 except (ValueError, KeyError, TypeError) as e:
                     raise SourceError(
-                        f"is no entry of the lake: {e}",
+                        f"is no entry of the lake: {error_text(e)}",
                         where=f"{plan.place}#{number}",
                         fix="put the file back as it was written, or move it away",
                     ) from None
@@ -135,6 +136,9 @@ class LakeSource(FilesSource):
         gathering.add(plan.place, Cut(pa.array(bodies, pa.binary()), numbers, stat["size"]))
         self._done(plan, stat, hashing, gathering)
         yield
+
+    def _state(self, plan: FilePlan) -> dict[str, Any]:
+        return {**super()._state(plan), FOLDER: str(self._root.resolve())}
 
     def _done(self, plan: FilePlan, stat: dict[str, Any], hashing: Hashing, gathering: Gathering) -> None:
         key = plan.place + self._scope

@@ -39,8 +39,8 @@ class Pass:
     key: str
     values: Mapping[str, Any] = field(default_factory=dict)
     windowed: bool = False
-    closed: bool = False
-    """Whether its window was over when it began: it is not asked for again."""
+    read_at: datetime | None = None
+    """Of a window's pass: as of when it shows the window, which tells whether more may come."""
     done: Mark | None = None
     greatest: Mark | None = None
     next: State | None = None
@@ -64,9 +64,18 @@ class Passes:
     """Makes the passes of one endpoint from positions, and positions from passes."""
 
     def __init__(
-        self, endpoint: Endpoint, *, where: str, window: Window | None, fingerprint: bool, refresh: bool
+        self,
+        endpoint: Endpoint,
+        *,
+        where: str,
+        window: Window | None,
+        fingerprint: bool,
+        refresh: bool,
+        lookback: timedelta = timedelta(),
     ) -> None:
         self._endpoint = endpoint
+        self._late = max(lookback, timedelta() if endpoint.incremental is None else endpoint.incremental.overlap)
+        """How long after its window's end a record may still come."""
         self._where = where
         self._window = window
         self._fingerprint = fingerprint
@@ -81,6 +90,9 @@ class Passes:
     def plan(self, known: Mapping[str, State]) -> tuple[list[Pass], list[str]]:
         """The passes to make, and the names of the windows that need none.
 
+        Windows before those asked for are among the passes where an earlier load asked for them, and so soon after
+        their end that records may have come since.
+
         Raises:
             UsageError: windows are declared, and the dates have no beginning.
         """
@@ -91,17 +103,43 @@ class Passes:
             return [self._whole(key, known.get(key, {}))], []
         passes, skipped = [], []
         now = datetime.now(UTC).replace(tzinfo=None)
-        for window in _steps(self._window, windows.step, now, self._where):
+        # a run for days of the past may see the API as it was then, so its clock is the end of its days
+        read_at = min(now, self._window.end)
+        asked_for = list(_steps(self._window, windows.step, now, self._where))
+        for window in [*self._left_open(known), *asked_for]:
             state = known.get(str(window), {})
-            if state.get("closed") and state.get("asked") == self._asked:
+            if state.get("asked") == self._asked and self._is_final(window, state):
                 skipped.append(str(window))
                 continue
-            found = self._resumed(
-                Pass(key=str(window), windowed=True, closed=window.end + _late(self._endpoint) <= now), state
-            )
+            found = self._resumed(Pass(key=str(window), windowed=True, read_at=self._latest(read_at, state)), state)
             found.values = _bounds(window, windows)
             passes.append(found)
         return passes, skipped
+
+    def _left_open(self, known: Mapping[str, State]) -> list[Window]:
+        """The windows before those asked for that earlier loads read too soon, or not to their end."""
+        assert self._window is not None
+        found = []
+        for key, state in known.items():
+            window = None if key.startswith(WHOLE) else window_of(key)
+            if window is None or window.end > self._window.start or state.get("asked") != self._asked:
+                continue
+            if not self._is_final(window, state):
+                found.append(window)
+        return sorted(found, key=lambda w: (w.start, w.end))
+
+    def _latest(self, read_at: datetime, state: State) -> datetime:
+        """As of when a window is read now, which is no sooner than it was read before."""
+        before = state.get("read_at") if state.get("asked") == self._asked else None
+        return read_at if before is None else max(read_at, datetime.fromisoformat(before))
+
+    def _is_final(self, window: Window, state: State) -> bool:
+        """Whether a window was read to its end when no more of its records could come."""
+        read_at = state.get("read_at")
+        if read_at is not None:
+            return datetime.fromisoformat(read_at) >= window.end + self._late
+        # positions of before did not say when: it was over, and that is all there is to know
+        return bool(state.get("closed")) and not self._late
 
     def _whole(self, key: str, state: State) -> Pass:
         mark: Mark | None = state.get("mark")
@@ -121,6 +159,8 @@ class Passes:
         if begun is not None and not self._refresh and state.get("asked") == self._asked:
             found.values = begun["values"]
             found.greatest, found.next, found.parent = begun["greatest"], begun["next"], begun["parent"]
+            if found.read_at is not None and begun.get("read_at"):
+                found.read_at = min(found.read_at, datetime.fromisoformat(begun["read_at"]))
         return found
 
     def look(self, found: Pass, bodies: Sequence[pa.Array], columns: Columns) -> None:
@@ -140,12 +180,13 @@ class Passes:
         state: dict[str, Any] = {"asked": self._asked}
         if mark is not None:
             state["mark"] = mark
+        read_at = {} if found.read_at is None else {"read_at": found.read_at.isoformat()}
         if found.finished:
-            return {**state, "closed": True} if found.closed else state
+            return {**state, **read_at}
         if ascending and not found.windowed:
             return state
         begun = {"values": found.values, "greatest": found.greatest, "next": found.next, "parent": found.parent}
-        return {**state, "pass": begun}
+        return {**state, "pass": {**begun, **read_at}}
 
     def parameters(self, found: Pass) -> dict[str, Any]:
         """The parameters that a pass adds to the endpoint's own."""
@@ -157,6 +198,15 @@ class Passes:
         return {}
 
 
+def window_of(key: str) -> Window | None:
+    """The window that a position's key names."""
+    start, _, end = key.partition("/")
+    try:
+        return Window(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end))
+    except ValueError:
+        return None
+
+
 def filled(template: Any, values: Mapping[str, Any]) -> Any:
     """A template, or the templates in a list or a mapping, with ``{name}`` replaced by its value."""
     if isinstance(template, str):
@@ -166,11 +216,6 @@ def filled(template: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(template, list | tuple):
         return [filled(v, values) for v in template]
     return template
-
-
-def _late(endpoint: Endpoint) -> timedelta:
-    """How long after its time a record may still come."""
-    return timedelta(0) if endpoint.incremental is None else endpoint.incremental.overlap
 
 
 def _steps(window: Window, step: timedelta, now: datetime, where: str) -> Iterator[Window]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pyarrow as pa
 
 from penstock.errors import SourceError
-from penstock.jsonpath import parse_path
 from penstock.ports import Batch, Position, Window
 from penstock.sources.gathering import Gathering
 from penstock.sources.http.auth import query_key
@@ -24,7 +23,8 @@ from penstock.sources.http.client import Client
 from penstock.sources.http.fetching import Fetched, Fetcher, Walk
 from penstock.sources.http.incremental import Columns
 from penstock.sources.http.lanes import in_lanes
-from penstock.sources.http.passes import WHOLE, Pass, Passes, filled
+from penstock.sources.http.passes import WHOLE, Pass, Passes
+from penstock.sources.http.walks import Walks
 
 if TYPE_CHECKING:
     from penstock.project.http import Endpoint, Http
@@ -36,6 +36,11 @@ _BUDGET_BYTES = 8 << 20
 """Pages that wait to be landed may take so much."""
 _AHEAD = 2
 """Pages under way or waiting, for each request that may be under way."""
+_HOPELESS = 10
+"""So many lists that cannot be read, one after the other, end the load: the reason is not theirs."""
+_TRIED = 3
+"""Parents whose children are asked for as a trial."""
+_FIX_PATH = "check path: of the endpoint"
 
 
 class HttpSource:
@@ -47,6 +52,7 @@ class HttpSource:
         window: only this is asked for, where the endpoint declares windows.
         fingerprint: go by what has landed; without it all is asked for from the start.
         refresh: begin with the first page each time.
+        lookback: how long after its window a record may come, where that is longer than the endpoint's ``overlap``.
         standing: is told how the API's hosts stand.
     """
 
@@ -60,17 +66,28 @@ class HttpSource:
         window: Window | None = None,
         fingerprint: bool = True,
         refresh: bool = False,
+        lookback: timedelta = timedelta(),
         standing: Callable[[Mapping[str, CircuitBreaker]], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.skipped: list[str] = []
+        self.failures: list[SourceError] = []
+        self.warnings: list[str] = []
+        """What looks like a mistake in the settings, after :meth:`read`: each in a sentence with its fix."""
+        self._name = endpoint
+        self._refresh = refresh
         self._settings = settings
         self._endpoint = settings.endpoint(endpoint)
         self._where = f"source {name}, endpoint {endpoint}"
         self._batch_bytes = batch_bytes
         self._standing = standing
         self._passes = Passes(
-            self._endpoint, where=self._where, window=window, fingerprint=fingerprint, refresh=refresh
+            self._endpoint,
+            where=self._where,
+            window=window,
+            fingerprint=fingerprint,
+            refresh=refresh,
+            lookback=lookback,
         )
 
     def plan(self, known: Mapping[str, State]) -> list[Pass]:
@@ -83,7 +100,12 @@ class HttpSource:
         return passes
 
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
-        """Yield batches of about ``batch_bytes``, mostly of whole pages."""
+        """Yield batches of about ``batch_bytes``, mostly of whole pages.
+
+        What cannot be read of a page of a numbered list, or of a parent's or a window's list, is added to ``failures``;
+        the others are given all the same. A pass goes on at the first of them the next time.
+        """
+        self.failures, self.warnings = [], []
         passes = {p.key: p for p in self.plan(known)}
         if not passes:
             return
@@ -91,7 +113,8 @@ class HttpSource:
         columns = Columns()
         unread: list[pa.Array] = []
         moved: set[str] = set()
-        lists = missing = 0
+        failed: set[str] = set()
+        lists = missing = in_a_row = 0
 
         def take() -> Batch:
             if unread:
@@ -108,18 +131,27 @@ class HttpSource:
         try:
             for page in pages:
                 found = passes[page.walk.key]
+                if page.failure is not None:
+                    in_a_row += 1
+                    failed.add(found.key)
+                    if in_a_row == _HOPELESS:
+                        raise page.failure
+                    self.failures.append(page.failure)
+                    continue
+                if not page.walk.finishes:
+                    in_a_row = 0
                 for cut in page.cuts:
                     gathering.add(page.place, cut)
                     if found.key == WHOLE and self._endpoint.incremental is not None:
                         unread.append(cut.bodies)
                 gathering.rejects.extend(page.rejects)
-                if page.whole:
+                if page.whole and found.key not in failed:
                     found.went_on(page.following, page.walk.parent, finished=page.walk.finishes)
                     moved.add(found.key)
                 lists += not page.walk.finishes
                 missing += page.missing
                 if page.walk.finishes and missing and missing == lists:
-                    raise SourceError(f"{self._where}: status 404 for every parent", fix="check path: of the endpoint")
+                    raise SourceError(f"{self._where}: status 404 for every parent", fix=_FIX_PATH)
                 if gathering.bytes >= 0.9 * self._batch_bytes:
                     yield take()
         except SourceError:
@@ -143,8 +175,10 @@ class HttpSource:
         said = f"{endpoint.method} {self._settings.base_url}/{str(endpoint.path).lstrip('/')}"
         if endpoint.pagination.type != "none":
             said += f" by {endpoint.pagination.type.replace('_', ' ')}"
-        if endpoint.parent is not None:
-            said += f" for each of {endpoint.parent.endpoint}"
+        parent = endpoint.parent
+        while parent is not None:
+            said += f" for each of {parent.endpoint}"
+            parent = self._settings.endpoint(parent.endpoint).parent
         if self.skipped:
             said += f", {len(self.skipped)} windows landed before"
         if not passes:
@@ -156,26 +190,66 @@ class HttpSource:
         return said + (", from where the last load stopped" if first.resumed else ", from the first page")
 
     def first_page(self) -> Fetched:
-        """The first page of the endpoint, or of its parents, as a trial.
+        """The first page of the endpoint, as a trial; where it has parents, of the first of them that has children.
 
         Raises:
-            SourceError: it cannot be read.
+            SourceError: it cannot be read, or there is no parent to ask for.
         """
         return asyncio.run(self._first_page())
 
     async def _first_page(self) -> Fetched:
-        parent = self._endpoint.parent
+        self.warnings = []
+        page: Fetched | None = None
+        requests = asyncio.Semaphore(1)
         async with self._client() as client:
-            endpoint = self._endpoint if parent is None else self._settings.endpoint(parent.endpoint)
-            fetcher = self._fetcher(client, endpoint, asyncio.Semaphore(1), ahead=0)
-            walk = Walk(key=WHOLE, path=str(endpoint.path), params=endpoint.params, body=endpoint.body)
-            async with aclosing(fetcher.pages(walk)) as pages:
-                return await anext(pages)
+            own = self._fetcher(client, self._endpoint, requests, ahead=0, go_on=False)
+            walks = self._walks(client, requests, ahead=0)
+            tried = 0
+            async with aclosing(walks.of([Pass(key=WHOLE)])) as lists:
+                async for walk in lists:
+                    if walk.failure is not None:
+                        raise walk.failure
+                    if walk.finishes or tried == _TRIED:
+                        break
+                    tried += 1
+                    async with aclosing(own.pages(walk)) as pages:
+                        page = await anext(pages)
+                    if page.failure is not None:
+                        raise page.failure
+                    if not page.missing:
+                        break
+        self.warnings = [*own.signs.warnings(self._where), *walks.warnings()]
+        if page is None:
+            assert self._endpoint.parent is not None
+            raise SourceError(
+                f"{self._where}: there is no record of {self._endpoint.parent.endpoint} to ask for its children",
+                fix="check the endpoint of the parents; with none of them, nothing is loaded",
+            )
+        if page.missing:
+            raise SourceError(
+                f"{self._where}: status 404 for the first {tried} parents", where=page.place, fix=_FIX_PATH
+            )
+        return page
 
     def _client(self) -> Client:
         return Client(self._settings, name=self.name, concurrency=self._settings.concurrency, standing=self._standing)
 
-    def _fetcher(self, client: Client, endpoint: Endpoint, requests: asyncio.Semaphore, *, ahead: int) -> Fetcher:
+    def _walks(self, client: Client, requests: asyncio.Semaphore, *, ahead: int = _AHEAD) -> Walks:
+        def fetcher(endpoint: Endpoint) -> Fetcher:
+            return self._fetcher(client, endpoint, requests, ahead=ahead, go_on=self._goes_on)
+
+        return Walks(self._settings, self._name, fetcher, self._passes.parameters, where=self._where)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether pages count that come behind one that cannot be read: not where a load has to be whole, and not
+        where each page moves on what is asked for next."""
+        incremental = self._endpoint.incremental
+        return not self._refresh and (incremental is None or incremental.order != "ascending")
+
+    def _fetcher(
+        self, client: Client, endpoint: Endpoint, requests: asyncio.Semaphore, *, ahead: int, go_on: bool
+    ) -> Fetcher:
         own = list(self._settings.params)
         if (key := query_key(self._settings.auth)) is not None:
             own.append(key[0])
@@ -187,6 +261,7 @@ class HttpSource:
             ahead=ahead,
             own_params=own,
             wait_seconds=self._settings.retries.first_wait_seconds,
+            go_on=go_on,
         )
 
     async def _fetch(self, passes: Sequence[Pass]) -> AsyncGenerator[Fetched]:
@@ -195,93 +270,21 @@ class HttpSource:
         requests = asyncio.Semaphore(concurrency)
         one = len(passes) == 1 and self._endpoint.parent is None
         async with self._client() as client:
-            fetcher = self._fetcher(client, self._endpoint, requests, ahead=_AHEAD * concurrency if one else _AHEAD)
+            ahead = _AHEAD * concurrency if one else _AHEAD
+            fetcher = self._fetcher(client, self._endpoint, requests, ahead=ahead, go_on=self._goes_on)
 
             async def run(walk: Walk) -> AsyncGenerator[Fetched]:
-                if walk.finishes:
-                    yield Fetched(walk=walk)
+                if walk.finishes or walk.failure is not None:
+                    yield Fetched(walk=walk, failure=walk.failure)
                     return
                 async with aclosing(fetcher.pages(walk)) as pages:
                     async for page in pages:
                         yield page
 
-            walks = self._walks(client, passes, requests)
-            async with aclosing(in_lanes(walks, run, lanes=1 if one else concurrency)) as found:
-                async for page in found:
-                    yield page
-
-    async def _walks(self, client: Client, passes: Sequence[Pass], requests: asyncio.Semaphore) -> AsyncGenerator[Walk]:
-        for found in passes:
-            if self._endpoint.parent is None:
-                yield self._walk(found, {}, state=found.next, resumed=found.resumed)
-            else:
-                async with aclosing(self._children(client, found, requests)) as children:
-                    async for walk in children:
-                        yield walk
-            yield Walk(key=found.key, finishes=True)
-
-    async def _children(self, client: Client, found: Pass, requests: asyncio.Semaphore) -> AsyncGenerator[Walk]:
-        """A walk for each parent, page by page of the parents, from where the last load stopped."""
-        parent = self._endpoint.parent
-        assert parent is not None
-        endpoint = self._settings.endpoint(parent.endpoint)
-        fetcher = self._fetcher(client, endpoint, requests, ahead=_AHEAD)
-        before = found.parent
-        walk = Walk(
-            key=found.key,
-            path=str(endpoint.path),
-            params=endpoint.params,
-            body=endpoint.body,
-            state={} if before is None else before["page"],
-            resumed=before is not None,
-        )
-        path = parse_path(parent.field)
-        columns = Columns()
-        try:
-            async with aclosing(fetcher.pages(walk)) as pages:
-                async for page in pages:
-                    bodies = [c.bodies.cast(pa.large_binary()) for c in page.cuts]
-                    if not bodies:
-                        continue
-                    values = await asyncio.to_thread(columns.texts, pa.concat_arrays(bodies), path)
-                    names = list(dict.fromkeys(v for v in values if v is not None))
-                    again = None
-                    if before is not None and page.at == before["page"] and before["value"] in names:
-                        done = bool(before.get("done"))
-                        names = names[names.index(before["value"]) + done :]
-                        again = None if done else before["value"]
-                    before = None
-                    for name in names:
-                        yield self._walk(
-                            found,
-                            {f"parent.{parent.field}": name},
-                            state=found.next if name == again else None,
-                            resumed=name == again,
-                            parent={"page": page.at, "value": name},
-                        )
-        finally:
-            columns.close()
-
-    def _walk(
-        self,
-        found: Pass,
-        values: Mapping[str, Any],
-        *,
-        state: State | None,
-        resumed: bool,
-        parent: Mapping[str, Any] | None = None,
-    ) -> Walk:
-        """The request of a pass, for one parent where there are parents."""
-        endpoint = self._endpoint
-        quoted = {name: quote(str(value), safe="") for name, value in values.items()}
-        shown = self._passes.parameters(found)
-        return Walk(
-            key=found.key,
-            path=str(filled(endpoint.path, quoted)),
-            params={**{k: filled(v, values) for k, v in endpoint.params.items()}, **shown},
-            shown=shown,
-            body=None if endpoint.body is None else filled(endpoint.body, values),
-            state=state or {},
-            parent=parent,
-            resumed=resumed,
-        )
+            walks = self._walks(client, requests)
+            try:
+                async with aclosing(in_lanes(walks.of(passes), run, lanes=1 if one else concurrency)) as found:
+                    async for page in found:
+                        yield page
+            finally:
+                self.warnings = [*fetcher.signs.warnings(self._where), *walks.warnings()]
