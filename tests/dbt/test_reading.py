@@ -7,12 +7,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from tests.dbt.stories import TEXTS
 from tests.dbt.warehouse import Warehouse
 
 Open = Callable[[str, str], Warehouse]
 
-BLANKS = [chr(c) for c in range(0x3001) if chr(c).isspace() and not 0x1C <= c <= 0x1F]
-TEXTS = ["", " ", "a b", "É ß", "İstanbul", "x\u200b", *(f"{b}a{b}b{b}" for b in BLANKS), *BLANKS]
 INSTANTS = {
     "2024-02-29": "2024-02-29 00:00:00",
     "2024-02-29 10:00": "2024-02-29 10:00:00",
