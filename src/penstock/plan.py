@@ -43,6 +43,7 @@ class LoadStep:
             source=self.source,
             disposition=stream.disposition,
             version=stream.version and stream.field(stream.version),
+            raw_json=stream.raw_json,
             identity=stream.sameness,
             partial=replay,
             message=stream.identity.kind == "message",

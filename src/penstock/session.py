@@ -243,6 +243,7 @@ class Session:
             pii=tuple(map(settings.field, settings.pii or ())),
             keys=self.project.privacy.needed_keys(f"stream {stream} has pii:") if settings.pii else None,
             layout=settings.layout,
+            raw_json=settings.raw_json,
         )
 
     def release(self) -> None:

@@ -177,6 +177,9 @@ class Stream(Settings):
     drop: DropPaths | None = None
     """Fields that never reach the warehouse, such as `[login.password, login.salt]`: not its tables, not quarantine,
     and not what makes two records the same. With `flatten`, `login` stands for all fields that begin with `login_`."""
+    raw_json: bool = False
+    """Whether each row also keeps its whole record as JSON, in `_pen_json`: as the stream has it, so without what is
+    dropped, and flat with `flatten`. With `pii`, all of it counts as personal."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
     schedule: Annotated[Schedule | Literal[False] | None, BeforeValidator(own_schedule)] = None
