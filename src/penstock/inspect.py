@@ -6,9 +6,11 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -16,12 +18,15 @@ from urllib.parse import urlsplit
 from penstock.diagnose import Check, check_queue, failed
 from penstock.errors import PenstockError, SourceError
 from penstock.plan import plan_loads
-from penstock.ports import Window
+from penstock.ports import Batch, Window
+from penstock.presence import missing_fields, presence_of
 from penstock.sql import statement
 
 if TYPE_CHECKING:
+    from penstock.plan import LoadStep
     from penstock.ports import Destination, Rows
     from penstock.project import Project
+    from penstock.session import Session
     from penstock.sources.files import FilePlan
     from penstock.sources.http.source import HttpSource
 
@@ -37,6 +42,9 @@ class Held(Protocol):
 
     def query(self, sql: str) -> Rows:
         """Run one statement there."""
+
+    def status(self) -> dict[str, Any]:
+        """As :func:`read_status` gives it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +112,8 @@ def explain_loads(
 
 def read_status(project: Project) -> dict[str, Any]:
     """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts``
-    that are not over; the ``expectations``, judged now; and the ``hosts`` of HTTP sources as they were last seen from
-    this machine."""
+    that are not over; the ``expectations``, judged now; the ``hosts`` of HTTP sources as they were last seen from this
+    machine; and as ``warnings`` what looks like a mistake in the project file."""
     from penstock.alerts.expectations import judge
     from penstock.sources.http.standing import read_standing
 
@@ -114,19 +122,20 @@ def read_status(project: Project) -> dict[str, Any]:
     destination = existing_destination(project)
     if destination is None:
         expected = [verdict.as_dict() for verdict in judge(project, None)]
-        return {**{name: [] for name in names}, "expectations": expected, "hosts": hosts}
+        return {**{name: [] for name in names}, "expectations": expected, "hosts": hosts, "warnings": []}
     try:
         found = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
             for name in names
         }
         found["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
+        warnings = list(missing_fields(project, destination))
     finally:
         destination.close()
     now = datetime.now(UTC)
     for row in found["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {**found, "hosts": hosts}
+    return {**found, "hosts": hosts, "warnings": warnings}
 
 
 def examine(
@@ -148,9 +157,11 @@ def examine(
         return [*checks, failed("project", e)]
     where = f"{project.directory / 'penstock.yml'}, {len(project.streams)} streams, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
+    running = held(project) if project.destination.type == "duckdb" else None
     checks += _check_sources(project)
+    checks += _check_fields(project, running)
     checks += _check_keys(project)
-    checks.append(_check_destination(project, held(project) if project.destination.type == "duckdb" else None))
+    checks.append(_check_destination(project, running))
     checks.append(_check_dbt(project))
     checks += _check_lineage(project)
     return checks
@@ -217,6 +228,47 @@ def _check_sources(project: Project) -> list[Check]:
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
+
+
+def _check_fields(project: Project, held: Held | None) -> list[Check]:
+    """Fields that the settings name, and that neither a record so far nor the first ones of a source have. Of files and
+    APIs that cannot be read, others tell."""
+    from penstock.session import Session
+
+    if held is not None:
+        return [Check(name="fields", ok=True, warns=True, found=text) for text in held.status().get("warnings", ())]
+    checks: dict[str, Check] = {}
+    with suppress(PenstockError):
+        destination = existing_destination(project)
+        try:
+            for step in plan_loads(project):
+                presence = presence_of(project, step.stream, step.source, only_look=True)
+                if destination is not None:
+                    presence.begin(destination)
+                with suppress(PenstockError):
+                    for batch in _first_records(Session(project), step):
+                        presence.look(batch)
+                for text, stops in presence.findings():
+                    fix = "mend the name, or where the field comes later: allow_missing: true on the stream"
+                    checks[text] = Check(
+                        name=f"fields of {step.stream}", ok=not stops, warns=True, found=text, fix=fix, exit_code=2
+                    )
+        finally:
+            if destination is not None:
+                destination.close()
+    return list(checks.values())
+
+
+def _first_records(session: Session, step: LoadStep) -> Iterator[Batch]:
+    """Some records of a source that gives them without being changed by it."""
+    settings = session.project.sources[step.source]
+    if settings.type == "http":
+        source = session.http(step, settings)
+        if settings.endpoints[step.stream].parent is None:
+            for cut in source.first_page().cuts:
+                yield Batch(bodies=cut.bodies, segments=[])
+    elif settings.type != "rabbitmq":
+        yield from islice(session.files(step, settings).read({}), 1)
 
 
 def _check_keys(project: Project) -> list[Check]:

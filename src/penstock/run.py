@@ -22,6 +22,7 @@ from penstock.ports import Batch, Destination, Landing, Position, Receipt, Schem
 
 if TYPE_CHECKING:
     from penstock.lake.writer import LakeWriter
+    from penstock.presence import Presence
     from penstock.shape.schema import Schema
     from penstock.shape.shaper import Shaper
 
@@ -81,20 +82,23 @@ def load(
     on_commit: Callable[[Receipt], None] | None = None,
     stop: Stop | None = None,
     lake: LakeWriter | None = None,
+    presence: Presence | None = None,
 ) -> Landed:
     """Land what is new in ``source`` into a stream, and what was fetched in the lake when there is one.
 
     Commits about every ``commit_bytes``, the destination's own measure when left out and after each batch when 0;
     ``replace`` commits once, at the end. Receipts go to ``on_commit``, or are kept when there is none. When ``stop`` is
-    set, commits what is written and returns early; a ``replace`` is rolled back instead.
+    set, commits what is written and returns early; a ``replace`` is rolled back instead. Fields that the project file
+    names are looked for by ``presence``, and those that never came are among the warnings.
 
     Raises:
         SourceError: what had been read before is landed.
+        ContractError: the records break the stream's contract, or lack what ``pii`` or ``drop`` names.
         ContractError, DestinationError: what was not committed is rolled back.
     """
     landed = Landed(stream=target.stream, source=target.source)
     whole = target.disposition == "replace" and not target.partial
-    writer = _Writer(destination, shaper, target, window, lake)
+    writer = _Writer(destination, shaper, target, window, lake, presence)
     stop = Stop() if stop is None else stop
     most = destination.commit_bytes if commit_bytes is None else commit_bytes
     took = landed.receipts.append if on_commit is None else on_commit
@@ -116,7 +120,7 @@ def load(
         if lake is not None:
             lake.close()
         landed.skipped = list(getattr(source, "skipped", ()))
-        landed.warnings += getattr(source, "warnings", ())
+        landed.warnings += [*getattr(source, "warnings", ()), *(presence.warnings() if presence is not None else ())]
     if failure:
         raise failure
     return landed
@@ -185,6 +189,7 @@ class _Writer:
         target: Target,
         window: Window | None,
         lake: LakeWriter | None,
+        presence: Presence | None,
     ) -> None:
         self.bytes = 0
         self.refused: dict[bytes, str] = {}
@@ -193,6 +198,9 @@ class _Writer:
         self._target = target
         self._window = window
         self._lake = lake
+        self._presence = presence
+        if presence is not None:
+            presence.begin(destination)
         self._schema = destination.schema(target.stream)
         self._landing: Landing | None = None
         self._positions: list[Position] = []
@@ -205,6 +213,8 @@ class _Writer:
 
     def write(self, batch: Batch) -> None:
         """Shape a batch and hand it over."""
+        if self._presence is not None:
+            self._presence.look(batch)
         shaped = self._shape(batch)
         if self._settle():
             shaped = self._shape(batch)
@@ -227,10 +237,14 @@ class _Writer:
         try:
             if self._lake is not None:
                 landing.keep(self._lake.prepare())
+            if self._presence is not None:
+                landing.keep(self._presence.positions())
             receipt = landing.commit()
         except BaseException:
             landing.rollback()
             raise
+        if self._presence is not None:
+            self._presence.committed()
         if self._lake is not None:
             self._lake.publish()
         return receipt, positions

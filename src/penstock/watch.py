@@ -29,6 +29,7 @@ from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, bound, described, get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Position, Receipt, Target
+from penstock.presence import presence_of
 
 if TYPE_CHECKING:
     from penstock.project import Files, Project
@@ -100,6 +101,7 @@ class Watcher:
         )
         self._whole = not publish and project.streams[stream].disposition == "replace"
         self._pending = False
+        self._warned: set[str] = set()
 
     def run(self) -> None:
         """Take the files that are there, then those that come, until stopped.
@@ -208,7 +210,7 @@ class Watcher:
 
         destination = session.destination
         try:
-            load(
+            landed = load(
                 source,
                 destination,
                 session.shaper(self._stream),
@@ -217,11 +219,16 @@ class Watcher:
                 on_commit=self._committed,
                 stop=self._stop,
                 lake=session.lake(self._step),
+                presence=presence_of(self._project, self._stream, self._step.source),
             )
         except (SourceError, ContractError, RejectedRows) as e:
             return e
         except OSError as e:
             return _unreadable(e)
+        for text in landed.warnings:
+            if text not in self._warned:
+                self._warned.add(text)
+                _log.warning("the project file may be mistaken", detail=text)
         return None
 
     def _committed(self, receipt: Receipt) -> None:

@@ -126,6 +126,8 @@ def _print_status(project: Project, *, json: bool = False) -> None:
             print()
     if found["streams"] and not found["quarantine"]:
         print("quarantine: empty")
+    for text in found.get("warnings", ()):
+        print(f"warning: {text}")
 
 
 def query(
@@ -184,10 +186,10 @@ def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json
 
     checks = examine(project_dir, target, running_process)
     if json:
-        print_json([{"check": c.name, "ok": c.ok, "found": c.found, "fix": c.fix} for c in checks])
+        print_json([{"check": c.name, "ok": c.ok, "warns": c.warns, "found": c.found, "fix": c.fix} for c in checks])
     else:
         for check in checks:
-            print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.found}")
+            print(f"{'FAIL' if not check.ok else 'warn' if check.warns else 'ok  '}  {check.name}: {check.found}")
             if not check.ok and check.fix:
                 print(f"      fix: {check.fix}")
     bad = [c for c in checks if not c.ok]

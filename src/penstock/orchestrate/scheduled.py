@@ -292,6 +292,8 @@ class Scheduled:
 
                     landed = session.load(step, stop=self._stop, on_commit=committed)
                     entry.status = "stopped" if landed.stopped else entry.status
+                for text in landed.warnings:
+                    _log.warning("the project file may be mistaken", stream=step.stream, detail=text)
             except Exception as e:  # noqa: BLE001 - whatever a load dies of, it is tried again and the others go on
                 failed.append(step)
                 error = error or e

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from penstock.jsonpath import parse_path
+from penstock.project.fields import NamesFields
 from penstock.project.formats import Csv
 from penstock.project.group import Settings, none
 from penstock.project.http_client import HttpConnection
@@ -121,7 +122,7 @@ class Cursor(Settings):
     """Which kind of pagination this is."""
     path: JsonPath | None = None
     """Where an answer has the cursor, such as `meta.next_cursor`. Without one, or with null, it is the last."""
-    field: JsonPath | None = None
+    field: Annotated[JsonPath | None, NamesFields(how="path")] = None
     """Instead of `path`: the field of the page's last record that is the cursor, such as `id`."""
     param: str = "cursor"
     """The parameter for the cursor."""
@@ -174,7 +175,7 @@ class Incremental(Settings):
     """Only what changed since the last load is asked for. The greatest value of a field is kept in the ledger, in the
     transaction that lands the records."""
 
-    field: JsonPath
+    field: Annotated[JsonPath, NamesFields(how="path")]
     """The records' field that grows, such as `updated`."""
     params: Templates
     """The parameters that ask for what is new, such as `updated_since={cursor}`. The first load leaves them out, unless
@@ -224,7 +225,7 @@ class Parent(Settings):
 
     endpoint: str
     """The endpoint that has the parents."""
-    field: JsonPath
+    field: Annotated[JsonPath, NamesFields(how="path", of_parents=True)]
     """The parents' field that path, parameters or body name as `{parent.FIELD}`, such as `id`."""
 
 

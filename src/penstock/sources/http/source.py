@@ -18,6 +18,7 @@ import pyarrow as pa
 from penstock.errors import SourceError
 from penstock.jsonpath import parse_path
 from penstock.ports import Batch, Position, Window
+from penstock.shape.structures import members_of
 from penstock.sources.gathering import Gathering
 from penstock.sources.http.auth import query_key
 from penstock.sources.http.background import iterate
@@ -26,6 +27,7 @@ from penstock.sources.http.fetching import Fetched, Fetcher, Walk
 from penstock.sources.http.incremental import Columns
 from penstock.sources.http.lanes import in_lanes
 from penstock.sources.http.passes import WHOLE, Pass, Passes, filled
+from penstock.sources.http.records import MAX_PENDING_BYTES
 
 if TYPE_CHECKING:
     from penstock.project.http import Endpoint, Http
@@ -35,6 +37,7 @@ State = Mapping[str, Any]
 
 _BUDGET_BYTES = 8 << 20
 """Pages that wait to be landed may take so much."""
+_SHOWN_NAMES = 20
 _AHEAD = 2
 """Pages under way or waiting, for each request that may be under way."""
 
@@ -67,6 +70,8 @@ class HttpSource:
     ) -> None:
         self.name = name
         self.skipped: list[str] = []
+        self.warnings: list[str] = []
+        """What looks like a mistake in the settings, as far as the last :meth:`read` came."""
         self._settings = settings
         self._endpoint = settings.endpoint(endpoint)
         self._where = f"source {name}, endpoint {endpoint}"
@@ -92,6 +97,7 @@ class HttpSource:
 
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
         """Yield batches of about ``batch_bytes``, mostly of whole pages."""
+        self.warnings.clear()
         passes = {p.key: p for p in self.plan(known)}
         if not passes:
             return
@@ -245,6 +251,8 @@ class HttpSource:
         )
         path = parse_path(parent.field)
         columns = Columns()
+        first: pa.Array | None = None
+        count = 0
         try:
             async with aclosing(fetcher.pages(walk)) as pages:
                 async for page in pages:
@@ -253,6 +261,8 @@ class HttpSource:
                         continue
                     values = await asyncio.to_thread(columns.texts, pa.concat_arrays(bodies), path)
                     names = list(dict.fromkeys(v for v in values if v is not None))
+                    first = bodies[0] if first is None else first
+                    count += len(names)
                     again = None
                     if before is not None and page.at == before["page"] and before["value"] in names:
                         done = bool(before.get("done"))
@@ -267,8 +277,20 @@ class HttpSource:
                             resumed=name == again,
                             parent={"page": page.at, "value": name},
                         )
+            if first is not None and not count:
+                self.warnings.append(await asyncio.to_thread(self._nameless, first))
         finally:
             columns.close()
+
+    def _nameless(self, parents: pa.Array) -> str:
+        """What to say when no parent has the field that its children are asked by."""
+        parent = self._endpoint.parent
+        assert parent is not None
+        names = sorted({".".join(path) for path in members_of(parents, MAX_PENDING_BYTES).paths})
+        return (
+            f"{self._where}: parent.field: names {parent.field!r}, and no record of {parent.endpoint} has that field,"
+            f" so nothing was asked for; they have {', '.join(names[:_SHOWN_NAMES]) or 'none'}"
+        )
 
     def _walk(
         self,
