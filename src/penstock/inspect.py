@@ -90,6 +90,7 @@ def explain_loads(
             settings = project.sources[step.source]
             if settings.type == "rabbitmq":
                 how += f", from {settings.queue_type} queue {settings.queue} at {settings.address} by penstock consume"
+                how += " alone: a queue has no days to choose from" if window is not None else " alone"
                 plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
                 continue
             if settings.type == "http":

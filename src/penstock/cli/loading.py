@@ -291,7 +291,7 @@ def _work(
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
     from penstock.ledger.runs import RunRecord
     from penstock.lineage import lineage_of
-    from penstock.plan import ending, plan_loads
+    from penstock.plan import ending, left_to_consume, plan_loads
     from penstock.session import Session
 
     planned = (
@@ -310,6 +310,9 @@ def _work(
     steps = ending(project, planned)
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
+    report["warnings"] = left_to_consume(project, planned, dated=window is not None) if streams or window else []
+    if not (quiet or json):
+        print_warnings(report["warnings"])
     failure: PenstockError | None = None
     with Session(project) as session, stoppable() as stop, ExitStack() as context:
         record = None if streams is None else RunRecord.begin(session.destination, kind)
