@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.alerting import NotifyOption
 from penstock.cli.options import (
     Day,
@@ -109,7 +110,12 @@ def load(
 def transform(
     full_refresh: FullRefresh = False,
     layer: Annotated[
-        str | None, typer.Option("--layer", help="Build this layer only: a folder of models, after those it reads.")
+        str | None,
+        typer.Option(
+            "--layer",
+            help="Build this layer only: a folder of models, after those it reads.",
+            autocompletion=completion.layers,
+        ),
     ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="Print each model and test with its outcome.")] = False,
     notify: NotifyOption = False,
