@@ -202,7 +202,8 @@ class Incremental(Settings):
 
 class Windows(Settings):
     """The days of `--date`, `--from` and `--to` as the API's parameters, so that it is asked for those alone. A window
-    that is over is fetched once; `--no-fingerprint` fetches it again."""
+    is asked for again until it was read as long after its end as the endpoint's `overlap` says, or `--lookback`;
+    then `--no-fingerprint` alone asks for it again."""
 
     params: Templates
     """The parameters of a window, such as `from={from}&to={to}`."""
