@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,7 +69,12 @@ class LoadPlan:
 
 
 def explain_loads(
-    project: Project, streams: Sequence[str], window: Window | None, *, fingerprint: bool = True
+    project: Project,
+    streams: Sequence[str],
+    window: Window | None,
+    *,
+    fingerprint: bool = True,
+    lookback: timedelta = timedelta(),
 ) -> list[LoadPlan]:
     """The steps of a run with the files each would read. Opens the warehouse only if it is there."""
     from penstock.session import Session
@@ -78,7 +83,7 @@ def explain_loads(
     session = Session(project)
     destination = existing_destination(project)
     try:
-        for step in plan_loads(project, streams, window=window, fingerprint=fingerprint):
+        for step in plan_loads(project, streams, window=window, fingerprint=fingerprint, lookback=lookback):
             stream = project.streams[step.stream]
             contract = stream.contract
             how = (

@@ -32,6 +32,7 @@ SOURCE = "the project file's fields"
 _LOOKED = "looked"
 """The key of the position that says that somebody looked at all."""
 _SAMPLE_RECORDS = 200
+_LIKELY_RECORDS = 2_000
 _SHOWN = 8
 _SUFFIXED = re.compile(r"(.+)_[0-9a-f]{8}")
 """The name of a flat field whose own name another one has."""
@@ -84,14 +85,16 @@ class Presence:
             return
         from penstock.shape.structures import members_of
 
-        likely = _mentioning(batch.bodies, missing)
-        if not len(likely) and all(named.key in self._states for named in missing):
-            return
-        if len(likely):
+        new = any(named.key not in self._states for named in missing)
+        sample = members_of(batch.bodies.slice(0, _SAMPLE_RECORDS), self._max_bytes) if new else None
+        if sample is not None:
+            missing = self._without_seen(missing, sample)
+        if missing and len(likely := _mentioning(batch.bodies, missing, flatten=self._layout.flatten)):
+            # what was looked for in vain before is worth no second parse of everything
+            likely = likely if new else likely.slice(0, _LIKELY_RECORDS)
             missing = self._without_seen(missing, members_of(likely, self._max_bytes))
-        if not missing:
+        if not missing or sample is None:
             return
-        sample = members_of(batch.bodies.slice(0, _SAMPLE_RECORDS), self._max_bytes)
         if not sample.records:
             sample = members_of(batch.bodies, self._max_bytes)
         if not sample.records:
@@ -219,12 +222,18 @@ def _name(named: NamedField, layout: Layout) -> str:
     return flat_name(named.field) if layout.flatten else named.field
 
 
-def _mentioning(bodies: pa.Array, missing: Sequence[NamedField]) -> pa.Array:
-    """The bodies in whose text the last part of one of the names stands, however it is escaped."""
+def _mentioning(bodies: pa.Array, missing: Sequence[NamedField], *, flatten: bool) -> pa.Array:
+    """The bodies in whose text one of the names may stand as a key, or its last part, however it is escaped."""
     import pyarrow.compute as pc
 
-    names = [found[1] if (found := _SUFFIXED.fullmatch(named.field)) else named.field for named in missing]
-    parts = {re.split(r"[._\[\]\"']", name.rstrip("]\"'"))[-1] or name for name in names}
-    texts = {json.dumps(part, ensure_ascii=ascii_)[1:-1] for part in parts for ascii_ in (True, False)}
-    pattern = "|".join(re.escape(text) for text in sorted(texts))
-    return bodies.filter(pc.match_substring_regex(bodies, pattern))
+    patterns = set()
+    for named in missing:
+        suffixed = _SUFFIXED.fullmatch(named.field)
+        name = suffixed[1] if suffixed else named.field
+        if named.how == "path":
+            name = next((step for step in reversed(parse_path(name)) if isinstance(step, str)), name)
+        elif flatten or named.how == "dropped":
+            name = re.split(r"[._]" if flatten else r"\.", name)[-1] or name
+        after = "" if flatten and named.how == "dropped" else r'"\s*:'
+        patterns |= {re.escape(json.dumps(name, ensure_ascii=a)[1:-1]) + after for a in (True, False)}
+    return bodies.filter(pc.match_substring_regex(bodies, "|".join(sorted(patterns))))

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
+from penstock.consume import Consumer
 from penstock.errors import ContractError, ProjectError
 from penstock.inspect import examine, read_status
 from penstock.plan import plan_loads
@@ -23,6 +24,7 @@ from penstock.run import Landed
 from penstock.session import Session
 from tests.api import Api, Asked, said
 from tests.fixtures import EMBEDDED
+from tests.queues import a_queue, publish, until, waiting
 
 RECORDS: list[dict[str, Any]] = [
     {"id": 1, "email": "ada@mail.example", "login": {"password": "x", "name": "ada"}, "at": "2026-01-01T00:00:00Z"},
@@ -231,6 +233,21 @@ def test_what_was_loaded_before_goes_on(tmp_path: Path) -> None:
     filed(folder, [{"id": 6}], "c")
     with pytest.raises(ContractError, match="'phone'"):
         load(folder)
+
+
+def test_messages_stay_in_the_queue(tmp_path: Path, rabbitmq_url: str) -> None:
+    """A consumer stops before anything lands, too: the messages stay where they are. Other names are warned of."""
+    queue = a_queue(rabbitmq_url)
+    publish(queue, [json.dumps(record).encode() for record in RECORDS])
+    source = {"type": "rabbitmq", "url": rabbitmq_url, "queue": queue.queue}
+    folder = a_project(tmp_path / "p", source, {"drop": [TYPO]})
+    with pytest.raises(ContractError, match="drop: names 'emial'"):
+        Consumer(load_project(folder), "users", "source", until_empty=True).run()
+    until(lambda: waiting(queue) == 2, "the messages are in the queue")
+    assert read_status(load_project(folder))["loads"] == []
+    a_project(folder, source, {"drop": ["login.password"], "event_time": TYPO})
+    Consumer(load_project(folder), "users", "source", until_empty=True).run()
+    assert ["did you mean 'email'" in warning for warning in status(folder)] == [True]
 
 
 def test_commands_tell(tmp_path: Path) -> None:

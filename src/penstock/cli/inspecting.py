@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from penstock.cli.options import (
     Day,
     From,
     Json,
+    Lookback,
     NoFingerprint,
     ProjectDir,
     ShowPii,
@@ -44,6 +46,7 @@ def explain(
     day: Day = None,
     start: From = None,
     end: To = None,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
@@ -53,7 +56,10 @@ def explain(
     from penstock.inspect import explain_loads
 
     project = open_project(project_dir, target)
-    plans = explain_loads(project, streams or (), window_of(day, start, end), fingerprint=not no_fingerprint)
+    window = window_of(day, start, end)
+    plans = explain_loads(
+        project, streams or (), window, fingerprint=not no_fingerprint, lookback=timedelta(days=lookback)
+    )
     models = has_models(project)
     if json:
         print_json({"settings": project.masked(), "steps": [p.as_dict() for p in plans], "transform": models})
