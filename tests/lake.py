@@ -37,10 +37,13 @@ def load_source(
     window: Window | None = None,
     lake: LakeWriter | None = None,
 ) -> Landed:
-    """Land what a source gives."""
+    """Land what a source gives; raise what it could not read."""
     target = Target(stream=rules.stream, source=source.name, version=rules.version, disposition=disposition)
     shaper = Shaper(rules, threads=1)
     try:
-        return load(source, destination, shaper, target, window=window, lake=lake)
+        landed = load(source, destination, shaper, target, window=window, lake=lake)
     finally:
         shaper.close()
+    if landed.failure is not None:
+        raise landed.failure
+    return landed

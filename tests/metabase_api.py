@@ -138,6 +138,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
         body=closed("username", "password", username=WORDS, password=WORDS), public=True
     ),
     ("DELETE", "/api/session"): Endpoint(),
+    ("PUT", "/api/setting/anon-tracking-enabled"): Endpoint(body=closed("value", value=FLAG)),
     ("POST", "/api/setup"): Endpoint(
         public=True,
         body=closed(

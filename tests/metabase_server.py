@@ -43,6 +43,7 @@ class MetabaseServer:
         self.version = version
         self.users: dict[str, str] = {EMAIL: PASSWORD} if settled else {}
         self.superuser = True
+        self.tracking = True
         self.setup_token = None if settled else "setup-token-only-for-tests"
         self.sessions: set[str] = set()
         self.databases: dict[int, Item] = {}
@@ -119,7 +120,8 @@ class MetabaseServer:
         if problems:
             self.wrong += [f"{asked.method} {asked.path}: {p}" for p in problems]
             return said({"errors": {"_": "; ".join(problems)}}, status=400)
-        name = asked.method.lower() + template.removeprefix("/api").replace("/{id}", "_one").replace("/", "_")
+        path = template.removeprefix("/api").replace("/{id}", "_one").replace("/", "_").replace("-", "_")
+        name = asked.method.lower() + path
         handler: Callable[..., Any] = getattr(self, f"_{name}")
         try:
             return said(handler(*ids, **({"asked": asked} if handler.__kwdefaults__ is not None else {})))
@@ -163,6 +165,9 @@ class MetabaseServer:
         self.users[body["user"]["email"]] = body["user"]["password"]
         self.setup_token = None
         return self._session()
+
+    def _put_setting_anon_tracking_enabled(self, *, asked: Asked | None = None) -> Any:
+        self.tracking = _body(asked)["value"]
 
     def _session(self) -> Any:
         session = secrets.token_hex(16)

@@ -38,7 +38,11 @@ def land(
     batch_bytes: int = 16 << 20,
     commit_bytes: int | None = None,
 ) -> Landed:
-    """Land every file in ``folder`` into ``rules.stream``."""
+    """Land every file in ``folder`` into ``rules.stream``.
+
+    Raises:
+        SourceError: files could not be read; the others are landed.
+    """
     source = FilesSource(
         "files",
         ["**"],
@@ -50,7 +54,7 @@ def land(
     )
     shaper = Shaper(rules, threads=1)
     try:
-        return load(
+        landed = load(
             source,
             destination,
             shaper,
@@ -65,6 +69,9 @@ def land(
         )
     finally:
         shaper.close()
+    if landed.failure is not None:
+        raise landed.failure
+    return landed
 
 
 def table(destination: Destination, stream: str) -> list[dict[str, Any]]:
@@ -75,10 +82,8 @@ def table(destination: Destination, stream: str) -> list[dict[str, Any]]:
     for values in found.rows:
         row = dict(zip(found.columns, values, strict=True))
         for name, value in row.items():
-            if types.get(name) == "json" and isinstance(value, str) and destination.kind == "duckdb":
+            if types.get(name) == "json" and value is not None:
                 row[name] = json.loads(value, parse_float=_number, parse_int=_number)
-            elif types.get(name) == "json":
-                row[name] = json.loads(json.dumps(value), parse_float=_number, parse_int=_number)
         rows.append({k: _plain(v) for k, v in row.items() if k not in MAY_DIFFER})
     return sorted(rows, key=lambda r: str(r["_pen_id"]))
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
-from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
+from penstock.errors import (
+    DestinationError,
+    LandingBlocked,
+    LockedError,
+    PenstockError,
+    RejectedRows,
+    SourceError,
+    UsageError,
+)
 from penstock.lineage import Told, lineage_of
-from penstock.logs import Commits, bound, described, get_log
+from penstock.logs import Commits, Repeated, bound, described, get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Batch, Position, Receipt
 from penstock.presence import presence_of
@@ -25,25 +34,33 @@ _log = get_log("consume")
 
 _FIRST_WAIT_SECONDS = 0.25
 _LAST_WAIT_SECONDS = 15.0
+FIRST_LOOK_SECONDS = 1.0
+LAST_LOOK_SECONDS = 60.0
+"""How long a blocked consumer waits before it looks again whether somebody has mended what blocks it."""
 _POLL_SECONDS = 0.05
 _TELLING_RECORDS = 1_000
 """After so many, a field that none of them had is mostly a mistake of the project file."""
 DRAIN_PATIENCE_SECONDS = 300.0
 """How long a consumer that is to end with the queue waits for a warehouse that is away."""
 
+State = Literal["running", "waiting", "blocked"]
+
 
 class Consumer:
     """Consumes one stream's queue, in the thread that calls :meth:`run`; everything else may be read from any thread.
 
-    While the warehouse is away, messages stay unacknowledged: nothing is given back to the queue, which would count as
-    a failed delivery, and no more is taken than is in hand.
+    Whatever goes wrong with landing, messages stay unacknowledged and their connection is kept: nothing is given back
+    to the queue, which would count as a failed delivery, and no more is taken than is in hand. Where the warehouse is
+    away, it is tried again soon. What only somebody can mend (a frozen contract, a table changed by hand, a right that
+    is missing, a fault of ours) blocks the consumer: it looks from time to time, and goes on once it is mended.
 
     Args:
-        until_empty: end when the queue is drained.
-        max_messages, max_seconds: end after so many messages, or so long.
+        until_empty: end when the queue is drained. Then a block is an error at once.
+        max_messages, max_seconds: end after so many messages, or so long, whatever is waited for.
         stop: when set, what is in hand is landed and acknowledged, and :meth:`run` returns.
+        patient: wait at the start, too, for a warehouse that is away or blocks the consumer.
         on_commit: called after each commit, in the consumer's thread.
-        on_wait: called with the error and the seconds to wait, each time the warehouse is found away.
+        on_wait: called with the error and the seconds to wait, each time that nothing can be landed.
     """
 
     def __init__(
@@ -56,29 +73,38 @@ class Consumer:
         max_messages: int | None = None,
         max_seconds: float | None = None,
         stop: Stop | None = None,
+        patient: bool = False,
         on_commit: Callable[[Receipt], None] = lambda _: None,
         on_wait: Callable[[Exception, float], None] = lambda _, __: None,
     ) -> None:
         self.stream = stream
         self.source = source
         self.read = self.landed = self.duplicates = self.quarantined = 0
+        self.unlanded = 0
+        """Messages that could not be landed when it ended, and are in the queue again."""
         self.last_commit_at: float | None = None
         """When the last batch was committed, in seconds since 1970."""
         self.batch_seconds = 0.0
         """How long the last batch took from its landing to its commit."""
-        self.waiting_for = ""
-        """Why the warehouse cannot be written to; empty when it can."""
+        self.trouble: Exception | None = None
+        """Why nothing can be landed; None when it can."""
+        self.state: State = "running"
+        """``waiting`` while the warehouse is away, ``blocked`` while somebody has to mend something."""
         self._project = project
+        self._until_empty = until_empty
+        self._max_seconds = max_seconds
         self._limits: dict[str, Any] = {
             "until_empty": until_empty,
             "max_messages": max_messages,
             "max_seconds": max_seconds,
         }
         self._stop = Stop() if stop is None else stop
+        self._patient = patient
         self._on_commit = on_commit
         self._on_wait = on_wait
         self._queue: QueueSource[Any] | None = None
         self._commits = Commits(_log, stream=stream, source=source)
+        self._outage = Repeated(_log)
         self._told: Told | None = None
         self._presence = presence_of(project, stream, source)
         self._warned = False
@@ -100,11 +126,18 @@ class Consumer:
 
     @property
     def last_error(self) -> str:
-        """Why the warehouse is away, or the last connection to the broker ended."""
+        """Why nothing can be landed, or the last connection to the broker ended."""
         return self.waiting_for or ("" if self._queue is None else self._queue.last_error)
 
+    @property
+    def waiting_for(self) -> str:
+        """Why nothing can be landed, with the fix; empty when it can."""
+        error = self.trouble
+        return "" if error is None else str(error) or type(error).__name__
+
     def lag(self) -> int | None:
-        """How many messages wait in the queue; None when the broker does not say."""
+        """How many messages have not landed: those that wait in the queue, and those in hand. None when the broker does
+        not say."""
         return None if self._queue is None else self._queue.lag()
 
     def run(self) -> None:
@@ -112,15 +145,17 @@ class Consumer:
 
         Raises:
             SourceError: the broker refuses or stays away at the first start.
-            DestinationError, LockedError: the warehouse cannot be opened at the start, or stays away while draining.
-            ContractError: the stream is frozen and a record breaks its contract; it stays in the queue.
+            DestinationError, LockedError, ContractError, UsageError: nothing can be landed, at the start, while
+                draining, or when it was to end; :attr:`unlanded` messages are in the queue again. A frozen contract is
+                one of these reasons.
         """
         step = LoadStep(stream=self.stream, source=self.source)
         settings = self._project.sources[self.source]
         if settings.type != "rabbitmq":
             raise UsageError(f"source {self.source} is no queue", fix=f"penstock load {self.stream}")
         with bound(stream=self.stream, source=self.source), Session(self._project) as session:
-            _ = session.destination
+            if not self._patient:
+                self._look(session, step)
             stop = self._stop.__bool__
             telling = lineage_of(self._project)
             with (
@@ -130,55 +165,86 @@ class Consumer:
                 self._queue = queue
                 _log.info("consuming", queue=settings.queue, broker=settings.address)
                 try:
-                    self._consume(session, step, _InHand(queue))
+                    self._consume(session, step, _InHand(queue), queue)
                 finally:
                     self._commits.flush()
             counts = {"read": self.read, "landed": self.landed, "duplicates": self.duplicates}
             _log.info("stopped consuming", **counts, quarantined=self.quarantined, reconnects=self.reconnects)
 
-    def _consume(self, session: Session, step: LoadStep, source: _InHand) -> None:
-        backoff = Backoff(_FIRST_WAIT_SECONDS, _LAST_WAIT_SECONDS, jitter=True)
+    def _look(self, session: Session, step: LoadStep) -> None:
+        """See that something could be landed, before any message is taken for it."""
+        session.destination.land(step.target(self._project)).rollback()
+
+    def _consume(self, session: Session, step: LoadStep, source: _InHand, queue: QueueSource[Any]) -> None:
+        waits: dict[str, Backoff] = {}
         since: float | None = None
         while True:
             before = self.last_commit_at
             try:
+                if not source.messages:
+                    if self._patient or self.trouble is not None:
+                        self._look(session, step)
+                    self._well(queue)
                 load(
                     source,
                     session.destination,
                     session.shaper(self.stream),
                     step.target(self._project),
                     commit_bytes=0,
-                    on_commit=self._committed,
+                    on_commit=lambda receipt: self._committed(receipt, queue),
                     presence=self._presence,
                 )
                 self._warn()
                 return
-            except RejectedRows:
+            except SourceError:
                 raise
-            except (DestinationError, LockedError) as e:
+            except Exception as e:  # whatever it is, ending now would give back what is in hand
+                state: State = "waiting" if _is_away(e) else "blocked"
                 if self.last_commit_at != before:
-                    backoff.reset()
-                    since = None
+                    waits, since = {}, None
                 since = time.monotonic() if since is None else since
-                if self._limits["until_empty"] and time.monotonic() - since > DRAIN_PATIENCE_SECONDS:
-                    raise
-                self.waiting_for = str(e)
-                session.release()
-                seconds = backoff.next_seconds()
-                _log.warning(
-                    "the warehouse is away; messages stay in the queue",
-                    **described(e),
-                    again_in_seconds=round(seconds, 1),
+                queue.hold(True)
+                with suppress(Exception):
+                    session.release()
+                self.trouble, self.state = e, state
+                ended = bool(self._stop) or queue.ending
+                drained = self._until_empty and (
+                    state == "blocked" or time.monotonic() - since > DRAIN_PATIENCE_SECONDS
                 )
-                self._on_wait(e, seconds)
-                until = time.monotonic() + seconds
-                while time.monotonic() < until and not self._stop:
-                    time.sleep(_POLL_SECONDS)
-                if self._stop:
-                    return
+                if not ended and not drained:
+                    seconds = waits.setdefault(state, _backoff(state)).next_seconds()
+                    self._say(e, state, seconds, source.messages)
+                    self._on_wait(e, seconds)
+                    until = time.monotonic() + seconds
+                    while time.monotonic() < until and not queue.ending:
+                        time.sleep(min(_POLL_SECONDS, seconds))
+                    ended = queue.ending
+                if ended or drained:
+                    self.unlanded = source.messages
+                    if self._stop and not self.unlanded:
+                        return
+                    raise
 
-    def _committed(self, receipt: Receipt) -> None:
-        self.waiting_for = ""
+    def _say(self, error: Exception, state: State, seconds: float, messages: int) -> None:
+        fields = {**described(error), "messages": messages, "again_in_seconds": round(seconds, 1)}
+        if state == "waiting":
+            self._outage.warning("the warehouse is away; messages stay in the queue", way=state, **fields)
+            return
+        if not isinstance(error, PenstockError):
+            fields["exc_info"] = error
+        self._outage.error(
+            "nothing can be landed until this is mended; messages stay in the queue", **fields, way=str(error)
+        )
+
+    def _well(self, queue: QueueSource[Any]) -> None:
+        if self.trouble is not None:
+            _log.info("landing goes on")
+        self.trouble, self.state = None, "running"
+        self._outage.over()
+        queue.hold(False)
+
+    def _committed(self, receipt: Receipt, queue: QueueSource[Any]) -> None:
+        self._well(queue)
         self.read += receipt.read
         self.landed += receipt.landed
         self.duplicates += receipt.duplicates
@@ -205,16 +271,19 @@ class _InHand:
 
     def __init__(self, source: QueueSource[Any]) -> None:
         self.name = source.name
+        self.failures = source.failures
         self._source = source
-        self._batches: Iterator[Batch] | None = None
         self._given: deque[Batch] = deque()
+
+    @property
+    def messages(self) -> int:
+        """How many messages are in hand."""
+        return sum(len(batch.bodies) + len(batch.rejects) for batch in tuple(self._given))
 
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
         """What is in hand, then what comes."""
         yield from tuple(self._given)
-        if self._batches is None:
-            self._batches = self._source.read(known)
-        for batch in self._batches:
+        for batch in self._source.follow() if self._source.open else self._source.read(known):
             if not batch.empty:
                 self._given.append(batch)
             yield batch
@@ -225,6 +294,19 @@ class _InHand:
         while self._given and all(id(position) in landed for position in self._given[0].positions):
             self._given.popleft()
         self._source.acknowledge(positions)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether it is over by itself. Of what is no error of ours, only what the machine lacks just now is."""
+    if isinstance(error, RejectedRows | LandingBlocked):
+        return False
+    return isinstance(error, DestinationError | LockedError | MemoryError | OSError)
+
+
+def _backoff(state: State) -> Backoff:
+    if state == "waiting":
+        return Backoff(_FIRST_WAIT_SECONDS, _LAST_WAIT_SECONDS, jitter=True)
+    return Backoff(FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS, jitter=True)
 
 
 def queues(project: Project, streams: Sequence[str] = ()) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from penstock.errors import PenstockError
+from penstock.plural import count
 
 if TYPE_CHECKING:
     from penstock.project import RabbitMQ
@@ -57,7 +58,7 @@ def check_queue(name: str, settings: RabbitMQ) -> list[Check]:
         version = str(server.get("version", ""))
         waiting = _waiting(connection, settings)
         shown = f"{settings.queue_type} queue {settings.queue}, "
-        shown += "will be declared" if waiting is None else f"{waiting:,} messages waiting"
+        shown += "will be declared" if waiting is None else f"{count(waiting, 'message')} waiting"
         checks = [
             Check(name=name, ok=True, found=f"{shown}, RabbitMQ {version}"),
             _check_permissions(f"{name}, permissions", connection, settings),

@@ -12,6 +12,7 @@
     ├── MetabaseError         Metabase is away, or refused a request                  (exit 1)
     └── DestinationError      the warehouse refused or is away                        (exit 1)
         ├── RejectedRows      it refused these rows, not the connection: bisect
+        ├── LandingBlocked    nothing can land there until somebody mends something: keep what came, and tell
         └── TransformError    dbt failed
 
 Each error says *what* went wrong, *where*, and *the fix*, and keeps the three as attributes. Text that may
@@ -21,6 +22,7 @@ hold a secret goes through :func:`redact` when the error is built, so no handler
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*:)\S+(?=@)")
 _KEYWORD_PASSWORD = re.compile(
@@ -112,6 +114,10 @@ class RejectedRows(DestinationError):
     """The warehouse refused rows for what they hold; a smaller batch may pass."""
 
 
+class LandingBlocked(DestinationError):
+    """What a stream lands in was changed by hand, or may not be written to: waiting alone does not help."""
+
+
 class TransformError(DestinationError):
     """dbt could not build; what was landed stays landed."""
 
@@ -124,3 +130,17 @@ class DeliveryError(PenstockError):
 
 class RefusedDelivery(DeliveryError):
     """The channel will not take the notification later either."""
+
+
+def together(errors: Sequence[PenstockError]) -> PenstockError:
+    """Errors of things that failed beside each other as one that names each; a single one as it is.
+
+    It is of the class, and has the exit code, of the first that does not pass by itself: a :class:`SourceError` only
+    when all are.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    worst = next((e for e in errors if not isinstance(e, SourceError)), errors[0])
+    each = [f"{e.where}: {e.what}" if e.where else e.what for e in errors]
+    fixes = dict.fromkeys(e.fix for e in errors if e.fix)
+    return type(worst)("\n  - ".join([f"{len(errors)} failures", *each]), fix="; ".join(fixes))

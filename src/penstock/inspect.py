@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from penstock.diagnose import Check, check_queue, failed
-from penstock.errors import PenstockError, SourceError
+from penstock.errors import PenstockError, SourceError, together
 from penstock.plan import plan_loads
+from penstock.plural import count
 from penstock.ports import Batch, Window
 from penstock.presence import missing_fields, presence_of
 from penstock.sql import statement
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from penstock.ports import Destination, Rows
     from penstock.project import Project
     from penstock.session import Session
-    from penstock.sources.files import FilePlan
+    from penstock.sources.files import FilePlan, FilesSource
     from penstock.sources.http.source import HttpSource
 
 _LAST_LOADS = 10
@@ -64,7 +65,7 @@ class LoadPlan:
             "source": self.source,
             "how": self.how,
             "problem": self.problem or None,
-            "files": [{**asdict(f), "path": str(f.path)} for f in self.files],
+            "files": [{**asdict(f), "path": str(f.path), "error": f.error and str(f.error)} for f in self.files],
         }
 
 
@@ -161,7 +162,8 @@ def examine(
         project = load_project(find_project(directory or Path.cwd()), target=target)
     except PenstockError as e:
         return [*checks, failed("project", e)]
-    where = f"{project.directory / 'penstock.yml'}, {len(project.streams)} streams, destination {project.target}"
+    streams = count(len(project.streams), "stream")
+    where = f"{project.directory / 'penstock.yml'}, {streams}, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
     running = held(project) if project.destination.type == "duckdb" else None
     checks += _check_sources(project)
@@ -227,10 +229,12 @@ def _check_sources(project: Project) -> list[Check]:
                 continue
             source = Session(project).files(step, settings)
             plans = source.plan({})
-            for plan in plans:
-                source.probe(plan)
+            failures = _unreadable(source, plans)
+            if failures:
+                checks.append(failed(name, together(failures)))
+                continue
             size = sum(p.size for p in plans)
-            checks.append(Check(name=name, ok=True, found=f"{len(plans)} files, {size:,} bytes"))
+            checks.append(Check(name=name, ok=True, found=f"{count(len(plans), 'file')}, {count(size, 'byte')}"))
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
@@ -277,6 +281,17 @@ def _first_records(session: Session, step: LoadStep) -> Iterator[Batch]:
         yield from islice(session.files(step, settings).read({}), 1)
 
 
+def _unreadable(source: FilesSource, plans: Sequence[FilePlan]) -> list[PenstockError]:
+    """Why files cannot be read."""
+    failures: list[PenstockError] = []
+    for plan in plans:
+        try:
+            source.probe(plan)
+        except SourceError as e:
+            failures.append(e)
+    return failures
+
+
 def _check_keys(project: Project) -> list[Check]:
     why = [name for name, stream in project.streams.items() if stream.pii]
     if not why:
@@ -292,7 +307,7 @@ def _check_keys(project: Project) -> list[Check]:
 def _check_api(name: str, source: HttpSource) -> Check:
     """One page is asked for, which shows that address, credentials and format are right."""
     page = source.first_page()
-    return Check(name=name, ok=True, found=f"{page.place}: {sum(len(c.bodies) for c in page.cuts):,} records")
+    return Check(name=name, ok=True, found=f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}")
 
 
 def _check_destination(project: Project, held: Held | None) -> Check:
@@ -313,6 +328,7 @@ def _check_destination(project: Project, held: Held | None) -> Check:
         destination = open_destination(settings)
         try:
             version = destination.query("select version()").rows[0][0]
+            destination.check_rights()
             ledger = "ledger in place" if destination.is_prepared() else "no ledger yet"
         finally:
             destination.close()

@@ -14,13 +14,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from penstock.engine_errors import error_text, shown_error
 from penstock.errors import MASK, PenstockError, UsageError, redact
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ _DOWNWARDS = tuple(LEVELS.items())[::-1]
 FORMATS = ("auto", "text", "json")
 SUMMARY_SECONDS = 10.0
 """At most so often, commits are summed up in a record."""
+REPEAT_SECONDS = 300.0
+"""At most so often, it is said again that something is still wrong."""
+_RETOLD = ("pika",)
+"""Libraries that log, at length, what they also raise: we say it once."""
 
 _SECRET_FIELDS = ("password", "passwd", "secret", "token", "api_key", "authorization")
 _COUNTS = ("read", "landed", "duplicates", "quarantined")
+_MOST_NAMES = 5
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _context: ContextVar[Mapping[str, Any]] = ContextVar("penstock_log_context", default=_NONE)
@@ -122,6 +128,8 @@ def configure(
     root.addHandler(_Handler())
     # others' info is for whoever looks for a fault: they write it for each request and connection
     root.setLevel(logging.INFO if _level <= logging.DEBUG else max(_level, logging.WARNING))
+    for name in _RETOLD:
+        logging.getLogger(name).setLevel(logging.NOTSET if _level <= logging.DEBUG else logging.CRITICAL + 1)
 
 
 def is_json() -> bool:
@@ -152,7 +160,7 @@ def described(error: BaseException) -> dict[str, Any]:
     if isinstance(error, PenstockError):
         said = {"error": error.what, "where": error.where, "fix": error.fix}
     else:
-        said = {"error": str(error) or type(error).__name__}
+        said = {"error": error_text(error)}
     return {**{k: v for k, v in said.items() if v}, "error_type": type(error).__name__}
 
 
@@ -166,6 +174,35 @@ def captured() -> Iterator[list[dict[str, Any]]]:
         yield records
     finally:
         _kept = tuple(other for other in _kept if other is not records)
+
+
+class Repeated:
+    """Logs what goes wrong again and again: at once, when it goes wrong in another way, and else at most every
+    ``every_seconds``."""
+
+    def __init__(self, log: Log, *, every_seconds: float = REPEAT_SECONDS) -> None:
+        self._log = log
+        self._every = every_seconds
+        self._way: str | None = None
+        self._last = 0.0
+
+    def warning(self, event: str, *, way: str = "", **fields: Any) -> None:
+        """It went wrong, in this way."""
+        self._say(self._log.warning, event, way, fields)
+
+    def error(self, event: str, *, way: str = "", **fields: Any) -> None:
+        """Likewise, of what somebody has to look at."""
+        self._say(self._log.error, event, way, fields)
+
+    def over(self) -> None:
+        """It goes well: the next time is a new one."""
+        self._way = None
+
+    def _say(self, say: Callable[..., None], event: str, way: str, fields: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if way != self._way or now - self._last >= self._every:
+            self._way, self._last = way, now
+            say(event, **fields)
 
 
 class Summary:
@@ -189,15 +226,18 @@ class Summary:
         self._fields = fields
         self._lock = threading.Lock()
         self._sums: dict[str, float] = {}
+        self._files: dict[str, None] = {}
         self._latest: Mapping[str, Any] | None = None
         self._context: Mapping[str, Any] = {}
         self._said = -every_seconds
         self._timer: threading.Timer | None = None
 
-    def add(self, times: str, counts: Mapping[str, float], **latest: Any) -> None:
-        """Take note: ``counts`` are added up, so is 1 under the name ``times``; of ``latest``, the last is said."""
-        self._log.debug(self._each, **self._fields, **latest, **counts)
+    def add(self, times: str, counts: Mapping[str, float], *, files: Sequence[str] = (), **latest: Any) -> None:
+        """Take note: ``counts`` are added up, so is 1 under the name ``times``; ``files`` are named together; of
+        ``latest``, the last is said."""
+        self._log.debug(self._each, **self._fields, **_named(files), **latest, **counts)
         with self._lock:
+            self._files |= dict.fromkeys(files)
             for name, number in {times: 1, **counts}.items():
                 self._sums[name] = round(self._sums.get(name, 0) + number, 3)
             self._latest, self._context = latest, _context.get()
@@ -217,9 +257,20 @@ class Summary:
                 self._timer = None
             sums, self._sums = self._sums, {}
             latest, self._latest = self._latest, None
+            files, self._files = self._files, {}
             self._said = time.monotonic()
         if latest is not None:
-            self._log.info(self._event, **{**self._context, **self._fields, **latest, **sums})
+            self._log.info(self._event, **{**self._context, **self._fields, **_named(tuple(files)), **latest, **sums})
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of some, and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _named(files: Sequence[str]) -> dict[str, str]:
+    return {"files": listed(files)} if files else {}
 
 
 class Commits(Summary):
@@ -228,11 +279,11 @@ class Commits(Summary):
     def __init__(self, log: Log, *, every_seconds: float = SUMMARY_SECONDS, **fields: Any) -> None:
         super().__init__(log, "committed", "landed", every_seconds=every_seconds, **fields)
 
-    def __call__(self, receipt: Receipt) -> None:
-        """Take note of a commit."""
+    def __call__(self, receipt: Receipt, files: Sequence[str] = ()) -> None:
+        """Take note of a commit, and of the files that it landed."""
         seconds = (receipt.committed_at - receipt.started_at).total_seconds()
         counts = {name: getattr(receipt, name) for name in _COUNTS}
-        self.add("commits", {**counts, "seconds": round(seconds, 3)}, load_id=receipt.load_id)
+        self.add("commits", {**counts, "seconds": round(seconds, 3)}, files=files, load_id=receipt.load_id)
 
 
 class _Handler(logging.Handler):
@@ -249,7 +300,8 @@ class _Handler(logging.Handler):
                 "logger": record.name,
             }
             if record.exc_info and record.exc_info[1] is not None:
-                said["exc_info"] = record.exc_info
+                error = shown_error(record.exc_info[1])
+                said["exc_info"] = (type(error), error, error.__traceback__)
             _emit(level, said)
         except Exception:  # noqa: BLE001 - as logging has it: what cannot be logged stops nobody
             self.handleError(record)

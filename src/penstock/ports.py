@@ -20,6 +20,7 @@ from penstock.pseudonym import Personal
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from penstock.errors import SourceError
     from penstock.shape.schema import Schema
 
 Reason = Literal[
@@ -187,13 +188,17 @@ class Source(Protocol):
     """Where records come from. Delivery: at least once; identity makes it once."""
 
     name: str
+    failures: list[SourceError]
+    """The parts (files, pages, objects) that :meth:`read` could not read, beside which it read the others. Their
+    positions stay as they were, so that they are tried again. Emptied when :meth:`read` begins."""
 
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
         """Yield what is new after ``known`` (position key → state), in order.
 
         May block; a source without an end yields an empty batch from time to time while it waits. Called again, it
         starts over from ``known``, and what it gave before but was not acknowledged may come again. Raises
-        :class:`penstock.errors.SourceError` when the source cannot be read; whatever was yielded before then is sound.
+        :class:`penstock.errors.SourceError` when the source as a whole cannot be read, and adds to :attr:`failures` why
+        a part of it cannot be read; whatever was yielded is sound in either case.
         """
         ...
 
@@ -278,6 +283,13 @@ class Destination(Protocol):
 
     def is_prepared(self) -> bool:
         """Whether the ledger is there. Changes nothing."""
+        ...
+
+    def check_rights(self) -> None:
+        """Whether we may make what landing needs. Changes nothing.
+
+        Raises ``DestinationError`` when not, naming what to grant.
+        """
         ...
 
     def schema(self, stream: str) -> Schema:

@@ -17,6 +17,7 @@ from penstock.ports import Batch, Position, Segment
 from penstock.sql import literal
 
 if TYPE_CHECKING:
+    from penstock.errors import SourceError
     from penstock.ledger.runs import Query
     from penstock.ports import Destination
     from penstock.project import Project
@@ -163,6 +164,7 @@ class _Entries:
     name = SOURCE
 
     def __init__(self, waiting: Sequence[Entry], untyped: Container[UUID]) -> None:
+        self.failures: list[SourceError] = []
         self._waiting = waiting
         self._untyped = untyped
 

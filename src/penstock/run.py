@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import RejectedRows, SourceError
+from penstock.errors import PenstockError, RejectedRows, SourceError, together
 from penstock.faults import fault_point
 from penstock.isolate import culprits, without
 from penstock.lake.names import SOURCE as LAKE
@@ -55,6 +55,8 @@ class Stop:
 class Landed:
     """What loading one stream from one source did: a receipt for each commit.
 
+    ``failures`` are the parts of the source that could not be read; the others are landed, and these are tried again by
+    the next load. ``kept`` says that a refresh was not whole for that reason, so that the table stayed as it was.
     ``warnings`` say what looks like a mistake in the project file, each in a sentence or two with the fix.
     """
 
@@ -62,8 +64,15 @@ class Landed:
     source: str
     receipts: list[Receipt] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    failures: list[SourceError] = field(default_factory=list)
+    kept: bool = False
     warnings: list[str] = field(default_factory=list)
     stopped: bool = False
+
+    @property
+    def failure(self) -> PenstockError | None:
+        """All failures as one error; None when all was read."""
+        return together(self.failures) if self.failures else None
 
     def total(self, name: str) -> int:
         """Sum of a receipt's count over the commits."""
@@ -91,8 +100,11 @@ def load(
     set, commits what is written and returns early; a ``replace`` is rolled back instead. Fields that the project file
     names are looked for by ``presence``, and those that never came are among the warnings.
 
+    What a part of the source could not be read for is in the result's ``failures``: whoever calls this has to look. The
+    other parts are landed all the same, but for a ``replace``, which is rolled back.
+
     Raises:
-        SourceError: what had been read before is landed.
+        SourceError: the source as a whole cannot be read; what had been read before is landed.
         ContractError: the records break the stream's contract, or lack what ``pii`` or ``drop`` names.
         ContractError, DestinationError: what was not committed is rolled back.
     """
@@ -109,7 +121,7 @@ def load(
             try:
                 failure = _pass(source, writer, landed, most, progress, took, stop, whole=whole)
             except _Again:
-                writer.rollback()
+                writer.begin_again()
                 continue
             break
     except BaseException:
@@ -122,7 +134,9 @@ def load(
         landed.skipped = list(getattr(source, "skipped", ()))
         landed.warnings += [*getattr(source, "warnings", ()), *(presence.warnings() if presence is not None else ())]
     if failure:
-        raise failure
+        raise together([*source.failures, failure])
+    landed.failures = list(source.failures)
+    landed.kept = whole and bool(landed.failures)
     return landed
 
 
@@ -161,7 +175,7 @@ def _pass(
             if not whole and (writer.bytes >= commit_bytes or writer.refused):
                 _commit(writer, source, took)
         landed.stopped = bool(stop)
-        if whole and (failure or landed.stopped):
+        if whole and (failure or source.failures or landed.stopped):
             writer.rollback()
         else:
             _commit(writer, source, took)
@@ -260,6 +274,10 @@ class _Writer:
         if self._lake is not None:
             self._lake.discard()
         self._positions, self.bytes = [], 0
+
+    def begin_again(self) -> None:
+        """Undo what is not committed, and go on from what is."""
+        self.rollback()
         self._schema = self._landed_schema()
 
     def close(self) -> None:
@@ -294,7 +312,7 @@ class _Writer:
                 self._in_hand = None
                 again.result()
         except RejectedRows as e:
-            self.rollback()
+            self.begin_again()
             try:
                 found = culprits(self._destination, self._target, shaped)
             except SchemaMoved:

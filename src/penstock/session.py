@@ -63,9 +63,12 @@ class Session:
             except BaseException as e:
                 _log.info("load failed", **described(e))
                 raise
+            for failure in landed.failures:
+                _log.info("could not be read", **described(failure))
             counts = {name: landed.total(name) for name in ("read", "landed", "duplicates", "quarantined")}
             seconds = round(time.monotonic() - started, 3)
-            _log.info("load stopped" if landed.stopped else "load ended", **counts, seconds=seconds)
+            ended = "load stopped" if landed.stopped else "load failed" if landed.failures else "load ended"
+            _log.info(ended, **counts, failures=len(landed.failures), seconds=seconds)
         return landed
 
     def _load(
@@ -99,7 +102,7 @@ class Session:
                 lake=self.lake(step),
                 presence=presence_of(self.project, step.stream, step.source),
             )
-            told.stopped = landed.stopped
+            told.stopped, told.error = landed.stopped, landed.failure
         commits.flush()
         landed.receipts = receipts
         return landed

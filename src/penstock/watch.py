@@ -26,9 +26,9 @@ from penstock.errors import (
 )
 from penstock.faults import fault_point
 from penstock.lineage import Told, lineage_of
-from penstock.logs import Commits, bound, described, get_log
+from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.plan import LoadStep, plan_loads
-from penstock.ports import Position, Receipt, Target
+from penstock.ports import Batch, Position, Receipt, Target
 from penstock.presence import presence_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Watcher:
         directory: only files in this folder, at any depth. A stream that each load replaces is read whole all the same.
         publish: put the records on the stream's queue instead.
         once: end when everything there has been taken, and do not wait for a destination that is away.
-        on_commit: called after each commit.
+        on_commit: called after each commit, when ``files`` has the names of those that it landed.
+        on_known: called with the names of files that brought nothing, and with why: they landed before, or are empty.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Watcher:
         once: bool = False,
         stop: Stop,
         on_commit: Callable[[Receipt], None] = lambda _: None,
+        on_known: Callable[[str, Sequence[str]], None] = lambda *_: None,
     ) -> None:
+        self.files: Sequence[str] = ()
         self.failures: dict[Path, PenstockError] = {}
         """The files that could not be taken, as they are now. One that changes is tried again."""
         self.published = 0
@@ -90,6 +93,9 @@ class Watcher:
         self._once = once
         self._stop = stop
         self._on_commit = on_commit
+        self._on_known = on_known
+        self._places: dict[str, None] = {}
+        self._empty: dict[str, None] = {}
         self._commits = Commits(_log, stream=stream, source=source)
         self._told: Told | None = None
         self._settings = _settings_of(project, stream, source, directory)
@@ -176,16 +182,29 @@ class Watcher:
         failure = self._patiently(session, source)
         arrivals.again(source.unfinished, seconds=UNFINISHED_SECONDS, final=True)
         if failure is None:
+            if not self._stop:
+                self._tell_known("published before" if self._publish else "landed before", source.skipped)
+                self._tell_known("no records", sorted(self._empty.keys() - set(source.skipped)))
             for path in paths:
                 self.failures.pop(path, None)
+            for path, error in source.failed.items():
+                self._fails(path, error)
         elif self._whole or len(paths) == 1:
-            if paths[0].exists():
-                self.failures[paths[0]] = failure
-                _log.warning("a file cannot be taken", file=str(paths[0]), **described(failure))
+            self._fails(paths[0], failure)
         else:
             half = len(paths) // 2
             self._take_files(session, arrivals, paths[:half], final=final)
             self._take_files(session, arrivals, paths[half:], final=final)
+
+    def _tell_known(self, why: str, places: Sequence[str]) -> None:
+        if places:
+            _log.info(why, files=listed(places))
+            self._on_known(why, places)
+
+    def _fails(self, path: Path, error: PenstockError) -> None:
+        if path.exists():
+            self.failures[path] = error
+            _log.warning("a file cannot be taken", file=str(path), **described(error))
 
     def _patiently(self, session: Session, source: FilesSource) -> PenstockError | None:
         """Take files, as soon as what takes the records is there; the error of a file that cannot be taken."""
@@ -209,6 +228,7 @@ class Watcher:
         from penstock.run import load
 
         destination = session.destination
+        self._places, self._empty = {}, {}
         try:
             landed = load(
                 source,
@@ -216,6 +236,7 @@ class Watcher:
                 session.shaper(self._stream),
                 self._step.target(self._project),
                 commit_bytes=self._project.load.commit_bytes,
+                progress=self._wrote,
                 on_commit=self._committed,
                 stop=self._stop,
                 lake=session.lake(self._step),
@@ -231,8 +252,17 @@ class Watcher:
                 _log.warning("the project file may be mistaken", detail=text)
         return None
 
+    def _wrote(self, batch: Batch) -> None:
+        places = {segment.place: None for segment in batch.segments}
+        places |= {reject.origin.rpartition("#")[0]: None for reject in batch.rejects}
+        self._places |= places
+        self._empty |= {position.key: None for position in batch.positions}
+        for place in places:
+            self._empty.pop(place, None)
+
     def _committed(self, receipt: Receipt) -> None:
-        self._commits(receipt)
+        self.files, self._places = tuple(self._places), {}
+        self._commits(receipt, self.files)
         if self._told is not None:
             self._told.committed(receipt)
         self._on_commit(receipt)

@@ -116,6 +116,16 @@ def test_event_time(house: House) -> None:
     assert late == ("failed", "no record has landed for 10m")
 
 
+def test_event_times_to_come_are_no_news(house: House) -> None:
+    """The year 9999 stands for an open end: it says nothing of how fresh the events are."""
+    now = datetime.now(UTC)
+    house.land("first", {"n": 1, "at": "9999-12-31T23:59:59"})
+    assert house.judged("event_time within 2h", now) == ("failed", "all that landed, 1, is to happen in the future")
+    recent = (now - timedelta(hours=1)).replace(tzinfo=None).isoformat()
+    house.land("second", {"n": 2, "at": recent}, {"n": 3, "at": "9999-12-31T23:59:59"})
+    assert house.judged("event_time within 2h", now)[0] == "ok"
+
+
 def test_rows(house: House) -> None:
     """Rows count by when they landed: in the time up to now, or in the last whole period, once the stream has seen it
     whole. Duplicates are no rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -60,20 +61,40 @@ BAD: dict[str, tuple[Said, str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_page_stops_the_load_behind_what_landed(local: Destination, kind: str) -> None:
-    """The pages before it stay, the error says page and reason, and the next load goes on at that page."""
-    bad, said_of_it = BAD[kind]
+def test_a_bad_page_stops_no_other(local: Destination, kind: str) -> None:
+    """The pages before and behind it land, the failure says page and reason, and the next load goes on at that page."""
+    bad, reason = BAD[kind]
     with Api(Bad(bad)) as api:
-        with pytest.raises(SourceError, match=said_of_it) as raised:
-            fetch(local, api, PAGES)
-        assert "page=3" in str(raised.value)
-        assert raised.value.fix
-        assert ids(local) == list(range(20))
+        (failure,) = fetch(local, api, PAGES).failures
+        assert re.search(reason, str(failure))
+        assert "page=3" in str(failure)
+        assert failure.fix
+        assert ids(local) == [*range(20), *range(30, 40)]
         api.answer = page
         before = len(api.asked)
-        assert fetch(local, api, PAGES).total("landed") == 20
+        landed = fetch(local, api, PAGES)
+        assert (landed.total("landed"), landed.failures) == (10, [])
         assert api.asked[before].page() == 3
         assert ids(local) == list(range(40))
+
+
+def test_pages_that_are_bad_to_the_end(local: Destination) -> None:
+    """When three pages in a row cannot be read, those behind them are not asked for; the first one's reason is told."""
+    with Api(lambda asked: page(asked) if asked.page() < 3 else Said(status=400, body=b"too deep")) as api:
+        with pytest.raises(SourceError, match="page=3 gave status 400: too deep") as raised:
+            fetch(local, api, PAGES, concurrency=1)
+        assert "end_status" in raised.value.fix
+        assert ids(local) == list(range(20))
+        assert max(a.page() for a in api.asked) <= 6
+
+
+def test_a_replaced_stream_and_a_growing_one_stop_at_a_bad_page(local: Destination) -> None:
+    """A refresh has to be whole, and with ``order: ascending`` a later page would move on what is asked for next."""
+    growing = {**PAGES, "incremental": {"field": "id", "params": "since={cursor}", "order": "ascending"}}
+    for endpoint, disposition in ((PAGES, "replace"), (growing, "append")):
+        with Api(Bad(Said(status=400))) as api, pytest.raises(SourceError, match="page=3"):
+            fetch(local, api, endpoint, disposition=disposition)
+    assert ids(local) == list(range(20))
 
 
 @pytest.mark.parametrize("kind", [k for k in BAD if k != "refused"])

@@ -15,7 +15,7 @@ from penstock.jsonpath import parse_path
 from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.shape.shaper import Rules
-from penstock.sources.http.paging import next_link
+from penstock.sources.http.links import next_link
 from penstock.sources.http.records import JsonCutter
 from tests.api import Api, Asked, Said, pages_of, said
 from tests.fetching import fetch, ids, origins, source_of

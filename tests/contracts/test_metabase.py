@@ -62,6 +62,7 @@ def test_a_new_metabase(shop: Shop) -> None:
         found = shop.sync(server)
         assert found.keys() == {f"administrator {EMAIL}", *THERE, "table marts.dim_city", "table marts.fct_order"}
         assert server.users == {EMAIL: PASSWORD}
+        assert not server.tracking
         [database] = server.databases.values()
         assert database["details"]["schema-filters-patterns"] == "marts"
         assert {t["schema"] for t in server.tables.values()} == {"marts"}

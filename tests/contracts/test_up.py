@@ -260,26 +260,33 @@ def test_a_failing_model_stops_nothing(embedded: Path) -> None:
         assert process.end(signal.SIGINT) == 0
 
 
-def test_a_part_that_dies_is_started_again(embedded: Path) -> None:
-    """A consumer whose stream is frozen dies of a new field, again and again: it shows, and the other parts go on."""
+def test_a_blocked_part_stops_no_other(embedded: Path) -> None:
+    """A consumer whose stream is frozen is blocked by a new field: it shows, its messages stay, and the other parts go
+    on."""
     settings = json.loads((embedded / "penstock.yml").read_text())
     settings["streams"]["user_events"]["contract"] = "freeze"
     (embedded / "penstock.yml").write_text(json.dumps(settings))
     with up(embedded) as process:
         eventually(lambda: process.get("/readyz")[0], 200)
         send(embedded, [an_event("u1", surprise="!")])
-        until(lambda: process.part("consume")["restarts"] >= 2, process.said)
-        assert "surprise" in process.part("consume")["last_error"]
-        assert process.figures()["penstock_part_restarts_total", "consume user_events event_queue"] >= 2
+        eventually(lambda: process.part("consume")["state"], "blocked")
+        part = process.part("consume")
+        assert "surprise" in part["last_error"] and "fix:" in part["last_error"] and part["restarts"] == 0
+        code, reasons = process.get("/readyz")
+        assert code == 503 and "surprise" in reasons
+        figures = process.figures()
+        assert figures["penstock_landing_blocked", "user_events"] == 1
+        assert figures["penstock_part_up", "consume user_events event_queue"] == 0
+        assert figures["penstock_lag_messages", "user_events"] == 1
         organization = {"organization_key": "k", "organization_name": "Hooli", "created_at": "2025-05-01T10:00:00"}
         (embedded / "data" / "organizations" / "more.ndjson").write_text(json.dumps(organization) + "\n")
         found = "select count(*) from dimensional.dim_organization where organization_name = 'Hooli'"
         eventually(lambda: process.query(found), [[1]])
         assert process.end() == 0
         said = [json.loads(line) for line in process.said().splitlines()]
-        again = [r for r in said if r["event"] == "a part failed, and is started again"]
-        assert [r["again_in_seconds"] for r in again][:2] == [1, 2]
-        assert {r["level"] for r in again} == {"error"} and "surprise" in again[0]["error"]
+        blocked = [r for r in said if r["event"].startswith("nothing can be landed")]
+        assert len(blocked) == 1, "it is said once"
+        assert blocked[0]["level"] == "error" and "surprise" in blocked[0]["error"]
 
 
 def test_the_broker_is_killed(tmp_path: Path) -> None:

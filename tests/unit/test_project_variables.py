@@ -74,6 +74,18 @@ def test_an_unset_variable_is_named(tmp_path: Path) -> None:
     assert "s3cret" not in message
 
 
+@pytest.mark.parametrize(
+    ("value", "told"), [("", "SOME_KEY, which it comes from, is empty"), ("short", "it comes from SOME_KEY")]
+)
+def test_a_wrong_value_names_the_variable_it_came_from(tmp_path: Path, value: str, told: str) -> None:
+    """As in a copied ``.env.example``, where what is to be filled in is empty; the value itself is not shown."""
+    text = HEAD + "destinations: {d: {type: duckdb, path: a.duckdb}}\nprivacy:\n  keys:\n    v1: ${SOME_KEY}\n"
+    with pytest.raises(ProjectError, match=told) as caught:
+        project(tmp_path, text, {"SOME_KEY": value})
+    assert "`privacy.keys.v1`" in str(caught.value)
+    assert "short" not in str(caught.value)
+
+
 def test_a_bare_variable_between_braces(tmp_path: Path) -> None:
     """YAML takes a bare ``${A}`` between braces for a mapping; the error says to quote it."""
     with pytest.raises(ProjectError, match=r"needs quotes, as does \$\{VAR\} between braces"):

@@ -34,25 +34,34 @@ runs on DuckDB and PostgreSQL. How the pieces go together: [History](history.md)
 [example](../examples/user_events/README.md).
 """
 
+_INNER = """\
+Models have no need of these. They are listed for whoever reads the package, or writes a macro of the same kind.
+"""
+
 
 def macros_page(_: str) -> str:
     """The page."""
     described = {m["name"]: m for m in yaml.safe_load(_text("_macros.yml"))["macros"]}
+    # as dbt's own documentation leaves them out
+    inner = {name for name, m in described.items() if not m.get("docs", {}).get("show", True)}
     lines = [_HEAD.rstrip()]
     shown: set[str] = set()
+    called: list[str] = []
     for title, names in _GROUPS.items():
         signatures = {name: text for file in names for name, text in _MACRO.findall(_text(f"{file}.sql"))}
         wanted = [name for name in signatures if name in described]
-        if not wanted:
+        shown.update(wanted)
+        called += [line for n in wanted if n in inner for line in ("", *_macro(described[n], signatures[n]))]
+        if not set(wanted) - inner:
             continue
         lines += ["", f"## {title}"]
-        for name in wanted:
+        for name in (n for n in wanted if n not in inner):
             lines += ["", *_macro(described[name], signatures[name])]
-        shown.update(wanted)
     if left := described.keys() - shown:
         raise ValueError(f"macros of no group: {', '.join(sorted(left))}")
     lines += ["", "## Tests", "", "For `data_tests:` of a model, as `penstock.NAME`.", ""]
     lines += table(("test", "holds when"), _tests())
+    lines += ["", "## Called by those above", "", _INNER.rstrip(), *called]
     return "\n".join([*lines, ""])
 
 

@@ -77,6 +77,17 @@ _ALERTS = (
         source="`penstock up`",
     ),
     Alert(
+        name="landing_stopped",
+        subject="queue event_queue of user_events",
+        meaning="What comes by a queue cannot land: at once where somebody has to mend something (a frozen contract, a "
+        "table changed by hand, a right that is missing), after 30 seconds where the warehouse answers and takes "
+        "nothing, as with a full disk. Messages stay in the queue, unacknowledged.",
+        well_again="It lands again.",
+        do="Mend what its error says. It is tried again by itself, at least once a minute; do not restart for it.",
+        look="penstock status",
+        source="`penstock up`",
+    ),
+    Alert(
         name="files_refused",
         subject="files of user_events from event_files",
         meaning="Files in a watched folder cannot be read, or break a frozen contract. The others land.",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
+from penstock.engine_errors import error_text
 from penstock.errors import DeliveryError, PenstockError, RefusedDelivery
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def deliver(
         except DeliveryError as e:
             error = e
         except Exception as e:  # noqa: BLE001 - whatever a library dies of, loads and other channels go on
-            what = e.what if isinstance(e, PenstockError) else f"{type(e).__name__}: {e}"
+            what = e.what if isinstance(e, PenstockError) else f"{type(e).__name__}: {error_text(e)}"
             error = RefusedDelivery(what, where=channel.name)
         else:
             return Outcome(channel=channel.name, message=message, error=None)

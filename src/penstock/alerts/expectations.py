@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.errors import UsageError
+from penstock.plural import count
 from penstock.project.nearest import nearest
 from penstock.spans import span_text
 from penstock.sql import identifier, literal, statement
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Query = Callable[[str], "Rows"]
 
 _PERIODS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
+_CLOCKS_DIFFER = timedelta(days=1)
+"""So far ahead a record's time may be and count as now: clocks differ, and a time without a zone may be a local one."""
 _TIMES = ("timestamp", "timestamptz", "date")
 
 
@@ -155,10 +158,14 @@ class _Judge:
             return "failed", f"{field} is {type_} in the table, which is no time", None, fix
         start = self._now - most
         load = self._one("oldest_load_since", start=_timestamp(start))
-        latest = None
+        latest, ahead = None, 0
         if load is not None:
             parts = {"column": identifier(name), "table": identifier(self._stream), "load": str(int(load))}
-            latest = _aware(self._one("latest_event", **parts))
+            row = self._ask("latest_event", **parts, now=_timestamp(self._now + _CLOCKS_DIFFER))[0]
+            latest, ahead = _aware(row[0]), int(row[1])
+        if latest is None and ahead:
+            fix = f"look at them: penstock query 'select * from raw.{self._stream} order by {name} desc limit 10'"
+            return "failed", f"all that landed, {ahead:,}, is to happen in the future", None, fix
         if latest is None:
             return "failed", f"no record has landed for {span_in_words(most)}", None, self._load_fix()
         return self._age(latest, most, "the latest happened", "")
@@ -196,7 +203,7 @@ class _Judge:
         if sent > most:  # only then does it matter how many of them are still there
             sent = min(sent, int(self._one("waiting", start=_timestamp(start)) or 0))
         share = f", {100 * sent / read:.3g}%" if read else ""
-        seen = f"{sent:,} of {read:,} records wait{share}, of the last {span_text(settings.within)}"
+        seen = f"{sent:,} of {count(read, 'record')} wait{share}, of the last {span_text(settings.within)}"
         name = self._stream
         fix = f"penstock quarantine list --stream {name}; mend why; penstock quarantine replay --stream {name}"
         return ("failed" if sent > most else "ok"), seen, None, fix

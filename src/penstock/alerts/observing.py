@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from penstock.alerts.notices import Observation
+from penstock.engine_errors import error_text
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
@@ -48,6 +49,6 @@ def error_parts(error: BaseException | str) -> tuple[str, str, str]:
     if isinstance(error, PenstockError):
         return error.what, error.where, error.fix
     if isinstance(error, BaseException):
-        return str(error) or type(error).__name__, "", ""
+        return error_text(error), "", ""
     what, _, fix = error.partition("\n  fix: ")
     return what, "", fix

@@ -78,6 +78,7 @@ def _subjects(project: Project) -> Iterator[Key]:
         if step not in scheduled:
             yield "part_failing", f"part {part_of_load(project, step)}"
             yield "queue_unreachable", queue_of(step.stream, step.source)
+            yield "landing_stopped", queue_of(step.stream, step.source)
             yield "files_refused", files_of(step.stream, step.source)
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 
 from penstock import logs
+from penstock.engine_errors import shown_error
 from penstock.errors import PenstockError
 
 
@@ -32,4 +33,10 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as e:  # noqa: BLE001 - a fault of ours; its traceback may not quote what a row held
+        import traceback
+
+        sys.stdout.flush()
+        traceback.print_exception(shown_error(e))
         sys.exit(1)

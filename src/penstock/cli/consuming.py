@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +15,15 @@ import typer
 from penstock.cli.loading import stoppable
 from penstock.cli.options import Json, ProjectDir, Quiet, Streams, TargetName, Verbose, open_project
 from penstock.cli.printing import print_json
+from penstock.errors import DestinationError
+from penstock.logs import fail
 
 if TYPE_CHECKING:
     from penstock.consume import Consumer
+    from penstock.run import Stop
 
+GRACE_SECONDS = 10.0
+"""How long consumers may take to end once they are to: what they wait for may not let go of them."""
 _POLL_SECONDS = 0.1
 
 
@@ -55,18 +63,30 @@ def consume(
             )
             for stream, source in queues(project, streams or ())
         ]
-        failure = _run(consumers, stop.set)
+        failures, late = _run(consumers, stop, max_seconds)
     if json:
         print_json([_counts(c) for c in consumers])
     elif not quiet:
         for consumer in consumers:
             print(_line(consumer))
-    if failure is not None:
-        raise failure
+    if late:
+        for failure in failures:
+            print(f"error: {failure}", file=sys.stderr)
+        fail(_cut_off(late))
+        sys.stdout.flush()
+        os._exit(DestinationError.exit_code)  # a thread that does not let go would keep the process
+    if failures:
+        raise failures[0]
 
 
-def _run(consumers: list[Consumer], stop_all: Callable[[], None]) -> BaseException | None:
-    """Run each in a thread of its own until all have ended; the first error stops the others."""
+def _run(
+    consumers: list[Consumer], stop: Stop, max_seconds: float | None
+) -> tuple[list[BaseException], list[Consumer]]:
+    """Run each in a thread of its own until all have ended; the first error stops the others.
+
+    Returns:
+        The errors, and the consumers that have not ended in time.
+    """
     failures: list[BaseException] = []
 
     def work(consumer: Consumer) -> None:
@@ -74,21 +94,37 @@ def _run(consumers: list[Consumer], stop_all: Callable[[], None]) -> BaseExcepti
             consumer.run()
         except BaseException as e:  # noqa: BLE001 - raised in the main thread
             failures.append(e)
-            stop_all()
+            stop.set()
 
-    threads = [threading.Thread(target=work, args=(c,), name=f"consume {c.stream}", daemon=True) for c in consumers]
+    threads: Mapping[threading.Thread, Consumer] = {
+        threading.Thread(target=work, args=(c,), name=f"consume {c.stream}", daemon=True): c for c in consumers
+    }
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
-        threads[0].join(_POLL_SECONDS) if threads[0].is_alive() else time.sleep(_POLL_SECONDS)
-    return failures[0] if failures else None
+    give_up = math.inf if max_seconds is None else time.monotonic() + max_seconds + GRACE_SECONDS
+    stopped = False
+    while (alive := [t for t in threads if t.is_alive()]) and time.monotonic() < give_up:
+        alive[0].join(_POLL_SECONDS)
+        if stop and not stopped:
+            stopped = True
+            give_up = min(give_up, time.monotonic() + GRACE_SECONDS)
+    return failures, [threads[t] for t in alive]
+
+
+def _cut_off(late: list[Consumer]) -> DestinationError:
+    streams = ", ".join(c.stream for c in late)
+    return DestinationError(
+        f"{streams}: cut off while the warehouse was at work; what was in hand is rolled back, and in the queue again",
+        fix="see what holds the warehouse up: penstock doctor; then consume again",
+    )
 
 
 def _line(consumer: Consumer) -> str:
-    return (
+    line = (
         f"{consumer.stream}: {consumer.read:,} read, {consumer.landed:,} landed,"
         f" {consumer.duplicates:,} duplicates, {consumer.quarantined:,} quarantined"
     )
+    return f"{line}; {consumer.unlanded:,} could not land, and are in the queue again" if consumer.unlanded else line
 
 
 def _counts(consumer: Consumer) -> dict[str, object]:
@@ -99,5 +135,6 @@ def _counts(consumer: Consumer) -> dict[str, object]:
         "landed": consumer.landed,
         "duplicates": consumer.duplicates,
         "quarantined": consumer.quarantined,
+        "unlanded": consumer.unlanded,
         "reconnects": consumer.reconnects,
     }

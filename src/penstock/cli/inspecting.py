@@ -26,11 +26,26 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen, with_moments
+from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen, with_moments, zone_line
 from penstock.errors import DestinationError, UsageError
 
 if TYPE_CHECKING:
     from penstock.project import Project
+
+_SPARE = {
+    "alerts": ("told_at", "not_delivered"),
+    "parts": ("restarts", "since"),
+    "schedules": ("spec", "last_ended"),
+    "streams": ("last_seq", "loads", "read"),
+    "loads": ("bytes", "started_at", "load_id", "seq", "source"),
+    "quarantine": ("dropped", "replayed"),
+    "models": ("seq", "updated_at"),
+    "runs": ("upper_seq", "started_at"),
+}
+"""What a narrow terminal goes without, the first one first."""
+
+
+_VERBS = {"read": "read", "resume": "read on in", "skip": "skip, landed before:", "fail": "cannot read"}
 
 
 def register(app: typer.Typer) -> None:
@@ -69,13 +84,13 @@ def explain(
         print(f"\nload {plan.stream} from {plan.source}: {plan.how}")
         if plan.problem:
             print(f"  {plan.problem}")
-        for action in ("read", "resume", "skip"):
+        for action in _VERBS:
             files = [f for f in plan.files if f.action == action]
             if files:
-                verb = {"read": "read", "resume": "read on in", "skip": "skip, landed before:"}[action]
+                verb = _VERBS[action]
                 print(f"  {verb} {count(len(files), 'file')}, {sum(f.size - f.offset for f in files):,} bytes")
                 for file in files[:20]:
-                    print(f"    {file.place}")
+                    print(f"    {file.place}" if file.error is None else f"    {file.place}: {file.error.what}")
                 if len(files) > 20:
                     print(f"    and {len(files) - 20} more")
     print("\ntransform: dbt builds what the loads touch" if models else "\ntransform: no dbt project")
@@ -108,6 +123,8 @@ def _print_status(project: Project, *, json: bool = False) -> None:
         print_json(found)
         return
     print(f"project {project.name}, destination {project.target} ({project.destination.type})")
+    if zone := zone_line():
+        print(zone)
     if running is not None:
         print(f"up: process {running.pid}, {running.url}")
     if not found["streams"]:
@@ -128,7 +145,7 @@ def _print_status(project: Project, *, json: bool = False) -> None:
         if key == "expectations":  # penstock check has the fixes
             rows = [expectation_row(row) for row in rows]
         if rows:
-            print_table(list(rows[0]), [list(r.values()) for r in rows], title)
+            print_table(list(rows[0]), [list(r.values()) for r in rows], title, spare=_SPARE.get(key, ()))
             print()
     if found["streams"] and not found["quarantine"]:
         print("quarantine: empty")

@@ -30,9 +30,17 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import built_line, landed_line, node_line, print_json, print_warnings, progress_bar
+from penstock.cli.printing import (
+    built_line,
+    failures_json,
+    landed_line,
+    node_line,
+    print_json,
+    print_warnings,
+    progress_bar,
+)
 from penstock.cli.runs import run_in_process
-from penstock.errors import PenstockError, UsageError
+from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows, UsageError, together
 from penstock.logs import bound
 
 if TYPE_CHECKING:
@@ -319,7 +327,8 @@ def _work(
     report["warnings"] = left_to_consume(project, planned, dated=window is not None) if streams or window else []
     if not (quiet or json):
         print_warnings(report["warnings"])
-    failure: PenstockError | None = None
+    failures: list[PenstockError] = []
+    away = False
     with Session(project) as session, stoppable() as stop, ExitStack() as context:
         record = None if streams is None else RunRecord.begin(session.destination, kind)
         if record is not None:
@@ -333,19 +342,22 @@ def _work(
                 with record.step("load", step.stream, step.source) as entry:
                     landed = _load(session, step, stop, entry, quiet=quiet or json)
             except PenstockError as e:
-                failure = failure or e
+                failures.append(e)
                 report["loads"].append({"stream": step.stream, "source": step.source, "error": str(e)})
-                if e.exit_code != 4:
-                    break
                 say(f"{step.stream}: failed, {e.what}")
+                if away := _is_away(session, e):
+                    break
                 continue
+            failures += landed.failures
             say(landed_line(landed, time.monotonic() - started))
             if not (quiet or json):
                 print_warnings(landed.warnings)
             report["loads"].append(_landed_json(landed))
             if stop:
                 break
-        if models and not stop and failure is None:
+        if models and away:
+            say("dbt: models were not built, since the warehouse is away")
+        if models and not stop and not away:
             from penstock.transform.transform import Transformer
 
             say("dbt: looking for what the loads touch")
@@ -362,10 +374,11 @@ def _work(
                     full_refresh=full_refresh, layer=layer, ended=ended, parent=record
                 )
             except PenstockError as e:
-                failure = e
+                failures.append(e)
             else:
                 say(built_line(built, time.monotonic() - started))
                 report["transform"] = _built_json(built)
+        failure = together(failures) if failures else None
         told.error, told.stopped = failure, bool(stop)
         if record is not None:
             # the warehouse may be what failed
@@ -409,8 +422,21 @@ def _load(session: Session, step: Any, stop: Stop, entry: RunStep, *, quiet: boo
         total = sum(p.size - p.offset for p in session.files(step, settings).plan(known) if p.action != "skip")
     with progress_bar(step.stream, total, quiet=quiet) as progress:
         landed = session.load(step, progress=progress, on_commit=entry.committed, stop=stop)
-    entry.status = "stopped" if landed.stopped else entry.status
+    entry.ended(landed.failure, stopped=landed.stopped)
     return landed
+
+
+def _is_away(session: Session, error: PenstockError) -> bool:
+    """Whether a load failed of what the next one would fail of too: a warehouse that does not answer."""
+    if isinstance(error, LockedError):
+        return True
+    if not isinstance(error, DestinationError) or isinstance(error, RejectedRows):
+        return False
+    try:
+        session.destination.query("select 1")
+    except PenstockError:
+        return True
+    return False
 
 
 def _landed_json(landed: Landed) -> dict[str, Any]:
@@ -421,6 +447,8 @@ def _landed_json(landed: Landed) -> dict[str, Any]:
         **counts,
         "loads": [r.load_id for r in landed.receipts],
         "skipped": landed.skipped,
+        **({} if landed.failure is None else {"error": str(landed.failure)}),
+        **failures_json(landed.failures),
         "warnings": landed.warnings,
     }
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock.cli import tables
 from penstock.errors import PenstockError
+from penstock.plural import count as count  # commands have it from here, as all that prints
+from penstock.stored import Document, StoredTime
 
 if TYPE_CHECKING:
     from penstock.ports import Batch
@@ -27,16 +32,62 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?"
 
 
 def print_json(value: Any) -> None:
-    """``value`` as JSON on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    """``value`` as JSON on standard output: numbers to their digit, JSON documents as they are stored, and ``null`` for
+    what JSON has no word for (NaN, infinity)."""
+    print(json_text(value, indent="\n"))
+
+
+def json_text(value: Any, indent: str = "") -> str:
+    """``value`` as :func:`print_json` writes it, on one line without an ``indent``, which begins with a line's end.
+    Whatever has no kind of its own in JSON is text."""
+    inner = indent and f"{indent}  "
+    match value:
+        case Document():
+            return value
+        case Mapping():
+            members = [f"{json.dumps(str(k), ensure_ascii=False)}: {json_text(v, inner)}" for k, v in value.items()]
+            return _enclosed("{", members, "}", indent)
+        case list() | tuple():
+            return _enclosed("[", [json_text(v, inner) for v in value], "]", indent)
+        case Decimal():
+            return f"{value:f}" if value.is_finite() else "null"
+        case float() if not math.isfinite(value):
+            return "null"
+        case None | bool() | int() | float():
+            return json.dumps(value)
+        case datetime() | date() | time_of_day():
+            return json.dumps(value.isoformat())
+        case StoredTime():
+            return json.dumps(value.replace(" ", "T", 1))
+        case _:
+            return json.dumps(_text(value), ensure_ascii=False)
+
+
+def _enclosed(start: str, parts: Sequence[str], end: str, indent: str) -> str:
+    if not parts or not indent:
+        return f"{start}{', '.join(parts)}{end}"
+    inner = f"{indent}  "
+    return f"{start}{inner}{f',{inner}'.join(parts)}{indent}{end}"
 
 
 def moment(value: datetime | str | None) -> str:
-    """A time, or one as JSON has it, to the second."""
+    """A time, or one as JSON has it, to the second: on a terminal short and local, see :func:`zone_line`."""
     if value is None:
         return ""
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return found.isoformat(sep=" ", timespec="seconds")
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not sys.stdout.isatty() or at.tzinfo is None:
+        return at.isoformat(sep=" ", timespec="seconds")
+    at = at.astimezone()
+    return f"{at:%m-%d %H:%M:%S}" if at.year == datetime.now(UTC).astimezone().year else f"{at:%Y-%m-%d %H:%M}"
+
+
+def zone_line() -> str:
+    """What the times on a terminal are, to be printed once; empty for a pipe, where each says so itself."""
+    if not sys.stdout.isatty():
+        return ""
+    now = datetime.now(UTC).astimezone()
+    offset = f"UTC{now.isoformat()[-6:]}" if now.utcoffset() else "UTC"
+    return f"times: {offset}" if now.tzname() in (offset, "UTC") else f"times: {now.tzname()}, {offset}"
 
 
 def with_moments(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,27 +99,11 @@ def _is_moment(value: Any) -> bool:
     return isinstance(value, datetime) or (isinstance(value, str) and _MOMENT.fullmatch(value) is not None)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A table as wide as it needs to be; a pipe is never cut."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    rows = list(rows)
-    for i, name in enumerate(columns):
-        numeric = any(isinstance(r[i], int | float | Decimal) and not isinstance(r[i], bool) for r in rows)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(v)) for v in row))
-    if sys.stdout.isatty():
-        console.print(table)
-    else:
-        with console.capture() as capture:
-            console.print(table)
-        print("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")))
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", *, spare: Sequence[str] = ()
+) -> None:
+    """A table as :func:`penstock.cli.tables.print_table` makes it, of values as they are stored."""
+    tables.print_table(columns, rows, title, cell=_cell, spare=spare)
 
 
 def watch_screen(show: Callable[[], None], every_seconds: float = 2.0) -> None:
@@ -111,14 +146,22 @@ def print_warnings(warnings: Iterable[str]) -> None:
         print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+def failures_json(failures: Sequence[PenstockError]) -> dict[str, Any]:
+    """What could not be read, as a member of a report: nothing when all was."""
+    if not failures:
+        return {}
+    return {"failures": [{"where": e.where, "what": e.what, "fix": e.fix or None} for e in failures]}
 
 
 def landed_line(landed: Landed, seconds: float) -> str:
     """One line on what loading a stream from a source did."""
     skipped = f", {len(landed.skipped):,} skipped: landed before" if landed.skipped else ""
+    if landed.failures:
+        skipped += f", {len(landed.failures):,} not read"
+    if landed.kept:
+        return f"{landed.stream}: not replaced, since {landed.source} could not be read whole{skipped}"
+    if not landed.receipts and landed.failures:
+        return f"{landed.stream}: 0 rows landed from {landed.source}{skipped}"
     if not landed.receipts:
         return f"{landed.stream}: 0 rows landed, nothing new in {landed.source}{skipped}"
     read = landed.total("read")
@@ -249,26 +292,18 @@ class _Lines:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=_plain)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return str(value)
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case dict() | list():
+            return json_text(value)
+        case Decimal() if value.is_finite():
+            return f"{value:f}"
+        case _:
+            return _text(value)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value) if _is_double(value) else str(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return str(value)
-
-
-def _is_double(value: Decimal) -> bool:
-    return Decimal(repr(float(value))) == value
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

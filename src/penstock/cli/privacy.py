@@ -24,9 +24,12 @@ def erase(
     subject: Annotated[str, typer.Option("--subject", help="Whom: the kind and the id, such as customer:42.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     rewrite: Annotated[
-        bool,
-        typer.Option("--rewrite", help="Also copy the warehouse's files, so that they keep no deleted byte."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--rewrite/--no-rewrite",
+            help="Write the warehouse's files anew, so that they keep no deleted byte; done unless it is declined.",
+        ),
+    ] = None,
     lake: Annotated[
         Path | None,
         typer.Option("--lake", metavar="DIR", help="The folder that --land wrote to, for no lake: setting."),
@@ -36,10 +39,10 @@ def erase(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Erase one person from tables, quarantine and the lake, for good, and keep out what is sent again."""
+    """Erase one person from tables, ledger, lakes and files, for good, and keep out what is sent again."""
     from penstock.orchestrate.running import running_process
+    from penstock.privacy.erasure import OUT_OF_REACH, parse_subject
     from penstock.privacy.erasure import erase as perform
-    from penstock.privacy.erasure import parse_subject
     from penstock.session import Session
 
     project = open_project(project_dir, target)
@@ -68,11 +71,21 @@ def erase(
             print(f"{table}: {count(rows, 'record')} erased")
         if found.rebuilt:
             print(f"built anew: {', '.join(found.rebuilt)}")
-        if not found.counts and not found.rebuilt:
+        for path in found.files:
+            print(f"{path}: cleaned")
+        for path in found.removed:
+            print(f"{path}: removed; what made it makes it anew")
+        if found.nothing:
             before = f"; erased on {found.before:%Y-%m-%d}" if found.before else ""
             print(f"{found.subject}: nothing to erase{before}")
         for place in found.inputs:
             print(f"still in your input: {place}")
+        for what in found.left:
+            print(f"left: {what}")
+        for what in found.outside:
+            print(f"not looked into: {what}")
+        if not found.nothing:
+            print(f"out of reach: {OUT_OF_REACH}")
 
 
 def rekey(

@@ -13,7 +13,7 @@ import typer
 from penstock.cli import completion
 from penstock.cli.loading import stoppable
 from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, Verbose, open_project
-from penstock.cli.printing import count, counting_bar, print_json
+from penstock.cli.printing import count, counting_bar, failures_json, print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -78,8 +78,9 @@ def publish(
         published = perform(project, request, progress=progress, stop=lambda: bool(stop))
     seconds = time.monotonic() - started
     if json:
-        counts = {n: v for n, v in asdict(published).items() if n not in ("route", "reason")}
-        print_json({"stream": stream, **asdict(published.route), **counts, "seconds": round(seconds, 3)})
+        counts = {name: getattr(published, name) for name in ("sent", "confirmed", "returned", "nacked")}
+        failed = failures_json(published.failures)
+        print_json({"stream": stream, **asdict(published.route), **counts, **failed, "seconds": round(seconds, 3)})
     elif not quiet:
         rate_ = f" ({seconds:.1f} s, {published.sent / seconds:,.0f} messages/s)" if seconds > 0.05 else ""
         print(f"{stream}: {count(published.confirmed, 'message')} confirmed, to {published.route}{rate_}")

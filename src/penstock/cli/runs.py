@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.options import Json, ProjectDir, TargetName, open_project
-from penstock.cli.printing import count, moment, print_json, print_table
+from penstock.cli.printing import count, moment, print_json, print_table, zone_line
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def list_(
         print("no run has failed" if failed else "nothing has run yet; start with: penstock run")
     else:
         columns = ("run", "kind", "what", "status", "started", "seconds", "steps", "landed", "failed")
-        print_table(columns, [_line(run) for run in found])
+        print_table(columns, [_line(run) for run in found], spare=("steps", "failed", "landed", "what"))
+        if zone := zone_line():
+            print(zone)
 
 
 @app.command(epilog="Example: penstock runs show 42")
@@ -92,7 +94,8 @@ def print_run(run: dict[str, Any]) -> None:
     started, ended = moment(run["started_at"]), moment(run["ended_at"])
     what = _what(run)
     print(f"run {run['run_id']}: {run['kind']}{f' ({what})' if what else ''}, {run['status']}")
-    print(f"  started {started}" + (f", ended {ended}" if ended else ""))
+    zone = zone_line()
+    print(f"  started {started}" + (f", ended {ended}" if ended else "") + (f" ({zone})" if zone else ""))
     if airflow := run["detail"].get("airflow"):
         told = (f"{key} {airflow[key]}" for key in ("dag", "run", "task", "try") if key in airflow)
         print(f"  in Airflow: {', '.join(told)}")
@@ -116,7 +119,8 @@ def print_run(run: dict[str, Any]) -> None:
     ]
     attempt = ["attempt"] if tried else []
     if rows:
-        print_table(["step", *attempt, "kind", "name", "status", "seconds", *counts, "rows"], rows)
+        columns = ["step", *attempt, "kind", "name", "status", "seconds", *counts, "rows"]
+        print_table(columns, rows, spare=("seconds", "step", "kind", "read"))
     if passed:
         print(f"{count(passed, 'test')} passed")
     for step in steps:

@@ -11,7 +11,7 @@ import typer
 
 from penstock.cli import completion
 from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
-from penstock.cli.printing import print_json, print_table
+from penstock.cli.printing import count, print_json, print_table
 from penstock.errors import UsageError
 
 
@@ -41,7 +41,7 @@ def init(
 
     written = create_project(directory, template, name, force=force)
     if not quiet:
-        print(f"{len(written)} files written to {directory}")
+        print(f"{count(len(written), 'file')} written to {directory}")
         where = "" if directory == Path() else f"cd {directory} && "
         api = "type: http" in (directory / "penstock.yml").read_text(encoding="utf-8")
         print(f"next: {where}penstock run" + (", with the API that README.md says how to serve" if api else ""))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,7 @@ from penstock.cli.loading import stoppable
 from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count, print_json
 from penstock.errors import SourceError
+from penstock.logs import listed
 
 if TYPE_CHECKING:
     from penstock.ports import Receipt
@@ -53,26 +55,28 @@ def watch(
     say = _say if once and not quiet and not json else (lambda _: None)
     counts = dict.fromkeys(("read", "landed", "duplicates", "quarantined"), 0)
 
-    def committed(receipt: Receipt) -> None:
-        for name in counts:
-            counts[name] += getattr(receipt, name)
-        say(_line(receipt))
+    def made(name: str, source: str) -> Watcher:
+        def committed(receipt: Receipt) -> None:
+            for word in counts:
+                counts[word] += getattr(receipt, word)
+            say(_line(receipt, watcher.files))
+
+        watcher = Watcher(
+            project,
+            name,
+            source,
+            directory=directory,
+            publish=publish,
+            once=once,
+            stop=stop,
+            on_commit=committed,
+            on_known=lambda why, files: say(f"{name}: {why}: {listed(files)}"),
+        )
+        return watcher
 
     found = watched(project, directory, stream)
     with stoppable() as stop:
-        watchers = [
-            Watcher(
-                project,
-                name,
-                source,
-                directory=directory,
-                publish=publish,
-                once=once,
-                stop=stop,
-                on_commit=committed,
-            )
-            for name, source in found
-        ]
+        watchers = [made(name, source) for name, source in found]
         failure = _run(watchers, stop, once=once)
     failures = {str(path): error for watcher in watchers for path, error in watcher.failures.items()}
     if json:
@@ -121,10 +125,10 @@ def _run(watchers: list[Watcher], stop: Stop, *, once: bool) -> BaseException | 
     return failures[0] if failures else None
 
 
-def _line(receipt: Any) -> str:
+def _line(receipt: Receipt, files: Sequence[str]) -> str:
     return (
         f"{receipt.stream}: {receipt.read:,} read, {receipt.landed:,} landed, "
-        f"{count(receipt.duplicates, 'duplicate')}, {receipt.quarantined:,} quarantined"
+        f"{count(receipt.duplicates, 'duplicate')}, {receipt.quarantined:,} quarantined ({listed(files)})"
     )
 
 

@@ -22,14 +22,19 @@ import pyarrow as pa
 
 from penstock.destinations import reading
 from penstock.destinations.dispositions import wins_sql, without_conflicts
+from penstock.destinations.duckdb_errors import is_broken, refusal
 from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
-from penstock.destinations.known import MAX_ROWS, KnownIds
+from penstock.destinations.known import KnownIds
+from penstock.destinations.refusals import refusals, sorting
 from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
-from penstock.errors import DestinationError, LockedError, RejectedRows, UsageError
+from penstock.destinations.structure import check_foreign, check_table
+from penstock.engine_errors import error_text
+from penstock.errors import DestinationError, LockedError, UsageError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    SCHEMAS,
     added_columns,
     check_stream,
     column_rows,
@@ -85,7 +90,8 @@ class DuckDBDestination:
             self._settings.append(f"memory_limit = {literal(memory_limit)}")
         self._own_limit = memory_limit is not None
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._held = held_file(path)
+        self.held = held_file(path)
+        """What the threads of this process share of the file."""
         self._landing: DuckDBLanding | None = None
         self._sparing = False
 
@@ -97,18 +103,31 @@ class DuckDBDestination:
             LockedError: another process holds the file, longer than the timeout.
             DestinationError: the file is no DuckDB database, or of a newer version.
         """
-        if self._connection is None:
+        if self._connection is None or self._connection not in self.held.connections:
             self._connection = self._open()
         return self._connection
 
+    def refusal(self, error: Exception, *, rows: bool = False) -> DestinationError | None:
+        """DuckDB's errors as ours; after one that breaks the open database, it is opened anew."""
+        if not isinstance(error, duckdb.Error):
+            return None
+        if is_broken(error):
+            self.held.drop()
+        return refusal(error, str(self.path), rows=rows)
+
+    @sorting()
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing."""
         if self.is_prepared():
             return
-        with self._held.landing:
-            for sql in create_statements("duckdb"):
+        with self.held.landing:
+            for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
                 self.connection.execute(sql)
 
+    def check_rights(self) -> None:
+        """Whoever has the file may do all."""
+
+    @sorting()
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
         found = _first(
@@ -119,20 +138,23 @@ class DuckDBDestination:
         )
         return found != (0,)
 
+    @sorting()
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
         return schema_from_rows(self.connection.execute(ledger_sql("schema"), [stream]).fetchall())
 
+    @sorting()
     def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
         """Position key → state."""
         rows = self.connection.execute(ledger_sql("positions"), [stream, source]).fetchall()
         return {key: json.loads(state) for key, state in rows}
 
+    @sorting()
     def land(self, target: Target) -> DuckDBLanding:
         """Open a transaction that lands into ``target``'s stream, after those of other threads have ended."""
         connection = self.connection
-        self._held.landing.acquire()
-        self._landing = landing = DuckDBLanding(self, connection, target, self._held.landing.release)
+        self.held.landing.acquire()
+        self._landing = landing = DuckDBLanding(self, connection, target, self.held.landing.release)
         try:
             landing.begin()
         except BaseException:
@@ -152,24 +174,27 @@ class DuckDBDestination:
                 self._sparing = False
             if read_only:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
-            return reading.fetched(self.connection.execute(sql, list(parameters)))
-        except duckdb.Error as e:
-            raise DestinationError(str(e), where=str(self.path)) from None
+            statement = reading.one_statement(self.connection, sql, str(self.path))
+            return reading.fetched(self.connection, statement, parameters)
+        except (duckdb.Error, UnicodeDecodeError) as e:
+            if isinstance(e, duckdb.Error):
+                self.refusal(e)
+            raise DestinationError(error_text(e), where=str(self.path)) from None
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
         """One transaction for the queries inside. Nothing lands meanwhile."""
-        with self._held.landing:
+        with self.held.landing:
             self.query("begin")
             try:
                 yield
             except BaseException:
-                with contextlib.suppress(duckdb.TransactionException, duckdb.ConnectionException):
+                with contextlib.suppress(duckdb.Error):
                     self.connection.execute("rollback")
                 raise
             self.query("commit")
             for stream in streams:
-                self._held.known.pop(stream, None)
+                self.held.known.pop(stream, None)
 
     def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> AbstractContextManager[bool]:
         """The file's lock is the claim."""
@@ -185,66 +210,32 @@ class DuckDBDestination:
             try:
                 rewrite_file(self.path)
             except duckdb.Error as e:
-                raise DestinationError(str(e).split("\n")[0], where=str(self.path)) from None
+                raise DestinationError(error_text(e).split("\n")[0], where=str(self.path)) from None
 
     def close(self) -> None:
         """Let go of the file."""
         if self._landing is not None:
             self._landing.rollback()
             self._landing = None
-        if self._connection is not None:
-            with self._held.opening:
-                self._connection.close()
-                self._connection = None
-                self._held.connections -= 1
-
-    def known(self, stream: str) -> KnownIds | None:
-        """The identities of the stream's table when remembering them pays: it was empty when this process
-        began to land into it, or this process lands into it again. For an open landing."""
-        held = self._held
-        last = _first(
-            self.connection.execute("select coalesce(max(seq), 0) from penstock.loads where stream = $1", [stream])
-        )
-        assert last is not None
-        seen = held.known.get(stream)
-        held.landings[stream] = held.landings.get(stream, 0) + 1
-        if seen is not None and seen[0] == last[0]:
-            return None if seen[1].overflowed else seen[1]
-        held.known.pop(stream, None)
-        count = _first(
-            self.connection.execute(
-                "select estimated_size from duckdb_tables() where schema_name = 'raw' and table_name = $1",
-                [stream],
-            )
-        )
-        size = count[0] if count else 0
-        if size > MAX_ROWS or (size and held.landings[stream] < 2):
-            return None
-        ids = KnownIds()
-        if size:
-            rows = self.connection.sql(f"select _pen_id, _pen_load from raw.{identifier(stream)}")
-            for batch in rows.to_arrow_reader(500_000):
-                loads = batch.column(1).to_numpy()
-                ids.add(id_halves(batch.column(0))[:, 0].view(np.uint64), int(loads.min()), int(loads.max()))
-            ids.commit()
-        held.known[stream] = (last[0], ids)
-        return ids
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with self.held.opening:
+                if connection in self.held.connections:
+                    self.held.connections.remove(connection)
+                with contextlib.suppress(duckdb.Error):  # it may have nothing left to close
+                    connection.close()
 
     def spare_memory(self, columns: int, batch_bytes: int = 0) -> None:
         """Landing needs little memory, so it takes little, unless the project says how much or others work with the
         file, whose memory it is too."""
-        if not self._own_limit and self._held.connections == 1:
+        if not self._own_limit and len(self.held.connections) == 1:
             limit = LANDING_MEMORY_MB + LANDING_MEMORY_MB_PER_COLUMN * columns
             if batch_bytes > USUAL_BATCH_BYTES:
                 limit += 6 * batch_bytes >> 20
             self.connection.execute(f"set memory_limit = '{limit}MB'")
             self._sparing = True
 
-    def remember(self, stream: str, seq: int) -> None:
-        """Note that what is known of the stream includes load ``seq``."""
-        if stream in self._held.known:
-            self._held.known[stream] = (seq, self._held.known[stream][1])
-
+    @sorting()
     def _open(self) -> duckdb.DuckDBPyConnection:
         if self.path.stem in _TAKEN_NAMES:
             raise UsageError(
@@ -256,7 +247,7 @@ class DuckDBDestination:
         give_up = time.monotonic() + self._timeout
         while True:
             try:
-                with self._held.opening:
+                with self.held.opening:
                     return self._connect()
             except duckdb.IOException as e:
                 if "set lock" not in str(e) and _HOLDER.search(str(e)) is None:
@@ -274,8 +265,8 @@ class DuckDBDestination:
         connection = duckdb.connect(str(self.path))
         for setting in ("TimeZone = 'UTC'", "enable_progress_bar = false", *self._settings):
             connection.execute(f"set {setting}")
-        self._held.connections += 1
-        if self._held.connections > 1 and not self._own_limit:
+        self.held.connections.append(connection)
+        if len(self.held.connections) > 1 and not self._own_limit:
             connection.execute("reset memory_limit")
         return connection
 
@@ -316,15 +307,23 @@ class DuckDBLanding:
         self._erased: Erased | None = None
         self._schema = Schema()
 
+    def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
+        """DuckDB's errors as ours."""
+        return self._destination.refusal(error, rows=rows)
+
+    def _refusals(self) -> AbstractContextManager[None]:
+        return refusals(self, rows=True)
+
+    @sorting()
     def begin(self) -> None:
         """Open the transaction. Whatever it raises, :meth:`rollback` has to follow."""
         destination, target = self._destination, self._target
-        self._known = destination.known(target.stream)
         row = _first(self._connection.execute("select nextval('penstock.load_ids')"))
         assert row is not None
         self._load_id = row[0]
         self._connection.execute("begin")
         self._schema = destination.schema(target.stream)
+        self._check_table()
         destination.spare_memory(len(self._schema.columns))
         if target.identity:
             self._connection.execute(
@@ -342,6 +341,8 @@ class DuckDBLanding:
     def write(self, shaped: Shaped) -> None:
         """Write a batch into the open transaction."""
         with self._refusals():
+            if not self._counts["read"]:
+                self._known = self._destination.held.known_ids(self._connection, self._target.stream)
             self._grow(shaped.schema)
             if (size := max(shaped.rows.nbytes, shaped.bytes)) > USUAL_BATCH_BYTES:
                 self._destination.spare_memory(len(shaped.schema.columns), size)
@@ -368,6 +369,7 @@ class DuckDBLanding:
         """Add positions to those that :meth:`commit` writes."""
         self._positions.update({(p.source, p.key): p for p in positions})
 
+    @sorting()
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
         if (
@@ -413,7 +415,7 @@ class DuckDBLanding:
         if self._known is not None:
             self._known.commit()
             if seq:
-                self._destination.remember(self._target.stream, seq)
+                self._destination.held.remember(self._target.stream, seq)
         self._ended()
         fault_point("after_commit")
         return Receipt(
@@ -435,7 +437,7 @@ class DuckDBLanding:
             if self._known is not None:
                 self._known.rollback()
             # there is no transaction any more where its begin or its commit failed, and no connection where it died
-            with contextlib.suppress(duckdb.TransactionException, duckdb.ConnectionException):
+            with contextlib.suppress(duckdb.Error):
                 self._connection.execute("rollback")
         finally:
             self._ended()
@@ -458,21 +460,18 @@ class DuckDBLanding:
         self._connection.execute(delta_view(self._target.stream))
         self._schema = schema
 
-    @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """DuckDB's errors as ours."""
-        try:
-            yield
-        except (duckdb.ConstraintException, duckdb.ConversionException) as e:
-            raise RejectedRows(str(e).split("\n")[0], where=self._table) from None
-        except duckdb.OutOfMemoryException as e:
-            raise DestinationError(
-                str(e).split("\n")[0],
-                where=str(self._destination.path),
-                fix="give the destination a memory_limit that is larger, or set a smaller batch_bytes under load:",
-            ) from None
-        except duckdb.Error as e:
-            raise DestinationError(str(e).split("\n")[0], where=str(self._destination.path)) from None
+    def _check_table(self) -> None:
+        """The table as the ledger has it, or an error."""
+        rows = self._connection.execute(
+            "select column_name, data_type from duckdb_columns() where schema_name = 'raw' and table_name = $1",
+            [self._target.stream],
+        ).fetchall()
+        expected = {c.name: duckdb_type(c.type).upper() for c in self._schema.columns}
+        if not self._schema.version:
+            check_foreign(self._table, [name for name, _ in rows])
+            return
+        own = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
+        check_table(self._table, expected | own, dict(rows), where=str(self._destination.path))
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""

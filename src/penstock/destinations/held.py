@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from penstock.destinations.known import KnownIds
+import numpy as np
+
+from penstock.destinations.known import MAX_ROWS, KnownIds
+from penstock.shape.arrow import id_halves
+from penstock.sql import identifier
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _files: WeakValueDictionary[Path, HeldFile] = WeakValueDictionary()
 _finding = threading.Lock()
@@ -16,15 +25,64 @@ class HeldFile:
     """One DuckDB file, as long as a destination in this process is about it.
 
     ``landing`` is held from a landing's start to its end, so that landings follow each other. ``known`` is for whoever
-    holds it: the last load's ``seq`` that a table was remembered at, and its identities.
+    holds it: the last load's ``seq`` that a table was remembered at, and its identities. ``connections`` are those that
+    are open, all of one database, which is closed with the last of them.
     """
 
     def __init__(self) -> None:
         self.opening = threading.Lock()
         self.landing = threading.Lock()
         self.known: dict[str, tuple[int, KnownIds]] = {}
-        self.landings: dict[str, int] = {}
-        self.connections = 0
+        self.connections: list[DuckDBPyConnection] = []
+        self._landings: dict[str, int] = {}
+
+    def drop(self) -> None:
+        """Close all connections: after a fatal error only a database that is opened anew can be used. One that another
+        thread is busy with is closed when that thread, too, meets the error."""
+        import duckdb
+
+        with self.opening:
+            for connection in tuple(self.connections):
+                with suppress(duckdb.Error):
+                    connection.close()
+                    self.connections.remove(connection)
+
+    def known_ids(self, connection: DuckDBPyConnection, stream: str) -> KnownIds | None:
+        """The identities of the stream's table when remembering them pays: it was empty when this process
+        began to land into it, or this process lands into it again. For an open landing."""
+        last = _number(connection, "select coalesce(max(seq), 0) from penstock.loads where stream = $1", stream)
+        seen = self.known.get(stream)
+        self._landings[stream] = self._landings.get(stream, 0) + 1
+        if seen is not None and seen[0] == last:
+            return None if seen[1].overflowed else seen[1]
+        self.known.pop(stream, None)
+        size = _number(
+            connection,
+            "select coalesce(max(estimated_size), 0) from duckdb_tables()"
+            " where schema_name = 'raw' and table_name = $1",
+            stream,
+        )
+        if size > MAX_ROWS or (size and self._landings[stream] < 2):
+            return None
+        ids = KnownIds()
+        if size:
+            rows = connection.sql(f"select _pen_id, _pen_load from raw.{identifier(stream)}")
+            for batch in rows.to_arrow_reader(500_000):
+                loads = batch.column(1).to_numpy()
+                ids.add(id_halves(batch.column(0))[:, 0].view(np.uint64), int(loads.min()), int(loads.max()))
+            ids.commit()
+        self.known[stream] = (last, ids)
+        return ids
+
+    def remember(self, stream: str, seq: int) -> None:
+        """Note that what is known of the stream includes load ``seq``."""
+        if stream in self.known:
+            self.known[stream] = (seq, self.known[stream][1])
+
+
+def _number(connection: DuckDBPyConnection, sql: str, stream: str) -> int:
+    row = connection.execute(sql, [stream]).fetchall()[0]
+    return int(row[0])
 
 
 def held_file(path: Path) -> HeldFile:

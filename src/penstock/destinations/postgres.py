@@ -8,9 +8,11 @@ primary key's index in order, and rows that are there already are never sent.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,8 +26,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from penstock.destinations.claims import claimed
 from penstock.destinations.dispositions import wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
+from penstock.destinations.exactly import exactly
 from penstock.destinations.known import KnownIds
-from penstock.errors import DestinationError, RejectedRows, UsageError
+from penstock.destinations.postgres_errors import first_line, refusal
+from penstock.destinations.postgres_structure import check_postgres_table, column_type
+from penstock.destinations.refusals import refusals, sorting
+from penstock.destinations.rights import check_rights, missing_schemas
+from penstock.errors import DestinationError
 from penstock.faults import fault_point
 from penstock.ledger import (
     added_columns,
@@ -41,16 +48,12 @@ from penstock.ledger import (
 )
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
-from penstock.shape.schema import Column, Schema
+from penstock.shape.schema import Schema
 from penstock.sql import identifier
 
 MIN_VERSION = 13
 _LEDGER_LOCK = "penstock ledger"
-_REFUSED_CLASSES = ("22", "23", "44", "54", "P0")
-"""SQLSTATE classes that blame the rows: data exception, constraint, check option, program limit, trigger."""
-
 _PARAMETER = re.compile(r"\$(\d+)")
-_TYPES = {"pseudonym": "text", "json": "jsonb", "double": "double precision", "timestamptz": "timestamp with time zone"}
 
 _LIVENESS: Mapping[str, Any] = {
     "connect_timeout": 10,
@@ -97,7 +100,7 @@ class PostgresDestination:
             connection = psycopg.connect(self._conninfo, autocommit=True)
         except psycopg.OperationalError as e:
             raise DestinationError(
-                f"no connection: {_first_line(e)}",
+                f"no connection: {first_line(e)}",
                 where=self.shown,
                 fix="check host, port, user, password and database of the destination, and that the server runs",
             ) from None
@@ -108,6 +111,7 @@ class PostgresDestination:
                 fix="upgrade the server",
             )
         connection.execute("set timezone = 'UTC'")
+        exactly(connection)
         return connection
 
     @property
@@ -118,44 +122,70 @@ class PostgresDestination:
             try:
                 self._landing_connection = adbc.connect(self._conninfo)
             except AdbcError as e:
-                raise DestinationError(f"no connection: {_first_line(e)}", where=self.shown) from None
+                raise DestinationError(f"no connection: {first_line(e)}", where=self.shown) from None
         return self._landing_connection
 
+    def refusal(self, error: Exception, *, rows: bool = False) -> DestinationError | None:
+        """The drivers' errors as ours."""
+        return refusal(error, self.shown, rows=rows)
+
+    @sorting()
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing; two processes may do so at once."""
-        if not self.is_prepared():
-            try:
-                with self.reading.transaction():
-                    self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
-                    for sql in create_statements("postgres"):
-                        self.reading.execute(sql)
-            except psycopg.Error as e:
-                raise DestinationError(
-                    f"the ledger cannot be made: {_first_line(e)}",
-                    where=self.shown,
-                    fix="grant the user CREATE on the database",
-                ) from None
+        if self.is_prepared():
+            return
+        self.check_rights()
+        try:
+            with self.reading.transaction():
+                self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
+                # that it may be there already is asked here: whoever may not make schemas may use those that are there
+                for schema in missing_schemas(self.query):
+                    self.reading.execute(f"create schema {schema}")
+                for sql in create_statements("postgres"):
+                    self.reading.execute(sql)
+        except psycopg.Error as e:
+            raise DestinationError(f"the ledger cannot be made: {first_line(e)}", where=self.shown) from None
 
+    @sorting()
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        found = self.reading.execute(
-            "select 1 from pg_attribute"
-            " where attrelid = to_regclass('penstock.watermarks') and attname = 'removed_at' and not attisdropped"
+        # by name, since to_regclass is refused to whoever may not use the schema
+        rows = self.query(
+            "select 1 from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on"
+            " n.oid = c.relnamespace where (n.nspname, c.relname, a.attname) = ('penstock', 'watermarks', 'removed_at')"
+            " and not a.attisdropped"
         )
-        return found.fetchone() is not None
+        return bool(rows.rows)
 
+    def check_rights(self) -> None:
+        """Whether the user may make what landing needs.
+
+        Raises:
+            DestinationError: it may not; names what to grant.
+        """
+        check_rights(self.query, shown=self.shown)
+
+    @sorting()
     def schema(self, stream: str) -> Schema:
         """The stream's columns, from the ledger."""
-        return schema_from_rows(self.query(ledger_sql("schema"), [stream]).rows)
+        return schema_from_rows(self._rows(ledger_sql("schema"), [stream]).rows)
 
+    @sorting()
     def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
         """Position key → state."""
-        rows = self.query(ledger_sql("positions"), [stream, source]).rows
-        return {row[0]: row[1] for row in rows}
+        rows = self._rows(ledger_sql("positions"), [stream, source]).rows
+        return {key: json.loads(state) for key, state in rows}
 
+    @sorting()
     def land(self, target: Target) -> PostgresLanding:
         """Open a transaction that lands into ``target``'s stream; waits for others that land into it."""
-        return PostgresLanding(self, target)
+        landing = PostgresLanding(self, target)
+        try:
+            landing.begin()
+        except BaseException:
+            landing.rollback()
+            raise
+        return landing
 
     def query(self, sql: str, parameters: Sequence[Any] = (), *, read_only: bool = False) -> Rows:
         """Run one statement and return its rows; with ``read_only`` one that changes nothing.
@@ -163,19 +193,22 @@ class PostgresDestination:
         Raises:
             DestinationError: the server refused it.
         """
+        try:
+            return self._rows(sql, parameters, read_only=read_only)
+        except psycopg.Error as e:
+            raise DestinationError(first_line(e), where=self.shown) from None
+
+    def _rows(self, sql: str, parameters: Sequence[Any], *, read_only: bool = False) -> Rows:
         named = None
         if parameters:
             sql = _PARAMETER.sub(r"%(p\1)s", sql.replace("%", "%%"))
             named = {f"p{i}": value for i, value in enumerate(parameters, 1)}
-        try:
-            if not read_only:
-                return _rows(self.reading.execute(sql, named))
-            with self.reading.transaction(force_rollback=True):
-                self.reading.execute("set transaction read only")
-                # what is prepared can only be one statement: one more could follow a commit
-                return _rows(self.reading.execute(sql, named, prepare=True))
-        except psycopg.Error as e:
-            raise DestinationError(_first_line(e), where=self.shown) from None
+        # what is prepared can only be one statement: one more could end the transaction, or be forgotten
+        if not read_only:
+            return _rows(self.reading.execute(sql, named, prepare=True))
+        with self.reading.transaction(force_rollback=True):
+            self.reading.execute("set transaction read only")
+            return _rows(self.reading.execute(sql, named, prepare=True))
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
@@ -186,7 +219,7 @@ class PostgresDestination:
                     self.query("select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [stream_lock(stream)])
                 yield
         except psycopg.Error as e:
-            raise DestinationError(_first_line(e), where=self.shown) from None
+            raise DestinationError(first_line(e), where=self.shown) from None
 
     @contextlib.contextmanager
     def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> Iterator[bool]:
@@ -195,18 +228,16 @@ class PostgresDestination:
             with claimed(self._connect(), name, wait) as mine:
                 yield mine
         except psycopg.Error as e:
-            raise DestinationError(_first_line(e), where=self.shown) from None
+            raise DestinationError(first_line(e), where=self.shown) from None
 
     def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
-        """Vacuum these tables; with ``rewrite`` into new files."""
+        """Vacuum these tables, with ``rewrite`` into new files, and forget the values that the planner kept of them."""
         for table in tables:
-            self.query(f"vacuum {'(full, analyze) ' if rewrite else ''}{table}")
+            self.query(f"vacuum {'(full, analyze)' if rewrite else '(analyze)'} {table}")
 
     def close(self) -> None:
         """Close the connections."""
-        if self._landing_connection is not None:
-            self._landing_connection.close()
-            self._landing_connection = None
+        self.drop_landing_connection()
         if self._reading_connection is not None:
             self._reading_connection.close()
             self._reading_connection = None
@@ -251,28 +282,38 @@ class PostgresLanding:
         self._unindexed = False
         self._known: KnownIds | None = None
         self._erased: Erased | None = None
-        with self._refusals():
-            self._load_id: int = self._one("select nextval('penstock.load_ids')")
-            self._execute("set local timezone = 'UTC'")
-            self._execute("set local jit = off")
-            # the batch is small beside the table: always look its keys up in the index
-            self._execute("set local enable_hashjoin = off")
-            self._execute("set local enable_mergejoin = off")
-            self._lock(stream_lock(target.stream))
-            self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
-            if target.identity:
-                self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
-                kept = self._all(ledger_sql("stream"), target.stream)[0]
-                try:
-                    check_stream(target, *kept)
-                except UsageError:
-                    self.rollback()
-                    raise
-            if target.personal.subjects:
-                self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
-            last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
-            empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
-        self._known = destination.known(target.stream, last, empty=empty)
+        self._load_id = 0
+        self._schema = Schema()
+
+    def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
+        """The driver's errors as ours."""
+        return refusal(error, f"{self._destination.shown} {self._table}", rows=rows)
+
+    def _refusals(self) -> AbstractContextManager[None]:
+        return refusals(self, rows=True)
+
+    @sorting()
+    def begin(self) -> None:
+        """Open the transaction. Whatever it raises, :meth:`rollback` has to follow."""
+        target = self._target
+        self._load_id = self._one("select nextval('penstock.load_ids')")
+        self._execute("set local timezone = 'UTC'")
+        self._execute("set local jit = off")
+        # the batch is small beside the table: always look its keys up in the index
+        self._execute("set local enable_hashjoin = off")
+        self._execute("set local enable_mergejoin = off")
+        self._lock(stream_lock(target.stream))
+        self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
+        if target.identity:
+            self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
+            kept = self._all(ledger_sql("stream"), target.stream)[0]
+            check_stream(target, *kept)
+        check_postgres_table(self._all, self._table, self._schema, where=self._destination.shown)
+        if target.personal.subjects:
+            self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
+        last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
+        empty = not self._has_table() or self._one(f"select not exists (select 1 from {self._table})")
+        self._known = self._destination.known(target.stream, last, empty=empty)
 
     def write(self, shaped: Shaped) -> None:
         """Write a batch into the open transaction."""
@@ -370,7 +411,7 @@ class PostgresLanding:
         if self._schema.version == 0 and not self._has_table():
             self._create(schema)
         elif added:
-            clauses = ", ".join(f"add column {identifier(c.name)} {_type(c)}" for c in added)
+            clauses = ", ".join(f"add column {identifier(c.name)} {column_type(c)}" for c in added)
             self._execute(f"alter table {self._table} {clauses}")
         for row in column_rows(self._target.stream, self._schema, schema):
             self._execute(ledger_sql("add_column"), *row)
@@ -382,7 +423,7 @@ class PostgresLanding:
         return bool(self._one("select (to_regclass($1) is not null)::text", self._table) == "true")
 
     def _create(self, schema: Schema) -> None:
-        columns = [f"{identifier(c.name)} {_type(c)}" for c in schema.columns]
+        columns = [f"{identifier(c.name)} {column_type(c)}" for c in schema.columns]
         columns += ["_pen_id uuid not null", "_pen_load bigint not null"]
         columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin text not null"]
         columns.append("_pen_rescued jsonb")
@@ -538,25 +579,10 @@ class PostgresLanding:
                 temporary=temporary,
             )
 
-    @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Turn the driver's errors into ours, by what they ask for."""
-        try:
-            yield
-        except AdbcError as e:
-            message = _first_line(e)
-            if (e.sqlstate or "")[:2] in _REFUSED_CLASSES:
-                raise RejectedRows(message, where=self._table) from None
-            raise DestinationError(message, where=f"{self._destination.shown} {self._table}") from None
-
 
 def stream_lock(stream: str) -> str:
     """The name of the advisory lock that whoever writes to a stream's table holds."""
     return f"penstock stream {stream}"
-
-
-def _type(column: Column) -> str:
-    return _TYPES.get(column.type, column.type)
 
 
 def _noticing(conninfo: str) -> str:
@@ -573,9 +599,3 @@ def _rows(cursor: psycopg.Cursor[Any]) -> Rows:
     if cursor.description is None:
         return Rows(columns=(), rows=())
     return Rows(columns=[d.name for d in cursor.description], rows=cursor.fetchall())
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error)
-    match = re.search(r"(?:ERROR|FATAL):\s*(.*)", text)
-    return (match[1] if match else text.strip().split("\n")[0]).strip()

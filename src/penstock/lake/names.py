@@ -18,6 +18,9 @@ RECORD = "_pen_record"
 SOURCE = "lake"
 """The source under which the ledger keeps the lake's files as positions."""
 
+FOLDER = "folder"
+"""Where in such a position the lake's folder stands: the ledger knows every lake, wherever it is."""
+
 _SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 _FILE = re.compile(r"_?(?P<load>\d{8}T\d{12}Z-[0-9a-f]{6})-\d{3,}(?P<texts>-texts)?(?P<rest>-rest)?\.[a-z.]+")
 

@@ -13,6 +13,7 @@ from penstock.errors import PenstockError
 from penstock.faults import fault_point
 from penstock.lake.formats import Encoder, encoder_of, rest_lines, split
 from penstock.lake.names import (
+    FOLDER,
     SOURCE,
     Compression,
     Format,
@@ -116,7 +117,8 @@ class LakeWriter:
                 encoder.end()
             for sink in self._sinks:
                 key = sink.final.relative_to(self.folder).as_posix()
-                positions.append(Position(source=SOURCE, key=key, state=sink.finish()))
+                state = {**sink.finish(), FOLDER: str(self.folder.resolve())}
+                positions.append(Position(source=SOURCE, key=key, state=state))
         self._prepared = True
         fault_point("lake_prepared")
         return positions

@@ -22,6 +22,9 @@ TYPES: Mapping[str, Mapping[str, str]] = {
     "postgres": {"text": "text", "json": "jsonb", "bytes": "bytea"},
 }
 
+SCHEMAS = ("penstock", "raw")
+"""The schemas that have to be there before :func:`create_statements`."""
+
 INDEXES: Mapping[str, str | None] = {"duckdb": None, "postgres": "indexes_postgres.sql"}
 
 

@@ -1,7 +1,3 @@
-create schema if not exists penstock;
-
-create schema if not exists raw;
-
 create sequence if not exists penstock.load_ids;
 
 -- Every load that was committed, and what became of the records it read.

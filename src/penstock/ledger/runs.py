@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from penstock.engine_errors import error_text
 from penstock.errors import PenstockError, redact
 from penstock.ledger import ledger_sql
 
@@ -57,7 +58,14 @@ class RunStep:
             self.error = short(f"{error.where}: {error.what}" if error.where else error.what)
             self.fix = short(error.fix) or None
         else:
-            self.error = short(str(error) or type(error).__name__)
+            self.error = short(error_text(error))
+
+    def ended(self, failure: BaseException | None, *, stopped: bool) -> None:
+        """Take down how it ended, though it raised nothing."""
+        if failure is not None:
+            self.failed(failure)
+        elif stopped:
+            self.status = "stopped"
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""

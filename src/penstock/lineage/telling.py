@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from penstock.engine_errors import error_text
 from penstock.errors import PenstockError
 from penstock.lineage.emitter import Emitter, emitter_for
 from penstock.lineage.facts import Assertion, Dataset, Event, Field, Kind, Run
@@ -129,7 +130,7 @@ class Telling:
     @contextmanager
     def load(self, step: LoadStep, schema: Callable[[], Schema], *, streaming: bool = False) -> Iterator[Told]:
         """A load for the block, which adds its commits; with ``streaming`` one that goes on until it is stopped, which
-        is how it ends well.
+        is how it ends well. What the block raises, or is set as the ``error``, has it fail.
 
         Args:
             schema: gives the stream's schema of now.
@@ -161,7 +162,8 @@ class Telling:
         except BaseException as e:
             tell("FAIL" if isinstance(e, Exception) else "ABORT", e)
             raise
-        tell("ABORT" if told.stopped and not streaming else "COMPLETE")
+        stopped = told.stopped and not streaming
+        tell("FAIL" if told.error else "ABORT" if stopped else "COMPLETE", told.error)
 
     def built(
         self,
@@ -310,7 +312,7 @@ def _outer() -> Run | None:
 def _said(error: BaseException | None) -> str | None:
     if error is None:
         return None
-    return str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error_text(error)}"
 
 
 @contextmanager

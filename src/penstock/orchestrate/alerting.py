@@ -107,6 +107,7 @@ class Alerting:
             yield from self._part(part)
             if isinstance(part.job, Consumer):
                 yield from self._queue(part, part.job)
+                yield from self._landing(part.job)
             elif isinstance(part.job, Watcher):
                 yield from self._files(part.job)
         for job in self._schedules:
@@ -131,13 +132,26 @@ class Alerting:
         if consumer.connected:
             self._away_since.pop(subject, None)
             yield from self._new("", ended("queue_unreachable", subject, None))
-        elif part.state == "running":
+        elif part.state == "running" and consumer.trouble is None:
             since = self._away_since.setdefault(subject, time.monotonic())
             times = int((time.monotonic() - since) / AWAY_SECONDS)
             if times:
                 fix = "start the broker, or mend its address or password: penstock doctor"
                 error = consumer.last_error or "not connected"
                 yield from self._new(times, ended("queue_unreachable", subject, error, fix=fix))
+
+    def _landing(self, consumer: Consumer) -> Iterator[Observation]:
+        """Of a warehouse that does not answer there is an alert of its own."""
+        subject = queue_of(consumer.stream, consumer.source)
+        error, key = consumer.trouble, f"landing {subject}"
+        if error is None:
+            self._away_since.pop(key, None)
+            yield from self._new("", ended("landing_stopped", subject, None))
+            return
+        since = self._away_since.setdefault(key, time.monotonic())
+        times = int((time.monotonic() - since) / AWAY_SECONDS)
+        if consumer.state == "blocked" or (times and not self._unanswered):
+            yield from self._new((times, str(error)), ended("landing_stopped", subject, error))
 
     def _files(self, watcher: Watcher) -> Iterator[Observation]:
         subject = files_of(watcher.stream, watcher.source)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, PenstockError
 from penstock.faults import fault_point
 from penstock.ledger import ledger_sql
@@ -263,7 +264,7 @@ class Scheduled:
                 left, error = self._load(session, record, left, attempt)
                 if heard is not None and error is None and not self._stop:
                     error = self._model(session, record, heard, attempt)
-            self.last_error = "" if error is None else str(error) or type(error).__name__
+            self.last_error = "" if error is None else error_text(error)
             if self._stop or error is None or attempt > retries:
                 break
             session.release()
@@ -291,9 +292,12 @@ class Scheduled:
                         self._on_commit(receipt)
 
                     landed = session.load(step, stop=self._stop, on_commit=committed)
-                    entry.status = "stopped" if landed.stopped else entry.status
+                    entry.ended(landed.failure, stopped=landed.stopped)
                 for text in landed.warnings:
                     _log.warning("the project file may be mistaken", stream=step.stream, detail=text)
+                if landed.failure is not None:
+                    failed.append(step)
+                    error = error or landed.failure
             except Exception as e:  # noqa: BLE001 - whatever a load dies of, it is tried again and the others go on
                 failed.append(step)
                 error = error or e

@@ -16,6 +16,7 @@ from penstock.alerts.subjects import part_of_load, part_of_schedule
 from penstock.backoff import Backoff
 from penstock.consume import Consumer
 from penstock.destinations import open_destination
+from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, LockedError, PenstockError, UsageError
 from penstock.inspect import read_status
 from penstock.lineage.emitter import counted
@@ -62,8 +63,8 @@ class Job(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``.
-    ``deaths`` are those in a row, each soon after the start."""
+    """One part, and how it fares. ``state`` is ``running``, ``waiting`` to be restarted, or ``stopped``; what keeps it
+    from its work while it runs is in :attr:`condition`. ``deaths`` are those in a row, each soon after the start."""
 
     name: str
     make: Callable[[], Job]
@@ -79,15 +80,25 @@ class Part:
         """Change the state."""
         self.state, self.since = state, datetime.now(UTC)
 
+    @property
+    def condition(self) -> str:
+        """The state. A part that runs is ``waiting`` while the warehouse is away, and ``blocked`` while somebody has to
+        mend something."""
+        return self.job.state if self.state == "running" and isinstance(self.job, Consumer) else self.state
+
+    @property
+    def error(self) -> str:
+        """What the part itself struggles with, or the error of the last restart."""
+        return getattr(self.job, "last_error", "") or self.last_error
+
     def as_dict(self) -> dict[str, Any]:
-        """As plain data. The error is that of the last restart, or what the part itself struggles with."""
-        error = getattr(self.job, "last_error", "") or self.last_error
+        """As plain data."""
         return {
             "part": self.name,
-            "state": self.state,
+            "state": self.condition,
             "restarts": self.restarts,
             "since": self.since,
-            "last_error": error,
+            "last_error": self.error,
         }
 
 
@@ -206,9 +217,9 @@ class Supervisor:
 
     def unready(self) -> list[str]:
         """Why the process is not ready; empty when it is."""
-        reasons = [f"{p.name}: {p.last_error or p.state}" for p in self.parts if p.state != "running"]
+        reasons = [f"{p.name}: {p.condition}; {p.error}" for p in self.parts if p.condition != "running"]
         for part, consumer in self._consumers():
-            if part.state == "running" and not consumer.connected:
+            if part.condition == "running" and not consumer.connected:
                 reasons.append(f"{part.name}: not connected; {consumer.last_error}")
         try:
             with self._asking:
@@ -258,7 +269,7 @@ class Supervisor:
         stream, source = step.stream, step.source
 
         def consumer() -> Job:
-            return Consumer(self._project, stream, source, stop=self._stop, on_commit=self._committed)
+            return Consumer(self._project, stream, source, stop=self._stop, patient=True, on_commit=self._committed)
 
         def watcher() -> Job:
             return Watcher(self._project, stream, source, stop=self._stop, on_commit=self._committed)
@@ -285,7 +296,7 @@ class Supervisor:
                 part.job.run()
                 part.last_error = "" if self._stop else "it ended by itself"
             except Exception as e:  # noqa: BLE001 - whatever a part dies of, the others live on and it is started again
-                error, part.last_error = e, str(e) or type(e).__name__
+                error, part.last_error = e, error_text(e)
             if self._stop:
                 break
             if time.monotonic() - started > _STEADY_SECONDS:
@@ -320,7 +331,11 @@ class Supervisor:
         measure("http_retries_total", lambda: {(source,): float(n) for source, n in tally.retries().items()})
         measure("http_breaker_open", self._breakers)
         measure("part_restarts_total", lambda: {(p.name,): float(p.restarts) for p in self.parts})
-        measure("part_up", lambda: {(p.name,): float(p.state == "running") for p in self.parts})
+        measure("part_up", lambda: {(p.name,): float(p.condition == "running") for p in self.parts})
+        measure(
+            "landing_blocked",
+            lambda: {(c.stream, c.source): float(c.state == "blocked") for _, c in self._consumers()},
+        )
         measure(
             "scheduled_runs_total",
             lambda: {(j.loads.name, s): float(n) for j in self._schedules for s, n in dict(j.runs).items()},
@@ -347,8 +362,10 @@ class Supervisor:
         now = time.time()
         found: dict[tuple[str, ...], float] = {}
         for part, consumer in self._consumers():
-            since = consumer.last_commit_at or part.since.timestamp()
-            found[consumer.stream, consumer.source] = max(0.0, now - since) if consumer.lag() else 0.0
+            lag = consumer.lag()
+            if lag is not None:
+                since = consumer.last_commit_at or part.since.timestamp()
+                found[consumer.stream, consumer.source] = max(0.0, now - since) if lag else 0.0
         return found
 
     def _of_ledger(self) -> Mapping[str, Values]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
+from penstock.engine_errors import error_text
 from penstock.errors import PenstockError
 from penstock.logs import Summary, described, get_log
 from penstock.session import Session
@@ -219,7 +220,7 @@ class Trigger:
         self._failed_attempt = attempt or Attempt()
         self.failed_run = self._failed_attempt.run_id
         self.failures += 1
-        self.last_error = str(error) or type(error).__name__
+        self.last_error = error_text(error)
         seconds = self._backoff.next_seconds()
         _log.error("the build failed", **described(error), again_in_seconds=seconds)
         for heard in self._listeners:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from penstock.ports import Rows
+from penstock.stored import Document, Stored, StoredTime
 
 _TAG = "$penstock"
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -23,6 +24,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "bytes": b64decode,
     "pairs": lambda pairs: {_read(k): _read(v) for k, v in pairs},
     "text": str,
+    "stored": Stored,
+    "stored time": StoredTime,
+    "document": Document,
 }
 
 
@@ -38,7 +42,7 @@ def load_rows(content: bytes) -> Rows:
 
 
 def _write(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, Stored)):
         return value
     if isinstance(value, list | tuple):
         return [_write(v) for v in value]
@@ -64,6 +68,12 @@ def _tagged(value: Any) -> tuple[str, Any]:
             return "uuid", str(value)
         case bytes() | bytearray() | memoryview():
             return "bytes", b64encode(bytes(value)).decode()
+        case Document():
+            return "document", str(value)
+        case StoredTime():
+            return "stored time", str(value)
+        case Stored():
+            return "stored", str(value)
         case _:
             return "text", str(value)
 

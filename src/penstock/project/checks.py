@@ -86,12 +86,29 @@ def _api(name: str, source: Http, document: Document) -> Iterator[Problem]:
                 near = nearest(other, source.endpoints)
                 fix = f"did you mean {near}?" if near else f"there are {', '.join(source.endpoints)}"
                 yield document.problem((*path, "parent", "endpoint"), f"there is no endpoint {other!r}", fix)
-            elif source.endpoints[other].parent is not None:
-                what = f"endpoint {other!r} has a parent of its own; one level is gone through"
-                yield document.problem((*path, "parent", "endpoint"), what)
+            elif called in _ancestors(source, called):
+                what = f"endpoint {called!r} would be asked for each of its own records"
+                yield document.problem((*path, "parent", "endpoint"), what, "name another endpoint as its parent")
+            else:
+                try:
+                    source.included(called)
+                except (KeyError, RecursionError):
+                    pass  # what is wrong with its ancestors is told of them
+                except ValueError as e:
+                    fix = "say in include: under which name each is wanted"
+                    yield document.problem((*path, "parent", "include"), str(e), fix)
             if endpoint.incremental is not None and endpoint.incremental.order == "ascending":
                 what = "cannot be ascending over the records of many parents"
                 yield document.problem((*path, "incremental", "order"), what, "leave order out")
+
+
+def _ancestors(source: Http, name: str) -> set[str]:
+    """The endpoints that an endpoint's parents come from, at any distance."""
+    ancestors: set[str] = set()
+    while (endpoint := source.endpoints.get(name)) and endpoint.parent and endpoint.parent.endpoint not in ancestors:
+        name = endpoint.parent.endpoint
+        ancestors.add(name)
+    return ancestors
 
 
 def _endpoint(name: str, stream: Stream, source: str, api: Http, document: Document) -> Iterator[Problem]:

@@ -54,6 +54,9 @@ class Document:
     unset: dict[Path, Problem] = field(default_factory=dict)
     """Values that name a variable which is not set, with the problem that makes if the value is needed."""
 
+    filled: dict[Path, dict[str, str]] = field(default_factory=dict)
+    """Values that are made of variables: name and value of each that was set."""
+
     def mark(self, path: Path) -> tuple[str, int]:
         """Place and line of ``path``, or of what it would stand in."""
         while path and path not in self.marks:
@@ -63,7 +66,20 @@ class Document:
     def problem(self, path: Path, what: str, fix: str = "") -> Problem:
         """A problem with the value at ``path``."""
         place, line = self.mark(path)
+        variables = self.filled.get(path, {})
+        empty = [name for name, value in variables.items() if not value]
+        if empty:
+            what += f"; {' and '.join(empty)}, which it comes from, is empty"
+            fix = fix or f"set {' and '.join(empty)}, in the environment or in .env beside the file"
+        elif variables:
+            what += f"; it comes from {' and '.join(variables)}"
         return Problem(place, line, dotted(path), what, fix)
+
+    def forget(self, path: Path) -> None:
+        """What is noted of ``path``, and of all in it: another value takes its place."""
+        for notes in (self.marks, self.unset, self.filled):
+            for old in [p for p in notes if p[: len(path)] == path]:
+                del notes[old]
 
 
 def dotted(path: Path) -> str:
@@ -200,6 +216,7 @@ class _Builder:
                     node, path, "expected ${NAME} or ${NAME:-default}", "write $$ for a dollar sign that means itself"
                 )
             elif self._variables.get(name) or (name in self._variables and match["default"] is None):
+                self._document.filled.setdefault(path, {})[name] = self._variables[name]
                 yield self._variables[name]
             elif match["default"] is not None:
                 yield match["default"]

@@ -96,6 +96,11 @@ class Page(Settings):
     """The header that says how many records there are, such as `X-Total-Count`."""
     last: Annotated[int, Field(ge=0)] | None = None
     """The number of the last page to ask for, of an API that always has one more."""
+    end_status: tuple[Annotated[int, Field(ge=400, le=599)], ...] = ()
+    """Statuses with which the API answers a page behind the last one, such as `[400]`; 404 is always taken so. They are
+    then taken for the end wherever they come behind the first page, so name none that the API has other uses for."""
+    end_repeats: bool = False
+    """Whether the API answers a page behind the last one with the last one again, which is then the end."""
 
 
 class Offset(Settings):
@@ -113,6 +118,11 @@ class Offset(Settings):
     """Where an answer says how many records there are, such as `meta.total`."""
     total_header: str | None = None
     """The header that says how many records there are, such as `X-Total-Count`."""
+    end_status: tuple[Annotated[int, Field(ge=400, le=599)], ...] = ()
+    """Statuses with which the API answers a page behind the last one, such as `[400]`; 404 is always taken so. They are
+    then taken for the end wherever they come behind the first page, so name none that the API has other uses for."""
+    end_repeats: bool = False
+    """Whether the API answers a page behind the last one with the last one again, which is then the end."""
 
 
 class Cursor(Settings):
@@ -225,9 +235,22 @@ class Parent(Settings):
     """The endpoint is asked once for each record of another one. All of them are gone through, page by page."""
 
     endpoint: str
-    """The endpoint that has the parents."""
-    field: Annotated[JsonPath, NamesFields(how="path", of_parents=True)]
-    """The parents' field that path, parameters or body name as `{parent.FIELD}`, such as `id`."""
+    """The endpoint that has the parents. It may have a parent itself."""
+    field: Annotated[
+        JsonPath | Annotated[tuple[JsonPath, ...], Field(min_length=1)], NamesFields(how="path", of_parents=True)
+    ]
+    """The parents' field that path, parameters or body name as `{parent.FIELD}`, such as `id`; a list of several."""
+    include: Annotated[
+        Mapping[Annotated[str, Field(min_length=1)], JsonPath], Frozen, NamesFields(how="path", of_parents=True)
+    ] = Field(default_factory=none)
+    """Fields of the parent that each record gets, by the name that they get, such as `harbour_code: code`. Those of
+    `field` are always added, by default as `<endpoint>_<field>`, and so are those that the parent has from its own
+    parent, under the same names."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All of ``field``."""
+        return (self.field,) if isinstance(self.field, str) else self.field
 
 
 class Endpoint(Settings):
@@ -254,6 +277,9 @@ class Endpoint(Settings):
     """How CSV is written; the source's by default."""
     records: JsonPath | None = None
     """Where a JSON answer has its records; the source's by default."""
+    allow_missing: bool = False
+    """Whether an answer that has nothing at `records` is one without records, as of APIs that leave out empty lists.
+    By default it is an error."""
     error: JsonPath | None = None
     """Where an answer says what went wrong, even with status 200; the source's by default."""
     pagination: Pagination | None = None
@@ -267,15 +293,17 @@ class Endpoint(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Endpoint:
-        known = [] if self.parent is None else [f"parent.{self.parent.field}"]
-        for name in places_in([self.path, self.params, self.body]):
+        known = [] if self.parent is None else [f"parent.{field}" for field in self.parent.fields]
+        named = places_in([self.path, self.params, self.body])
+        for name in named:
             if name not in known:
                 fix = f"there is {{{known[0]}}}" if known else "parent: has none to put there"
                 if self.parent is not None or not name.startswith("parent"):
                     raise ValueError(f"{{{name}}} stands for nothing; {fix}")
                 raise ValueError(f"{{{name}}} needs parent: {{endpoint: …, field: …}}")
-        if self.parent is not None and known[0] not in places_in([self.path, self.params, self.body]):
-            raise ValueError(f"parent: is of no use: neither path, params nor body has {{{known[0]}}}")
+        for name in known:
+            if name not in named:
+                raise ValueError(f"parent: is of no use: neither path, params nor body has {{{name}}}")
         if self.method == "GET" and (self.body is not None or self.parameters_in == "body"):
             raise ValueError("GET has no body; set method: POST")
         return self
@@ -309,6 +337,27 @@ class Http(HttpConnection):
         shared = ("format", "csv", "records", "error", "pagination")
         given = {s: getattr(self, s) for s in shared if getattr(found, s) is None}
         return found.model_copy(update={**given, "path": name if found.path is None else found.path})
+
+    def included(self, name: str) -> dict[str, str]:
+        """What the records of an endpoint get of their parents: the field's name in them, and its path in the parent.
+
+        Raises:
+            ValueError: a name stands for two fields.
+        """
+        parent = self.endpoints[name].parent
+        if parent is None:
+            return {}
+        inherited = self.included(parent.endpoint)
+        columns = dict(parent.include)
+        for field in (*parent.fields, *inherited):
+            if field in columns.values():
+                continue
+            keys = "_".join(str(step) for step in parse_path(field))
+            column = field if field in inherited else f"{parent.endpoint}_{keys}"
+            if column in columns:
+                raise ValueError(f"{column} would be both {columns[column]} and {field} of {parent.endpoint}")
+            columns[column] = field
+        return columns
 
 
 def _only(params: Mapping[str, str], allowed: set[str], needed: set[str], example: str) -> None:

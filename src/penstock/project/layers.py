@@ -61,11 +61,10 @@ def _merge(document: Document, layer: Document, under: dict[str, Any], over: dic
             _merge(document, layer, before, value, path)
             continue
         under[name] = value
-        for known in (document.marks, document.unset):
-            for old in [p for p in known if p[: len(path)] == path]:
-                del known[old]
+        document.forget(path)
         document.marks |= {p: m for p, m in layer.marks.items() if p[: len(path)] == path}
         document.unset |= {p: u for p, u in layer.unset.items() if p[: len(path)] == path}
+        document.filled |= {p: f for p, f in layer.filled.items() if p[: len(path)] == path}
 
 
 def _same_type(before: dict[str, Any], after: dict[str, Any]) -> bool:

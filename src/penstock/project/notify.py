@@ -22,6 +22,7 @@ AlertName = Literal[
     "models_failed",
     "part_failing",
     "queue_unreachable",
+    "landing_stopped",
     "files_refused",
     "warehouse_unreachable",
 ]

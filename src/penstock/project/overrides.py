@@ -126,8 +126,5 @@ def _set(document: Document, path: Path, text: str, where: str) -> None:
             data[step] = {"columns": data[step], "types": data[step]} if isinstance(data.get(step), str) else {}
         data = data[step]
     data[path[-1]] = value
-    for known in [p for p in document.marks if p[: len(path)] == path]:
-        del document.marks[known]
-    for unset in [p for p in document.unset if p[: len(path)] == path]:
-        del document.unset[unset]
+    document.forget(path)
     document.marks[path] = (where, 0)

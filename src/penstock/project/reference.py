@@ -266,8 +266,12 @@ def _shape(schema: Mapping[str, Any]) -> str:
         shapes = [_shape(option) for option in schema["anyOf"] if option.get("type") != "null"]
         if any("smhdw" in o.get("pattern", "") for o in schema["anyOf"]):
             return "time"
-        return "size" if any("GtT" in o.get("pattern", "") for o in schema["anyOf"]) else " or ".join(shapes)
-    if "$ref" in schema:
+        return (
+            "size"
+            if any("GtT" in o.get("pattern", "") for o in schema["anyOf"])
+            else " or ".join(dict.fromkeys(shapes))
+        )
+    if "$ref" in schema or "oneOf" in schema:
         return "group, see below"
     kind = schema.get("type")
     if kind == "array":

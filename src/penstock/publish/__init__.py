@@ -10,13 +10,13 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pika.exceptions import AMQPError
 
-from penstock.errors import RefusedMessages, SourceError, UsageError
+from penstock.errors import PenstockError, RefusedMessages, SourceError, UsageError, together
 from penstock.logs import get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.publish.messages import Encoder, Format
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What became of the messages: ``sent = confirmed + returned + nacked``."""
+    """What became of the messages: ``sent = confirmed + returned + nacked``; and the files that could not be read."""
 
     route: Route
     sent: int
@@ -66,10 +66,16 @@ class Published:
     returned: int
     nacked: int
     reason: str = ""
+    failures: tuple[SourceError, ...] = ()
 
     @property
-    def error(self) -> RefusedMessages | None:
-        """The error that messages are which no queue has."""
+    def error(self) -> PenstockError | None:
+        """The error that messages are which no queue has, and files that could not be read."""
+        refused = self._refused()
+        errors: list[PenstockError] = [*([] if refused is None else [refused]), *self.failures]
+        return together(errors) if errors else None
+
+    def _refused(self) -> RefusedMessages | None:
         if self.returned:
             return RefusedMessages(
                 f"{self.returned:,} of {self.sent:,} messages came back: no queue takes them ({self.reason})",
@@ -122,7 +128,7 @@ def publish(
                 where=cause.where,
                 fix=f"{cause.fix}; then publish again: the message ids are the same",
             ) from e
-    published = _published(publisher, route)
+    published = replace(_published(publisher, route), failures=tuple(files.failures))
     _log.info("published", stream=request.stream, sent=published.sent, confirmed=published.confirmed)
     return published
 

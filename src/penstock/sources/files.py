@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from penstock.errors import SourceError
 from penstock.ports import Batch, Position, Window
 from penstock.sources.gathering import Gathering
@@ -33,13 +31,15 @@ State = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """What a load will do with one file: ``skip``, ``resume`` after ``offset`` bytes, or ``read`` it whole."""
+    """What a load will do with one file: ``skip``, ``resume`` after ``offset`` bytes, ``read`` it whole, or ``fail``,
+    since it cannot be read for ``error``."""
 
     path: Path
     place: str
     size: int
-    action: Literal["skip", "resume", "read"]
+    action: Literal["skip", "resume", "read", "fail"]
     offset: int = 0
+    error: SourceError | None = None
 
 
 class FilesSource:
@@ -71,6 +71,9 @@ class FilesSource:
         growing: bool = False,
     ) -> None:
         self.name = name
+        self.failures: list[SourceError] = []
+        self.failed: dict[Path, SourceError] = {}
+        """The failures, by file."""
         self.skipped: list[str] = []
         self.unfinished: list[Path] = []
         self._patterns = patterns
@@ -97,7 +100,7 @@ class FilesSource:
                 whole.setdefault(state["size"], {})[state["content"]] = state
         plans = [self._plan_file(path, known, whole) for path in self._paths()]
         if self._refresh and (self._gone(plans, known) or any(p.action != "skip" for p in plans)):
-            plans = [FilePlan(p.path, p.place, p.size, "read") for p in plans]
+            plans = [p if p.action == "fail" else FilePlan(p.path, p.place, p.size, "read") for p in plans]
         return plans
 
     def probe(self, plan: FilePlan) -> None:
@@ -106,12 +109,16 @@ class FilesSource:
         Raises:
             SourceError: it cannot be read.
         """
+        if plan.error is not None:
+            raise plan.error
         kind = kind_of(plan.path, plan.place, self._format, self._compression)
         with opened(plan.path, plan.place, kind.compression) as stream:
             stream.read(1)
 
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
-        """Yield batches of about ``batch_bytes``; small files share one."""
+        """Yield batches of about ``batch_bytes``; small files share one. A file that cannot be read stops no other."""
+        self.failures.clear()
+        self.failed.clear()
         self.skipped.clear()
         self.unfinished.clear()
         gathering = Gathering()
@@ -127,6 +134,8 @@ class FilesSource:
                     gathering.positions[key] = Position(source=self.name, key=key, state=fresh)
                 continue
             try:
+                if plan.error is not None:
+                    raise plan.error
                 kind = kind_of(plan.path, plan.place, self._format, self._compression)
                 untyped = self._is_untyped(plan, kind)
                 if gathering.rows and gathering.untyped != untyped:
@@ -135,11 +144,9 @@ class FilesSource:
                 for _ in self._read_file(plan, kind, known, gathering):
                     if gathering.bytes >= 0.9 * self._batch_bytes:
                         yield gathering.take()
-            except SourceError:
-                # the files before it are sound, and must not wait for this one to be mended
-                if gathering.rows or gathering.rejects or gathering.positions:
-                    yield gathering.take()
-                raise
+            except SourceError as e:
+                self.failures.append(e)
+                self.failed[plan.path] = e
         for key in self._gone(plans, known):
             gathering.positions[key] = Position(source=self.name, key=key, state={"gone": True})
         if gathering.rows or gathering.rejects or gathering.positions:
@@ -201,6 +208,12 @@ class FilesSource:
 
     def _plan_file(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
         """``whole`` are the files that were read to their end, by size and content."""
+        try:
+            return self._planned(path, known, whole)
+        except SourceError as e:
+            return FilePlan(path, e.where, 0, "fail", error=e)
+
+    def _planned(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
         place = self._place(path)
         stat = _stat_of(path, place)
         if not self._fingerprint:
@@ -332,15 +345,13 @@ class FilesSource:
     def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: Gathering) -> Iterator[None]:
         """CSV and Parquet: their position is the whole file."""
         # not at the top: what they need takes a quarter of the start of a process that reads none
-        from penstock.sources.tabular import csv_rows, parquet_rows
+        from penstock.sources.parquet import parquet_rows
+        from penstock.sources.tabular import csv_rows
 
         if kind.format == "parquet":
-            try:
-                for cut in parquet_rows(str(plan.path)):
-                    gathering.add(plan.place, cut)
-                    yield
-            except (pa.ArrowInvalid, OSError) as e:
-                raise SourceError(str(e), where=plan.place, fix="deliver a whole Parquet file") from None
+            for cut in parquet_rows(str(plan.path), plan.place):
+                gathering.add(plan.place, cut)
+                yield
             digest = self._content(plan.path, plan.place)
         else:
             dialect = self._dialect
@@ -352,7 +363,6 @@ class FilesSource:
                     gathering.add(plan.place, cut)
                     gathering.rejects.extend(rejects)
                     yield
-                hashing.drain()
             digest = hashing.digest.hexdigest()
         key = plan.place + self._scope
         state = {**stat, "complete": True, "content": digest}
@@ -373,11 +383,6 @@ class Hashing:
         chunk: bytes = self._stream.read(size)
         self.digest.update(chunk)
         return chunk
-
-    def readline(self) -> bytes:
-        line: bytes = self._stream.readline()
-        self.digest.update(line)
-        return line
 
     def readable(self) -> bool:
         return True

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
-from penstock.logs import described, get_log
+from penstock.logs import Repeated, described, get_log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock.errors import SourceError
     from penstock.project import RabbitMQ
 
@@ -21,6 +23,7 @@ _log = get_log("queue")
 
 _FIRST_BACKOFF_SECONDS = 0.1
 _LAST_BACKOFF_SECONDS = 30.0
+_POLL_SECONDS = 0.05
 _STEADY_SECONDS = 5.0
 """A connection that lived so long was not a failed attempt."""
 
@@ -76,8 +79,14 @@ class Inbox(ABC):
         self.connections = 0
         self.received = 0
         self.last_error = ""
+        self.trouble: SourceError | None = None
+        """Why the last connection ended, or could not be made."""
         self.failure: SourceError | None = None
+        self.ending: Callable[[], bool] = lambda: False
+        """Whether its reader is about to end, and waits for nothing any longer."""
+        self.holding = False
         self._patience_seconds = patience_seconds
+        self._outage = Repeated(_log)
         self._closing = threading.Event()
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._work,), name=f"receive {settings.queue}", daemon=True
@@ -104,6 +113,11 @@ class Inbox(ABC):
         """Begin, and return at once."""
         self._thread.start()
 
+    def hold(self, holding: bool) -> None:
+        """Whether a connection that is made from now on waits before it takes messages."""
+        self.holding = holding
+        self._wake()
+
     def take(self, messages: int, most_bytes: int) -> list[Run]:
         """The first messages that wait, of one connection, up to so many and so many bytes."""
         with self.changed:
@@ -114,7 +128,8 @@ class Inbox(ABC):
         self._closing.set()
         self._wake()
         if self._thread.ident is not None:
-            self._thread.join(timeout_seconds)
+            # without a connection there is nothing to finish, and an attempt at one takes its time
+            self._thread.join(timeout_seconds if self.connected else 0)
 
     def _take(self, messages: int, most_bytes: int) -> list[Run]:
         taken: list[Run] = []
@@ -132,6 +147,14 @@ class Inbox(ABC):
             self.waiting_bytes -= part.bytes
         return taken
 
+    def _await(self, event: threading.Event, seconds: float) -> bool:
+        """Wait for it, at most so long and until its reader is about to end; whether it came."""
+        give_up = time.monotonic() + seconds
+        while not event.wait(_POLL_SECONDS):
+            if time.monotonic() >= give_up or self.ending():
+                return event.is_set()
+        return True
+
     def _put(self, run: Run) -> None:
         """Add what has come; :attr:`changed` is held."""
         self.runs.append(run)
@@ -146,6 +169,7 @@ class Inbox(ABC):
             self.connections += 1
             again = self.connections > 1
             self.changed.notify_all()
+        self._outage.over()
         _log.info("connected again" if again else "connected", queue=self.settings.queue, broker=self.settings.address)
 
     def _work(self) -> None:
@@ -158,7 +182,7 @@ class Inbox(ABC):
                 self._consume()
             except Exception as e:  # noqa: BLE001 - clients raise many kinds, and giving up helps against none
                 error, lasting = self._told(e)
-                self.last_error = str(error)
+                self.last_error, self.trouble = str(error), error
                 if not self.connections and (lasting or time.monotonic() > give_up):
                     self._fail(error)
                     return
@@ -171,7 +195,9 @@ class Inbox(ABC):
                 backoff.reset()
             seconds = backoff.next_seconds()
             if lost is not None and not self._closing.is_set():
-                _log.warning("not connected to the broker", **described(lost), again_in_seconds=round(seconds, 1))
+                self._outage.warning(
+                    "not connected to the broker", again_in_seconds=round(seconds, 1), **described(lost)
+                )
             self._closing.wait(seconds)
 
     def _fail(self, error: SourceError) -> None:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from penstock.errors import SourceError
 from penstock.lake.formats import body_of
-from penstock.lake.names import RECORD, SOURCE, parse
+from penstock.lake.names import FOLDER, RECORD, SOURCE, parse
 from penstock.ports import Position, Reject, Window
 from penstock.sources.files import FilePlan, FilesSource, Hashing, State
 from penstock.sources.gathering import Gathering
@@ -135,6 +135,9 @@ class LakeSource(FilesSource):
         gathering.add(plan.place, Cut(pa.array(bodies, pa.binary()), numbers, stat["size"]))
         self._done(plan, stat, hashing, gathering)
         yield
+
+    def _state(self, plan: FilePlan) -> dict[str, Any]:
+        return {**super()._state(plan), FOLDER: str(self._root.resolve())}
 
     def _done(self, plan: FilePlan, stat: dict[str, Any], hashing: Hashing, gathering: Gathering) -> None:
         key = plan.place + self._scope

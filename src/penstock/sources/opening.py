@@ -27,7 +27,7 @@ _SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
 }
 _COMPRESSED: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _SNIFF_BYTES = 1 << 16
 _READ_BYTES = 1 << 18
@@ -139,6 +139,16 @@ def opened(path: Path, place: str, compression: Compression) -> Iterator[BinaryI
         ) from None
 
 
+def check_narrow(head: bytes, place: str) -> None:
+    """Look at the mark at the start of a text.
+
+    Raises:
+        SourceError: it says UTF-16.
+    """
+    if head[:2] in _WIDE_BOMS:
+        raise SourceError("UTF-16 text", where=place, fix="convert it: iconv -f UTF-16 -t UTF-8")
+
+
 class _Zstd:
     """Decompressed frames, one after the other. A frame that is cut off is an error, not an end."""
 
@@ -197,15 +207,6 @@ class _WithoutBom:
             return head + self._full(size - len(head) if size >= 0 else -1)
         return self._full(size)
 
-    def readline(self) -> bytes:
-        """One line; only used on a file's head, so speed does not matter."""
-        line = bytearray()
-        while byte := self.read(1):
-            line += byte
-            if byte == b"\n":
-                break
-        return bytes(line)
-
     def _full(self, size: int) -> bytes:
         """Read ``size`` bytes unless the stream ends before."""
         if size < 0:
@@ -222,6 +223,5 @@ class _WithoutBom:
 
     def _start(self) -> None:
         head = self._full(3)
-        if head[:2] in _WIDE_BOMS:
-            raise SourceError("UTF-16 text", where=self._place, fix="convert it: iconv -f UTF-16 -t UTF-8")
-        self._head = b"" if head == _BOM else head
+        check_narrow(head, self._place)
+        self._head = b"" if head == BOM else head

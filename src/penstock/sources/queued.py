@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pika.spec import BasicProperties
 
+    from penstock.errors import SourceError
     from penstock.project import RabbitMQ
 
 _POLL_SECONDS = 0.05
@@ -53,7 +54,7 @@ class QueueSource(ABC, Generic[I]):
         message_ids: whether batches carry the messages' ids.
         max_record_bytes: a body larger than this when decompressed is quarantined as it came.
         until_empty: end when the queue is drained.
-        max_messages, max_seconds: end after so many messages, or so long.
+        max_messages, max_seconds: end after so many messages, or so long from now.
         stop: asked at least every 50 ms; once true, what is in hand is given and reading ends.
         patience_seconds: how long the broker may be away at the first start.
     """
@@ -74,6 +75,7 @@ class QueueSource(ABC, Generic[I]):
         patience_seconds: float = 30.0,
     ) -> None:
         self.name = name
+        self.failures: list[SourceError] = []
         self._settings = settings
         self._is_stream = settings.queue_type == "stream"
         self._key = f"{'stream' if self._is_stream else 'queue'} {settings.queue}"
@@ -81,10 +83,13 @@ class QueueSource(ABC, Generic[I]):
         self._max_record_bytes = max_record_bytes
         self._until_empty = until_empty
         self._max_messages = max_messages
-        self._max_seconds = max_seconds
+        self._ends = None if max_seconds is None else time.monotonic() + max_seconds
         self._stop = stop
         self._patience_seconds = patience_seconds
         self._receiver: I | None = None
+        self._left = max_messages
+        self._runs: Sequence[Run] = ()
+        self._holding = False
         self._before = (0, 0)
         self._generation = 0
 
@@ -92,6 +97,16 @@ class QueueSource(ABC, Generic[I]):
     def connected(self) -> bool:
         """Whether messages can come now."""
         return self._receiver is not None and self._receiver.connected
+
+    @property
+    def open(self) -> bool:
+        """Whether reading has begun: :meth:`follow` can go on with it."""
+        return self._receiver is not None
+
+    @property
+    def ending(self) -> bool:
+        """Whether reading is to end: it was stopped, or its time is up."""
+        return self._stop() or (self._ends is not None and time.monotonic() >= self._ends)
 
     @property
     def reconnects(self) -> int:
@@ -111,7 +126,8 @@ class QueueSource(ABC, Generic[I]):
 
     @abstractmethod
     def lag(self) -> int | None:
-        """How many messages wait; None when the broker does not say."""
+        """How many messages have not landed: those in the queue, and those received and not acknowledged. None when
+        the broker does not say."""
 
     @abstractmethod
     def acknowledge(self, positions: Sequence[Position]) -> None:
@@ -143,16 +159,25 @@ class QueueSource(ABC, Generic[I]):
         Raises:
             SourceError: at the first start, the broker refuses or stays away.
         """
-        receiver = self._start(known)
-        started = time.monotonic()
-        ends = None if self._max_seconds is None else started + self._max_seconds
-        left = self._max_messages
+        self._start(known)
+        self._left = self._max_messages
+        self._runs = ()
+        yield from self.follow()
+
+    def follow(self) -> Iterator[Batch]:
+        """Go on reading over the same connection, after an error ended :meth:`read`; nothing comes again for it.
+
+        Raises:
+            SourceError: as :meth:`read`.
+        """
+        receiver = self._receiver
+        assert receiver is not None
         most = self._most(receiver)
-        gave = started
-        while left is None or left > 0:
-            asked = most if left is None else min(most, left)
-            stopping = self._stop() or (ends is not None and time.monotonic() >= ends)
-            if not stopping and not self._full(receiver, asked, ends):
+        gave = time.monotonic()
+        while self._left is None or self._left > 0:
+            wanted = most if self._left is None else min(most, self._left)
+            stopping = self.ending
+            if not stopping and not self._runs and not self._full(receiver, wanted):
                 if time.monotonic() - gave >= _IDLE_SECONDS:
                     # what waits for its time to be up is in no queue, and has to be given
                     if self._until_empty and self._drained(receiver) and not receiver.waiting:
@@ -160,13 +185,25 @@ class QueueSource(ABC, Generic[I]):
                     yield self._nothing()
                     gave = time.monotonic()
                 continue
-            runs = receiver.take(asked, self._settings.batch_bytes)
-            if runs:
-                yield self._batch(runs)
+            # what was taken is kept until it has become a batch: nobody else has it
+            self._runs = self._runs or receiver.take(wanted, self._settings.batch_bytes)
+            if self._runs:
+                batch = self._batch(self._runs)
+                taken, self._runs = self._runs, ()
+                self._left = None if self._left is None else self._left - sum(len(run.tags) for run in taken)
+                yield batch
                 gave = time.monotonic()
-                left = None if left is None else left - sum(len(run.tags) for run in runs)
             if stopping:
+                if not self._stop() and not receiver.connections and receiver.trouble is not None:
+                    raise receiver.trouble
                 return
+
+    def hold(self, holding: bool) -> None:
+        """While nothing can be landed, take no more over a connection that is made again: each message taken and not
+        acknowledged counts as a failed delivery when its connection ends."""
+        self._holding = holding
+        if self._receiver is not None:
+            self._receiver.hold(holding)
 
     def close(self) -> None:
         """Leave; messages that were not acknowledged come again. Harmless again."""
@@ -185,16 +222,18 @@ class QueueSource(ABC, Generic[I]):
     def _start(self, known: Mapping[str, Mapping[str, Any]]) -> I:
         self.close()
         self._receiver = receiver = self._open(known)
+        receiver.ending = lambda: self.ending
+        receiver.hold(self._holding)
         receiver.start()
         return receiver
 
-    def _full(self, receiver: I, messages: int, ends: float | None) -> bool:
+    def _full(self, receiver: I, messages: int) -> bool:
         """Wait a moment for a batch to be worth giving, and say whether one is."""
         with receiver.changed:
             now = time.monotonic()
             due = receiver.runs[0].at + self._settings.batch_seconds if receiver.runs else now + _POLL_SECONDS
             if not self._worth(receiver, messages) and now < due:
-                until = due if ends is None else min(due, ends)
+                until = due if self._ends is None else min(due, self._ends)
                 receiver.changed.wait(max(min(until - now, _POLL_SECONDS), 0))
             if receiver.failure is not None and not receiver.runs:
                 raise receiver.failure

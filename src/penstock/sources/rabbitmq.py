@@ -8,6 +8,7 @@ A stream queue is read on after the offset in the ledger, wherever the broker st
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from penstock.sources.inbox import Run
 from penstock.sources.queued import QueueSource
 from penstock.sources.receiver import Receiver
 
+_POLL_SECONDS = 0.05
 _QUIET_SECONDS = 1.0
 """An empty queue is asked twice, with this between, as messages may be under way."""
 _LATE_SECONDS = 10.0
@@ -32,12 +34,18 @@ class RabbitMQSource(QueueSource[Receiver]):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._next_offset: int | None = None
+        self._landed_to = 0
         self._tags: dict[int, tuple[int, int]] = {}
         self._lock = threading.Lock()
 
     def lag(self) -> int | None:
-        """How many messages wait in the queue; None when the broker does not say."""
-        return None if self._receiver is None else self._receiver.ready()
+        """How many messages have not landed; None when the broker does not say."""
+        receiver = self._receiver
+        left = None if receiver is None else receiver.left()
+        if receiver is None or left is None or not self._is_stream:
+            return left
+        # a stream counts all it holds, whoever has read it
+        return max(left - receiver.unacknowledged - self._landed_to, receiver.unacknowledged)
 
     def acknowledge(self, positions: Sequence[Position]) -> None:
         """Tell the broker that these have landed; nothing happens if their connection is gone."""
@@ -47,6 +55,7 @@ class RabbitMQSource(QueueSource[Receiver]):
                 continue
             state = position.state
             if self._is_stream:
+                self._landed_to = state["offset"] + 1
                 with self._lock:
                     tags = [self._tags.pop(offset) for offset in sorted(self._tags) if offset <= state["offset"]]
                 if tags:
@@ -61,6 +70,7 @@ class RabbitMQSource(QueueSource[Receiver]):
         if self._is_stream:
             state = known.get(self._key)
             self._next_offset = None if state is None else int(state["offset"]) + 1
+            self._landed_to = self._next_offset or 0
             self._tags.clear()
             receiver.offset = lambda: self._next_offset
         return receiver
@@ -79,8 +89,12 @@ class RabbitMQSource(QueueSource[Receiver]):
         with receiver.changed:
             late = not self._is_stream and receiver.received < receiver.expected
             quiet = _LATE_SECONDS if late else _QUIET_SECONDS
-            if receiver.changed.wait_for(lambda: receiver.received != before or not receiver.connected, quiet):
-                return False
+            until = time.monotonic() + quiet
+            while time.monotonic() < until and not self.ending:
+                if receiver.changed.wait_for(
+                    lambda: receiver.received != before or not receiver.connected, _POLL_SECONDS
+                ):
+                    return False
         again = self._read_all(receiver.ready())
         return again and receiver.received == before and receiver.generation == generation and receiver.connected
 

@@ -21,20 +21,31 @@ class StreamProtocolSource(QueueSource[StreamReceiver]):
 
     heads = amqp1
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._landed_to: int | None = None
+
     def lag(self) -> int | None:
-        """How many messages were not yet given, gaps among them; None when the broker does not say."""
+        """How many messages have not landed, gaps among them; None when the broker does not say."""
         receiver = self._receiver
         last = None if receiver is None else receiver.last_offset()
-        return None if receiver is None or last is None else max(last + 1 - (receiver.offset or 0), 0)
+        if receiver is None or last is None:
+            return None
+        # what was taken lies ahead of what has landed, unless the stream is another one of that name, made since
+        return max(last + 1 - min(self._landed_to or 0, receiver.offset or 0), 0)
 
     def acknowledge(self, positions: Sequence[Position]) -> None:
-        """Nothing: the ledger knows, and nobody else has to."""
+        """Only note it: the ledger knows, and nobody else has to."""
+        for position in positions:
+            if position.key == self._key:
+                self._landed_to = int(position.state["offset"]) + 1
 
     def _open(self, known: Mapping[str, Mapping[str, Any]]) -> StreamReceiver:
         state = known.get(self._key)
+        self._landed_to = None if state is None else int(state["offset"]) + 1
         return StreamReceiver(
             self._settings,
-            offset=None if state is None else int(state["offset"]) + 1,
+            offset=self._landed_to,
             first_generation=self._generation + 1,
             patience_seconds=self._patience_seconds,
         )
@@ -51,6 +62,8 @@ class StreamProtocolSource(QueueSource[StreamReceiver]):
         return read and receiver.connected and receiver.generation == generation
 
     def _numbers(self, runs: Sequence[Run]) -> Sequence[int]:
+        if self._landed_to is None:
+            self._landed_to = runs[0].tags[0]  # the oldest that the stream still has
         return [offset for run in runs for offset in run.tags]
 
     def _state(self, runs: Sequence[Run], numbers: Sequence[int] | None) -> Mapping[str, Any]:  # noqa: ARG002

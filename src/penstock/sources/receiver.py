@@ -44,6 +44,7 @@ class Receiver(Inbox):
         self._bulk: BulkConnection | None = None
         self._paused = False
         self._acknowledged = 0
+        self._waited = 0
 
     @property
     def halted(self) -> bool:
@@ -92,8 +93,17 @@ class Receiver(Inbox):
                 answered.set()
 
         self._wish(ask)
-        answered.wait(timeout_seconds)
-        return answer[0] if answer else None
+        self._await(answered, timeout_seconds)
+        if not answer:
+            return None
+        self._waited = answer[0]
+        return answer[0]
+
+    def left(self) -> int | None:
+        """How many messages wait in the queue, as far as the broker has told, and how many are here and not
+        acknowledged; None without a connection."""
+        self.ready()
+        return self._waited + self.unacknowledged if self.connected else None
 
     def _wake(self) -> None:
         self._wish(lambda _: None)
@@ -127,14 +137,24 @@ class Receiver(Inbox):
             self._wishes.clear()
             with bulk.answered_within(_ANSWER_SECONDS):
                 channel = connection.channel()
-                self.expected = self.received + declare_topology(channel, settings)
+                self._waited = declare_topology(channel, settings)
                 channel.basic_qos(prefetch_count=self._prefetch)
                 channel.add_on_cancel_callback(lambda _: lost.append("the broker cancelled the consumer"))
                 bulk.take_deliveries(self._taken)
                 self._connection = connection  # before the first message, which may be acknowledged at once
+            if self.holding:
+                self._is_connected()
+                while self.holding and not self._closing.is_set() and not lost and channel.is_open:
+                    connection.process_data_events(time_limit=1.0)
+                    self._do_wishes(channel)
+            if self._closing.is_set():
+                return
+            with bulk.answered_within(_ANSWER_SECONDS):
+                self.expected = self.received + self._waited
                 arguments = self._consume_arguments()
                 channel.basic_consume(settings.queue, _unused, consumer_tag=settings.consumer_name, arguments=arguments)
-            self._is_connected()
+            if not self.connected:
+                self._is_connected()
             while not self._closing.is_set() and not lost and channel.is_open:
                 connection.process_data_events(time_limit=1.0)
                 self._do_wishes(channel)

@@ -86,7 +86,7 @@ class StreamReceiver(Inbox):
         self._answered.clear()
         self._asked.set()
         connection.wake()
-        self._answered.wait(timeout_seconds)
+        self._await(self._answered, timeout_seconds)
         if self.generation != generation:
             return None
         return self._last if self._answered.is_set() else -1

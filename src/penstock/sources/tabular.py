@@ -1,10 +1,13 @@
-"""CSV and Parquet: rows become JSON objects, so that all that follows is the same for every format."""
+"""CSV: rows become JSON objects, so that all that follows is the same for every format."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import Any, Protocol
 
 import duckdb
@@ -12,149 +15,182 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from penstock.errors import SourceError
 from penstock.ports import Reject
-from penstock.sources.opening import CsvDialect
+from penstock.sources.csv_records import CsvCut, CsvSplitter
+from penstock.sources.opening import BOM, CsvDialect, check_narrow
 from penstock.sources.splitters import Cut
 from penstock.sql import literal
 
-_PARQUET_ROWS = 20_000
-_MAX_HEADER_BYTES = 1 << 16
-_NOTHING = Cut(pa.array([], pa.binary()), np.empty(0, dtype=np.int64), 0)
+_MAX_RECORD_BYTES = 1 << 28
+_NOTHING = pa.array([], pa.binary())
+_LINE_ENDS = b"\r\n"
+_SEPARATOR = re.compile(rb'[\r\n]*(?P<quote>"?)(?i:sep)=(?P<delimiter>[^\r\n]{0,4}?)(?P=quote)(?:\r\n|[\r\n]|\Z)')
+_SEPARATOR_BYTES = 16
+"""Such a line is shorter, with its ends."""
+_MEND_QUOTES = "double the quotes inside of its names and put these into quotes, or set csv: {quote: …} on the source"
 
 
 def csv_rows(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) -> Iterator[tuple[Cut, list[Reject]]]:
-    """Rows of a CSV file as objects whose values are texts or null; rows of another width are rejects.
+    """Rows of a CSV file as objects whose values are texts or null; what is no row as wide as the header is a reject.
 
     Raises:
-        SourceError: the header names a column twice.
+        SourceError: the header cannot be read, or names a column twice.
     """
-    head, names = _header(stream, place, dialect)
-    if not names:
-        return
-    wrong: list[tuple[int, str, int]] = []
+    head, dialect = _separated(stream, place, dialect, block_bytes)
+    splitter = CsvSplitter(dialect.delimiter or ",", dialect.quote)
+    rows = _Rows(place, dialect)
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+        for chunk in chain([head], iter(lambda: stream.read(block_bytes), b"")):
+            cut = splitter.cut(chunk)
+            if cut is not None:
+                yield rows.take(cut, connection)
+            elif splitter.pending_bytes > _MAX_RECORD_BYTES:
+                raise SourceError(
+                    f"a line longer than {_MAX_RECORD_BYTES >> 20} MiB; the file is not what its format says",
+                    where=place,
+                    fix="check the file, or set format: on the source",
+                )
+        if (cut := splitter.finish()) is not None:
+            yield rows.take(cut, connection)
 
-    def keep_wrong(row: Any) -> str:
-        wrong.append((row.number, row.text, row.actual_columns))
-        return "skip"
 
-    try:
-        reader = pa_csv.open_csv(
-            pa.PythonFile(_Joined(head, stream), mode="r"),
-            read_options=pa_csv.ReadOptions(use_threads=False, column_names=names, block_size=block_bytes),
+def _separated(stream: Stream, place: str, dialect: CsvDialect, block_bytes: int) -> tuple[bytes, CsvDialect]:
+    """The start of a file, and how it is written. A first line ``sep=;``, as Excel writes and reads it, says so itself,
+    and is no record."""
+    head = b""
+    while len(head.lstrip(_LINE_ENDS)) < _SEPARATOR_BYTES and (chunk := stream.read(block_bytes)):
+        head += chunk
+    check_narrow(head, place)
+    head = head.removeprefix(BOM)
+    match = _SEPARATOR.match(head)
+    if match is None:
+        return head, dialect
+    delimiter = match["delimiter"]
+    if len(delimiter) != 1 or not delimiter.isascii():
+        raise SourceError(
+            f"its first line, {match[0].strip().decode('utf-8', 'replace')}, names no single character",
+            where=place,
+            fix="take that line out, and set csv: {delimiter: …} on the source",
+        )
+    return head[match.end() :], replace(dialect, delimiter=delimiter.decode())
+
+
+class _Rows:
+    """Makes rows of a file's records, the first of which names the columns."""
+
+    def __init__(self, place: str, dialect: CsvDialect) -> None:
+        self._place = place
+        self._dialect = dialect
+        self._names: list[str] = []
+        self._number = 0
+
+    def take(self, cut: CsvCut, connection: duckdb.DuckDBPyConnection) -> tuple[Cut, list[Reject]]:
+        """Its rows, and what is none."""
+        rows = ~cut.blank
+        if not self._names:
+            self._name(cut, rows)
+        numbers = self._number + np.cumsum(rows)
+        self._number += int(np.count_nonzero(rows))
+        rejects = []
+        for i, why in cut.broken.items():
+            if rows[i]:
+                rejects.append(self._reject(cut, numbers, i, why))
+                rows[i] = False
+        consumed = int(cut.bounds[-1])
+        if not rows.any():
+            return Cut(_NOTHING, numbers[rows], consumed), rejects
+        text = cut.records(rows)
+        if not _is_utf8(text):
+            for i in np.flatnonzero(rows).tolist():
+                if not _is_utf8(cut.record(i)):
+                    rejects.append(self._reject(cut, numbers, i, "a CSV row that is not UTF-8"))
+                    rows[i] = False
+            text = cut.records(rows)
+        table, wrong = self._parsed(text)
+        places = np.flatnonzero(rows)
+        for row, columns in wrong:
+            why = f"a CSV row of {columns} fields; the header has {len(self._names)}"
+            rejects.append(self._reject(cut, numbers, places[row], why))
+        rows[places[[row for row, _ in wrong]]] = False
+        return Cut(_json(connection, table), numbers[rows], consumed), rejects
+
+    def _reject(self, cut: CsvCut, numbers: Any, i: int, why: str) -> Reject:
+        return Reject(body=cut.record(i), code="invalid_json", reason=why, origin=f"{self._place}#{numbers[i]}")
+
+    def _name(self, cut: CsvCut, rows: Any) -> None:
+        """Name the columns by the first record, which is then no row."""
+        for i in np.flatnonzero(rows).tolist():
+            if not self._dialect.header:
+                if i not in cut.broken:
+                    self._names = [f"column_{n}" for n in range(1, len(self._fields(cut.record(i))) + 1)]
+                    return
+                continue
+            rows[i] = False
+            if cut.record(i).strip():
+                self._names = self._header(cut.record(i), cut.broken.get(i))
+                return
+
+    def _header(self, record: bytes, broken: str | None) -> list[str]:
+        if broken is not None:
+            raise SourceError(f"the header cannot be read: {broken}", where=self._place, fix=_MEND_QUOTES)
+        if b"\0" in record:
+            raise SourceError(
+                "the header holds U+0000; the file is UTF-16, or no text",
+                where=self._place,
+                fix="convert it: iconv -f UTF-16LE -t UTF-8",
+            )
+        names = [name.strip() or f"column_{i}" for i, name in enumerate(self._fields(record), 1)]
+        twice = next((n for n in names if names.count(n) > 1), None)
+        if twice is not None:
+            raise SourceError(f"the header names column {twice!r} twice", where=self._place, fix="rename one of them")
+        return names
+
+    def _fields(self, record: bytes) -> list[str]:
+        """The fields of the first record."""
+        try:
+            text = io.StringIO(record.decode(), newline="")
+            quote = self._dialect.quote
+            return next(csv.reader(text, delimiter=self._dialect.delimiter or ",", quotechar=quote, strict=True))
+        except UnicodeDecodeError as e:
+            raise SourceError(
+                f"its first row is not UTF-8 (byte 0x{record[e.start]:02X}); it may be Latin-1 or Windows-1252",
+                where=self._place,
+                fix="convert it: iconv -f WINDOWS-1252 -t UTF-8",
+            ) from None
+        except csv.Error as e:
+            raise SourceError(f"the header cannot be read: {e}", where=self._place, fix=_MEND_QUOTES) from None
+
+    def _parsed(self, text: bytes) -> tuple[pa.Table, list[tuple[int, int]]]:
+        """Rows of the right width as texts; the places of the others, and how wide they are."""
+        wrong: list[tuple[int, int]] = []
+
+        def skip(row: Any) -> str:
+            wrong.append((row.number - 1, row.actual_columns))
+            return "skip"
+
+        if not text:
+            return pa.table({name: pa.array([], pa.string()) for name in self._names}), wrong
+        if not text.endswith((b"\n", b"\r")):
+            text += b"\n"  # an empty last field without it is taken for quoted when the one before is
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            read_options=pa_csv.ReadOptions(use_threads=False, column_names=self._names, block_size=len(text) + 1),
             parse_options=pa_csv.ParseOptions(
-                delimiter=dialect.delimiter or ",",
-                quote_char=dialect.quote,
+                delimiter=self._dialect.delimiter or ",",
+                quote_char=self._dialect.quote,
                 newlines_in_values=True,
-                invalid_row_handler=keep_wrong,
+                invalid_row_handler=skip,
             ),
             convert_options=pa_csv.ConvertOptions(
-                column_types={n: pa.binary() for n in names},
+                column_types=dict.fromkeys(self._names, pa.string()),
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
-                null_values=list(dialect.null_values),
+                null_values=list(self._dialect.null_values),
             ),
         )
-    except pa.ArrowInvalid as e:
-        if "Empty CSV" in str(e):
-            yield _NOTHING, [_of_another_width(w, place, len(names)) for w in wrong]
-            return
-        raise SourceError(str(e), where=place, fix="check delimiter: and quote: of the source") from None
-    number = 0
-    taken = 0
-    try:
-        for batch in reader:
-            rejects = []
-            skipped = set()
-            for row in wrong[taken:]:
-                rejects.append(_of_another_width(row, place, len(names)))
-                skipped.add(row[0])
-            taken = len(wrong)
-            numbers = np.arange(number + 1, number + 1 + batch.num_rows + len(skipped))
-            if skipped:
-                numbers = numbers[~np.isin(numbers, list(skipped))][: batch.num_rows]
-            number += batch.num_rows + len(skipped)
-            bodies, keep, unreadable = _objects(batch)
-            for i in unreadable:
-                cells = [c[i].as_py() or b"" for c in batch.columns]
-                rejects.append(
-                    Reject(
-                        body=(dialect.delimiter or ",").encode().join(cells),
-                        code="invalid_json",
-                        reason="a CSV row that is not UTF-8",
-                        origin=f"{place}#{numbers[i]}",
-                    )
-                )
-            yield Cut(bodies, numbers[keep] if unreadable else numbers, batch.nbytes), rejects
-        yield _NOTHING, [_of_another_width(w, place, len(names)) for w in wrong[taken:]]
-    except pa.ArrowInvalid as e:
-        raise SourceError(str(e), where=place, fix="check delimiter: and quote: of the source") from None
-
-
-def _of_another_width(row: tuple[int, str, int], place: str, width: int) -> Reject:
-    number, text, columns = row
-    return Reject(
-        body=text.encode() if isinstance(text, str) else bytes(text),
-        code="invalid_json",
-        reason=f"a CSV row of {columns} fields; the header has {width}",
-        origin=f"{place}#{number}",
-    )
-
-
-def parquet_rows(stream: Any) -> Iterator[Cut]:
-    """Rows of a Parquet file as objects."""
-    number = 0
-    connection = duckdb.connect(":memory:", config={"threads": 1})
-    connection.execute("set TimeZone = 'UTC'")
-    for batch in pq.ParquetFile(stream).iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
-        first = number + 1
-        number += batch.num_rows
-        bodies = _json(connection, _without_nan(pa.Table.from_batches([batch])))
-        yield Cut(bodies, np.arange(first, number + 1), batch.nbytes)
-    connection.close()
-
-
-def _without_nan(rows: pa.Table) -> pa.Table:
-    """NaN in a column of floats is how data frames write a missing value, and JSON has none."""
-    for place, column in enumerate(rows.schema):
-        if pa.types.is_floating(column.type):
-            values = rows.column(place)
-            missing = pc.fill_null(pc.is_nan(values), False)
-            rows = rows.set_column(place, column, pc.if_else(missing, pa.scalar(None, column.type), values))
-    return rows
-
-
-def _header(stream: Stream, place: str, dialect: CsvDialect) -> tuple[bytes, list[str]]:
-    """Column names, and the bytes already read that belong to the rows."""
-    head = b""
-    while True:
-        line = stream.readline()
-        head += line
-        if not line or head.count(dialect.quote.encode()) % 2 == 0:
-            break
-        if len(head) > _MAX_HEADER_BYTES:
-            raise SourceError(
-                f"a quote in the header is not closed within {_MAX_HEADER_BYTES:,} bytes",
-                where=place,
-                fix="close it, or set csv: {quote: …} on the source",
-            )
-    if not head.strip():
-        return b"", []
-    text = head.decode("utf-8", "replace")
-    try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter or ",", quotechar=dialect.quote)
-        row = next(lines)
-    except csv.Error as e:
-        raise SourceError(f"the header cannot be read: {e}", where=place, fix="mend the header") from None
-    if not dialect.header:
-        return head, [f"column_{i}" for i in range(1, len(row) + 1)]
-    names = [name.strip() or f"column_{i}" for i, name in enumerate(row, 1)]
-    twice = next((n for n in names if names.count(n) > 1), None)
-    if twice is not None:
-        raise SourceError(f"the header names column {twice!r} twice", where=place, fix="rename one of them")
-    return b"", names
+        return table, wrong
 
 
 class Stream(Protocol):
@@ -162,61 +198,11 @@ class Stream(Protocol):
 
     def read(self, size: int = -1) -> bytes: ...
 
-    def readline(self) -> bytes: ...
 
-
-class _Joined:
-    """Bytes already read, then the stream they came from."""
-
-    closed = False
-
-    def __init__(self, head: bytes, stream: Stream) -> None:
-        self._head = head
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        if self._head:
-            head, self._head = self._head, b""
-            return head
-        return self._stream.read(size)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closed = True
-
-    def flush(self) -> None:
-        """Nothing is written."""
-
-
-def _objects(batch: pa.RecordBatch) -> tuple[pa.Array, Any, list[int]]:
-    """JSON objects of the rows that are UTF-8, which rows those are, and the places of the others."""
-    keep = np.ones(batch.num_rows, dtype=bool)
+def _is_utf8(text: bytes) -> bool:
     try:
-        columns = [c.cast(pa.string()) for c in batch.columns]
+        pa.array([text], pa.large_binary()).cast(pa.large_string())
     except pa.ArrowInvalid:
-        for column in batch.columns:
-            for i, cell in enumerate(column.to_pylist()):
-                keep[i] &= cell is None or _is_utf8(cell)
-        batch = batch.filter(pa.array(keep))
-        columns = [c.cast(pa.string()) for c in batch.columns]
-    table = pa.table(dict(zip(batch.schema.names, columns, strict=True)))
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        bodies = _json(connection, table)
-    return bodies, keep, np.flatnonzero(~keep).tolist()
-
-
-def _is_utf8(cell: bytes) -> bool:
-    try:
-        cell.decode("utf-8")
-    except UnicodeDecodeError:
         return False
     return True
 

@@ -12,6 +12,7 @@ from typing import Any
 from penstock.errors import TransformError, UsageError
 from penstock.transform.layers import Layer, find_layer
 from penstock.transform.lean import Lean
+from penstock.transform.masked import mask_errors
 from penstock.transform.workspace import Workspace
 
 WHOLE_TABLE = "whole_table"
@@ -319,6 +320,7 @@ class Dbt:
     def _invoke(self, arguments: Sequence[str], log_level: str = "error", console: str = "error") -> Any:
         from dbt.cli.main import dbtRunner
 
+        mask_errors()
         messages: list[str] = []
 
         def listen(event: Any) -> None:

@@ -9,6 +9,7 @@ from penstock.bi.metabase.cards import Card
 from penstock.bi.metabase.changes import Synced
 from penstock.bi.metabase.client import Client
 from penstock.bi.metabase.marks import owned_by, owner_line, without_mark
+from penstock.plural import count
 
 COLUMNS = 24
 """How many units a dashboard is wide."""
@@ -66,7 +67,7 @@ def sync_dashboard(
         body = {"name": title, "description": _text(project, ()), "collection_id": collection}
         made = client.post("dashboard", body)
         dashboard: dict[str, Any] = {"dashcards": [], "tabs": [], **made}
-        synced.add("dashboard", title, "created", f"{len(cards)} questions")
+        synced.add("dashboard", title, "created", count(len(cards), "question"))
     else:
         dashboard = client.get(f"dashboard/{there['id']}")
     placed = owned_by(dashboard.get("description"), project) or ()

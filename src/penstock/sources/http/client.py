@@ -399,8 +399,12 @@ class Client:
         Raises:
             SourceError: nowhere.
         """
-        to = without_user(urljoin(url, location)).partition("#")[0]
-        if urlsplit(to).scheme not in ("http", "https") or not urlsplit(to).hostname:
+        try:
+            to = without_user(urljoin(url, location)).partition("#")[0]
+            is_address = urlsplit(to).scheme in ("http", "https") and bool(urlsplit(to).hostname)
+        except ValueError:
+            raise self._refusals.redirected(method, url, "", "which is no HTTP address") from None
+        if not is_address:
             raise self._refusals.redirected(method, url, to, "which is no HTTP address")
         if number > _REDIRECTS:
             raise self._refusals.redirected(method, url, to, f"after {_REDIRECTS} redirects before")

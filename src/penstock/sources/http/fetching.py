@@ -10,7 +10,7 @@ import random
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -18,9 +18,13 @@ from penstock.errors import MASK, SourceError, redact
 from penstock.jsonpath import parse_path
 from penstock.sources.http.addresses import without
 from penstock.sources.http.client import Client, Page, Request
-from penstock.sources.http.paging import Answer, Paginator, Step, next_link, paginator
+from penstock.sources.http.links import next_link
+from penstock.sources.http.paging import Answer, Paginator, Step, paginator
+from penstock.sources.http.parents import Additions, Conflict
 from penstock.sources.http.records import BadPage, Cutter, JsonCutter, LineCutter, error_in
+from penstock.sources.http.refusals import Refused, Unreachable
 from penstock.sources.http.secrets import is_secret
+from penstock.sources.http.signs import Signs
 from penstock.sources.http.streaming import rows_of_stream
 from penstock.sources.opening import CsvDialect
 
@@ -40,14 +44,23 @@ _SHOWN_VALUE = 64
 _CSV_BLOCK_BYTES = 1 << 20
 _GONE = frozenset({400, 404, 410, 422})
 """How an API says that a page of an earlier pass is no more: the pass then begins anew."""
+_NOTHING_THERE = frozenset(range(400, 600)) - {401, 407, 408, 429, 502, 503, 504}
+"""How an API says that there is no page behind the end that it told."""
+_BEHIND_THE_END = frozenset({400, 403, 404, 410, 416, 422, 500})
+"""How APIs answer a page behind their last one; but also one that is too far behind the first for them."""
+_EMPTY = frozenset({204, 205})
+"""Statuses of answers without a body (RFC 9110), which have no records."""
+_IN_A_ROW = 3
+"""So many pages one after the other that cannot be read end their list: those behind them cannot be read either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
     """A list to go through, page by page: what the endpoint is asked with, and from which page on.
 
-    ``key`` names the pass it belongs to. ``parent`` says which parent it is of: the state of the parents' page, and the
-    parent's value. ``resumed`` walks begin anew when the API does not know their page any more.
+    ``key`` names the pass it belongs to. ``parent`` says which parent it is of: the state of the parents' page, the
+    parent's keys, and the same of its own parent; ``fields`` are what records get of it, as JSON. ``resumed`` walks
+    begin anew when the API does not know their page any more.
     """
 
     key: str
@@ -57,7 +70,10 @@ class Walk:
     body: Mapping[str, Any] | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
     parent: Mapping[str, Any] | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
     resumed: bool = False
+    failure: SourceError | None = None
+    """Why there is no list to go through: the parents could not be read."""
     finishes: bool = False
     """It is no list, but stands behind the last one of its pass."""
 
@@ -66,8 +82,9 @@ class Walk:
 class Fetched:
     """Records of one page, or of a part of it.
 
-    ``at`` is the page's state and ``following`` that of the page after it, None when there is none. Only when it is
-    ``whole`` have all of the page's records been given. ``missing`` says that there is no such page.
+    ``at`` is the page's state and ``following`` that of the page to go on with, None when there is none. Only when it
+    is ``whole`` have all of the page's records been given. ``missing`` says that there is no such page, ``failure`` why
+    it could not be read.
     """
 
     walk: Walk
@@ -79,6 +96,7 @@ class Fetched:
     following: Mapping[str, Any] | None = None
     whole: bool = True
     missing: bool = False
+    failure: SourceError | None = None
 
 
 class Fetcher:
@@ -89,6 +107,7 @@ class Fetcher:
         wait_seconds: before a page whose content was wrong is asked for again; twice as long the next time.
         requests: lets so many requests be under way as the source says, over all endpoints and walks.
         ahead: pages under way or waiting in one walk.
+        go_on: read the pages behind one that cannot be read, where they are known without it.
     """
 
     def __init__(
@@ -101,6 +120,7 @@ class Fetcher:
         ahead: int,
         own_params: Sequence[str] = (),
         wait_seconds: float = 0.5,
+        go_on: bool = False,
     ) -> None:
         assert endpoint.pagination is not None and endpoint.records is not None and endpoint.csv is not None
         self._client = client
@@ -118,50 +138,94 @@ class Fetcher:
         self._wait_seconds = wait_seconds
         self._requests = requests
         self._ahead = ahead
+        self._go_on = go_on
+        self._ends = frozenset({404, *getattr(self._pagination, "end_status", ())})
+        self._repeats = getattr(self._pagination, "end_repeats", False)
+        self.signs = Signs()
 
     async def pages(self, walk: Walk) -> AsyncGenerator[Fetched]:
-        """The pages of a walk, in order; those of one answer in parts.
+        """The pages of a walk, in order; those of one answer in parts. What concerns one parent's list only, or one
+        page of several, is a page's ``failure`` where the others are wanted all the same.
 
         Raises:
             SourceError: the API cannot be read, or goes in circles. What was given before is sound.
         """
         pages = self._parts(walk) if self._pagination.type == "none" else self._paged(walk)
         async with aclosing(pages) as found:
-            async for page in found:
-                yield page
+            try:
+                async for page in found:
+                    yield page
+            except (Conflict, Unreachable):
+                raise
+            except SourceError as e:
+                if walk.parent is None or not self._go_on:
+                    raise
+                yield Fetched(walk=walk, failure=e)
 
     async def _paged(self, walk: Walk) -> AsyncGenerator[Fetched]:
-        paging = paginator(self._pagination)
-        seen = _Seen()
+        paging = paginator(self._pagination, self.signs)
+        begun = dict(walk.state)
+        seen = _Seen(begun.pop("after", None))
         waiting: deque[tuple[Step, asyncio.Task[Answer | None]]] = deque()
 
-        def ask(step: Step, accept: frozenset[int] = frozenset({404})) -> None:
+        def ask(step: Step, accept: frozenset[int] | None = None) -> None:
+            if accept is None:
+                accept = _NOTHING_THERE if step.beyond else frozenset() if paging.leads else self._ends
             waiting.append((step, asyncio.create_task(self._answer(walk, step, accept))))
 
         first = True
-        ask(paging.at(walk.state), _GONE if walk.resumed else frozenset({404}) if walk.parent else frozenset())
+        failed: list[SourceError] = []
+        """Failures of the pages just before, which are told once a page behind them can be read."""
+        stays: Mapping[str, Any] | None = None
+        """The first of the pages just before that only repeated others: nobody has seen yet what it will hold."""
+        ask(paging.at(begun), _GONE | self._ends if walk.resumed else frozenset({404}) if walk.parent else frozenset())
         try:
             while True:
                 step, task = waiting.popleft()
-                answer = await task
-                if answer is None and first and walk.resumed:
-                    paging, first = paginator(self._pagination), False
-                    ask(paging.at({}), frozenset())
-                    continue
                 place = self._place(walk, step)
-                if answer is None:
-                    yield Fetched(walk=walk, place=place, at=step.state, missing=first)
+                try:
+                    answer = await task
+                    if answer is None and first and walk.resumed:
+                        paging, first, seen = paginator(self._pagination, self.signs), False, _Seen()
+                        ask(paging.at({}), frozenset())
+                        continue
+                    repeated, following = False, None
+                    if answer is not None:
+                        answer, repeated, following = await self._checked(walk, paging, step, answer, seen, place)
+                except (Circle, Conflict, Unreachable):
+                    raise
+                except SourceError as e:
+                    failed.append(e)
+                    more = paging.ahead(step) if self._go_on and len(failed) < _IN_A_ROW else None
+                    if more is None:
+                        raise failed[0] if first else _explained(failed[0], paging) from None
+                    if not waiting:
+                        ask(more)
+                    continue
+                for failure in failed:
+                    yield Fetched(walk=walk, place=failure.where, failure=failure)
+                failed.clear()
+                if answer is None or (step.beyond and (repeated or not len(answer))) or (repeated and self._repeats):
+                    if step.beyond:
+                        self.signs.confirmed()
+                    yield Fetched(walk=walk, place=place, at=step.state, missing=answer is None and first)
                     return
-                answer, following = await self._checked(walk, paging, step, answer, seen, place)
                 first = False
                 if following is not None:
-                    if waiting and waiting[0][0] != following:
+                    if waiting and not waiting[0][0].asks_as(following):
                         _forget(waiting)
-                    if not waiting:
+                    if waiting:
+                        waiting[0] = (following, waiting[0][1])
+                    else:
                         ask(following)
                     most = min(self._ahead, _AHEAD_BYTES // max(answer.size_bytes, 1))
-                    while len(waiting) < most and (more := paging.ahead(waiting[-1][0])):
-                        ask(more)
+                    while len(waiting) < most and (coming := paging.ahead(waiting[-1][0])):
+                        ask(coming)
+                if not repeated:
+                    stays = None
+                elif stays is None:
+                    stays = step.state
+                kept = following.state if following is not None and stays is None else stays
                 yield Fetched(
                     walk=walk,
                     place=place,
@@ -169,7 +233,7 @@ class Fetcher:
                     rejects=answer.rejects,
                     bytes=answer.size_bytes,
                     at=step.state,
-                    following=None if following is None else following.state,
+                    following=None if following is None or kept is None else {**kept, **seen.kept()},
                 )
                 if following is None:
                     return
@@ -178,9 +242,9 @@ class Fetcher:
 
     async def _checked(
         self, walk: Walk, paging: Paginator, step: Step, answer: Answer, seen: _Seen, place: str
-    ) -> tuple[Answer, Step | None]:
-        """The page, which is asked for again when it is one that came before; and what follows it."""
-        following = None
+    ) -> tuple[Answer, bool, Step | None]:
+        """The page, which is asked for again when it is one that came before; whether it still is; what follows it."""
+        repeated, following = False, None
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await _pause(self._wait_seconds * 2**attempt)
@@ -188,6 +252,8 @@ class Fetcher:
                 assert again is not None
                 answer = again
             repeated = seen.before(answer)
+            if repeated and step.beyond:
+                return answer, repeated, None
             if repeated and not attempt:
                 continue
             try:
@@ -196,10 +262,12 @@ class Fetcher:
                 raise SourceError(f"{self._where}: {e}", where=place, fix=e.fix) from None
             if not seen.leads_back(following):
                 break
+        if repeated and self._repeats:
+            return answer, repeated, None
         if what := seen.circle(answer, following):
-            raise SourceError(f"{self._where}: the pages go in circles: {what}", where=place, fix=_CIRCLES)
+            raise Circle(f"{self._where}: the pages go in circles: {what}", where=place, fix=_CIRCLES)
         seen.add(answer, following)
-        return answer, following
+        return answer, repeated, following
 
     async def _answer(self, walk: Walk, step: Step, accept: frozenset[int]) -> Answer | None:
         """One page; None when there is none."""
@@ -212,13 +280,15 @@ class Fetcher:
                 page = await self._client.read(request)
             if page.status >= 400:
                 return None
+            if page.status in _EMPTY:
+                return Answer(cuts=(), rejects=(), envelope={}, headers=page.headers, url=page.url, size_bytes=0)
             try:
-                return await asyncio.to_thread(self._split, page, place)
+                return await asyncio.to_thread(self._split, page, place, walk.fields)
             except BadPage as e:
                 failure = SourceError(f"{self._where}: {e}", where=place, fix=e.fix)
         raise failure
 
-    def _split(self, page: Page, place: str) -> Answer:
+    def _split(self, page: Page, place: str, fields: Mapping[str, str]) -> Answer:
         rejects: list[Reject] = []
         cuts: list[Cut] = []
         envelope: Any = None
@@ -235,7 +305,7 @@ class Fetcher:
             cuts=cuts, rejects=rejects, envelope=envelope, headers=page.headers, url=page.url, size_bytes=len(page.body)
         )
         self._check_envelope(answer)
-        return answer
+        return replace(answer, cuts=Additions(fields, where=self._where).to(answer.cuts, place))
 
     def _check_envelope(self, answer: Answer) -> None:
         whole = answer.envelope
@@ -254,13 +324,14 @@ class Fetcher:
     def _cutter(self) -> Cutter:
         if self._endpoint.format == "ndjson":
             return LineCutter()
-        return JsonCutter(self._records, shown=self._shown_records)
+        return JsonCutter(self._records, shown=self._shown_records, optional=self._endpoint.allow_missing)
 
     async def _parts(self, walk: Walk) -> AsyncGenerator[Fetched]:
         """One answer, in parts as it comes. When it breaks off it is asked for again from its start."""
         step = Step(state={})
         place = self._place(walk, step)
         request = self._request(walk, step, frozenset({404}) if walk.parent else frozenset())
+        additions = Additions(walk.fields, where=self._where)
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await _pause(self._wait_seconds * 2**attempt)
@@ -272,15 +343,19 @@ class Fetcher:
                     if answer.status >= 400:
                         yield Fetched(walk=walk, place=place, missing=True)
                         return
+                    if answer.status in _EMPTY:
+                        yield Fetched(walk=walk, place=place)
+                        return
                     async with aclosing(self._cut(answer.chunks(), place, answer.url, answer.headers)) as parts:
                         async for part in parts:
+                            part["cuts"] = await asyncio.to_thread(additions.to, part["cuts"], place)
                             yield Fetched(walk=walk, place=place, **part)
                     yield Fetched(walk=walk, place=place)
                     return
             except BadPage as e:
                 failure = SourceError(f"{self._where}: {e}", where=place, fix=e.fix)
             except SourceError as e:
-                if not begun:
+                if not begun or isinstance(e, Conflict):
                     raise
                 failure = e
         raise failure
@@ -356,14 +431,23 @@ class Fetcher:
         return redact(f"{self._endpoint.method} /{path.lstrip('/')}" + (f"?{query}" if query else ""))
 
 
-class _Seen:
-    """Which pages of a walk have been."""
+class Circle(SourceError):
+    """The pages of a list go in circles: there is no end to it."""
 
-    def __init__(self) -> None:
+
+class _Seen:
+    """Which pages of a walk have been. ``after`` is the page before the first one, in short."""
+
+    def __init__(self, after: str | None = None) -> None:
         self._states: set[bytes] = set()
-        self._contents: set[bytes] = set()
+        self._contents: set[bytes] = set() if after is None else {bytes.fromhex(after)}
+        self._last = after
         self._row = 0
         """Repeated pages one after the other."""
+
+    def kept(self) -> dict[str, str]:
+        """What positions keep, so that the next load knows the last page with records of its own again."""
+        return {} if self._last is None else {"after": self._last}
 
     def before(self, answer: Answer) -> bool:
         """Whether a page with the same records has been."""
@@ -386,11 +470,24 @@ class _Seen:
 
     def add(self, answer: Answer, following: Step | None) -> None:
         """Keep a page in mind."""
-        self._row = self._row + 1 if self.before(answer) else 0
+        before = self.before(answer)
+        self._row = self._row + 1 if before else 0
+        if len(answer) and not before:
+            self._last = _content(answer).hex()
         if following is not None:
             self._states.add(_digest(following.state))
         if len(answer):
             self._contents.add(_content(answer))
+
+
+def _explained(failure: SourceError, paging: Paginator) -> SourceError:
+    """A failure of a page behind the first one, with what a status may mean there."""
+    if not isinstance(failure, Refused) or failure.status not in _BEHIND_THE_END:
+        return failure
+    fix = f"where the API answers so behind its last page, set end_status: [{failure.status}] in pagination:"
+    if paging.leads:
+        fix = "the API named this page itself, in the answer before: run it again, or ask the API's owner"
+    return SourceError(failure.what, where=failure.where, fix=f"{fix}; otherwise {failure.fix}")
 
 
 def _content(answer: Answer) -> bytes:
@@ -425,6 +522,6 @@ def _forget(waiting: deque[tuple[Step, asyncio.Task[Any]]]) -> None:
 
 
 _CIRCLES = (
-    "check pagination: the API may not know its parameter, or answer the last page again beyond the end (then say with"
-    " pages:, total: or size: where that is)"
+    "check pagination: the API may not know its parameter; or, where it answers the last page again beyond the end, set"
+    " end_repeats: true, or say with pages:, total: or last: where that is"
 )

@@ -18,7 +18,10 @@ _WAITING = 2
 async def in_lanes(
     starts: AsyncGenerator[A], run: Callable[[A], AsyncGenerator[T]], *, lanes: int
 ) -> AsyncGenerator[T]:
-    """The items of ``run(start)`` for each start, in the order of the starts; so many of them run at a time."""
+    """The items of ``run(start)`` for each start, in the order of the starts; so many of them run at a time.
+
+    What ``starts`` raises is raised behind the items of those that it gave before.
+    """
     active: deque[tuple[asyncio.Queue[T | BaseException | None], asyncio.Task[None]]] = deque()
 
     async def fill(start: A, queue: asyncio.Queue[T | BaseException | None]) -> None:
@@ -30,7 +33,7 @@ async def in_lanes(
         except Exception as e:  # noqa: BLE001 - handed to who reads this lane, which raises it
             await queue.put(e)
 
-    more = True
+    more, failure = True, None
     try:
         async with aclosing(starts):
             while True:
@@ -40,9 +43,14 @@ async def in_lanes(
                     except StopAsyncIteration:
                         more = False
                         break
+                    except Exception as e:  # noqa: BLE001 - raised below
+                        more, failure = False, e
+                        break
                     queue: asyncio.Queue[T | BaseException | None] = asyncio.Queue(_WAITING)
                     active.append((queue, asyncio.create_task(fill(start, queue))))
                 if not active:
+                    if failure is not None:
+                        raise failure
                     return
                 item = await active[0][0].get()
                 if item is None:

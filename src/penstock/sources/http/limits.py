@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _REMAINING = ("x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining")
 _RESET = ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset")
-_FIELD = re.compile(r"\b(r|remaining|t|reset)\s*=\s*(\d+)")
+_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]*)?")
+_FIELD = re.compile(r"\b(r|remaining|t|reset)\s*=\s*([0-9]{1,18})(?![0-9])")
 _EPOCH_SECONDS = 1e9
 """A reset above this is a moment (in 2001 or later), below it a time to wait (of up to 31 years)."""
 _EPOCH_MILLISECONDS = 1e12
@@ -98,16 +100,14 @@ def asked_to_wait(status: int, headers: Mapping[str, str], now: Callable[[], flo
 
 
 def _retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
-    """Seconds, or a date (RFC 9110, 10.2.3)."""
+    """Seconds, or a date (RFC 9110, 10.2.3); beside these what servers send in their place: a moment in seconds or
+    milliseconds since 1970, and ``Retry-After-Ms``. What is none of them, such as a negative number, says nothing."""
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
     text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
-    if text:
-        try:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - _sent_at(headers, now))
-        except ValueError:
-            return None
-    return None
+    if (seconds := _number(text)) is not None:
+        return _wait(seconds, headers, now)
+    return None if (moment := _date(text)) is None else max(0.0, moment - _sent_at(headers, now))
 
 
 def exhausted(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
@@ -125,19 +125,36 @@ def exhausted(headers: Mapping[str, str], now: Callable[[], float] = time.time) 
 
 def _reset(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
     for name in _RESET:
-        try:
-            reset = float(headers[name])
-        except (KeyError, ValueError):
-            continue
-        if reset >= _EPOCH_MILLISECONDS:
-            reset /= 1000
-        return max(0.0, reset - _sent_at(headers, now)) if reset >= _EPOCH_SECONDS else max(0.0, reset)
+        if (reset := _number(headers.get(name))) is not None:
+            return _wait(reset, headers, now)
     return None
+
+
+def _wait(number: float, headers: Mapping[str, str], now: Callable[[], float]) -> float:
+    """The seconds of a number that is a time to wait, or a moment."""
+    if number < _EPOCH_SECONDS:
+        return number
+    moment = number / 1000 if number >= _EPOCH_MILLISECONDS else number
+    return max(0.0, moment - _sent_at(headers, now))
+
+
+def _number(text: str | None) -> float | None:
+    """A number from 0 on; None for anything else."""
+    match = _NUMBER.fullmatch(text.strip()) if text else None
+    return None if match is None else float(match[0])
+
+
+def _date(text: str) -> float | None:
+    """A date in seconds since 1970; None for anything else."""
+    try:
+        date = parsedate_to_datetime(text)
+        # a date without a zone is one in UTC (RFC 9110, 5.6.7), whatever the clock here says
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def _sent_at(headers: Mapping[str, str], now: Callable[[], float]) -> float:
     """The server's clock where it tells it, so that ours need not agree with it."""
-    try:
-        return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError):
-        return now()
+    moment = _date(headers.get("date", ""))
+    return now() if moment is None else moment

@@ -58,12 +58,13 @@ class Cutter(Protocol):
 class JsonCutter:
     """Cuts what stands at ``path``: the elements of each list there, and each object there.
 
-    Holds no more than one record and the envelope.
+    Holds no more than one record and the envelope. With ``optional``, there may be nothing at ``path``.
     """
 
-    def __init__(self, path: Sequence[Step], *, shown: str = "$") -> None:
+    def __init__(self, path: Sequence[Step], *, shown: str = "$", optional: bool = False) -> None:
         self._path = tuple(path[:-1]) if path and path[-1] is None else tuple(path)
         self._shown = shown
+        self._optional = optional
         self._rest = b""
         self._envelope: list[bytes] = []
         self._envelope_bytes = 0
@@ -115,8 +116,11 @@ class JsonCutter:
             raise BadPage(f"the answer {what}") from None
         if self._other:
             raise BadPage(f"{self._shown} is {self._other}, neither a list nor an object", "check records:")
-        if not self._found:
-            raise BadPage(f"there is nothing at {self._shown}; {described(envelope)}", "check records: of the endpoint")
+        if not self._found and not self._optional:
+            raise BadPage(
+                f"there is nothing at {self._shown}; {described(envelope)}",
+                "check records: of the endpoint; where the API leaves out empty lists, set allow_missing: true there",
+            )
         return [], envelope
 
     def _elements(self, block: bytes, cuts: list[Cut]) -> bytes:

@@ -11,14 +11,11 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pyarrow as pa
 
 from penstock.errors import SourceError
-from penstock.jsonpath import parse_path
 from penstock.ports import Batch, Position, Window
-from penstock.shape.structures import members_of
 from penstock.sources.gathering import Gathering
 from penstock.sources.http.auth import query_key
 from penstock.sources.http.background import iterate
@@ -26,8 +23,8 @@ from penstock.sources.http.client import Client
 from penstock.sources.http.fetching import Fetched, Fetcher, Walk
 from penstock.sources.http.incremental import Columns
 from penstock.sources.http.lanes import in_lanes
-from penstock.sources.http.passes import WHOLE, Pass, Passes, filled
-from penstock.sources.http.records import MAX_PENDING_BYTES
+from penstock.sources.http.passes import WHOLE, Pass, Passes
+from penstock.sources.http.walks import Walks
 
 if TYPE_CHECKING:
     from penstock.project.http import Endpoint, Http
@@ -37,9 +34,13 @@ State = Mapping[str, Any]
 
 _BUDGET_BYTES = 8 << 20
 """Pages that wait to be landed may take so much."""
-_SHOWN_NAMES = 20
 _AHEAD = 2
 """Pages under way or waiting, for each request that may be under way."""
+_HOPELESS = 10
+"""So many lists of parents that cannot be read, one after the other, end the load: the reason is not theirs."""
+_TRIED = 3
+"""Parents whose children are asked for as a trial."""
+_FIX_PATH = "check path: of the endpoint"
 
 
 class HttpSource:
@@ -70,8 +71,11 @@ class HttpSource:
     ) -> None:
         self.name = name
         self.skipped: list[str] = []
+        self.failures: list[SourceError] = []
         self.warnings: list[str] = []
-        """What looks like a mistake in the settings, as far as the last :meth:`read` came."""
+        """What looks like a mistake in the settings, after :meth:`read`: each in a sentence with its fix."""
+        self._name = endpoint
+        self._refresh = refresh
         self._settings = settings
         self._endpoint = settings.endpoint(endpoint)
         self._where = f"source {name}, endpoint {endpoint}"
@@ -96,8 +100,12 @@ class HttpSource:
         return passes
 
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
-        """Yield batches of about ``batch_bytes``, mostly of whole pages."""
-        self.warnings.clear()
+        """Yield batches of about ``batch_bytes``, mostly of whole pages.
+
+        A page of a numbered list, and a parent's list, that cannot be read are added to ``failures``; the others are
+        given all the same. A pass goes on at the first of them the next time.
+        """
+        self.failures, self.warnings = [], []
         passes = {p.key: p for p in self.plan(known)}
         if not passes:
             return
@@ -105,7 +113,8 @@ class HttpSource:
         columns = Columns()
         unread: list[pa.Array] = []
         moved: set[str] = set()
-        lists = missing = 0
+        failed: set[str] = set()
+        lists = missing = in_a_row = 0
 
         def take() -> Batch:
             if unread:
@@ -122,19 +131,28 @@ class HttpSource:
         try:
             for page in pages:
                 found = passes[page.walk.key]
+                if page.failure is not None:
+                    in_a_row += 1
+                    failed.add(found.key)
+                    if in_a_row == _HOPELESS:
+                        raise page.failure
+                    self.failures.append(page.failure)
+                    continue
+                if not page.walk.finishes:
+                    in_a_row = 0
                 for cut in page.cuts:
                     gathering.add(page.place, cut)
                     found.records += len(cut.bodies) if found.windowed else 0
                     if found.key == WHOLE and self._endpoint.incremental is not None:
                         unread.append(cut.bodies)
                 gathering.rejects.extend(page.rejects)
-                if page.whole:
+                if page.whole and found.key not in failed:
                     found.went_on(page.following, page.walk.parent, finished=page.walk.finishes)
                     moved.add(found.key)
                 lists += not page.walk.finishes
                 missing += page.missing
                 if page.walk.finishes and missing and missing == lists:
-                    raise SourceError(f"{self._where}: status 404 for every parent", fix="check path: of the endpoint")
+                    raise SourceError(f"{self._where}: status 404 for every parent", fix=_FIX_PATH)
                 if gathering.bytes >= 0.9 * self._batch_bytes:
                     yield take()
         except SourceError:
@@ -172,26 +190,64 @@ class HttpSource:
         return said + (", from where the last load stopped" if first.resumed else ", from the first page")
 
     def first_page(self) -> Fetched:
-        """The first page of the endpoint, or of its parents, as a trial.
+        """The first page of the endpoint, as a trial; where it has parents, of the first of them that has children.
 
         Raises:
-            SourceError: it cannot be read.
+            SourceError: it cannot be read, or there is no parent to ask for.
         """
         return asyncio.run(self._first_page())
 
     async def _first_page(self) -> Fetched:
-        parent = self._endpoint.parent
+        self.warnings = []
+        page: Fetched | None = None
+        requests = asyncio.Semaphore(1)
         async with self._client() as client:
-            endpoint = self._endpoint if parent is None else self._settings.endpoint(parent.endpoint)
-            fetcher = self._fetcher(client, endpoint, asyncio.Semaphore(1), ahead=0)
-            walk = Walk(key=WHOLE, path=str(endpoint.path), params=endpoint.params, body=endpoint.body)
-            async with aclosing(fetcher.pages(walk)) as pages:
-                return await anext(pages)
+            own = self._fetcher(client, self._endpoint, requests, ahead=0, go_on=False)
+            walks = self._walks(client, requests, ahead=0)
+            tried = 0
+            async with aclosing(walks.of([Pass(key=WHOLE)])) as lists:
+                async for walk in lists:
+                    if walk.failure is not None:
+                        raise walk.failure
+                    if walk.finishes or tried == _TRIED:
+                        break
+                    tried += 1
+                    async with aclosing(own.pages(walk)) as pages:
+                        page = await anext(pages)
+                    if not page.missing:
+                        break
+        self.warnings = [*own.signs.warnings(self._where), *walks.warnings()]
+        if page is None:
+            assert self._endpoint.parent is not None
+            raise SourceError(
+                f"{self._where}: there is no record of {self._endpoint.parent.endpoint} to ask for its children",
+                fix="check the endpoint of the parents; with none of them, nothing is loaded",
+            )
+        if page.missing:
+            raise SourceError(
+                f"{self._where}: status 404 for the first {tried} parents", where=page.place, fix=_FIX_PATH
+            )
+        return page
 
     def _client(self) -> Client:
         return Client(self._settings, name=self.name, concurrency=self._settings.concurrency, standing=self._standing)
 
-    def _fetcher(self, client: Client, endpoint: Endpoint, requests: asyncio.Semaphore, *, ahead: int) -> Fetcher:
+    def _walks(self, client: Client, requests: asyncio.Semaphore, *, ahead: int = _AHEAD) -> Walks:
+        def fetcher(endpoint: Endpoint) -> Fetcher:
+            return self._fetcher(client, endpoint, requests, ahead=ahead, go_on=self._goes_on)
+
+        return Walks(self._settings, self._name, fetcher, self._passes.parameters, where=self._where)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether pages count that come behind one that cannot be read: not where a load has to be whole, and not
+        where each page moves on what is asked for next."""
+        incremental = self._endpoint.incremental
+        return not self._refresh and (incremental is None or incremental.order != "ascending")
+
+    def _fetcher(
+        self, client: Client, endpoint: Endpoint, requests: asyncio.Semaphore, *, ahead: int, go_on: bool
+    ) -> Fetcher:
         own = list(self._settings.params)
         if (key := query_key(self._settings.auth)) is not None:
             own.append(key[0])
@@ -203,6 +259,7 @@ class HttpSource:
             ahead=ahead,
             own_params=own,
             wait_seconds=self._settings.retries.first_wait_seconds,
+            go_on=go_on,
         )
 
     async def _fetch(self, passes: Sequence[Pass]) -> AsyncGenerator[Fetched]:
@@ -211,109 +268,21 @@ class HttpSource:
         requests = asyncio.Semaphore(concurrency)
         one = len(passes) == 1 and self._endpoint.parent is None
         async with self._client() as client:
-            fetcher = self._fetcher(client, self._endpoint, requests, ahead=_AHEAD * concurrency if one else _AHEAD)
+            ahead = _AHEAD * concurrency if one else _AHEAD
+            fetcher = self._fetcher(client, self._endpoint, requests, ahead=ahead, go_on=self._goes_on)
 
             async def run(walk: Walk) -> AsyncGenerator[Fetched]:
-                if walk.finishes:
-                    yield Fetched(walk=walk)
+                if walk.finishes or walk.failure is not None:
+                    yield Fetched(walk=walk, failure=walk.failure)
                     return
                 async with aclosing(fetcher.pages(walk)) as pages:
                     async for page in pages:
                         yield page
 
-            walks = self._walks(client, passes, requests)
-            async with aclosing(in_lanes(walks, run, lanes=1 if one else concurrency)) as found:
-                async for page in found:
-                    yield page
-
-    async def _walks(self, client: Client, passes: Sequence[Pass], requests: asyncio.Semaphore) -> AsyncGenerator[Walk]:
-        for found in passes:
-            if self._endpoint.parent is None:
-                yield self._walk(found, {}, state=found.next, resumed=found.resumed)
-            else:
-                async with aclosing(self._children(client, found, requests)) as children:
-                    async for walk in children:
-                        yield walk
-            yield Walk(key=found.key, finishes=True)
-
-    async def _children(self, client: Client, found: Pass, requests: asyncio.Semaphore) -> AsyncGenerator[Walk]:
-        """A walk for each parent, page by page of the parents, from where the last load stopped."""
-        parent = self._endpoint.parent
-        assert parent is not None
-        endpoint = self._settings.endpoint(parent.endpoint)
-        fetcher = self._fetcher(client, endpoint, requests, ahead=_AHEAD)
-        before = found.parent
-        walk = Walk(
-            key=found.key,
-            path=str(endpoint.path),
-            params=endpoint.params,
-            body=endpoint.body,
-            state={} if before is None else before["page"],
-            resumed=before is not None,
-        )
-        path = parse_path(parent.field)
-        columns = Columns()
-        first: pa.Array | None = None
-        count = 0
-        try:
-            async with aclosing(fetcher.pages(walk)) as pages:
-                async for page in pages:
-                    bodies = [c.bodies.cast(pa.large_binary()) for c in page.cuts]
-                    if not bodies:
-                        continue
-                    values = await asyncio.to_thread(columns.texts, pa.concat_arrays(bodies), path)
-                    names = list(dict.fromkeys(v for v in values if v is not None))
-                    first = bodies[0] if first is None else first
-                    count += len(names)
-                    again = None
-                    if before is not None and page.at == before["page"] and before["value"] in names:
-                        done = bool(before.get("done"))
-                        names = names[names.index(before["value"]) + done :]
-                        again = None if done else before["value"]
-                    before = None
-                    for name in names:
-                        yield self._walk(
-                            found,
-                            {f"parent.{parent.field}": name},
-                            state=found.next if name == again else None,
-                            resumed=name == again,
-                            parent={"page": page.at, "value": name},
-                        )
-            if first is not None and not count:
-                self.warnings.append(await asyncio.to_thread(self._nameless, first))
-        finally:
-            columns.close()
-
-    def _nameless(self, parents: pa.Array) -> str:
-        """What to say when no parent has the field that its children are asked by."""
-        parent = self._endpoint.parent
-        assert parent is not None
-        names = sorted({".".join(path) for path in members_of(parents, MAX_PENDING_BYTES).paths})
-        return (
-            f"{self._where}: parent.field: names {parent.field!r}, and no record of {parent.endpoint} has that field,"
-            f" so nothing was asked for; they have {', '.join(names[:_SHOWN_NAMES]) or 'none'}"
-        )
-
-    def _walk(
-        self,
-        found: Pass,
-        values: Mapping[str, Any],
-        *,
-        state: State | None,
-        resumed: bool,
-        parent: Mapping[str, Any] | None = None,
-    ) -> Walk:
-        """The request of a pass, for one parent where there are parents."""
-        endpoint = self._endpoint
-        quoted = {name: quote(str(value), safe="") for name, value in values.items()}
-        shown = self._passes.parameters(found)
-        return Walk(
-            key=found.key,
-            path=str(filled(endpoint.path, quoted)),
-            params={**{k: filled(v, values) for k, v in endpoint.params.items()}, **shown},
-            shown=shown,
-            body=None if endpoint.body is None else filled(endpoint.body, values),
-            state=state or {},
-            parent=parent,
-            resumed=resumed,
-        )
+            walks = self._walks(client, requests)
+            try:
+                async with aclosing(in_lanes(walks.of(passes), run, lanes=1 if one else concurrency)) as found:
+                    async for page in found:
+                        yield page
+            finally:
+                self.warnings = [*fetcher.signs.warnings(self._where), *walks.warnings()]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.sources.tabular import Stream
 
 _BLOCK_BYTES = 4 << 20
+_BEGIN_BYTES = 1 << 10
 _WEB_PAGES = (b"<!doctype html", b"<html")
 
 
@@ -78,20 +79,13 @@ class _Chunks:
             found, self._rest = found[:size], found[size:]
         return found
 
-    def readline(self) -> bytes:
-        while b"\n" not in self._rest and (chunk := self._more()):
-            self._rest += chunk
-        end = self._rest.find(b"\n") + 1 or len(self._rest)
-        found, self._rest = self._rest[:end], self._rest[end:]
-        return found
-
 
 class _Begun:
-    """A file whose first line is known beforehand."""
+    """A file whose first bytes are known beforehand."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self.begins = stream.readline()
+        self.begins = stream.read(_BEGIN_BYTES)
         self._rest = self.begins
 
     def read(self, size: int = -1) -> bytes:
@@ -100,10 +94,3 @@ class _Begun:
         found = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(found) :]
         return found if size >= 0 else found + self._stream.read()
-
-    def readline(self) -> bytes:
-        if not self._rest:
-            return self._stream.readline()
-        end = self._rest.find(b"\n") + 1 or len(self._rest)
-        found, self._rest = self._rest[:end], self._rest[end:]
-        return found

@@ -1,0 +1,46 @@
+"""What a user of PostgreSQL has to be allowed, and what to grant where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.errors import DestinationError
+from penstock.ledger import SCHEMAS
+from penstock.ports import Rows
+from penstock.sql import identifier
+
+_MAY_SQL = """select current_user, current_database(), has_database_privilege(current_database(), 'create'), array(
+    select nspname::text from pg_namespace
+    where has_schema_privilege(oid, 'usage') and has_schema_privilege(oid, 'create')
+)"""
+
+
+def missing_schemas(query: Callable[[str], Rows]) -> list[str]:
+    """The schemas of Penstock's own that nobody has made yet."""
+    there = {name for (name,) in query("select nspname from pg_namespace").rows}
+    return [schema for schema in SCHEMAS if schema not in there]
+
+
+def check_rights(query: Callable[[str], Rows], *, shown: str) -> None:
+    """Whether the user may make what landing needs: schemas, and tables in them.
+
+    Raises:
+        DestinationError: it may not; names what to grant.
+    """
+    (user, database, creates, open_), *_ = query(_MAY_SQL).rows
+    missing = missing_schemas(query)
+    if missing and not creates:
+        makes = "; ".join(f"create schema {s} authorization {identifier(user)}" for s in missing)
+        raise DestinationError(
+            f"user {user} may not create schemas, and there is no schema {' or '.join(missing)}",
+            where=shown,
+            fix=f"as an administrator: grant create on database {identifier(database)} to {identifier(user)}, which"
+            f" models need for their schemas too; or: {makes}",
+        )
+    closed = [s for s in SCHEMAS if s not in missing and s not in open_]
+    if closed:
+        raise DestinationError(
+            f"user {user} may not use schema {' and '.join(closed)}, or not create tables there",
+            where=shown,
+            fix=f"as its owner: grant usage, create on schema {', '.join(closed)} to {identifier(user)}",
+        )

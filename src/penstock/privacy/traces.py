@@ -1,0 +1,116 @@
+"""What tells a person in texts that were not made to be searched: an error, a position, a log, a report."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from penstock.errors import MASK
+
+SHORTEST = 5
+"""Characters of a value by which a text is taken for the person's."""
+
+
+class Traces:
+    """The person's id and what only the person's rows hold.
+
+    Shorter values are in too many texts to say anything. An id is looked for as a word of its own; a short one only
+    where it is quoted or stands for a value, as in ``customer_id=42``.
+    """
+
+    def __init__(self, id_: str) -> None:
+        self.id = id_
+        self._values: set[str] = set()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._values, key=lambda v: (-len(v), v)))
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Take in values of the person's: texts, and what is in JSON."""
+        before = len(self._values)
+        for value in values:
+            self._values.update(text for text in _texts(value) if len(text.strip()) >= SHORTEST)
+        if len(self._values) != before:
+            for name in ("_in_text", "_forms"):
+                self.__dict__.pop(name, None)
+
+    @cached_property
+    def _in_text(self) -> re.Pattern[str]:
+        words = [re.escape(form) for value in self for form in _spellings(value)]
+        patterns = [rf"(?<!\w)(?:{'|'.join(words)})(?!\w)"] if words else []
+        id_ = re.escape(self.id)
+        if len(self.id) >= SHORTEST:
+            patterns.append(rf"(?<![\w.-]){id_}(?![\w-])")
+        else:
+            patterns.append(rf"(?<=[\"'=(]){id_}(?=[\"')\s,;&]|$)")
+        return re.compile("|".join(patterns))
+
+    @cached_property
+    def _forms(self) -> list[bytes]:
+        values = [*self, self.id] if len(self.id) >= SHORTEST and not self.id.isdecimal() else list(self)
+        return sorted({form.encode() for v in values for form in _spellings(v)}, key=lambda f: (-len(f), f))
+
+    def masked(self, text: str) -> str:
+        """The text without them."""
+        return self._in_text.sub(MASK, text)
+
+    def are_in(self, text: str) -> bool:
+        """Whether a text names the person."""
+        return self._in_text.search(text) is not None
+
+    def masked_bytes(self, content: bytes) -> bytes:
+        """The content of a file without them, in whatever way they are escaped."""
+        for form in self._forms:
+            content = content.replace(form, MASK.encode())
+        return content
+
+    def are_in_bytes(self, content: bytes) -> bool:
+        """Whether the content of a file names the person."""
+        return any(form in content for form in self._forms)
+
+    @property
+    def longest(self) -> int:
+        """The most bytes that one of them takes in a file."""
+        return max((len(form) for form in self._forms), default=0)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a value; numbers that are long enough to be somebody's are texts too."""
+    if isinstance(value, str):
+        inner = None
+        if value[:1] in ("{", "["):
+            try:
+                inner = json.loads(value)
+            except ValueError:
+                inner = None
+        if inner is None:
+            yield value
+        else:
+            yield from _texts(inner)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield str(value)
+
+
+def _spellings(value: str) -> set[str]:
+    """A value as JSON, HTML, SQL and addresses write it."""
+    return {
+        value,
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        html.escape(value),
+        html.escape(value, quote=False),
+        value.replace("'", "''"),
+        quote(value, safe=""),
+        quote(value),
+    }

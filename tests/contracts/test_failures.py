@@ -1,0 +1,186 @@
+"""What cannot be read stops nothing beside it: it is told, the exit code is 4, and it is tried again."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.errors import ContractError, DestinationError, SourceError, together
+from penstock.ledger.runs import read_run
+from penstock.logs import captured
+from penstock.ports import Destination, Target
+from penstock.project import load_project
+from penstock.run import Landed, Stop, load
+from penstock.session import Session
+from penstock.shape.shaper import Rules, Shaper
+from penstock.sources.files import FilesSource
+from penstock.watch import Watcher
+from tests.contracts.test_alerts import command
+from tests.fixtures import EMBEDDED
+from tests.warehouse import ledger, table, write_files
+
+SOUND = {f"{i:02}.csv": b"n\n%d\n" % i for i in range(0, 20, 2)}
+BAD = {
+    "03.csv": "n\n3\n".encode("utf-16"),
+    "05.csv": b"n,n\n5,5\n",
+    "07.csv.gz": gzip.compress(b"n\n" + b"7\n" * 999, mtime=0)[:-12],
+    "09.parquet": b"PAR1 no",
+    "11.ndjson.zst": b"no zstd",
+    "13": b"no format",
+    "15.csv": "größe\n15\n".encode("latin-1"),
+}
+
+
+def _load(destination: Destination, folder: Path, disposition: Any = "append") -> Landed:
+    source = FilesSource("files", ["**"], root=folder, refresh=disposition == "replace", batch_bytes=64)
+    shaper = Shaper(Rules(stream="s", content=disposition != "append"), threads=1)
+    try:
+        return load(source, destination, shaper, Target(stream="s", source="files", disposition=disposition))
+    finally:
+        shaper.close()
+
+
+def _numbers(destination: Destination) -> list[int]:
+    return sorted(row["n"] for row in table(destination, "s"))
+
+
+def test_bad_files_among_sound_ones(destination: Destination, tmp_path: Path) -> None:
+    """All sound files land, each bad one is a failure that names it, and only these are read by the next load."""
+    write_files(tmp_path / "in", SOUND | BAD)
+    landed = _load(destination, tmp_path / "in")
+    assert set(_numbers(destination)) - {7} == set(range(0, 20, 2))
+    assert [e.where for e in landed.failures] == sorted(BAD) and all(e.fix for e in landed.failures)
+    again = _load(destination, tmp_path / "in")
+    assert sorted(again.skipped) == sorted(SOUND)
+    assert [e.where for e in again.failures] == sorted(BAD)
+    write_files(tmp_path / "in", SOUND | {"03.csv": b"n\n3\n"})
+    mended = _load(destination, tmp_path / "in")
+    assert (mended.failures, mended.total("landed")) == ([], 1)
+    for read, *kept in ledger(destination, "s"):
+        assert read == sum(kept)
+
+
+def test_a_refresh_that_is_not_whole(destination: Destination, tmp_path: Path) -> None:
+    """It replaces nothing: rows that are in the file that cannot be read are not deleted."""
+    write_files(tmp_path / "in", {"a.csv": b"n\n1\n", "b.csv": b"n\n2\n"})
+    assert not _load(destination, tmp_path / "in", "replace").kept
+    for bad in (BAD["07.csv.gz"], b"no gzip"):
+        write_files(tmp_path / "in", {"a.csv": b"n\n7\n", "b.csv.gz": bad, "c.csv": b"n\n8\n"})
+        landed = _load(destination, tmp_path / "in", "replace")
+        assert landed.kept and not landed.receipts and [e.where for e in landed.failures] == ["b.csv.gz"]
+        assert _numbers(destination) == [1, 2]
+    write_files(tmp_path / "in", {"a.csv": b"n\n7\n"})
+    _load(destination, tmp_path / "in", "replace")
+    assert _numbers(destination) == [7]
+
+
+def _project(folder: Path, **streams: Any) -> Path:
+    """Each stream from its own folder."""
+    settings = {
+        "name": "beside",
+        "destinations": {"here": EMBEDDED},
+        "sources": {
+            f"{name}_files": {"type": "files", "path": f"{name}/**", "settle_seconds": 0.05} for name in streams
+        },
+        "streams": {name: {"from": f"{name}_files", **stream} for name, stream in streams.items()},
+        "transform": False,
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "penstock.yml").write_text(json.dumps(settings))
+    return folder
+
+
+FROZEN = {"contract": "freeze", "columns": {"n": "bigint"}}
+
+
+def test_streams_beside_one_that_fails(tmp_path: Path) -> None:
+    """They are loaded whichever way it fails; each failure is told, the worst gives the exit code, and the ledger has
+    the run and its steps as failed, each with what was landed and why."""
+    project = _project(tmp_path, a=FROZEN, b={}, c={}, d={})
+    write_files(tmp_path / "a", {"1.ndjson": b'{"n": 1, "odd": 2}\n'})
+    write_files(tmp_path / "b", {"1.csv": b"n\n1\n", "2.csv": b"n,n\n", "3.csv": b"n\n3\n"})
+    write_files(tmp_path / "d", {"1.ndjson": b'{"n": 4}\n'})
+    done = command(project, "load", "--json")
+    assert done.code == ContractError.exit_code
+    report = json.loads(done.out)
+    assert [bool(part.get("error")) for part in report["loads"]] == [True, True, True, False]
+    assert report["loads"][1]["landed"] == 2
+    [failure] = report["loads"][1]["failures"]
+    assert failure["where"] == "b/2.csv" and "twice" in failure["what"] and failure["fix"]
+    with Session(load_project(project)) as session:
+        run = read_run(session.destination.query, report["run"])
+    assert run is not None and run["status"] == "error"
+    assert [(s["name"], s["status"], s["landed"]) for s in run["steps"]] == [
+        ("a", "error", None),
+        ("b", "error", 2),
+        ("c", "error", None),
+        ("d", "success", 1),
+    ]
+    assert "b/2.csv" in run["steps"][1]["error"] and run["steps"][1]["fix"]
+    assert command(project, "load", "b", "d").code == SourceError.exit_code
+    assert "1 skipped: landed before, 1 not read" not in command(project, "load", "b").out
+    assert "2 skipped: landed before, 1 not read" in command(project, "load", "b").out
+
+
+def test_looking_says_what_cannot_be_read(tmp_path: Path) -> None:
+    """``doctor`` names every such file; ``explain`` those that it had to open."""
+    project = _project(tmp_path, b={})
+    write_files(tmp_path / "b", {"1.csv": b"n\n1\n", "2.csv": "n".encode("utf-16"), "3": b"no format"})
+    found = json.loads(command(project, "doctor", "--json").out)
+    [said] = [str(check) for check in found if "source b_files" in str(check)]
+    assert "b/2.csv" in said and "b/3" in said
+    assert command(project, "explain").code == 0
+
+
+def test_a_watcher_goes_on(tmp_path: Path) -> None:
+    """It takes the sound files, names those that it cannot take, and says of a file that it knows, or that is empty,
+    that it brought nothing; what landed is told with its file."""
+    project = _project(tmp_path, b={})
+    write_files(tmp_path / "b", {"1.csv": b"n\n1\n", "2.csv": b"n,n\n", "4.csv": b"n\n", "3.csv": b"n\n3\n"})
+    known: list[tuple[str, list[str]]] = []
+    files: list[list[str]] = []
+
+    def watch() -> Watcher:
+        watcher = Watcher(
+            load_project(project),
+            "b",
+            "b_files",
+            once=True,
+            stop=Stop(),
+            on_commit=lambda _: files.append(sorted(watcher.files)),
+            on_known=lambda why, names: known.append((why, sorted(names))),
+        )
+        watcher.run()
+        return watcher
+
+    with captured() as records:
+        assert [path.name for path in watch().failures] == ["2.csv"]
+    assert files == [["b/1.csv", "b/3.csv"]] and known == [("no records", ["b/4.csv"])]
+    [landed] = [r for r in records if r["event"] == "landed"]
+    assert landed["files"] == "b/1.csv, b/3.csv"
+    write_files(tmp_path / "b", {"1.csv": b"n\n1\n", "copy.csv": b"n\n1\n"})
+    known.clear()
+    watch()
+    assert known == [("landed before", ["b/1.csv", "b/copy.csv"])]
+    shown = command(project, "watch", "--once").out
+    assert "b: landed before: b/1.csv, b/copy.csv" in shown and "nothing new" in shown
+    write_files(tmp_path / "b", {"5.csv": b"n\n5\n"})
+    assert "1 landed, 0 duplicates, 0 quarantined (b/5.csv)" in command(project, "watch", "--once").out
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind"),
+    [
+        ([SourceError("a")], SourceError),
+        ([SourceError("a"), SourceError("b")], SourceError),
+        ([SourceError("a"), ContractError("b"), DestinationError("c")], ContractError),
+    ],
+)
+def test_errors_together(errors: list[Any], kind: type) -> None:
+    """Several errors are one that names each, of the class of the first that does not pass by itself."""
+    one = together(errors)
+    assert type(one) is kind and all(error.what in str(one) for error in errors)

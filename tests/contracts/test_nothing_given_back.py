@@ -1,0 +1,489 @@
+"""A message is given back to its queue only by a crash of the process: whatever keeps it from landing is waited for.
+
+Each fault is held for longer than a queue with a delivery limit and no dead-letter exchange would bear restarts of its
+consumer; then it is mended. While it lasts nothing says that all is well.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+import penstock.consume
+import penstock.run
+from penstock.errors import ContractError, LandingBlocked, PenstockError
+from penstock.logs import captured, configure
+from penstock.orchestrate.supervisor import Supervisor
+from penstock.project import load_project
+from penstock.run import Stop
+from penstock.session import Session
+from penstock.testing.postgres import PrivatePostgres
+from penstock.testing.proxy import Proxy
+from tests.contracts.test_consume import consumer, rows, write_project
+from tests.disks import fill, make_room, small_disk
+from tests.queues import a_queue, numbered, publish, reading, until, waiting
+
+LIMIT = 5
+"""Deliveries after which the queue drops a message."""
+LANDED, HELD = 10, 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a fault is made: a project's warehouse, as its administrator sees it."""
+
+    folder: Path
+    administer: Callable[[str], None]
+    user: str = ""
+
+
+Fault = Callable[[Place], AbstractContextManager[None]]
+
+
+def by_statements(break_: str, mend: str) -> Fault:
+    """A fault that somebody makes by hand, and mends so."""
+
+    @contextmanager
+    def fault(place: Place) -> Iterator[None]:
+        place.administer(break_.format(user=place.user))
+        yield
+        place.administer(mend.format(user=place.user))
+
+    return fault
+
+
+@contextmanager
+def full_disk(place: Place) -> Iterator[None]:
+    """No room for another batch."""
+    fill(place.folder / "disk")
+    yield
+    make_room(place.folder / "disk")
+
+
+@contextmanager
+def fatal_checkpoint(place: Place) -> Iterator[None]:
+    """Room for the log of a commit and not for the checkpoint after it, which leaves the open database of no use."""
+    place.administer("set global checkpoint_threshold = '1KB'")
+    fill(place.folder / "disk", but_bytes=90_000)
+    yield
+    make_room(place.folder / "disk")
+
+
+@contextmanager
+def new_owner(place: Place) -> Iterator[None]:
+    """Of the table, which is to get a column."""
+    place.administer(f"alter table raw.events owner to postgres; grant all on raw.events to {place.user}")
+    yield
+    place.administer(f"alter table raw.events owner to {place.user}")
+
+
+DROPPED = by_statements("alter table raw.events drop column x cascade", 'alter table raw.events add column "x" text')
+RETYPED = by_statements(
+    "alter table raw.events alter column n type double precision",
+    "alter table raw.events alter column n type bigint",
+)
+GONE = by_statements("alter table raw.events rename to moved", "alter table raw.moved rename to events")
+VIEW = "drop view raw.events__delta"
+EMBEDDED: dict[str, tuple[Fault, str, str]] = {
+    "full disk": (full_disk, "waiting", "make room"),
+    "fatal checkpoint": (fatal_checkpoint, "waiting", "make room"),
+    "dropped column": (DROPPED, "blocked", 'add column "x"'),
+    "changed type": (RETYPED, "blocked", 'alter column "n" type'),
+    "table gone": (GONE, "blocked", "put it back"),
+}
+SERVER: dict[str, tuple[Fault, str, str]] = {
+    "full disk": (full_disk, "waiting", "make room"),
+    "dropped column": (DROPPED, "blocked", 'add column "x"'),
+    "changed type": (RETYPED, "blocked", 'alter column "n" type bigint'),
+    "table gone": (GONE, "blocked", "put it back"),
+    "schema gone": (
+        by_statements("alter schema raw rename to moved", "alter schema moved rename to raw"),
+        "blocked",
+        "put it back",
+    ),
+    "ledger gone": (
+        # others of the process make an empty one meanwhile
+        by_statements(
+            "alter schema penstock rename to moved",
+            "drop schema if exists penstock cascade; alter schema moved rename to penstock",
+        ),
+        "blocked",
+        "back",
+    ),
+    "revoked right": (
+        by_statements(
+            "alter table raw.events owner to postgres; grant select on raw.events to {user}",
+            "alter table raw.events owner to {user}",
+        ),
+        "blocked",
+        "grant insert on",
+    ),
+    "revoked schema": (
+        by_statements("revoke usage on schema penstock from {user}", "grant usage on schema penstock to {user}"),
+        "blocked",
+        "grant the right",
+    ),
+    "read-only": (
+        by_statements(
+            "alter role {user} set default_transaction_read_only = on;"
+            " select pg_terminate_backend(pid) from pg_stat_activity where usename = '{user}'",
+            "alter role {user} reset default_transaction_read_only;"
+            " select pg_terminate_backend(pid) from pg_stat_activity where usename = '{user}'",
+        ),
+        "waiting",
+        "make it writable",
+    ),
+    "no connections": (
+        by_statements(
+            "alter role {user} connection limit 0;"
+            " select pg_terminate_backend(pid) from pg_stat_activity where usename = '{user}'",
+            "alter role {user} connection limit -1",
+        ),
+        "waiting",
+        "connection",
+    ),
+    "lock": (
+        by_statements(
+            "alter role {user} set statement_timeout = '1ms';"
+            " select pg_terminate_backend(pid) from pg_stat_activity where usename = '{user}'",
+            "alter role {user} reset statement_timeout;"
+            " select pg_terminate_backend(pid) from pg_stat_activity where usename = '{user}'",
+        ),
+        "waiting",
+        "timeout",
+    ),
+    "changed owner": (new_owner, "blocked", "make the user its owner again"),
+}
+CASES = [
+    *(pytest.param("duckdb", *case, id=f"duckdb {name}") for name, case in EMBEDDED.items()),
+    *(pytest.param("postgres", *case, id=f"postgres {name}") for name, case in SERVER.items()),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[PrivatePostgres, Path]]:
+    """A PostgreSQL with a small disk, for a tablespace."""
+    with PrivatePostgres() as private, small_disk(private.folder / "disk", 40) as disk:
+        (disk / "space").mkdir()
+        shutil.chown(disk / "space", "postgres", "postgres")
+        with psycopg.connect(private.url, autocommit=True) as connection:
+            connection.execute(f"create tablespace small location '{disk / 'space'}'")
+        yield private, disk
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Short waits; how often a landing was tried."""
+    for name in ("_FIRST_WAIT_SECONDS", "_LAST_WAIT_SECONDS", "FIRST_LOOK_SECONDS", "LAST_LOOK_SECONDS"):
+        monkeypatch.setattr(penstock.consume, name, 0.05)
+    tried: list[int] = []
+
+    def counting(*values: Any, **options: Any) -> Any:
+        tried.append(1)
+        return penstock.run.load(*values, **options)
+
+    monkeypatch.setattr(penstock.consume, "load", counting)
+    return tried
+
+
+@contextmanager
+def a_place(kind: str, folder: Path, server: tuple[PrivatePostgres, Path]) -> Iterator[tuple[Place, dict[str, str]]]:
+    """A warehouse, and how a project names it."""
+    if kind == "duckdb":
+        with small_disk(folder / "disk", 8):
+
+            def embedded(sql: str) -> None:
+                with Session(load_project(folder, environ={})) as session:
+                    for view in session.destination.query(
+                        "select view_name from duckdb_views() where view_name = 'events__delta'"
+                    ).rows:
+                        session.destination.query(f"drop view raw.{view[0]}")
+                    session.destination.query(sql)
+
+            yield Place(folder=folder, administer=embedded), {"target": "duckdb"}
+        return
+    private, disk = server
+    name = f"given_{time.monotonic_ns()}"
+    with psycopg.connect(private.url, autocommit=True) as connection:
+        connection.execute(f"create role {name} login")
+        connection.execute(f"create database {name} owner {name} template template0 tablespace small")
+        connection.execute(f"grant create on tablespace small to {name}")
+    folder.mkdir()
+    (folder / "disk").symlink_to(disk)
+
+    def served(sql: str) -> None:
+        with psycopg.connect(private.url_of(name), autocommit=True) as connection:
+            connection.execute("drop view if exists raw.events__delta" if " type " in sql else "select 1")
+            connection.execute(sql)
+
+    url = private.url_of(name).replace("postgres@", f"{name}@")
+    try:
+        yield Place(folder=folder, administer=served, user=name), {"target": "postgres", "url": url}
+    finally:
+        with psycopg.connect(private.url, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.mark.parametrize(("kind", "fault", "state", "fix"), CASES)
+def test_no_fault_gives_messages_back(
+    rabbitmq_url: str,
+    tmp_path: Path,
+    server: tuple[PrivatePostgres, Path],
+    hurry: list[int],
+    kind: str,
+    fault: Fault,
+    state: str,
+    fix: str,
+) -> None:
+    """Each message is delivered once and lands once when the fault is mended, by itself; until then the process is not
+    ready, and says why and what to do."""
+    folder = tmp_path / "p"
+    queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
+    settings = f"batch_messages: 5, arguments: {{ x-delivery-limit: {LIMIT} }}"
+    with a_place(kind, folder, server) as (place, warehouse):
+        write_project(folder, queue, rabbitmq_url, more=settings, **warehouse)
+        if kind == "duckdb":
+            file = folder / "penstock.yml"
+            file.write_text(file.read_text().replace("warehouse.duckdb", "disk/warehouse.duckdb"))
+        publish(queue, records(0, LANDED))
+        with supervised(folder) as (supervisor, stop):
+            one = the_consumer(supervisor)
+            until(lambda: one().landed == LANDED, lambda: f"{supervisor.unready()}")
+            until(lambda: not supervisor.unready(), "it is ready")
+            with fault(place):
+                publish(queue, records(LANDED, LANDED + HELD, more=True))
+                until(lambda: one().state == state, lambda: f"{one().state}: {one().last_error}")
+                tried = len(hurry)
+                until(lambda: len(hurry) > tried + LIMIT + 2, "it looks again and again")
+                assert fix in one().last_error
+                reasons = "\n".join(supervisor.unready())
+                assert fix in reasons and f"consume events queue: {state}" in reasons
+                part = next(p for p in supervisor.parts if "consume" in p.name).as_dict()
+                assert (part["state"], part["restarts"]) == (state, 0) and fix in part["last_error"]
+                page = supervisor.figures.page().decode()
+                assert f'penstock_lag_messages{{source="queue",stream="events"}} {HELD}.0' in page
+                assert 'penstock_part_up{part="consume events queue"} 0.0' in page
+                blocked = float(state == "blocked")
+                assert f'penstock_landing_blocked{{source="queue",stream="events"}} {blocked}' in page
+                assert one().landed == LANDED and waiting(queue) < HELD
+            until(lambda: one().read >= LANDED + HELD, lambda: f"{one().last_error}")
+            until(lambda: not supervisor.unready(), lambda: f"ready again: {supervisor.unready()}")
+            assert one().received == LANDED + HELD, "each message was delivered once"
+            assert one().reconnects == one().quarantined == 0
+            until(lambda: waiting(queue) == 0 and one().lag() == 0, "all are acknowledged")
+            stop.set()
+        assert sorted(r["n"] for r in rows(folder)) == list(range(LANDED + HELD))
+
+
+def records(start: int, end: int, *, more: bool = False) -> list[bytes]:
+    """Records that no warehouse can make small, later with a field more."""
+    field = b',"more":1' if more else b""
+    return [b'{"n":%d,"x":"%s"%s}' % (n, random.randbytes(10_000).hex().encode(), field) for n in range(start, end)]
+
+
+@contextmanager
+def supervised(folder: Path) -> Iterator[tuple[Supervisor, Stop]]:
+    """A project that is up, without models."""
+    stop = Stop()
+    supervisor = Supervisor(load_project(folder, environ={}), models=False, stop=stop, port=0)
+    supervisor.start()
+    try:
+        yield supervisor, stop
+    finally:
+        stop.set()
+        assert supervisor.close() == []
+
+
+def the_consumer(supervisor: Supervisor) -> Callable[[], Any]:
+    """The consumer, once there is one."""
+    part = next(p for p in supervisor.parts if "consume" in p.name)
+    until(lambda: part.job is not None, "it is started")
+    return lambda: part.job
+
+
+def test_a_frozen_contract_blocks_the_consumer(rabbitmq_url: str, tmp_path: Path, hurry: list[int]) -> None:
+    """Good and bad messages stay, however often it looks, until the project is changed: then all of them land."""
+    queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
+    settings = f"batch_messages: 5, arguments: {{ x-delivery-limit: {LIMIT} }}"
+    frozen = "contract: freeze, columns: {n: bigint, x: text}"
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url, more=settings, stream=frozen)
+    publish(queue, [*numbered(0, LANDED), b'{"n":10,"surprise":1}', *numbered(11, 20)])
+    with supervised(folder) as (supervisor, _):
+        one = the_consumer(supervisor)
+        until(lambda: one().state == "blocked", lambda: one().last_error)
+        tried = len(hurry)
+        until(lambda: len(hurry) > tried + LIMIT + 2, "it looks again and again")
+        reasons = "\n".join(supervisor.unready())
+        assert "surprise" in reasons and "relax contract:" in reasons
+        assert (one().received, one().landed, one().lag()) == (20, LANDED, 10)
+    until(lambda: waiting(queue) == 10, "the end of the process gave them back")
+    with pytest.raises(ContractError):
+        consumer(folder, until_empty=True).run()
+    write_project(folder, queue, rabbitmq_url, more=settings)
+    consumer(folder, until_empty=True).run()
+    assert sorted(r["n"] for r in rows(folder)) == list(range(20))
+
+
+def test_a_changed_identity_takes_no_message(rabbitmq_url: str, tmp_path: Path, hurry: list[int]) -> None:
+    """What can be seen without a message is looked for before one is taken."""
+    queue = a_queue(rabbitmq_url)
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url)
+    publish(queue, numbered(0, 5))
+    consumer(folder, until_empty=True).run()
+    publish(queue, numbered(5, 10))
+    write_project(folder, queue, rabbitmq_url, stream="identity: [n]")
+    with supervised(folder) as (supervisor, _):
+        one = the_consumer(supervisor)
+        until(lambda: one().state == "blocked", lambda: one().last_error)
+        assert "put identity: content back" in "\n".join(supervisor.unready())
+        assert waiting(queue) == 5
+    with pytest.raises(PenstockError, match="identity was content"):
+        consumer(folder).run()
+    assert not hurry[1:], "nothing was read for it"
+
+
+@pytest.mark.parametrize("place", ["penstock.run.fault_point", "penstock.sources.queued.headers_of"])
+def test_a_fault_of_ours_gives_nothing_back(
+    rabbitmq_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurry: list[int], place: str
+) -> None:
+    """Where landing, or making a batch, breaks in a way that nobody thought of, messages are kept over it too."""
+    queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
+    settings = f"batch_messages: 5, arguments: {{ x-delivery-limit: {LIMIT} }}"
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url, more=settings)
+    publish(queue, [*numbered(0, 7), b"no json", *numbered(7, 14)], content_encoding="nothing known")
+    publish(queue, numbered(14, 20))
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, broken)
+        with supervised(folder) as (supervisor, stop):
+            one = the_consumer(supervisor)
+            until(lambda: one().state == "blocked", lambda: one().last_error)
+            tried = len(hurry)
+            until(lambda: len(hurry) > tried + LIMIT + 2, "it looks again and again")
+            assert "nobody thought of this" in "\n".join(supervisor.unready())
+            patched.undo()
+            until(lambda: one().read == 21, lambda: one().last_error)
+            assert (one().received, one().landed, one().quarantined) == (21, 6, 15)
+            stop.set()
+
+
+def test_a_connection_that_breaks_takes_nothing_anew(
+    rabbitmq_url: str, tmp_path: Path, hurry: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing can land, connections that are made again, after whatever ended them, are no deliveries."""
+    broker = urlsplit(rabbitmq_url)
+    queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
+    monkeypatch.setattr("penstock.sources.inbox._LAST_BACKOFF_SECONDS", 0.1)
+    with Proxy(broker.hostname or "", broker.port or 5672) as proxy:
+        settings = f"arguments: {{ x-delivery-limit: {LIMIT} }}"
+        folder = write_project(tmp_path / "p", queue, proxy.url_of(rabbitmq_url), more=settings)
+        publish(queue, numbered(0, 5))
+        with supervised(folder) as (supervisor, stop):
+            one = the_consumer(supervisor)
+            until(lambda: one().landed == 5, lambda: one().last_error)
+            with Session(load_project(folder, environ={})) as session:
+                session.destination.query("alter table raw.events rename to moved")
+            publish(queue, numbered(5, 10))
+            until(lambda: one().state == "blocked", lambda: one().last_error)
+            for times in range(1, LIMIT + 3):
+                proxy.reset()
+                until(lambda times=times: one().reconnects >= times and one().connected, "connected again")  # type: ignore[misc]
+            assert one().received == 10 and waiting(queue) == 5 and one().lag() == 5
+            with Session(load_project(folder, environ={})) as session:
+                session.destination.query("alter table raw.moved rename to events")
+            until(lambda: one().read == 15, lambda: one().last_error)
+            assert (one().landed, one().duplicates, one().received) == (10, 5, 15), (
+                "they came once more, as they had to"
+            )
+            until(lambda: one().lag() == 0, "all are acknowledged")
+            stop.set()
+
+
+def test_every_wait_ends(rabbitmq_url: str, tmp_path: Path) -> None:
+    """At ``--max-seconds`` and at a stop, with an error that says what could not land."""
+    queue = a_queue(rabbitmq_url)
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url)
+    publish(queue, numbered(0, 5))
+    consumer(folder, until_empty=True).run()
+    for ending in ("seconds", "stop"):
+        broken = threading.Event()
+
+        def breaks(_: Exception, __: float, broken: threading.Event = broken) -> None:
+            broken.set()
+
+        stop = Stop()
+        one = consumer(folder, stop=stop, on_wait=breaks, max_seconds=2 if ending == "seconds" else None)
+        failures: list[BaseException] = []
+        thread = threading.Thread(target=ended, args=(one, failures))
+        thread.start()
+        until(lambda one=one: one.connected, "it consumes")  # type: ignore[misc]
+        with Session(load_project(folder, environ={})) as session:
+            session.destination.query("alter table raw.events rename to moved")
+        publish(queue, numbered(5, 10))
+        until(broken.is_set, "it waits")
+        if ending == "stop":
+            stop.set()
+        thread.join(30)
+        assert not thread.is_alive() and [type(e) for e in failures] == [LandingBlocked]
+        assert one.unlanded == 5
+        until(lambda: waiting(queue) == 5, "they are in the queue again")
+        with Session(load_project(folder, environ={})) as session:
+            session.destination.query("alter table raw.moved rename to events")
+        consumer(folder, until_empty=True).run()
+
+
+def ended(one: Any, failures: list[BaseException]) -> None:
+    """Run a consumer; what it failed of."""
+    try:
+        one.run()
+    except BaseException as e:  # noqa: BLE001 - looked at by the test
+        failures.append(e)
+
+
+def test_the_command_says_what_could_not_land(rabbitmq_url: str, tmp_path: Path) -> None:
+    """By its exit code, and in its line."""
+    queue = a_queue(rabbitmq_url)
+    folder = write_project(tmp_path / "p", queue, rabbitmq_url, stream="contract: freeze, columns: {n: bigint}")
+    publish(queue, [b'{"n":1,"more":2}', b'{"n":2}'])
+    command = [sys.executable, "-m", "penstock", "consume", "--project-dir", str(folder), "--max-seconds", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "2 could not land, and are in the queue again" in done.stdout
+    assert "'more' has no column" in done.stderr
+
+
+def test_a_broker_that_is_away_is_logged_once(rabbitmq_url: str, tmp_path: Path) -> None:
+    """Not at each attempt, and not in the words of the library that connects; once more when it is back."""
+    broker = urlsplit(rabbitmq_url)
+    queue = a_queue(rabbitmq_url)
+    with Proxy(broker.hostname or "", broker.port or 5672) as proxy, captured() as records:
+        configure(serves=True)
+        settings = queue.model_copy(update={"port": proxy.port})
+        with reading(settings) as (source, batches):
+            until(lambda: next(batches).empty and source.connected, "connected")
+            proxy.refuse()
+            proxy.reset()
+            until(lambda: next(batches).empty and not source.connected, "it is noticed")
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                next(batches)
+            proxy.accept()
+            until(lambda: next(batches).empty and source.connected, "connected again")
+    configure()
+    assert [r["event"] for r in records] == ["connected", "not connected to the broker", "connected again"]

@@ -1,0 +1,146 @@
+"""What engines say of an error, without the values of rows."""
+
+from __future__ import annotations
+
+import duckdb
+import psycopg
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from penstock.engine_errors import RAISED, error_text, without_values
+from penstock.errors import MASK, DestinationError
+from penstock.sql import literal
+
+SECRET = "zqxann"
+"""Begins and ends what must not be seen; no engine's word has it."""
+
+odd = st.lists(
+    st.one_of(
+        st.sampled_from("\"'()[]{}=:;,.\n\t ^\\%$@-+/*#|<>~`"),
+        st.sampled_from(["column ", ' column "', "' to INT32 when casting from source column ", ")=(", "\n\nLINE 1: "]),
+        st.sampled_from(["DETAIL:  ", 'ERROR:  relation "', "é", "ß", "🦆", "Key (", ") already exists."]),
+        st.characters(exclude_characters="\0", codec="utf-8"),
+    ),
+    max_size=6,
+).map("".join)
+values = st.builds(lambda a, b: f"{SECRET}{a}{SECRET}{b}{SECRET}", odd, odd)
+
+STATEMENTS = {
+    "duckdb": [
+        ("select cast(email as integer) from person", "INT32"),
+        ("select cast(email as date) from person", "date"),
+        ("select cast(email as timestamptz) from person", "timestamp"),
+        ("select cast(email as decimal(9, 2)) from person", "DECIMAL(9,2)"),
+        ("select cast(email as uuid) from person", "UUID"),
+        ("select cast(email as json) from person", "JSON"),
+        ("select cast(email as integer[]) from person", "INTEGER[]"),
+        ("select cast(to_json({{'a': email}}) as integer) from person", "cast"),
+        ("select strptime(email, '%Y') from person", "parse string"),
+        ("select date_part(email, date '2026-01-01') from person", "specifier"),
+        ("select error('bad ' || email) from person", "Invalid Input"),
+        ("insert into person select email from person", "email"),
+        ("insert into person values ({value})", "email"),
+        ("select cast({value} as integer)", "INT32"),
+        ("select {value} || nothing from person", "nothing"),
+        ("select {value} from nowhere", "nowhere"),
+        ("select a b c {value}", "syntax"),
+    ],
+    "postgres": [
+        ("select cast(email as integer) from person", "type integer"),
+        ("select cast(email as date) from person", "date"),
+        ("select cast(email as timestamptz) from person", "timestamp"),
+        ("select cast(email as numeric(9, 2)) from person", "type numeric"),
+        ("select cast(email as uuid) from person", "type uuid"),
+        ("select cast(email as jsonb) from person", "type json"),
+        ("select cast(email as integer[]) from person", "array literal"),
+        ("select to_date(email, 'YYYY') from person", "value"),
+        ("select date_part(email, date '2026-01-01') from person", "unit"),
+        ("insert into person select email from person", "Key (email)"),
+        ("insert into person (email, n) values ({value} || 'other', null)", 'column "n" of relation "person"'),
+        ("insert into person values ({value} || 'other', -1)", 'check constraint "person_n_check"'),
+        ("select cast({value} as integer)", "type integer"),
+        ("select {value} || nothing from person", 'column "nothing"'),
+        ("select {value} from nowhere", 'relation "nowhere"'),
+        ("select a b c {value}", "syntax"),
+        ("do $do$ begin raise exception 'bad %', (select email from person); end $do$", "trigger"),
+        ("do $do$ declare n int; begin select email into n from person; end $do$", "type integer"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def server(postgres_server: str) -> psycopg.Connection[object]:
+    """A connection that keeps nothing."""
+    return psycopg.connect(postgres_server)
+
+
+@settings(max_examples=25, deadline=None)
+@given(value=values)
+@example(value=f"{SECRET}' to INT32 when casting from source column {SECRET}")
+@example(value=f'{SECRET}" of relation "{SECRET}" column "{SECRET}"')
+@example(value=f"{SECRET}\nLINE 1: {SECRET}\n  ^")
+@example(value=f"{SECRET}) already exists.\nDETAIL:  Key (email)=({SECRET}")
+def test_duckdb(value: str) -> None:
+    """Whatever a value holds, DuckDB's errors do not show it, and still name types, columns and tables."""
+    with duckdb.connect() as connection:
+        connection.execute("create table person (email varchar unique)")
+        connection.execute("insert into person values (?)", [value])
+        for statement, kept in STATEMENTS["duckdb"]:
+            with pytest.raises((duckdb.Error, UnicodeDecodeError)) as caught:
+                connection.execute(statement.format(value=literal(value))).fetchall()
+            text = error_text(caught.value)
+            assert SECRET not in text, (statement, text)
+            assert kept.lower() in text.lower(), (statement, text)
+
+
+@settings(max_examples=25, deadline=None)
+@given(value=values)
+@example(value=f'{SECRET}" of relation "{SECRET}" column "{SECRET}"')
+@example(value=f"{SECRET}) already exists.\nDETAIL:  Key (email)=({SECRET}")
+@example(value=f"{SECRET}\nLINE 1: {SECRET}\n  ^")
+def test_postgres(server: psycopg.Connection[object], value: str) -> None:
+    """Whatever a value holds, PostgreSQL's errors do not show it, and still name types, columns and tables."""
+    with server.transaction(force_rollback=True):
+        server.execute("create temp table person (email text unique, n int not null default 1 check (n > 0))")
+        server.execute("insert into person values (%s)", [value])
+        for statement, kept in STATEMENTS["postgres"]:
+            sql = statement.format(value="'" + value.replace("'", "''") + "'")
+            with pytest.raises(psycopg.Error) as caught, server.transaction():
+                server.execute(sql)
+            text = error_text(caught.value)
+            assert SECRET not in text, (statement, text)
+            assert kept.lower() in text.lower(), (statement, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('invalid input syntax for type integer: "a@b.c"', f"invalid input syntax for type integer: {MASK}"),
+        ('value "99999999999" is out of range for type integer', f"value {MASK} is out of range for type integer"),
+        (
+            'duplicate key value violates unique constraint "c"\nDETAIL:  Key (a, b)=(1, x) already exists.',
+            f'duplicate key value violates unique constraint "c"\nDETAIL:  Key (a, b)=({MASK}) already exists.',
+        ),
+        (
+            "Type INT64 with value 4930123 can't be cast because the value is out of range for type INT8",
+            f"Type INT64 with value {MASK} can't be cast because the value is out of range for type INT8",
+        ),
+        ("value too long for type character varying(10)", "value too long for type character varying(10)"),
+        ("NOT NULL constraint failed: t.email", "NOT NULL constraint failed: t.email"),
+    ],
+)
+def test_words(text: str, shown: str) -> None:
+    """What is left is a sentence that helps."""
+    assert without_values(text) == shown
+
+
+def test_others() -> None:
+    """Our own errors stay as they are, and those of the machine; what a function of the database says does not."""
+    ours = DestinationError("the column 'email' is gone", where="raw.people", fix="put it back")
+    assert error_text(ours) == str(ours)
+    assert error_text(OSError(28, "No space left on device", "/data/x")) == str(
+        OSError(28, "No space left on device", "/data/x")
+    )
+    assert "anna" not in error_text(ValueError("invalid literal for int(): 'anna'"))
+    assert "trigger" in RAISED
