@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from penstock.diagnose import Check, check_queue, failed
-from penstock.errors import PenstockError, SourceError, together
+from penstock.errors import DestinationError, PenstockError, SourceError, together
+from penstock.ledger.soundness import Damage, damage_of, missing_tables
 from penstock.plan import plan_loads
 from penstock.plural import count
 from penstock.ports import Batch, Window
@@ -45,7 +47,7 @@ class Held(Protocol):
         """Run one statement there."""
 
     def status(self) -> dict[str, Any]:
-        """As :func:`read_status` gives it."""
+        """As :func:`read_status` there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +120,10 @@ def explain_loads(
 
 
 def read_status(project: Project) -> dict[str, Any]:
-    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts``
-    that are not over; the ``expectations``, judged now; the ``hosts`` of HTTP sources as they were last seen from this
-    machine; and as ``warnings`` what looks like a mistake in the project file."""
+    """The ledger as plain data: ``damage``, where it does not fit the raw tables; ``streams``, ``loads``,
+    ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts`` that are not over; the ``expectations``, judged now;
+    the ``hosts`` of HTTP sources as they were last seen from this machine; and as ``warnings`` what looks like a
+    mistake in the project file."""
     from penstock.alerts.expectations import judge
     from penstock.sources.http.standing import read_standing
 
@@ -129,12 +132,14 @@ def read_status(project: Project) -> dict[str, Any]:
     destination = existing_destination(project)
     if destination is None:
         expected = [verdict.as_dict() for verdict in judge(project, None)]
-        return {**{name: [] for name in names}, "expectations": expected, "hosts": hosts, "warnings": []}
+        nothing: dict[str, list[Any]] = {name: [] for name in ("damage", *names, "warnings")}
+        return {**nothing, "expectations": expected, "hosts": hosts}
     try:
         found = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
             for name in names
         }
+        damage = [asdict(d) for d in map(partial(damage_of, destination), project.streams) if d is not None]
         found["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
         warnings = list(missing_fields(project, destination))
     finally:
@@ -142,7 +147,7 @@ def read_status(project: Project) -> dict[str, Any]:
     now = datetime.now(UTC)
     for row in found["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {**found, "hosts": hosts, "warnings": warnings}
+    return {"damage": damage, **found, "hosts": hosts, "warnings": warnings}
 
 
 def examine(
@@ -170,6 +175,8 @@ def examine(
     checks += _check_fields(project, running)
     checks += _check_keys(project)
     checks.append(_check_destination(project, running))
+    if checks[-1].ok:
+        checks += check_ledger(project, running)
     checks.append(_check_dbt(project))
     checks += _check_lineage(project)
     return checks
@@ -183,9 +190,20 @@ def existing_destination(project: Project) -> Destination | None:
     if settings.type == "duckdb" and not settings.path.exists():
         return None
     destination = open_destination(settings)
-    if not destination.is_prepared():
+    try:
+        if not destination.is_prepared():
+            missing = missing_tables(destination)
+            destination.close()
+            if not missing:
+                return None
+            raise DestinationError(
+                f"the ledger lacks {', '.join(missing)}: dropped by hand, or of an earlier version",
+                where=project.target,
+                fix="restore them from a backup if they were dropped; penstock load makes what is missing, empty",
+            )
+    except BaseException:
         destination.close()
-        return None
+        raise
     return destination
 
 
@@ -307,7 +325,8 @@ def _check_keys(project: Project) -> list[Check]:
 def _check_api(name: str, source: HttpSource) -> Check:
     """One page is asked for, which shows that address, credentials and format are right."""
     page = source.first_page()
-    return Check(name=name, ok=True, found=f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}")
+    records = f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}"
+    return Check(name=name, ok=True, found="; ".join([records, *(f"warning: {w}" for w in source.warnings)]))
 
 
 def _check_destination(project: Project, held: Held | None) -> Check:
@@ -335,6 +354,28 @@ def _check_destination(project: Project, held: Held | None) -> Check:
         return Check(name=name, ok=True, found=f"{version.split(' on ')[0]}, {ledger}")
     except PenstockError as e:
         return failed(name, e)
+
+
+def check_ledger(project: Project, held: Held | None) -> list[Check]:
+    """Whether the ledger fits what the raw tables hold; nothing where there is none."""
+    if held is not None and project.destination.type == "duckdb":
+        damages = [Damage(**found) for found in held.status().get("damage", [])]
+    else:
+        try:
+            destination = existing_destination(project)
+        except PenstockError as e:
+            return [failed("ledger", e)]
+        if destination is None:
+            return []
+        try:
+            damages = [d for d in map(partial(damage_of, destination), project.streams) if d is not None]
+        except PenstockError as e:
+            return [failed("ledger", e)]
+        finally:
+            destination.close()
+    if not damages:
+        return [Check(name="ledger", ok=True, found="it fits the raw tables")]
+    return [Check(name=f"ledger of {d.stream}", ok=False, found=d.what, fix=d.fix) for d in damages]
 
 
 def _check_dbt(project: Project) -> Check:
