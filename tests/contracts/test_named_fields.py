@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from penstock.cli.app import app
 from penstock.consume import Consumer
-from penstock.errors import ContractError, ProjectError
+from penstock.errors import ContractError, ProjectError, SourceError
 from penstock.inspect import examine, read_status
 from penstock.plan import plan_loads
 from penstock.project import load_project
@@ -44,6 +44,10 @@ FIELDS: dict[tuple[type[BaseModel], str], Mapping[str, Any]] = {
 """Every setting of a stream that names a field, with a misspelt one."""
 ENDPOINT_FIELDS: dict[tuple[type[BaseModel], str], Mapping[str, Any]] = {
     (Incremental, "field"): {"incremental": {"field": TYPO, "params": "since={cursor}"}},
+    (Parent, "include"): {
+        "path": "lists/{parent.email}/users",
+        "parent": {"endpoint": "lists", "field": "email", "include": {"of": TYPO}},
+    },
     (Parent, "field"): {"path": f"lists/{{parent.{TYPO}}}/users", "parent": {"endpoint": "lists", "field": TYPO}},
 }
 """Every setting of an endpoint, likewise. A page's cursor is the source's own to miss."""
@@ -172,7 +176,8 @@ def test_a_misspelt_field(warehouse: dict[str, Any], tmp_path: Path, setting: tu
 
 @pytest.mark.parametrize("setting", [*ENDPOINT_FIELDS, *FIELDS], ids=lambda s: f"{s[0].__name__}.{s[1]}")
 def test_a_misspelt_field_of_an_api(tmp_path: Path, setting: tuple[type[BaseModel], str]) -> None:
-    """An API's records, and those of its parents, are looked at as well."""
+    """An API's records, and those of its parents, are looked at as well; children without a parent's field are an
+    error."""
 
     def answer(asked: Asked) -> Any:
         return said([{"email": "list"}] if asked.path == "/lists" else RECORDS)
@@ -181,8 +186,15 @@ def test_a_misspelt_field_of_an_api(tmp_path: Path, setting: tuple[type[BaseMode
         endpoints = {"users": ENDPOINT_FIELDS.get(setting, {}), "lists": {}}
         source = {"type": "http", "base_url": api.url, "endpoints": endpoints}
         folder = a_project(tmp_path / "p", source, {**FIELDS.get(setting, {}), "allow_missing": True})
-        (warning,) = load(folder).warnings
-    assert "'emial'" in warning and "email" in warning.partition("'emial'")[2]
+        try:
+            (told,) = load(folder).warnings
+        except SourceError as e:  # without a parent's field there is nothing to ask for
+            assert setting == (Parent, "field")
+            told = str(e)
+    if setting == (Parent, "include"):
+        assert "no record of lists has what include: puts into of" in told
+    else:
+        assert TYPO in told and "email" in told.partition(TYPO)[2]
 
 
 def test_fields_that_are_there(tmp_path: Path) -> None:
