@@ -140,8 +140,7 @@ class Consumer:
     @property
     def waiting_for(self) -> str:
         """Why nothing can be landed, with the fix; empty when it can."""
-        error = self.trouble
-        return "" if error is None else error_text(error)
+        return "" if self.trouble is None else error_text(self.trouble)
 
     @property
     def well(self) -> bool:
