@@ -186,6 +186,7 @@ class Session:
             fingerprint=step.fingerprint,
             refresh=self.project.streams[step.stream].disposition == "replace",
             lookback=step.lookback,
+            identity=self.project.streams[step.stream].identity.fields,
             standing=keep_standing(self.project.directory, step.source),
         )
 
