@@ -15,7 +15,7 @@ from penstock.destinations.erased import ids_in, leaves, subject_condition
 from penstock.errors import DestinationError
 from penstock.lake.names import FOLDER, parse
 from penstock.lake.names import SOURCE as LAKE
-from penstock.privacy.files import clean_files
+from penstock.privacy.files import clean_files, other_files
 from penstock.privacy.ledger_texts import erase_positions, erase_texts
 from penstock.privacy.marks import hidden_columns, personal_fields, subject_field
 from penstock.privacy.traces import Traces
@@ -279,11 +279,15 @@ class Deletion:
                     )
 
     def clean_files(self) -> None:
-        """Take the person out of Penstock's files in the project, and name the others that hold the person."""
+        """Take the person out of Penstock's files in the project."""
         cleaned = clean_files(self._project, self.traces, self.lakes)
         self._found.files, self._found.removed = cleaned.written, cleaned.removed
-        self._found.left += [path for path in cleaned.left if path not in self._found.inputs]
-        self._found.outside += [f"the DuckDB file {path}" for path in cleaned.closed]
+
+    def name_files(self) -> None:
+        """Name the other files of the project that hold the person. It reads all of them, so nothing waits for it."""
+        holding, closed = other_files(self._project, self.traces, self.lakes)
+        self._found.left += [path for path in holding if path not in self._found.inputs]
+        self._found.outside += [f"the DuckDB file {path}" for path in closed]
 
     def look_around(self, relations: Sequence[Relation]) -> None:
         """Name the tables that neither loads nor models make: nobody knows what is in them."""

@@ -54,7 +54,7 @@ class Traces:
         if len(self.id) >= SHORTEST:
             patterns.append(rf"(?<![\w.-]){id_}(?![\w-])")
         else:
-            patterns.append(rf"(?<=[\"'=(]){id_}(?=[\"')\s,;&]|$)")
+            patterns.append(rf"(?<=[\"'=(/]){id_}(?=[\"')\s,;&/?]|$)")
         return re.compile("|".join(patterns))
 
     @cached_property
