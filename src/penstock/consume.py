@@ -6,10 +6,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
+<<<<<<< HEAD
+from penstock.engine_errors import error_text, shown_error
+=======
 from penstock.engine_errors import error_text
+>>>>>>> privacy
 from penstock.errors import (
     DestinationError,
     LandingBlocked,
@@ -86,6 +91,7 @@ class Consumer:
         """How long the last batch took from its landing to its commit."""
         self.trouble: Exception | None = None
         """Why nothing can be landed; None when it can."""
+        self._troubled_at: datetime | None = None
         self.state: State = "running"
         """``waiting`` while the warehouse is away, ``blocked`` while somebody has to mend something."""
         self._project = project
@@ -126,10 +132,24 @@ class Consumer:
         return self.waiting_for or ("" if self._queue is None else self._queue.last_error)
 
     @property
+    def last_error_at(self) -> datetime | None:
+        """When that was found last."""
+        return self._troubled_at if self.trouble else None if self._queue is None else self._queue.last_error_at
+
+    @property
     def waiting_for(self) -> str:
         """Why nothing can be landed, with the fix; empty when it can."""
+<<<<<<< HEAD
+        return "" if self.trouble is None else error_text(self.trouble)
+=======
         error = self.trouble
         return "" if error is None else error_text(error)
+>>>>>>> privacy
+
+    @property
+    def well(self) -> bool:
+        """Whether messages can come, and land."""
+        return self.connected and self.trouble is None
 
     def lag(self) -> int | None:
         """How many messages have not landed: those that wait in the queue, and those in hand. None when the broker does
@@ -161,7 +181,7 @@ class Consumer:
                 self._queue = queue
                 _log.info("consuming", queue=settings.queue, broker=settings.address)
                 try:
-                    self._consume(session, step, _InHand(queue), queue)
+                    self._consume(session, step, _InHand(queue, lambda: self._well(queue)), queue)
                 finally:
                     self._commits.flush()
             counts = {"read": self.read, "landed": self.landed, "duplicates": self.duplicates}
@@ -187,7 +207,7 @@ class Consumer:
                     session.shaper(self.stream),
                     step.target(self._project),
                     commit_bytes=0,
-                    on_commit=lambda receipt: self._committed(receipt, queue),
+                    on_commit=self._committed,
                 )
                 return
             except SourceError:
@@ -200,7 +220,7 @@ class Consumer:
                 queue.hold(True)
                 with suppress(Exception):
                     session.release()
-                self.trouble, self.state = e, state
+                self.trouble, self.state, self._troubled_at = e, state, datetime.now(UTC)
                 ended = bool(self._stop) or queue.ending
                 drained = self._until_empty and (
                     state == "blocked" or time.monotonic() - since > DRAIN_PATIENCE_SECONDS
@@ -225,9 +245,9 @@ class Consumer:
             self._outage.warning("the warehouse is away; messages stay in the queue", way=state, **fields)
             return
         if not isinstance(error, PenstockError):
-            fields["exc_info"] = error
+            fields["exc_info"] = shown_error(error)
         self._outage.error(
-            "nothing can be landed until this is mended; messages stay in the queue", **fields, way=str(error)
+            "nothing can be landed until this is mended; messages stay in the queue", **fields, way=error_text(error)
         )
 
     def _well(self, queue: QueueSource[Any]) -> None:
@@ -237,8 +257,7 @@ class Consumer:
         self._outage.over()
         queue.hold(False)
 
-    def _committed(self, receipt: Receipt, queue: QueueSource[Any]) -> None:
-        self._well(queue)
+    def _committed(self, receipt: Receipt) -> None:
         self.read += receipt.read
         self.landed += receipt.landed
         self.duplicates += receipt.duplicates
@@ -252,12 +271,16 @@ class Consumer:
 
 
 class _InHand:
-    """A queue that gives again what was given and not acknowledged, instead of taking it from the broker anew."""
+    """A queue that gives again what was given and not acknowledged, instead of taking it from the broker anew.
 
-    def __init__(self, source: QueueSource[Any]) -> None:
+    ``on_landed`` is called each time that something is acknowledged.
+    """
+
+    def __init__(self, source: QueueSource[Any], on_landed: Callable[[], None]) -> None:
         self.name = source.name
         self.failures = source.failures
         self._source = source
+        self._on_landed = on_landed
         self._given: deque[Batch] = deque()
 
     @property
@@ -279,6 +302,7 @@ class _InHand:
         while self._given and all(id(position) in landed for position in self._given[0].positions):
             self._given.popleft()
         self._source.acknowledge(positions)
+        self._on_landed()
 
 
 def _is_away(error: Exception) -> bool:

@@ -19,6 +19,7 @@ from penstock.privacy.files import clean_files, other_files
 from penstock.privacy.ledger_texts import erase_positions, erase_texts
 from penstock.privacy.marks import hidden_columns, personal_fields, subject_field
 from penstock.privacy.traces import Traces
+from penstock.sources.messages import readings_of
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -158,11 +159,14 @@ class Deletion:
                 [stream, last],
             ).rows:
                 for id_, body, origin, reason, headers in entries:
-                    beside = f"{reason} {headers if isinstance(headers, str) else json.dumps(headers)}"
-                    if self._is_theirs(bytes(body), fields[stream], beside):
+                    kept = json.loads(headers) if isinstance(headers, str) else headers
+                    beside = f"{reason} {json.dumps(kept, ensure_ascii=False)}"
+                    readings = list(readings_of(kept, bytes(body)))
+                    if any(self._is_theirs(reading, fields[stream], beside) for reading in readings):
                         gone.append(str(id_))
                         self._came_from(origin)
-                        self._learn_body(bytes(body), personal_fields(self._project, [stream]))
+                        for reading in readings:
+                            self._learn_body(reading, personal_fields(self._project, [stream]))
                 last = str(entries[-1][0])
         for start in range(0, len(gone), _ENTRIES):
             ids = ", ".join(f"cast({literal(g)} as uuid)" for g in gone[start : start + _ENTRIES])
