@@ -34,7 +34,7 @@ _LEDGER = ("quarantine", "positions", "run_steps", "runs", "alerts")
 _SYSTEM = ("penstock", "information_schema", "pg_catalog", "pg_toast")
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _ENTRIES = 200
-"""Of the quarantine, held at a time."""
+"""Entries of the quarantine, and values, that are looked at together."""
 _RESCUED = {
     "duckdb": "json_extract_string(_pen_rescued, {pointer})",
     "postgres": "_pen_rescued ->> {field}",
@@ -140,12 +140,13 @@ class Deletion:
             there = f"select distinct cast({column} as varchar) from {table} where {column} is not null and"
             values = [v for (v,) in self._destination.query(f"{there} {condition}").rows]
             values = [v for v in values if column.strip('"') in personal or _MAIL.fullmatch(v)]
-            if values:
-                listed = ", ".join(map(literal, values))
+            for first in range(0, len(values), _ENTRIES):
+                some = values[first : first + _ENTRIES]
+                listed = ", ".join(map(literal, some))
                 others = self._destination.query(
                     f"{there} not {condition} and cast({column} as varchar) in ({listed})"
                 ).rows
-                self.traces.add(values, shared=[v for (v,) in others])
+                self.traces.add(some, shared=[v for (v,) in others])
 
     def erase_quarantine(self, streams: Sequence[str]) -> None:
         """Delete the entries whose body is the person's: by the id, or where it is broken by what raw tables knew."""
