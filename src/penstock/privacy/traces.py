@@ -16,6 +16,8 @@ SHORTEST = 5
 """Characters of a value by which a text is taken for the person's."""
 
 _SHORTEST_NUMBER = 7
+_BEGINS = r"(?:(?<!\w)|(?<=\\[nrtbf])|(?<=\\u[0-9a-f]{4})|(?<=%[0-9a-f]{2}))"
+"""Where a value begins: at a word, or behind a character that JSON or an address has escaped."""
 _NOBODYS = frozenset({"false", "true"})
 
 
@@ -54,13 +56,13 @@ class Traces:
     @cached_property
     def _in_text(self) -> re.Pattern[str]:
         words = [re.escape(form) for value in self for form in _spellings(value)]
-        patterns = [rf"(?<!\w)(?:{'|'.join(words)})(?!\w)"] if words else []
+        patterns = [rf"{_BEGINS}(?:{'|'.join(words)})(?!\w)"] if words else []
         id_ = re.escape(self.id)
         if len(self.id) >= SHORTEST:
             patterns.append(rf"(?<![\w.-]){id_}(?![\w-])")
         else:
             patterns.append(rf"(?<=[\"'=(/]){id_}(?=[\"')\s,;&/?]|$)")
-        return re.compile("|".join(patterns))
+        return re.compile("|".join(patterns), re.IGNORECASE)
 
     @cached_property
     def _in_bytes(self) -> re.Pattern[bytes]:
@@ -68,7 +70,9 @@ class Traces:
         values = [v for v in (*self, self.id) if len(v) >= (_SHORTEST_NUMBER if v.isdecimal() else SHORTEST)]
         forms = sorted({form.encode() for v in values for form in _spellings(v)}, key=lambda f: (-len(f), f))
         self.longest = max(map(len, forms), default=0)
-        return re.compile(rb"(?<!\w)(?:%s)(?!\w)" % b"|".join(map(re.escape, forms)) if forms else rb"(?!)")
+        if not forms:
+            return re.compile(rb"(?!)")
+        return re.compile(rb"%s(?:%s)(?!\w)" % (_BEGINS.encode(), b"|".join(map(re.escape, forms))), re.IGNORECASE)
 
     def masked(self, text: str) -> str:
         """The text without them."""
