@@ -10,6 +10,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
+<<<<<<< HEAD
+from penstock.engine_errors import error_text, shown_error
+=======
+from penstock.engine_errors import error_text
+>>>>>>> privacy
 from penstock.errors import (
     DestinationError,
     LandingBlocked,
@@ -134,8 +139,12 @@ class Consumer:
     @property
     def waiting_for(self) -> str:
         """Why nothing can be landed, with the fix; empty when it can."""
+<<<<<<< HEAD
+        return "" if self.trouble is None else error_text(self.trouble)
+=======
         error = self.trouble
-        return "" if error is None else str(error) or type(error).__name__
+        return "" if error is None else error_text(error)
+>>>>>>> privacy
 
     @property
     def well(self) -> bool:
@@ -172,7 +181,7 @@ class Consumer:
                 self._queue = queue
                 _log.info("consuming", queue=settings.queue, broker=settings.address)
                 try:
-                    self._consume(session, step, _InHand(queue), queue)
+                    self._consume(session, step, _InHand(queue, lambda: self._well(queue)), queue)
                 finally:
                     self._commits.flush()
             counts = {"read": self.read, "landed": self.landed, "duplicates": self.duplicates}
@@ -198,7 +207,7 @@ class Consumer:
                     session.shaper(self.stream),
                     step.target(self._project),
                     commit_bytes=0,
-                    on_commit=lambda receipt: self._committed(receipt, queue),
+                    on_commit=self._committed,
                 )
                 return
             except SourceError:
@@ -236,9 +245,9 @@ class Consumer:
             self._outage.warning("the warehouse is away; messages stay in the queue", way=state, **fields)
             return
         if not isinstance(error, PenstockError):
-            fields["exc_info"] = error
+            fields["exc_info"] = shown_error(error)
         self._outage.error(
-            "nothing can be landed until this is mended; messages stay in the queue", **fields, way=str(error)
+            "nothing can be landed until this is mended; messages stay in the queue", **fields, way=error_text(error)
         )
 
     def _well(self, queue: QueueSource[Any]) -> None:
@@ -248,8 +257,7 @@ class Consumer:
         self._outage.over()
         queue.hold(False)
 
-    def _committed(self, receipt: Receipt, queue: QueueSource[Any]) -> None:
-        self._well(queue)
+    def _committed(self, receipt: Receipt) -> None:
         self.read += receipt.read
         self.landed += receipt.landed
         self.duplicates += receipt.duplicates
@@ -263,12 +271,16 @@ class Consumer:
 
 
 class _InHand:
-    """A queue that gives again what was given and not acknowledged, instead of taking it from the broker anew."""
+    """A queue that gives again what was given and not acknowledged, instead of taking it from the broker anew.
 
-    def __init__(self, source: QueueSource[Any]) -> None:
+    ``on_landed`` is called each time that something is acknowledged.
+    """
+
+    def __init__(self, source: QueueSource[Any], on_landed: Callable[[], None]) -> None:
         self.name = source.name
         self.failures = source.failures
         self._source = source
+        self._on_landed = on_landed
         self._given: deque[Batch] = deque()
 
     @property
@@ -290,6 +302,7 @@ class _InHand:
         while self._given and all(id(position) in landed for position in self._given[0].positions):
             self._given.popleft()
         self._source.acknowledge(positions)
+        self._on_landed()
 
 
 def _is_away(error: Exception) -> bool:

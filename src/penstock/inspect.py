@@ -268,7 +268,8 @@ def _check_keys(project: Project) -> list[Check]:
 def _check_api(name: str, source: HttpSource) -> Check:
     """One page is asked for, which shows that address, credentials and format are right."""
     page = source.first_page()
-    return Check(name=name, ok=True, found=f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}")
+    records = f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}"
+    return Check(name=name, ok=True, found="; ".join([records, *(f"warning: {w}" for w in source.warnings)]))
 
 
 def _check_destination(project: Project, held: Held | None) -> Check:

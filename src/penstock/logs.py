@@ -44,8 +44,6 @@ SUMMARY_SECONDS = 10.0
 """At most so often, commits are summed up in a record."""
 REPEAT_SECONDS = 300.0
 """At most so often, it is said again that something is still wrong."""
-_RETOLD = ("pika",)
-"""Libraries that log, at length, what they also raise: we say it once."""
 
 _SECRET_FIELDS = ("password", "passwd", "secret", "token", "api_key", "authorization")
 _COUNTS = ("read", "landed", "duplicates", "quarantined")
@@ -53,6 +51,7 @@ _MOST_NAMES = 5
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _context: ContextVar[Mapping[str, Any]] = ContextVar("penstock_log_context", default=_NONE)
+_retold: ContextVar[str] = ContextVar("penstock_log_retold", default="")
 _write = threading.Lock()
 _kept: tuple[list[dict[str, Any]], ...] = ()
 _serves = False
@@ -128,8 +127,6 @@ def configure(
     root.addHandler(_Handler())
     # others' info is for whoever looks for a fault: they write it for each request and connection
     root.setLevel(logging.INFO if _level <= logging.DEBUG else max(_level, logging.WARNING))
-    for name in _RETOLD:
-        logging.getLogger(name).setLevel(logging.NOTSET if _level <= logging.DEBUG else logging.CRITICAL + 1)
 
 
 def is_json() -> bool:
@@ -153,6 +150,17 @@ def bound(**fields: Any) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+@contextmanager
+def retold(library: str) -> Iterator[None]:
+    """Leave out what a library logs in the block, in this thread, at length and at each attempt: it raises it as well,
+    and whoever catches that says it. Level debug has it."""
+    token = _retold.set(library)
+    try:
+        yield
+    finally:
+        _retold.reset(token)
 
 
 def described(error: BaseException) -> dict[str, Any]:
@@ -291,6 +299,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record as if it were ours."""
+        if record.name.partition(".")[0] == _retold.get() and _level > logging.DEBUG:
+            return
         try:
             level = next((n for n, number in _DOWNWARDS if record.levelno >= number), "debug")
             said: dict[str, Any] = {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
 from penstock.errors import (
@@ -115,6 +115,11 @@ class Watcher(Troubles):
         )
         self._whole = not publish and project.streams[stream].disposition == "replace"
         self._pending = False
+
+    @property
+    def state(self) -> Literal["running", "waiting"]:
+        """``waiting`` while what takes the records is away."""
+        return "waiting" if self.last_error else "running"
 
     def run(self) -> None:
         """Take the files that are there, then those that come, until stopped.

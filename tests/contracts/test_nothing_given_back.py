@@ -95,20 +95,26 @@ RETYPED = by_statements(
     "alter table raw.events alter column n type double precision",
     "alter table raw.events alter column n type bigint",
 )
+NEEDED = by_statements(
+    "alter table raw.events add column extra int; update raw.events set extra = 1;"
+    " alter table raw.events alter column extra set not null",
+    "alter table raw.events alter column extra drop not null",
+)
 GONE = by_statements("alter table raw.events rename to moved", "alter table raw.moved rename to events")
-VIEW = "drop view raw.events__delta"
 EMBEDDED: dict[str, tuple[Fault, str, str]] = {
     "full disk": (full_disk, "waiting", "make room"),
     "fatal checkpoint": (fatal_checkpoint, "waiting", "make room"),
     "dropped column": (DROPPED, "blocked", 'add column "x"'),
     "changed type": (RETYPED, "blocked", 'alter column "n" type'),
     "table gone": (GONE, "blocked", "put it back"),
+    "needed column": (NEEDED, "blocked", "drop not null"),
 }
 SERVER: dict[str, tuple[Fault, str, str]] = {
     "full disk": (full_disk, "waiting", "make room"),
     "dropped column": (DROPPED, "blocked", 'add column "x"'),
     "changed type": (RETYPED, "blocked", 'alter column "n" type bigint'),
     "table gone": (GONE, "blocked", "put it back"),
+    "needed column": (NEEDED, "blocked", "drop not null"),
     "schema gone": (
         by_statements("alter schema raw rename to moved", "alter schema moved rename to raw"),
         "blocked",
@@ -211,7 +217,8 @@ def a_place(kind: str, folder: Path, server: tuple[PrivatePostgres, Path]) -> It
                         "select view_name from duckdb_views() where view_name = 'events__delta'"
                     ).rows:
                         session.destination.query(f"drop view raw.{view[0]}")
-                    session.destination.query(sql)
+                    for one in sql.split("; "):
+                        session.destination.query(one)
 
             yield Place(folder=folder, administer=embedded), {"target": "duckdb"}
         return

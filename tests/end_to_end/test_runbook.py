@@ -22,7 +22,7 @@ RUNBOOK = DOCS / "runbook.md"
 RULES = DOCS / "assets" / "alerts.yml"
 
 WORTH_AN_ALARM = re.compile(
-    r"lag_|failures|restarts|part_up|connected|quarantine|behind|last_run_success|breaker|_next_|lineage"
+    r"lag_|failures|restarts|part_up|blocked|connected|quarantine|behind|last_run_success|breaker|_next_|lineage"
 )
 """Names of metrics that say by themselves that something is wrong. The others say how much there is, and how fast."""
 

@@ -20,6 +20,7 @@ EXIT_CODES = {
     "DeliveryError": 1,
     "RefusedDelivery": 1,
     "RejectedRows": 1,
+    "LandingBlocked": 1,
     "TransformError": 1,
 }
 

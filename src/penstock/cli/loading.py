@@ -457,7 +457,7 @@ def _is_away(session: Session, error: PenstockError) -> bool:
 
 
 def _landed_json(landed: Landed) -> dict[str, Any]:
-    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "bytes")}
+    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")}
     return {
         "stream": landed.stream,
         "source": landed.source,

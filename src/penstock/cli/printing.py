@@ -174,6 +174,8 @@ def landed_line(landed: Landed, seconds: float) -> str:
         count(landed.total("duplicates"), "duplicate"),
         f"{landed.total('quarantined'):,} quarantined",
     ]
+    if deleted := landed.total("deleted"):
+        parts.append(f"{deleted:,} deleted")
     rate = f" ({seconds:.1f} s, {read / seconds:,.0f} rows/s)" if seconds > 0.05 else ""
     return f"{landed.stream}: {', '.join(parts)}{skipped}{rate}"
 

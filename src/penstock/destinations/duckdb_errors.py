@@ -27,7 +27,7 @@ def refusal(error: duckdb.Error, where: str, *, rows: bool) -> DestinationError:
     what = error_text(error).split("\n")[0]
     if rows and isinstance(error, duckdb.OutOfMemoryException):
         fix = "give the destination a memory_limit that is larger, or set a smaller batch_bytes under load:"
-    elif "No space left on device" in what or "not enough disk space" in what.lower():
+    elif "No space left on device" in str(error):
         fix = f"make room on the disk of {where}"
     elif is_broken(error):
         fix = "the file is opened anew by itself; make room on its disk if that is full"

@@ -346,12 +346,12 @@ class PostgresLanding:
         target = self._target
         with self._refusals():
             self._index()
-            if target.disposition == "replace" and self._asking and not target.partial:
-                self._counts["deleted"] = self._one(
-                    f"with gone as (delete from {self._table} t where not exists"
-                    " (select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id) returning 1)"
-                    " select count(*) from gone"
-                )
+            nothing = not self._counts["read"] and self._has_table()
+            if target.disposition == "replace" and not target.partial and (self._asking or nothing):
+                # a delivery of records of which none can land is broken; it must not empty the table
+                stays = "select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id"
+                gone = f"delete from {self._table} t" + (f" where not exists ({stays})" if self._asking else "")
+                self._counts["deleted"] = self._one(f"with gone as ({gone} returning 1) select count(*) from gone")
             now = datetime.now(UTC)
             for position in self._positions.values():
                 self._execute(
@@ -364,7 +364,7 @@ class PostgresLanding:
                     now,
                 )
             seq = 0
-            if self._counts["read"]:
+            if self._counts["read"] or self._counts["deleted"]:
                 self._lock(_LEDGER_LOCK)
                 counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
                 seq = self._one(
@@ -525,7 +525,7 @@ class PostgresLanding:
             )
             return [int(i) for i in found]
 
-        return without_conflicts(shaped, self._target.stream, ask)
+        return without_conflicts(shaped, ask)
 
     def _stage(self, rows: pa.Table) -> None:
         self._execute("drop table if exists pg_temp.penstock_batch")
@@ -535,9 +535,11 @@ class PostgresLanding:
         entries = quarantine_rows(self._target.stream, shaped.rejects)
         now = datetime.now(UTC)
         new = 0
+        values = "values ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb)"
+        sql = ledger_sql("quarantine", rows=values) + " returning 1"
         for id_, reject in entries.items():
             inserted = self._all(
-                ledger_sql("quarantine", id="$1::text::uuid", headers="$10::text::jsonb") + "returning 1",
+                sql,
                 str(id_),
                 self._target.stream,
                 self._target.source,

@@ -36,8 +36,10 @@ def check_postgres_table(ask: Callable[..., list[tuple[Any, ...]]], table: str, 
         check_foreign(table, [name for name, *_ in rows])
         return
     expected = {c.name: _standard(column_type(c)) for c in schema.columns}
-    check_table(table, {**expected, **_OWN_COLUMNS}, {name: type_ for name, type_, _, _ in rows}, where=where)
-    _, _, user, missing = rows[0]
+    actual = {name: type_ for name, type_, *_ in rows}
+    needed = [name for name, _, has_to_be, *_ in rows if has_to_be]
+    check_table(table, {**expected, **_OWN_COLUMNS}, actual, needed=needed, where=where)
+    *_, user, missing = rows[0]
     if missing:
         raise LandingBlocked(
             f"user {user} has no right to {missing} in {table}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.errors import DestinationError
+from penstock.errors import LandingBlocked
 from penstock.ledger import SCHEMAS
 from penstock.ports import Rows
 from penstock.sql import identifier
@@ -25,13 +25,13 @@ def check_rights(query: Callable[[str], Rows], *, shown: str) -> None:
     """Whether the user may make what landing needs: schemas, and tables in them.
 
     Raises:
-        DestinationError: it may not; names what to grant.
+        LandingBlocked: it may not; names what to grant.
     """
     (user, database, creates, open_), *_ = query(_MAY_SQL).rows
     missing = missing_schemas(query)
     if missing and not creates:
         makes = "; ".join(f"create schema {s} authorization {identifier(user)}" for s in missing)
-        raise DestinationError(
+        raise LandingBlocked(
             f"user {user} may not create schemas, and there is no schema {' or '.join(missing)}",
             where=shown,
             fix=f"as an administrator: grant create on database {identifier(database)} to {identifier(user)}, which"
@@ -39,7 +39,7 @@ def check_rights(query: Callable[[str], Rows], *, shown: str) -> None:
         )
     closed = [s for s in SCHEMAS if s not in missing and s not in open_]
     if closed:
-        raise DestinationError(
+        raise LandingBlocked(
             f"user {user} may not use schema {' and '.join(closed)}, or not create tables there",
             where=shown,
             fix=f"as its owner: grant usage, create on schema {', '.join(closed)} to {identifier(user)}",

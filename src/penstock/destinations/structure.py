@@ -15,11 +15,14 @@ _RECORD_COLUMNS = ("_pen_id", "_pen_load")
 """Columns that every raw table has had in every version."""
 
 
-def check_table(table: str, expected: Mapping[str, str], actual: Mapping[str, str], *, where: str) -> None:
-    """See that a table has these columns, by name and type in the engine's words. It may have more.
+def check_table(
+    table: str, expected: Mapping[str, str], actual: Mapping[str, str], *, needed: Iterable[str] = (), where: str
+) -> None:
+    """See that a table has these columns, by name and type in the engine's words. It may have more, but none of the
+    ``needed``, which have to have a value.
 
     Raises:
-        LandingBlocked: it has no column at all, as it is gone; one is missing, or of another type.
+        LandingBlocked: it has no column at all, as it is gone; one is missing, or of another type, or no record has it.
     """
     stream = table.removeprefix("raw.").strip('"')
     anew = f"or start the stream anew: penstock reset {shlex.quote(stream)}"
@@ -41,6 +44,13 @@ def check_table(table: str, expected: Mapping[str, str], actual: Mapping[str, st
                 f"column {name} of {table} is {actual[name]}, and was {type_}",
                 where=where,
                 fix=f'give it its type back: alter table {table} alter column "{name}" type {type_}',
+            )
+    for name in needed:
+        if name not in expected and not name.startswith("_pen_"):
+            raise LandingBlocked(
+                f"column {name} of {table} may not be null, and no record has it",
+                where=where,
+                fix=f'let it be null: alter table {table} alter column "{name}" drop not null',
             )
 
 

@@ -4,6 +4,7 @@ select
     when b.typname = 'varchar' then 'text'
     else format_type(b.oid, case when t.typtype = 'd' then t.typtypmod else a.atttypmod end)
   end,
+  a.attnotnull and not a.atthasdef and a.attidentity = '',
   current_user::text,
   concat_ws(
     ', ',

@@ -151,7 +151,7 @@ class Alerting:
         since = self._away_since.setdefault(key, time.monotonic())
         times = int((time.monotonic() - since) / AWAY_SECONDS)
         if consumer.state == "blocked" or (times and not self._unanswered):
-            yield from self._new((times, str(error)), ended("landing_stopped", subject, error))
+            yield from self._new((times, consumer.waiting_for), ended("landing_stopped", subject, error))
 
     def _files(self, watcher: Watcher) -> Iterator[Observation]:
         subject = files_of(watcher.stream, watcher.source)

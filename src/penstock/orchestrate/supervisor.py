@@ -88,7 +88,7 @@ class Part:
     def condition(self) -> str:
         """The state. A part that runs is ``waiting`` while the warehouse is away, and ``blocked`` while somebody has to
         mend something."""
-        return self.job.state if self.state == "running" and isinstance(self.job, Consumer) else self.state
+        return str(getattr(self.job, "state", self.state)) if self.state == "running" else self.state
 
     @property
     def error(self) -> str:

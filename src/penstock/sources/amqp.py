@@ -12,6 +12,7 @@ from pika import exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from penstock.errors import SourceError
+from penstock.logs import retold
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
@@ -84,7 +85,8 @@ def connected(settings: RabbitMQ, *, name: str = "") -> Iterator[pika.BlockingCo
         SourceError: for whatever the broker refuses, in there too; messages it does not take are told as by pika.
     """
     try:
-        connection = pika.BlockingConnection(connection_parameters(settings, name=name))
+        with retold("pika"):
+            connection = pika.BlockingConnection(connection_parameters(settings, name=name))
         try:
             yield connection
         finally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
-from penstock.logs import Repeated, described, get_log
+from penstock.logs import Repeated, described, get_log, retold
 from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
@@ -179,7 +179,8 @@ class Inbox(Troubles, ABC):
             started = time.monotonic()
             lost: SourceError | None = None
             try:
-                self._consume()
+                with retold("pika"):
+                    self._consume()
             except Exception as e:  # noqa: BLE001 - clients raise many kinds, and giving up helps against none
                 error, lasting = self._told(e)
                 self.last_error, self.trouble = str(error), error
