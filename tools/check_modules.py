@@ -22,7 +22,7 @@ LAYERS = (
     ("report",),
     ("orchestrate",),
     ("watch",),
-    ("inspect", "privacy", "quarantine", "scaffold", "consume", "publish", "samples"),
+    ("inspect", "privacy", "reset", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("alerts",),
     ("diagnose",),
     ("transform",),
@@ -47,6 +47,7 @@ LAYERS = (
         "spans",
         "sql",
         "stored",
+        "troubles",
     ),
 )
 """From the top: a layer imports from itself and from below."""

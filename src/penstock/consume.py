@@ -6,10 +6,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
+<<<<<<< HEAD
 from penstock.engine_errors import error_text, shown_error
+=======
+from penstock.engine_errors import error_text
+>>>>>>> privacy
 from penstock.errors import (
     DestinationError,
     LandingBlocked,
@@ -86,6 +91,7 @@ class Consumer:
         """How long the last batch took from its landing to its commit."""
         self.trouble: Exception | None = None
         """Why nothing can be landed; None when it can."""
+        self._troubled_at: datetime | None = None
         self.state: State = "running"
         """``waiting`` while the warehouse is away, ``blocked`` while somebody has to mend something."""
         self._project = project
@@ -126,9 +132,24 @@ class Consumer:
         return self.waiting_for or ("" if self._queue is None else self._queue.last_error)
 
     @property
+    def last_error_at(self) -> datetime | None:
+        """When that was found last."""
+        return self._troubled_at if self.trouble else None if self._queue is None else self._queue.last_error_at
+
+    @property
     def waiting_for(self) -> str:
         """Why nothing can be landed, with the fix; empty when it can."""
+<<<<<<< HEAD
         return "" if self.trouble is None else error_text(self.trouble)
+=======
+        error = self.trouble
+        return "" if error is None else error_text(error)
+>>>>>>> privacy
+
+    @property
+    def well(self) -> bool:
+        """Whether messages can come, and land."""
+        return self.connected and self.trouble is None
 
     def lag(self) -> int | None:
         """How many messages have not landed: those that wait in the queue, and those in hand. None when the broker does
@@ -197,7 +218,7 @@ class Consumer:
                 queue.hold(True)
                 with suppress(Exception):
                     session.release()
-                self.trouble, self.state = e, state
+                self.trouble, self.state, self._troubled_at = e, state, datetime.now(UTC)
                 ended = bool(self._stop) or queue.ending
                 drained = self._until_empty and (
                     state == "blocked" or time.monotonic() - since > DRAIN_PATIENCE_SECONDS

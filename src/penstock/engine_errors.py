@@ -49,6 +49,8 @@ _KEY = re.compile(
 )
 _DUPLICATE = re.compile(r"(?P<head>(?:Duplicate|Violates foreign key constraint because) key \"\w+: )(?s:.*)\"")
 _QUOTED = re.compile(r"(?s:(['\"]).*\1)")
+_COLUMNS = re.compile(r"CSV parse error: (?:Row #\d+: )?Expected \d+ columns, got \d+")
+_LONG_NUMBER = re.compile(r"\d{5,}")
 _LITERAL = re.compile(r"'(?P<text>[^']*)'?")
 _HARMLESS_LITERAL = re.compile(r"[\w.]*\([\w\s,\[\]().]*\)|[A-Z][A-Z0-9_ ]*|[\w./-]+\.(?:duckdb|db|sql|yml)")
 _TOKEN = re.compile(r"\s+|\w+'(?:t|s)\b|\"[^\"]*\"|'[^']*'|[\"']|[^\s\"']+")
@@ -83,10 +85,11 @@ def error_text(error: BaseException) -> str:
         return duckdb_text(message) if _KIND.match(message) else text
     if library in ("duckdb", "_duckdb"):
         return duckdb_text(text)
-    if library in ("pyarrow", "agate"):
-        return without_values(text)
-    # Python quotes what it could not take
-    return _QUOTED.sub(MASK, text) if isinstance(error, ValueError | LookupError) else text
+    if match := _COLUMNS.match(text):
+        return f"{match[0]}: {MASK}"
+    # Arrow and Python quote what they could not take, and give numbers as they are
+    quoting = library == "pyarrow" or isinstance(error, ValueError | LookupError)
+    return _LONG_NUMBER.sub(MASK, _QUOTED.sub(MASK, text)) if quoting else text
 
 
 def shown_error(error: BaseException) -> BaseException:

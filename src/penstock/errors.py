@@ -55,6 +55,10 @@ class PenstockError(Exception):
         self.fix = redact(fix)
         super().__init__(str(self))
 
+    def as_dict(self) -> dict[str, str]:
+        """As plain data."""
+        return {"what": self.what, "where": self.where, "fix": self.fix}
+
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.what}" if self.where else self.what]
         if self.fix:

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from penstock.diagnose import Check, check_queue, failed
-from penstock.errors import PenstockError, SourceError, together
+from penstock.errors import DestinationError, PenstockError, SourceError, together
+from penstock.ledger.soundness import Damage, damage_of, missing_tables
 from penstock.plan import plan_loads
 from penstock.plural import count
 from penstock.ports import Window
@@ -38,6 +40,9 @@ class Held(Protocol):
 
     def query(self, sql: str) -> Rows:
         """Run one statement there."""
+
+    def status(self) -> dict[str, Any]:
+        """As :func:`read_status` there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +109,9 @@ def explain_loads(
 
 
 def read_status(project: Project) -> dict[str, Any]:
-    """The ledger as plain data: ``streams``, ``loads``, ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts``
-    that are not over; the ``expectations``, judged now; and the ``hosts`` of HTTP sources as they were last seen from
-    this machine."""
+    """The ledger as plain data: ``damage``, where it does not fit the raw tables; ``streams``, ``loads``,
+    ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts`` that are not over; the ``expectations``, judged now;
+    and the ``hosts`` of HTTP sources as they were last seen from this machine."""
     from penstock.alerts.expectations import judge
     from penstock.sources.http.standing import read_standing
 
@@ -115,19 +120,20 @@ def read_status(project: Project) -> dict[str, Any]:
     destination = existing_destination(project)
     if destination is None:
         expected = [verdict.as_dict() for verdict in judge(project, None)]
-        return {**{name: [] for name in names}, "expectations": expected, "hosts": hosts}
+        return {"damage": [], **{name: [] for name in names}, "expectations": expected, "hosts": hosts}
     try:
         found = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
             for name in names
         }
+        damage = [asdict(d) for d in map(partial(damage_of, destination), project.streams) if d is not None]
         found["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
     finally:
         destination.close()
     now = datetime.now(UTC)
     for row in found["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {**found, "hosts": hosts}
+    return {"damage": damage, **found, "hosts": hosts}
 
 
 def examine(
@@ -153,6 +159,8 @@ def examine(
     checks += _check_sources(project)
     checks += _check_keys(project)
     checks.append(_check_destination(project, held(project) if project.destination.type == "duckdb" else None))
+    if checks[-1].ok:
+        checks += check_ledger(project, held(project))
     checks.append(_check_dbt(project))
     checks += _check_lineage(project)
     return checks
@@ -166,9 +174,20 @@ def existing_destination(project: Project) -> Destination | None:
     if settings.type == "duckdb" and not settings.path.exists():
         return None
     destination = open_destination(settings)
-    if not destination.is_prepared():
+    try:
+        if not destination.is_prepared():
+            missing = missing_tables(destination)
+            destination.close()
+            if not missing:
+                return None
+            raise DestinationError(
+                f"the ledger lacks {', '.join(missing)}: dropped by hand, or of an earlier version",
+                where=project.target,
+                fix="restore them from a backup if they were dropped; penstock load makes what is missing, empty",
+            )
+    except BaseException:
         destination.close()
-        return None
+        raise
     return destination
 
 
@@ -249,7 +268,8 @@ def _check_keys(project: Project) -> list[Check]:
 def _check_api(name: str, source: HttpSource) -> Check:
     """One page is asked for, which shows that address, credentials and format are right."""
     page = source.first_page()
-    return Check(name=name, ok=True, found=f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}")
+    records = f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}"
+    return Check(name=name, ok=True, found="; ".join([records, *(f"warning: {w}" for w in source.warnings)]))
 
 
 def _check_destination(project: Project, held: Held | None) -> Check:
@@ -277,6 +297,28 @@ def _check_destination(project: Project, held: Held | None) -> Check:
         return Check(name=name, ok=True, found=f"{version.split(' on ')[0]}, {ledger}")
     except PenstockError as e:
         return failed(name, e)
+
+
+def check_ledger(project: Project, held: Held | None) -> list[Check]:
+    """Whether the ledger fits what the raw tables hold; nothing where there is none."""
+    if held is not None and project.destination.type == "duckdb":
+        damages = [Damage(**found) for found in held.status().get("damage", [])]
+    else:
+        try:
+            destination = existing_destination(project)
+        except PenstockError as e:
+            return [failed("ledger", e)]
+        if destination is None:
+            return []
+        try:
+            damages = [d for d in map(partial(damage_of, destination), project.streams) if d is not None]
+        except PenstockError as e:
+            return [failed("ledger", e)]
+        finally:
+            destination.close()
+    if not damages:
+        return [Check(name="ledger", ok=True, found="it fits the raw tables")]
+    return [Check(name=f"ledger of {d.stream}", ok=False, found=d.what, fix=d.fix) for d in damages]
 
 
 def _check_dbt(project: Project) -> Check:

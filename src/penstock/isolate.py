@@ -35,13 +35,13 @@ def culprits(destination: Destination, target: Target, shaped: Shaped) -> dict[b
     return found
 
 
-def without(shaped: Shaped, refused: Mapping[bytes, str], stream: str) -> Shaped:
+def without(shaped: Shaped, refused: Mapping[bytes, str]) -> Shaped:
     """The batch with the rows in ``refused`` turned into rejects."""
     if not refused:
         return shaped
     ids = [_id(shaped, i) for i in range(shaped.rows.num_rows)]
     reasons = {i: refused[id_] for i, id_ in enumerate(ids) if id_ in refused}
-    return rejected(shaped, reasons, "destination_rejected", stream)
+    return rejected(shaped, reasons, "destination_rejected")
 
 
 def _trial(destination: Destination, target: Target, shaped: Shaped, part: range) -> str | None:

@@ -226,22 +226,32 @@ def _overlap(project: Project, step: LoadStep) -> timedelta:
     return endpoint.incremental.overlap
 
 
-def named_streams(planned: Sequence[ScheduledLoads], streams: Sequence[str], where: str) -> list[ScheduledLoads]:
-    """Of what is planned, the loads of these streams; all of them when none is named.
+def named_streams(
+    project: Project, planned: Sequence[ScheduledLoads], streams: Sequence[str], *, up: bool = False
+) -> list[ScheduledLoads]:
+    """Of what is planned, the loads of these streams; all of them when none is named. ``up`` says that ``penstock up``
+    is at work, which lands what has no schedule as it comes.
 
     Raises:
         UsageError: one of them, or everything, is loaded by no schedule.
     """
     known = {step.stream for loads in planned for step in loads.steps}
+    where = str(project.file)
+    lands = "penstock up lands what comes as it comes, and has nothing to be asked for"
     for name in streams:
+        if name not in project.streams:
+            names = ", ".join(sorted(known)) or "no schedule loads anything"
+            raise UsageError(f"there is no stream {name!r}{_nearest(name, project.streams)}", where=where, fix=names)
         if name not in known:
+            fix = lands if up else f"penstock run {name}"
             raise UsageError(
-                f"no schedule loads a stream {name!r}{_nearest(name, known)}",
+                f"no schedule loads the stream {name}",
                 where=where,
-                fix=f"penstock run {name}, or give it a schedule: in penstock.yml",
+                fix=f"{fix}; or give it a schedule: in penstock.yml",
             )
     if not known:
-        raise UsageError("nothing has a schedule", where=where, fix='penstock run, or add schedule: "@daily"')
+        fix = lands if up else "penstock run"
+        raise UsageError("nothing has a schedule", where=where, fix=f'{fix}; or add schedule: "@daily"')
     narrowed = [
         replace(loads, steps=tuple(s for s in loads.steps if not streams or s.stream in streams)) for loads in planned
     ]

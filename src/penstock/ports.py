@@ -8,6 +8,7 @@ tests. Values are frozen; whoever holds a connection stays put.
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -68,7 +69,8 @@ class Reject:
     """A record that cannot land: its bytes as they came, why, and where it came from.
 
     ``headers`` are what a message carried beside its body. ``claim`` has the identity and the content's hash of a
-    record that contradicts another one in its batch: the warehouse may know it for a duplicate.
+    record that contradicts another one in its batch: the warehouse may know it for a duplicate. ``entry`` is the
+    quarantine entry that it is already, when it was replayed.
     """
 
     body: bytes
@@ -77,6 +79,7 @@ class Reject:
     origin: str
     headers: Mapping[str, Any] | None = None
     claim: tuple[bytes, bytes] | None = None
+    entry: str | None = None
 
 
 def no_headers(row: int) -> Mapping[str, Any] | None:
@@ -93,8 +96,9 @@ class Batch:
     without a type (CSV). ``positions`` are the source's positions once this batch has landed; ``read`` counts
     ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source. ``replays`` names, for each row,
     the quarantine entry it comes from, when it does. ``message_ids`` has each row's message id, null where it has
-    none; it is None when no row has one. ``headers`` gives what came beside a row's body. An :attr:`empty` batch says
-    that the source waits for more to come.
+    none; it is None when no row has one. ``headers`` gives what came beside a row's body, ``came`` has the bodies of
+    messages that came compressed or in an envelope, as they came, and ``parts`` which record of its message a row is,
+    from 0, where it is not the first. An :attr:`empty` batch says that the source waits for more to come.
     """
 
     bodies: pa.BinaryArray
@@ -106,6 +110,8 @@ class Batch:
     replays: Sequence[str] = ()
     message_ids: pa.StringArray | None = None
     headers: Callable[[int], Mapping[str, Any] | None] = no_headers
+    came: Mapping[int, builtins.bytes] = field(default_factory=dict)
+    parts: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -134,13 +140,13 @@ class Shaped:
 
     ``rows`` has one column per schema column, then the record columns; each ``_pen_id`` once. ``duplicates``
     counts the records left out because the batch held them already. ``schema`` is the schema that the rows
-    follow; it has grown when ``schema.version`` is above the destination's. ``original`` gives the bytes from
-    which a row was made, ``headers`` what came beside them. ``replayed`` are the quarantine entries that are settled
+    follow; it has grown when ``schema.version`` is above the destination's. ``refused`` gives a row's record as
+    a reject, for a code and a reason. ``replayed`` are the quarantine entries that are settled
     once this lands. ``taken`` gives what the rows, rejects and duplicates were made from.
     """
 
     rows: pa.Table
-    original: Callable[[int], bytes]
+    refused: Callable[[int, Reason, str], Reject]
     schema: Schema
     taken: Callable[[], Taken]
     rejects: Sequence[Reject]
@@ -149,7 +155,6 @@ class Shaped:
     bytes: int
     positions: Sequence[Position] = ()
     replayed: Sequence[str] = ()
-    headers: Callable[[int], Mapping[str, Any] | None] = no_headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,20 +23,23 @@ if TYPE_CHECKING:
     from penstock.ports import Destination
     from penstock.project import Project
     from penstock.session import Session
+    from penstock.sources.messages import Message
 
 SOURCE = "quarantine"
 _BATCH_BYTES = 16 << 20
+_BATCH_ENTRIES = 5_000
 _ALL = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One record in quarantine; ``body`` is its bytes as they came."""
+    """One record in quarantine. Of its body it has the size; ``query`` fetches the rest when it is asked for, and
+    ``shown`` says how it may be shown."""
 
     id: UUID
     stream: str
     source: str
-    body: bytes
+    bytes: int
     code: str
     reason: str
     origin: str
@@ -44,6 +48,13 @@ class Entry:
     replayed_in: int | None
     dropped_at: datetime | None
     headers: Mapping[str, Any] | None = None
+    query: Query = field(repr=False, compare=False)
+    shown: Callable[[builtins.bytes], builtins.bytes] = field(default=lambda body: body, repr=False, compare=False)
+
+    @property
+    def body(self) -> builtins.bytes:
+        """The record's bytes as they came, from the warehouse."""
+        return self.shown(next(_bodies(self.query, [self])))
 
     @property
     def state(self) -> str:
@@ -59,6 +70,7 @@ class Entry:
             "reason_code": self.code,
             "reason": self.reason,
             "origin": self.origin,
+            "bytes": self.bytes,
             "load_id": self.load_id,
             "quarantined_at": self.quarantined_at,
             "replayed_in": self.replayed_in,
@@ -94,7 +106,7 @@ def entries(
             id=row[0] if isinstance(row[0], UUID) else UUID(str(row[0])),
             stream=row[1],
             source=row[2],
-            body=bytes(row[3]),
+            bytes=row[3],
             code=row[4],
             reason=row[5],
             origin=row[6],
@@ -103,6 +115,7 @@ def entries(
             replayed_in=row[9],
             dropped_at=row[10],
             headers=json.loads(row[11]) if isinstance(row[11], str) else row[11],
+            query=query,
         )
         for row in query(sql).rows
     ]
@@ -117,6 +130,13 @@ def entries(
         if settled or matching[0].state == "waiting":
             chosen[matching[0].id] = matching[0]
     return list(chosen.values())
+
+
+def _bodies(query: Query, wanted: Sequence[Entry]) -> Iterator[bytes]:
+    """The bodies of entries, in their order, from one query."""
+    ids = ", ".join(f"cast({literal(str(e.id))} as uuid)" for e in wanted)
+    bodies = {str(id_): bytes(body) for id_, body in query(ledger_sql("quarantined_bodies", ids=ids)).rows}
+    return (bodies[str(e.id)] for e in wanted)
 
 
 def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -138,15 +158,18 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
                 where=str(session.project.directory / "penstock.yml"),
                 fix=f"put it back, or: penstock quarantine drop --stream {stream}",
             )
-        mine = [_decompressed(e, session.project) for e in waiting if e.stream == stream]
-        step = LoadStep(stream=stream, source=SOURCE)
-        load(
-            _Entries(mine, {e.id for e in mine if _is_untyped(e, session.project)}),
-            session.destination,
-            session.shaper(stream),
-            step.target(session.project, replay=True),
-            commit_bytes=session.project.load.commit_bytes,
-        )
+        mine = [e for e in waiting if e.stream == stream]
+        target = LoadStep(stream=stream, source=SOURCE).target(session.project, replay=True)
+        for untyped, part in _parts(session.project, mine):
+            bodies = list(_bodies(session.destination.query, part))
+            batch = _batch(session.project, part, bodies, untyped=untyped)
+            load(
+                _Replay(batch),
+                session.destination,
+                session.shaper(stream),
+                target,
+                commit_bytes=session.project.load.commit_bytes,
+            )
         left = {e.id for e in entries(session.destination.query, stream=stream)} & {e.id for e in mine}
         results.append({"stream": stream, "replayed": len(mine) - len(left), "waiting": len(left)})
     return results
@@ -154,59 +177,64 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def drop(destination: Destination, waiting: Sequence[Entry]) -> None:
     """Mark entries as dropped."""
+    now = datetime.now(UTC)
     for entry in waiting:
-        destination.query(ledger_sql("drop_quarantined"), [datetime.now(UTC), str(entry.id)])
+        destination.query(ledger_sql("drop_quarantined"), [now, str(entry.id)])
 
 
-class _Entries:
+class _Replay:
     """Entries as a source."""
 
     name = SOURCE
 
-    def __init__(self, waiting: Sequence[Entry], untyped: Container[UUID]) -> None:
+    def __init__(self, batch: Batch) -> None:
         self.failures: list[SourceError] = []
-        self._waiting = waiting
-        self._untyped = untyped
+        self._batch = batch
 
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
         """Yield the entries, each with the origin it came with."""
         del known
-        for untyped in (False, True):
-            batch: list[Entry] = []
-            size = 0
-            for entry in (e for e in self._waiting if (e.id in self._untyped) == untyped):
-                batch.append(entry)
-                size += len(entry.body)
-                if size >= _BATCH_BYTES:
-                    yield _batch(batch, untyped=untyped)
-                    batch, size = [], 0
-            if batch:
-                yield _batch(batch, untyped=untyped)
+        yield self._batch
 
     def acknowledge(self, positions: Sequence[Position]) -> None:
         """The mark in the ledger is all."""
 
 
-def _decompressed(entry: Entry, project: Project) -> Entry:
-    """An entry whose message came compressed and was kept so, with the record that is in it. Unreadable still, it is
-    left as it is, and shaping says so again."""
-    from penstock.sources.messages import Unreadable, read_kept
+def _parts(project: Project, waiting: Sequence[Entry]) -> Iterator[tuple[bool, list[Entry]]]:
+    """The entries in parts that fit into memory, and whether they are untyped: those of CSV travel apart."""
+    for untyped in (False, True):
+        part: list[Entry] = []
+        size = 0
+        for entry in (e for e in waiting if _is_untyped(e, project) == untyped):
+            if part and (size + entry.bytes > _BATCH_BYTES or len(part) == _BATCH_ENTRIES):
+                yield untyped, part
+                part, size = [], 0
+            part.append(entry)
+            size += entry.bytes
+        if part:
+            yield untyped, part
+
+
+def _record(entry: Entry, body: bytes, project: Project) -> Message:
+    """The record that an entry's message holds, undone where it was kept as it came. What cannot be undone is left as
+    it is, and shaping says so again."""
+    from penstock.sources.messages import Message, Unreadable, read_kept
 
     if entry.headers is None:
-        return entry
+        return Message(body, None)
+    id_ = entry.headers.get("message_id")
+    kept = Message(body, id_ if isinstance(id_, str) else None)
     source = project.sources.get(entry.source)
     try:
-        message = read_kept(
+        undone = read_kept(
             entry.headers,
-            entry.body,
+            body,
             cloudevents=source.cloudevents if source is not None and source.type == "rabbitmq" else "data",
             max_bytes=project.streams[entry.stream].max_record_bytes,
         )
     except Unreadable:
-        return entry
-    if message is None:
-        return entry
-    return replace(entry, body=message.body, headers={**entry.headers, "message_id": message.id})
+        return kept
+    return kept if undone is None else undone
 
 
 def _is_untyped(entry: Entry, project: Project) -> bool:
@@ -223,9 +251,10 @@ def _is_untyped(entry: Entry, project: Project) -> bool:
     return is_csv(place, source.format if source is not None and source.type == "files" else "auto")
 
 
-def _batch(waiting: Sequence[Entry], *, untyped: bool) -> Batch:
+def _batch(project: Project, waiting: Sequence[Entry], bodies: Sequence[bytes], *, untyped: bool) -> Batch:
     import pyarrow as pa
 
+    records = [_record(entry, body, project) for entry, body in zip(waiting, bodies, strict=True)]
     segments = []
     for i, entry in enumerate(waiting):
         place, _, number = entry.origin.rpartition("#")
@@ -233,12 +262,15 @@ def _batch(waiting: Sequence[Entry], *, untyped: bool) -> Batch:
         segments.append(
             Segment(start=i, place=place if numbered else entry.origin, number=int(number) if numbered else None)
         )
+    parts = {i: (e.headers or {}).get("part", 1) - 1 for i, e in enumerate(waiting)}
     return Batch(
-        bodies=pa.array([e.body for e in waiting], pa.binary()),
+        bodies=pa.array([r.body for r in records], pa.large_binary()),
         segments=segments,
         untyped=untyped,
         replays=[str(e.id) for e in waiting],
-        message_ids=pa.array([(e.headers or {}).get("message_id") for e in waiting], pa.string()),
+        message_ids=pa.array([r.id for r in records], pa.string()),
         headers=lambda row: waiting[row].headers,
-        bytes=sum(len(e.body) for e in waiting),
+        came={i: body for i, body in enumerate(bodies) if records[i].body is not body},
+        parts={i: part for i, part in parts.items() if part},
+        bytes=sum(map(len, bodies)),
     )

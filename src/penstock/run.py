@@ -18,6 +18,7 @@ from penstock.errors import PenstockError, RejectedRows, SourceError, together
 from penstock.faults import fault_point
 from penstock.isolate import culprits, without
 from penstock.lake.names import SOURCE as LAKE
+from penstock.ledger.soundness import expect_known
 from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
 
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ def load(
 
     Raises:
         SourceError: the source as a whole cannot be read; what had been read before is landed.
-        ContractError, DestinationError: what was not committed is rolled back.
+        ContractError, DestinationError: what was not committed is rolled back. A ledger that does not fit the stream's
+            table is such an error, before anything is read.
     """
+    expect_known(destination, target.stream)
     landed = Landed(stream=target.stream, source=target.source)
     whole = target.disposition == "replace" and not target.partial
     writer = _Writer(destination, shaper, target, window, lake)
@@ -174,6 +177,8 @@ def _pass(
         if whole and (failure or source.failures or landed.stopped):
             writer.rollback()
         else:
+            if whole and not getattr(source, "skipped", ()):
+                writer.refresh()
             _commit(writer, source, took)
     finally:
         batches.close()
@@ -185,7 +190,7 @@ def _commit(writer: _Writer, source: Source, took: Callable[[Receipt], None]) ->
     if receipt is not None:
         fault_point("before_ack")
         source.acknowledge(positions)
-        if receipt.read:
+        if receipt.read or receipt.deleted:
             took(receipt)
 
 
@@ -231,6 +236,13 @@ class _Writer:
         self._positions.extend(batch.positions)
         self.bytes += batch.bytes
 
+    def refresh(self) -> None:
+        """All that the source has is written. When that is nothing, the stream is emptied all the same."""
+        if self._landing is None and self._schema.version:
+            self._landing = self._destination.land(self._target)
+        if self._lake is not None and self._landing is not None:
+            self._lake.end_refresh()
+
     def commit(self) -> tuple[Receipt | None, list[Position]]:
         """Wait for what is in hand, and commit."""
         self._settle()
@@ -273,7 +285,7 @@ class _Writer:
     def _shape(self, batch: Batch) -> Shaped:
         shaped = self._shaper.shape(batch, self._schema, self._window)
         fault_point("after_shape")
-        return without(shaped, self.refused, self._target.stream)
+        return without(shaped, self.refused)
 
     def _settle(self) -> bool:
         """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -25,6 +26,11 @@ def literal(text: str) -> str:
 def statement(package: str, name: str, **parts: str) -> str:
     """The text of ``name`` in ``package`` with each ``{slot}`` replaced by its part. Parts are SQL already."""
     return _SLOT.sub(lambda m: parts[m[1]] if m[1] in parts else m[0], _text(package, name))
+
+
+def filled(sql: str, values: Sequence[str]) -> str:
+    """A statement with its parameters, ``$1`` and on, as literals: for whoever takes a text alone."""
+    return re.sub(r"\$(\d+)", lambda m: literal(values[int(m[1]) - 1]), sql)
 
 
 def statements(package: str, name: str, **parts: str) -> list[str]:

@@ -7,11 +7,13 @@ their messages are confirmed: killed in between, the same messages are sent agai
 from __future__ import annotations
 
 import glob
+import json
 import os
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
 from penstock.errors import (
@@ -25,12 +27,16 @@ from penstock.errors import (
     UsageError,
 )
 from penstock.faults import fault_point
+from penstock.ledger import ledger_sql, state_text
 from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Batch, Position, Receipt, Target
+from penstock.sql import filled
+from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
+    from penstock.ports import Rows
     from penstock.project import Files, Project
     from penstock.run import Stop
     from penstock.session import Session
@@ -51,7 +57,7 @@ _FIRST_BACKOFF_SECONDS = 0.5
 _LAST_BACKOFF_SECONDS = 30.0
 
 
-class Watcher:
+class Watcher(Troubles):
     """Lands what arrives in a folder, in the calling thread.
 
     Args:
@@ -63,6 +69,8 @@ class Watcher:
         once: end when everything there has been taken, and do not wait for a destination that is away.
         on_commit: called after each commit, when ``files`` has the names of those that it landed.
         on_known: called with the names of files that brought nothing, and with why: they landed before, or are empty.
+        held: gives the way to ask a process that has the warehouse to itself, None while there is none: how far files
+            were published is then kept through it.
     """
 
     def __init__(
@@ -77,13 +85,13 @@ class Watcher:
         stop: Stop,
         on_commit: Callable[[Receipt], None] = lambda _: None,
         on_known: Callable[[str, Sequence[str]], None] = lambda *_: None,
+        held: Callable[[], Callable[[str], Rows] | None] = lambda: None,
     ) -> None:
         self.files: Sequence[str] = ()
         self.failures: dict[Path, PenstockError] = {}
         """The files that could not be taken, as they are now. One that changes is tried again."""
         self.published = 0
         """Messages that the broker has confirmed."""
-        self.last_error = ""
         self.stream = stream
         self.source = source
         self._project = project
@@ -93,6 +101,7 @@ class Watcher:
         self._stop = stop
         self._on_commit = on_commit
         self._on_known = on_known
+        self._held = held
         self._places: dict[str, None] = {}
         self._empty: dict[str, None] = {}
         self._commits = Commits(_log, stream=stream, source=source)
@@ -268,7 +277,7 @@ class Watcher:
     def _publish_files(self, session: Session, source: FilesSource) -> PenstockError | None:
         from penstock.publish import Request, bodies_of, feeding
 
-        batches = source.read(session.destination.positions(self._stream, self._step.source))
+        batches = source.read(self._published_before(session))
         with feeding(self._project, Request(stream=self._stream, files=())) as send:
             while not self._stop:
                 try:
@@ -289,8 +298,22 @@ class Watcher:
                     _log.info("published", messages=len(bodies), place=where)
         return None
 
+    def _published_before(self, session: Session) -> dict[str, dict[str, Any]]:
+        query = self._held()
+        if query is None:
+            return session.destination.positions(self._stream, self._step.source)
+        rows = query(filled(ledger_sql("positions"), [self._stream, self._step.source])).rows
+        return {key: json.loads(state) for key, state in rows}
+
     def _remember(self, session: Session, positions: Sequence[Position]) -> None:
         """Keep in the ledger how far files were published."""
+        if (query := self._held()) is not None:
+            load_id = str(query("select nextval('penstock.load_ids')").rows[0][0])
+            now = datetime.now(UTC).isoformat()
+            for p in positions:
+                values = [self._stream, p.source, p.key, state_text(p.state), load_id, now]
+                query(filled(ledger_sql("keep_position", state="$4"), values))
+            return
         landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
         try:
             landing.keep(positions)

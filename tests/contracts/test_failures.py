@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from penstock.shape.shaper import Rules, Shaper
 from penstock.sources.files import FilesSource
 from penstock.watch import Watcher
 from tests.contracts.test_alerts import command
+from tests.contracts.test_failed_builds import PROJECT as TRIPS
+from tests.contracts.test_schedule import scheduled
 from tests.fixtures import EMBEDDED
 from tests.warehouse import ledger, table, write_files
 
@@ -83,7 +86,9 @@ def _project(folder: Path, **streams: Any) -> Path:
     settings = {
         "name": "beside",
         "destinations": {"here": EMBEDDED},
-        "sources": {f"{name}_files": {"type": "files", "path": f"{name}/**", "settle_seconds": 0.05} for name in streams},
+        "sources": {
+            f"{name}_files": {"type": "files", "path": f"{name}/**", "settle_seconds": 0.05} for name in streams
+        },
         "streams": {name: {"from": f"{name}_files", **stream} for name, stream in streams.items()},
         "transform": False,
     }
@@ -182,3 +187,31 @@ def test_errors_together(errors: list[Any], kind: type) -> None:
     """Several errors are one that names each, of the class of the first that does not pass by itself."""
     one = together(errors)
     assert type(one) is kind and all(error.what in str(one) for error in errors)
+
+
+def test_a_schedule_tells_it(tmp_path: Path) -> None:
+    """A run by the clock loads the sound files and is a failed one, for the file that it names."""
+    project = _project(tmp_path, b={})
+    settings = json.loads((project / "penstock.yml").read_text()) | {"schedule": {"every": "1d"}}
+    (project / "penstock.yml").write_text(json.dumps(settings))
+    write_files(tmp_path / "b", {"1.csv": b"n\n1\n", "2.csv": b"n,n\n", "3.csv": b"n\n3\n"})
+    with scheduled(load_project(project)) as job:
+        (step,) = job.loads.steps
+        request = job.ask([step])
+        assert request.done.wait(60)
+    assert request.run is not None and request.run["status"] == "error"
+    (entry,) = request.run["steps"]
+    assert (entry["status"], entry["landed"]) == ("error", 2) and "b/2.csv" in entry["error"]
+
+
+def test_models_of_what_landed(tmp_path: Path) -> None:
+    """They are built though a file could not be read, and the command fails all the same."""
+    project = tmp_path / "trips"
+    shutil.copytree(TRIPS, project, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
+    data = next((project / "data").rglob("*.*")).parent
+    (data / "0.csv").write_bytes(b"n,n\n")
+    done = command(project, "run", "--json")
+    report = json.loads(done.out)
+    assert done.code == SourceError.exit_code
+    assert any(part.get("failures") for part in report["loads"])
+    assert {n["status"] for n in report["transform"]["nodes"] if n["kind"] == "model"} == {"success"}

@@ -249,10 +249,20 @@ def test_types_inferred(destination: Destination, tmp_path: Path) -> None:
         ("f.ndjson.gz", gzip.compress(b'{"a":1}\n' * 1000, mtime=0)[:-9], "decompress"),
         ("f.ndjson", '{"a":1}\n'.encode("utf-16"), "UTF-16"),
         ("f.csv", b"a,a\n1,2\n", "twice"),
+        ("f.csv", b'a,b"c\n1,2\n', "header"),
+        ("f.csv", "a,größe\n1,2\n".encode("latin-1"), "Latin-1"),
         ("f.parquet", b"PAR1nonsense", "Parquet"),
         ("f.xlsx", b"PK\x03\x04", "format"),
     ],
-    ids=["cut-off gzip", "UTF-16", "column named twice", "no Parquet", "unknown format"],
+    ids=[
+        "cut-off gzip",
+        "UTF-16",
+        "column named twice",
+        "quote in a header",
+        "Latin-1",
+        "no Parquet",
+        "unknown format",
+    ],
 )
 def test_unreadable_files(destination: Destination, tmp_path: Path, file: str, content: bytes, what: str) -> None:
     """What cannot be read at all stops with an error that names the file; nothing is marked as read."""

@@ -22,6 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 FILES: dict[str, tuple[str, bytes, list[Any], dict[bytes, str]]] = {
     "byte order mark at a line": ("f.ndjson", b'{"a":1}\n\xef\xbb\xbf{"a":2}\n', [1, 2], {}),
+    "lines that end in CR": ("f.ndjson", b'{"a":1}\r{"a":\r{"a":3}\r', [1, 3], {b'{"a":': "invalid_json"}),
     "objects over several lines": ("f.json", b'{\n"a":1\n}\n{\n"a":2\n}\n', [1, 2], {}),
     "one record a line": ("f.json", b'{"a":1}\n{"a":2}\n', [1, 2], {}),
     "two commas": ("f.json", b'[{"a":1},,{"a":2}]', [1, 2], {}),
@@ -35,6 +36,12 @@ FILES: dict[str, tuple[str, bytes, list[Any], dict[bytes, str]]] = {
     "no JSON": ("f.ndjson", b"// x\n{a:1}\n", [], {b"// x": "invalid_json", b"{a:1}": "invalid_json"}),
     "NUL bytes": ("f.ndjson", b'{"a":1}\n\0\0\0\n', [1], {b"\0\0\0": "invalid_json"}),
     "CSV by the book": ("f.csv", b'\xef\xbb\xbfa,b\r\n1,"x,""y"""\r\n\r\n2,z\r\n', [1, 2], {}),
+    "CSV after blank lines": ("f.csv", b"\n \r\n\ra,b\n\n1,2\n", [1], {}),
+    "CSV with CR and CRLF": ("f.csv", b"a,b\r1,2\r\n3,4\n5,6\r", [1, 3, 5], {}),
+    "CSV with backslashes": ("f.csv", b'a,b\n1,"x \\"y\\" z"\n2,z\n', [2], {b'1,"x \\"y\\" z"': "invalid_json"}),
+    "CSV with a stray quote": ("f.csv", b'a,b\n1,5" pipe\n2,z\n', [2], {b'1,5" pipe': "invalid_json"}),
+    "CSV with an open quote": ("f.csv", b'a,b\n1,"3 inch\n2,y\n3,z', [2, 3], {b'1,"3 inch': "invalid_json"}),
+    "CSV of Excel": ("f.csv", b"\xef\xbb\xbfsep=;\r\na;b\r\n1;2\r\n", [1], {}),
     "CSV row too long": ("f.csv", b"a,b\n1,2,3\n4,5\n", [4], {b"1,2,3": "invalid_json"}),
     "CSV with U+0000": ("f.csv", b"a,b\n1,x\0y\n3,4\n", [3], {b'{"a":"1","b":"x\\u0000y"}': "destination_rejected"}),
     "CSV cut off": ("f.csv", b"a,b\n1,2\n3,45", [1, 3], {}),

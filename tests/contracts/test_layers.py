@@ -67,7 +67,7 @@ def test_layer_by_layer(session: Session) -> None:
         transformer.run(layer="martz")
     load(session)
     shown: list[Node] = []
-    first = transformer.run(layer="staging", ended=shown.extend)
+    first = transformer.run(layer="staging", ended=lambda built: shown.extend(built.nodes))
     assert names(first.nodes) == {"stg_trips"} and shown == first.nodes
     land(session, 5, "Porto")
     second = transformer.run(layer="marts")
@@ -117,7 +117,7 @@ def test_a_failed_test_is_shown_and_stops_the_next(session: Session) -> None:
     transformer.run(layer="staging")
     shown: list[Node] = []
     with pytest.raises(ContractError, match="accepted_values"):
-        transformer.run(layer="marts", ended=shown.extend)
+        transformer.run(layer="marts", ended=lambda built: shown.extend(built.nodes))
     assert {n.name for n in shown if n.kind == "model"} == {"trips_by_country"}
     assert any(n.failed for n in shown)
     with pytest.raises(ContractError):

@@ -27,7 +27,7 @@ from penstock.sources.parquet import parquet_rows
 from tests.warehouse import land, ledger, quarantined, table
 
 PROPERTY = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -55,20 +55,26 @@ def _fraction(ticks: int, unit: str) -> str:
     return f".{ticks:0{len(str(_UNITS[unit])) - 1}d}".rstrip("0") if ticks else ""
 
 
-def _clock(ticks: int, unit: str) -> str:
-    seconds, rest = divmod(abs(ticks), _UNITS[unit])
-    sign = "-" if ticks < 0 else ""
-    return f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{_fraction(rest, unit)}"
+def _clocks(unit: str) -> Callable[[int], str]:
+    def clock(ticks: int) -> str:
+        seconds, rest = divmod(abs(ticks), _UNITS[unit])
+        sign = "-" if ticks < 0 else ""
+        return f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{_fraction(rest, unit)}"
+
+    return clock
 
 
-def _moment(ticks: int, unit: str, zone: str) -> str | None:
-    """None where Python cannot tell."""
-    seconds, rest = divmod(ticks, _UNITS[unit])
-    try:
-        moment = _EPOCH + dt.timedelta(seconds=seconds)
-    except OverflowError:
-        return None
-    return f"{moment:%H:%M:%S}".join([f"{moment.year:04d}-{moment:%m-%d} ", _fraction(rest, unit) + zone])
+def _moments(unit: str, zone: str) -> Callable[[int], str | None]:
+    def moment(ticks: int) -> str | None:
+        """None where Python cannot tell."""
+        seconds, rest = divmod(ticks, _UNITS[unit])
+        try:
+            at = _EPOCH + dt.timedelta(seconds=seconds)
+        except OverflowError:
+            return None
+        return f"{at.year:04d}-{at:%m-%d %H:%M:%S}{_fraction(rest, unit)}{zone}"
+
+    return moment
 
 
 def _shown(value: bytes) -> str:
@@ -130,11 +136,11 @@ _leaves: list[Callable[[int], st.SearchStrategy[Column]]] = [
     *(_plain(t, _texts, _shown) for t in (pa.binary(), pa.large_binary(), pa.binary_view())),
     _plain(pa.binary(3), st.binary(min_size=3, max_size=3), _shown),
     _plain(pa.date32(), _days, _day, pa.int32()),
-    *(_plain(pa.time32(u), st.integers(-9, 90_000_000), lambda v, u=u: _clock(v, u), pa.int32()) for u in ("s", "ms")),
-    *(_plain(pa.time64(u), _ticks, lambda v, u=u: _clock(v, u), pa.int64()) for u in ("us", "ns")),
-    *(_plain(pa.duration(u), _ticks, lambda v, u=u: _clock(v, u), pa.int64()) for u in _UNITS),
+    *(_plain(pa.time32(u), st.integers(-9, 2_000_000), _clocks(u), pa.int32()) for u in ("s", "ms")),
+    *(_plain(pa.time64(u), _ticks, _clocks(u), pa.int64()) for u in ("us", "ns")),
+    *(_plain(pa.duration(u), _ticks, _clocks(u), pa.int64()) for u in _UNITS),
     *(
-        _plain(pa.timestamp(u, z), _ticks, lambda v, u=u, z=z: _moment(v, u, "+00" if z else ""), pa.int64())
+        _plain(pa.timestamp(u, z), _ticks, _moments(u, "+00" if z else ""), pa.int64())
         # Parquet keeps no seconds, and not every second fits into its milliseconds
         for u, z in itertools.product(("ms", "us", "ns"), (None, "UTC", "Europe/Oslo"))
     ),
@@ -158,7 +164,8 @@ def columns(draw: st.DrawFn, size: int, depth: int = 2) -> Column:
     """A column of ``size`` values of any type."""
     kind = draw(st.sampled_from(["leaf", "leaf", "list", "large", "fixed", "struct", "map"])) if depth else "leaf"
     if kind == "leaf":
-        return draw(draw(st.sampled_from(_leaves))(size))
+        leaf: Column = draw(draw(st.sampled_from(_leaves))(size))
+        return leaf
     if kind == "struct":
         # a group of Parquet has a member, and no name twice
         names = draw(
@@ -210,7 +217,7 @@ def _same(found: Any, expected: Any) -> bool:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file."""
+    """Where a file may be written."""
     (tmp_path / "in").mkdir()
     return tmp_path / "in" / "f.parquet"
 

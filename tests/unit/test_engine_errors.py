@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import duckdb
 import psycopg
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -144,3 +148,18 @@ def test_others() -> None:
     )
     assert "anna" not in error_text(ValueError("invalid literal for int(): 'anna'"))
     assert "trigger" in RAISED
+
+
+def test_arrow() -> None:
+    """Arrow's errors show no cell of a CSV, and what is wrong with a file's structure as it is."""
+    table = pa_csv.ReadOptions(column_names=["a", "b"])
+    with pytest.raises(pa.ArrowInvalid) as width:
+        pa_csv.read_csv(io.BytesIO(b"1,2\nanna,b,c\n"), table)
+    assert "Expected 2 columns, got 3" in error_text(width.value) and "anna" not in error_text(width.value)
+    with pytest.raises(pa.ArrowInvalid) as value:
+        pa_csv.read_csv(
+            io.BytesIO(b"1,anna\n"), table, convert_options=pa_csv.ConvertOptions(column_types={"b": pa.int8()})
+        )
+    assert "int8" in error_text(value.value) and "anna" not in error_text(value.value)
+    broken = pa.ArrowInvalid("Parquet magic bytes not found in footer.")
+    assert error_text(broken) == "Parquet magic bytes not found in footer."

@@ -105,3 +105,17 @@ def test_any_bytes(data: bytes, cuts: list[int]) -> None:
     """Whatever the bytes, lines come out the same for any chunks, and none is lost."""
     expected = [(n, x) for n, x in enumerate(data.split(b"\n"), 1) if x.strip(b" \t\r\n")]
     assert [(n, x.removesuffix(b"\n")) for n, x in _split(LineSplitter(), data, cuts)] == expected
+
+
+@FAST
+@given(
+    found=st.lists(st.lists(st.sampled_from([b'{"a":1}', b"[", b" ", b"\t"]), max_size=2).map(b"".join), max_size=6),
+    end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    cuts=chunks,
+)
+def test_lines_by_their_first_end(found: list[bytes], end: bytes, cuts: list[int]) -> None:
+    """LF, CRLF and CR alone end lines, whichever the file has; the numbers count lines."""
+    data = end.join(found)
+    expected = [(n, line) for n, line in enumerate(found, 1) if line.strip()]
+    records = [(n, body.rstrip(b"\r\n")) for n, body in _split(LineSplitter(line_end=None), data, cuts)]
+    assert records == expected

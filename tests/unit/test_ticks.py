@@ -152,7 +152,7 @@ def test_what_is_scheduled(tmp_path: Path) -> None:
     assert planned("schedule: '@daily'", ", schedule: false") == {"project": ["things"]}
     project = project_with(tmp_path, "schedule: {every: 90s, jitter: 5s}")
     assert project.masked()["schedule"]["every"] == "1m30s"
-    (only,) = named_streams(plan_schedules(project), ["things"], "here")
+    (only,) = named_streams(project, plan_schedules(project), ["things"])
     assert [step.stream for step in only.steps] == ["things"]
 
 

@@ -9,28 +9,47 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from penstock import logs
-from penstock.engine_errors import shown_error
-from penstock.errors import PenstockError
+from penstock.cli import document
+from penstock.engine_errors import error_text, shown_error
+from penstock.errors import PenstockError, UsageError
+
+if TYPE_CHECKING:
+    from typer import Typer
+
+_STOPPED = 130
 
 
 def main() -> None:
     """Entry point of ``penstock``."""
     # a tenth of a small load's time went into looking for garbage among what was just imported
     gc.set_threshold(100_000, 20, 50)
+    asked = document.is_wanted(sys.argv[1:])
+    with document.alone(asked):
+        _run(as_data=asked)
+
+
+def _run(*, as_data: bool) -> None:
     from penstock.cli.app import app
     from penstock.cli.locked import explained
 
     try:
-        app()
+        if as_data:
+            _perform(app)
+        else:
+            app()
     except PenstockError as e:
         sys.stdout.flush()
-        logs.fail(explained(e))
+        error = explained(e)
+        document.print_failure(error.as_dict(), e.exit_code)
+        logs.fail(error)
         sys.exit(e.exit_code)
     except KeyboardInterrupt:
+        document.print_failure({"what": "stopped"}, _STOPPED)
         print("stopped", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(_STOPPED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -38,5 +57,23 @@ def main() -> None:
         import traceback
 
         sys.stdout.flush()
+        document.print_failure({"what": f"{type(e).__name__}: {error_text(e)}"}, 1)
         traceback.print_exception(shown_error(e))
         sys.exit(1)
+
+
+def _perform(app: Typer) -> None:
+    """Perform the command; what is wrong with the call is told as data too."""
+    import typer
+
+    try:
+        exit_code = app(standalone_mode=False)
+    except typer.Abort:
+        raise PenstockError("it was not confirmed, and nothing was done") from None
+    except Exception as e:
+        if not hasattr(e, "format_message"):
+            raise
+        raise UsageError(e.format_message(), fix="--help has what the command takes") from None
+    if exit_code:
+        document.print_failure({"what": "stopped" if exit_code == _STOPPED else "it failed"}, exit_code)
+        sys.exit(exit_code)

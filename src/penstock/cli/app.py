@@ -20,6 +20,7 @@ from penstock.cli import (
     publishing,
     quarantine,
     reporting,
+    resetting,
     running,
     runs,
     sampling,
@@ -79,6 +80,7 @@ starting.register(app)
 loading.register(app)
 publishing.register(app)
 privacy.register(app)
+resetting.register(app)
 consuming.register(app)
 watching.register(app)
 running.register(app)

@@ -121,9 +121,12 @@ def _print_status(project: Project, *, json: bool = False) -> None:
         print(zone)
     if running is not None:
         print(f"up: process {running.pid}, {running.url}")
+        if found.get("note"):
+            print(f"  {found['note']}")
     if not found["streams"]:
         print("nothing has landed yet; start with: penstock run")
     for title, key in (
+        ("the ledger does not fit the raw tables", "damage"),
         ("alerts", "alerts"),
         ("parts", "parts"),
         ("schedules", "schedules"),

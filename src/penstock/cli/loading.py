@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.alerting import NotifyOption
+from penstock.cli.locked import explained
 from penstock.cli.options import (
     Day,
     From,
@@ -31,6 +32,7 @@ from penstock.cli.options import (
 )
 from penstock.cli.printing import (
     built_line,
+    doing,
     failures_json,
     landed_line,
     node_line,
@@ -48,9 +50,9 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.run import Landed, Stop
     from penstock.session import Session
-    from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 
+_UNBUILT = "models were not built, since the warehouse is away"
 LAKE_FORMATS = ("ndjson", "csv", "parquet")
 Land = Annotated[
     tuple[str, str] | None,
@@ -177,7 +179,7 @@ def run(
         streams, claims = _scheduled(project, streams or ())
         if run_in_process(project, streams, quiet=quiet, json=json):
             return
-    with _claimed(project, claims):
+    with _claimed(project, claims, quiet=quiet or json):
         _perform(
             project,
             streams or (),
@@ -347,28 +349,13 @@ def _work(
             if stop:
                 break
         if models and away:
-            say("dbt: models were not built, since the warehouse is away")
-        if models and not stop and not away:
-            from penstock.transform.transform import Transformer
-
-            say("dbt: looking for what the loads touch")
-            started = time.monotonic()
-
-            def ended(found: Sequence[Node]) -> None:
-                for node in found if nodes else ():
-                    if node.kind == "exposure":
-                        continue
-                    say(node_line(node))
-
-            try:
-                built = Transformer(session, wait=stop.wait).run(
-                    full_refresh=full_refresh, layer=layer, ended=ended, parent=record
-                )
-            except PenstockError as e:
-                failures.append(e)
-            else:
-                say(built_line(built, time.monotonic() - started))
-                report["transform"] = _built_json(built)
+            report["transform"] = {"reason": _UNBUILT, "nodes": []}
+            say(f"dbt: {_UNBUILT}")
+        elif models and not stop:
+            failures += _build(
+                session, stop, report, say, nodes=nodes, quiet=quiet or json,
+                full_refresh=full_refresh, layer=layer, parent=record,
+            )  # fmt: skip
         failure = together(failures) if failures else None
         told.error, told.stopped = failure, bool(stop)
         if record is not None:
@@ -377,7 +364,7 @@ def _work(
                 record.end("error" if failure is not None else "stopped" if stop else "success")
             report["run"] = record.run_id
     if json:
-        print_json(report)
+        print_json(report if failure is None else {**report, "error": explained(failure).as_dict()})
     if failure is not None:
         raise failure
     if stop:
@@ -385,22 +372,61 @@ def _work(
         sys.exit(stop.exit_code)
 
 
+def _build(
+    session: Session,
+    stop: Stop,
+    report: dict[str, Any],
+    say: Callable[[str], None],
+    *,
+    nodes: bool,
+    quiet: bool,
+    **settings: Any,
+) -> list[PenstockError]:
+    """Build models, and print and report what was done; what it failed of."""
+    from penstock.transform.transform import Transformer
+
+    say("dbt: looking for what the loads touch")
+    started = time.monotonic()
+    done: list[Built] = []
+    failures: list[PenstockError] = []
+    try:
+        with doing("dbt", quiet=quiet) as progress:
+            transformer = Transformer(session, wait=stop.wait)
+            done.append(transformer.run(ended=done.append, progress=progress, **settings))
+    except PenstockError as e:
+        failures.append(e)
+    for built in done[:1]:
+        for node in built.nodes if nodes else ():
+            if node.kind != "exposure":
+                say(node_line(node))
+        say(built_line(built, time.monotonic() - started))
+        report["transform"] = _built_json(built)
+    return failures
+
+
 def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
     """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
+    from penstock.orchestrate.running import running_process
     from penstock.plan import named_streams, plan_schedules
 
-    found = named_streams(plan_schedules(project), streams, str(project.file))
+    found = named_streams(project, plan_schedules(project), streams, up=running_process(project) is not None)
     return list(dict.fromkeys(step.stream for loads in found for step in loads.steps)), [loads.claim for loads in found]
 
 
 @contextmanager
-def _claimed(project: Project, names: Sequence[str]) -> Iterator[None]:
-    """Wait until no process on any machine runs these."""
+def _claimed(project: Project, names: Sequence[str], *, quiet: bool) -> Iterator[None]:
+    """Wait until no process on any machine runs these, and say so meanwhile."""
     from penstock.destinations import open_destination
 
     with ExitStack() as held:
-        for name in sorted(names):
-            held.enter_context(open_destination(project.destination).claim(name))
+        with doing("waiting", quiet=quiet) as progress:
+
+            def wait(seconds: float) -> None:
+                progress(f"for {name}, which another process runs")
+                time.sleep(seconds)
+
+            for name in sorted(names):
+                held.enter_context(open_destination(project.destination).claim(name, wait))
         yield
 
 
@@ -431,7 +457,7 @@ def _is_away(session: Session, error: PenstockError) -> bool:
 
 
 def _landed_json(landed: Landed) -> dict[str, Any]:
-    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "bytes")}
+    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")}
     return {
         "stream": landed.stream,
         "source": landed.source,
@@ -450,7 +476,14 @@ def _built_json(built: Built) -> dict[str, Any]:
         "reason": built.reason or None,
         "waiting": built.waiting,
         "nodes": [
-            {"name": n.name, "kind": n.kind, "status": n.status, "seconds": round(n.seconds, 3), "rows": n.rows}
+            {
+                "name": n.name,
+                "kind": n.kind,
+                "status": n.status,
+                "seconds": round(n.seconds, 3),
+                "rows": n.rows,
+                "error": n.message if n.failed else None,
+            }
             for n in built.nodes
         ],
     }

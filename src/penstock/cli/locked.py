@@ -19,18 +19,27 @@ def works_on(project: Project) -> None:
 
 
 def explained(error: PenstockError) -> PenstockError:
-    """The error; of a warehouse that the project's own ``penstock up`` holds, with what can be done beside it."""
+    """The error; of a DuckDB file that the project's own ``penstock up`` holds, with what can be done beside it."""
     if not isinstance(error, LockedError) or error.pid is None or not _opened:
         return error
+    settings = _opened[0].destination
+    if settings.type != "duckdb" or error.where != str(settings.path):  # it is not the file that is held
+        return error
     from penstock.orchestrate.running import running_process
+    from penstock.plan import plan_schedules
 
     running = running_process(_opened[0])
     if running is None or running.pid != error.pid:
         return error
+    project = _opened[0]
+    if plan_schedules(project):
+        ask = "have it load what is scheduled: penstock run --now"
+    else:
+        ask = "it lands what comes as it comes, and builds the models"
     return LockedError(
         f"the warehouse is held by process {running.pid}, penstock up of this project",
         where=error.where,
-        fix="ask it: penstock run --now, penstock query, status, check, runs and quarantine list work beside it; "
-        "or stop it with Ctrl-C or SIGTERM",
+        fix=f"{ask}; penstock query, penstock status, penstock check, penstock runs and penstock quarantine list work"
+        " beside it; for all else stop it with Ctrl-C or SIGTERM, and start it again afterwards",
         pid=running.pid,
     )

@@ -9,6 +9,7 @@ import math
 import re
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -18,6 +19,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.cli import tables
+from penstock.cli.document import print_document
+from penstock.cli.terminal import console
 from penstock.errors import PenstockError
 from penstock.plural import count as count  # commands have it from here, as all that prints
 from penstock.stored import Document, StoredTime
@@ -34,7 +37,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?"
 def print_json(value: Any) -> None:
     """``value`` as JSON on standard output: numbers to their digit, JSON documents as they are stored, and ``null`` for
     what JSON has no word for (NaN, infinity)."""
-    print(json_text(value, indent="\n"))
+    print_document(json_text(value, indent="\n"))
 
 
 def json_text(value: Any, indent: str = "") -> str:
@@ -171,6 +174,8 @@ def landed_line(landed: Landed, seconds: float) -> str:
         count(landed.total("duplicates"), "duplicate"),
         f"{landed.total('quarantined'):,} quarantined",
     ]
+    if deleted := landed.total("deleted"):
+        parts.append(f"{deleted:,} deleted")
     rate = f" ({seconds:.1f} s, {read / seconds:,.0f} rows/s)" if seconds > 0.05 else ""
     return f"{landed.stream}: {', '.join(parts)}{skipped}{rate}"
 
@@ -183,7 +188,13 @@ def built_line(built: Built, seconds: float) -> str:
     tests = built.count("test", "pass")
     units = built.count("unit_test", "pass")
     warned = sum(n.status == "warn" for n in built.nodes)
+    failed = [n for n in built.nodes if n.failed]
+    skipped = [n for n in built.nodes if n.status == "skipped"]
     parts = [f"{count(models, 'model')} built"]
+    if failed:
+        parts.append(f"{len(failed):,} failed")
+    if skipped:
+        parts.append(f"{len(skipped):,} skipped")
     if tests:
         parts.append(f"{count(tests, 'test')} passed")
     elif built.tests_left_out:
@@ -202,6 +213,22 @@ def node_line(node: Node) -> str:
     rows = "" if node.rows is None or node.kind != "model" else f", {count(node.rows, 'row')}"
     said = f": {' '.join(node.message.split())[:300]}" if node.failed or node.status in ("warn", "skipped") else ""
     return f"  {node.status:8} {node.kind} {node.name}{rows} ({node.seconds:.2f} s){said}"
+
+
+@contextmanager
+def doing(label: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is being done, as what is given says it: on a terminal while it goes on, elsewhere a
+    line every five seconds."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from rich.status import Status
+
+        with Status(label, console=console(stderr=True)) as status:
+            yield lambda now: status.update(f"{label}: {now}")
+    else:
+        with _Beat(label) as beat:
+            yield beat
 
 
 class Progress(Protocol):
@@ -235,7 +262,6 @@ def counting_bar(label: str, total_bytes: int, *, noun: str = "rows", quiet: boo
 
 @contextmanager
 def _bar(label: str, total_bytes: int, noun: str) -> Iterator[Advance]:
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -248,7 +274,7 @@ def _bar(label: str, total_bytes: int, noun: str) -> Iterator[Advance]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total_bytes or None, rate="")
 
         def advance(more: int, size: int) -> None:
@@ -289,6 +315,35 @@ class _Lines:
             file=sys.stderr,
             flush=True,
         )
+
+
+class _Beat:
+    """What is being done, as plain lines, also when nothing is heard of it."""
+
+    every_seconds = 5.0
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._now = ""
+        self._started = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    def __call__(self, now: str) -> None:
+        self._now = now
+
+    def __enter__(self) -> _Beat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self.every_seconds):
+            seconds = time.monotonic() - self._started
+            print(f"{self._label}: {self._now or 'at work'}, {seconds:,.0f} s", file=sys.stderr, flush=True)
 
 
 def _cell(value: Any) -> str:

@@ -46,9 +46,7 @@ def list_(
         print("quarantine: empty")
     else:
         columns = ("id", "stream", "reason_code", "reason", "origin", "bytes", "state")
-        print_table(
-            columns, [(str(e.id)[:8], e.stream, e.code, e.reason, e.origin, len(e.body), e.state) for e in found]
-        )
+        print_table(columns, [(str(e.id)[:8], e.stream, e.code, e.reason, e.origin, e.bytes, e.state) for e in found])
 
 
 @app.command(epilog="Example: penstock quarantine show 3f2a91c0")
@@ -64,20 +62,22 @@ def show(
     from penstock.quarantine import entries
 
     project = open_project(project_dir, target)
+    shown = []
     with asked(project) as query:
         if query is None:
             raise UsageError("nothing has landed yet, so nothing is in quarantine", fix="penstock run")
-        found = entries(query, ids=ids, settled=True)
-    found = found if show_pii else [masked(project, e) for e in found]
+        for entry in entries(query, ids=ids, settled=True):
+            allowed = entry if show_pii else masked(project, entry)
+            if json:
+                shown.append({**allowed.as_dict(), "body": allowed.body})
+                continue
+            for name, value in allowed.as_dict().items():
+                if value is not None:
+                    print(f"{name}: {value}")
+            print(allowed.body.decode("utf-8", "backslashreplace"))
+            print()
     if json:
-        print_json([{**e.as_dict(), "body": e.body} for e in found])
-        return
-    for entry in found:
-        for name, value in entry.as_dict().items():
-            if value is not None:
-                print(f"{name}: {value}")
-        print(entry.body.decode("utf-8", "backslashreplace"))
-        print()
+        print_json(shown)
 
 
 @app.command(epilog="Example: penstock quarantine replay --stream user_events --reason contract")

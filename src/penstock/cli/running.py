@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _log = get_log("up")
 
 _POLL_SECONDS = 0.2
+_LOOK_SECONDS = 2.0
+"""How often it is looked whether the project's file was changed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -62,8 +64,12 @@ def up(
         supervisor = Supervisor(project, models=has_models(project), stop=stop, host=host, port=port, on_up=greet)
         try:
             supervisor.start()
+            looked = time.monotonic()
             while not stop:
                 time.sleep(_POLL_SECONDS)
+                if time.monotonic() - looked > _LOOK_SECONDS:
+                    looked = time.monotonic()
+                    supervisor.look()
         finally:
             stop.set()
             late = supervisor.close()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from penstock.cli.document import print_document
 from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
 from penstock.cli.printing import count, print_json, print_table
 from penstock.errors import UsageError
@@ -96,7 +97,7 @@ def schema(
         print(configuration_page(), end="")
         return
     if stream is None:
-        print(json_module.dumps(project_schema(), indent=2))
+        print_document(json_module.dumps(project_schema(), indent=2))
         return
     from penstock.session import Session
 

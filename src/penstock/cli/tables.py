@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from penstock.cli.terminal import console
+
 LEAST_TEXT_WIDTH = 24
 """A column of longer texts is folded down to this, and no further."""
 _GAP = 3
@@ -76,7 +78,6 @@ def _print_rich(
 ) -> None:
     from rich import box
     from rich.cells import cell_len
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -89,12 +90,12 @@ def _print_rich(
         table.add_column(Text(name), justify="right" if numeric[i] else "left", overflow="fold", min_width=least)
     for row in texts:
         table.add_row(*(Text(text) for text in row))
-    console = Console(width=width or whole, highlight=False)
+    screen = console(width=width or whole)
     if width:
-        console.print(table)
+        screen.print(table)
         return
-    with console.capture() as capture:
-        console.print(table)
+    with screen.capture() as capture:
+        screen.print(table)
     print("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")))
 
 

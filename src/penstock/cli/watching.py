@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,8 @@ from penstock.errors import SourceError
 from penstock.logs import listed
 
 if TYPE_CHECKING:
-    from penstock.ports import Receipt
+    from penstock.ports import Receipt, Rows
+    from penstock.project import Project
     from penstock.run import Stop
     from penstock.watch import Watcher
 
@@ -63,6 +65,7 @@ def watch(
             once=once,
             stop=stop,
             on_commit=committed,
+            held=partial(_asked, project) if publish else lambda: None,
             on_known=lambda why, files: say(f"{name}: {why}: {listed(files)}"),
         )
         return watcher
@@ -93,6 +96,14 @@ def watch(
             f"{count(len(failures), 'file')} could not be taken: {', '.join(failures)}",
             fix="mend them, and do it again: what was taken is not taken twice",
         ) from None
+
+
+def _asked(project: Project) -> Callable[[str], Rows] | None:
+    """The way to ask the process that has the project's DuckDB file to itself, if there is one."""
+    from penstock.orchestrate.running import running_process
+
+    running = running_process(project) if project.destination.type == "duckdb" else None
+    return None if running is None else running.query
 
 
 def _run(watchers: list[Watcher], stop: Stop, *, once: bool) -> BaseException | None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from penstock.ledger import quarantine_id
 from penstock.ports import CONFLICT, Reason, Reject, Shaped, Target
 from penstock.shape.schema import Schema
 from penstock.sql import identifier
@@ -40,7 +39,7 @@ def wins_sql(target: Target, schema: Schema, *, new: str, old: str, load_id: int
     )
 
 
-def without_conflicts(shaped: Shaped, stream: str, ask: Callable[[pa.Table, str], Iterable[int]]) -> Shaped:
+def without_conflicts(shaped: Shaped, ask: Callable[[pa.Table, str], Iterable[int]]) -> Shaped:
     """The batch with its message ids that are known with another content turned into rejects. A record that contradicts
     another in the batch, and is the one that is known, is its duplicate.
 
@@ -61,24 +60,15 @@ def without_conflicts(shaped: Shaped, stream: str, ask: Callable[[pa.Table, str]
         shaped = replace(shaped, rejects=tuple(r for i, r in enumerate(shaped.rejects) if i not in same))
     places = pa.array(np.arange(shaped.rows.num_rows))
     found = ask(shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places), "<>")
-    return rejected(shaped, dict.fromkeys(found, CONFLICT), "identity_conflict", stream)
+    return rejected(shaped, dict.fromkeys(found, CONFLICT), "identity_conflict")
 
 
-def rejected(shaped: Shaped, reasons: Mapping[int, str], code: Reason, stream: str) -> Shaped:
+def rejected(shaped: Shaped, reasons: Mapping[int, str], code: Reason) -> Shaped:
     """The batch with the rows in ``reasons`` turned into rejects."""
     if not reasons:
         return shaped
-    rejects = [
-        Reject(
-            body=shaped.original(i),
-            code=code,
-            reason=reason,
-            origin=shaped.rows["_pen_origin"][i].as_py(),
-            headers=shaped.headers(i),
-        )
-        for i, reason in sorted(reasons.items())
-    ]
-    again = {str(quarantine_id(stream, r.body)) for r in rejects}
+    rejects = [shaped.refused(i, code, reason) for i, reason in sorted(reasons.items())]
+    again = {r.entry for r in rejects}
     kept = kept_rows(shaped, [i for i in range(shaped.rows.num_rows) if i not in reasons])
     return replace(
         kept,
@@ -91,11 +81,8 @@ def kept_rows(shaped: Shaped, kept: Sequence[int]) -> Shaped:
     """The batch with these rows alone."""
     import numpy as np
 
-    def original(row: int) -> bytes:
-        return shaped.original(kept[row])
-
-    def headers(row: int) -> Mapping[str, object] | None:
-        return shaped.headers(kept[row])
+    def refused(row: int, code: Reason, reason: str) -> Reject:
+        return shaped.refused(kept[row], code, reason)
 
     rows = shaped.rows.take(np.array(kept, dtype=np.int64))
-    return replace(shaped, rows=rows, original=original, headers=headers)
+    return replace(shaped, rows=rows, refused=refused)

@@ -26,6 +26,7 @@ from penstock.destinations.duckdb_errors import is_broken, refusal
 from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
 from penstock.destinations.known import KnownIds
+from penstock.destinations.quarantined import quarantine_parts, refused_bytes
 from penstock.destinations.refusals import refusals, sorting
 from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
@@ -40,12 +41,11 @@ from penstock.ledger import (
     column_rows,
     create_statements,
     delta_view,
-    headers_text,
     ledger_sql,
-    quarantine_rows,
     schema_from_rows,
     state_text,
 )
+from penstock.ledger.soundness import is_complete, tell_lost
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Schema
@@ -118,11 +118,13 @@ class DuckDBDestination:
     @sorting()
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing."""
-        if self.is_prepared():
+        present = self._ledger_columns()
+        if is_complete(present):
             return
         with self.held.landing:
             for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
                 self.connection.execute(sql)
+        tell_lost(present)
 
     def check_rights(self) -> None:
         """Whoever has the file may do all."""
@@ -130,13 +132,10 @@ class DuckDBDestination:
     @sorting()
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        found = _first(
-            self.connection.execute(
-                "select count(*) from duckdb_columns()"
-                " where (schema_name, table_name, column_name) = ('penstock', 'watermarks', 'removed_at')"
-            )
-        )
-        return found != (0,)
+        return is_complete(self._ledger_columns())
+
+    def _ledger_columns(self) -> list[tuple[str, str]]:
+        return self.connection.execute(ledger_sql("ledger_columns_duckdb")).fetchall()
 
     @sorting()
     def schema(self, stream: str) -> Schema:
@@ -225,13 +224,14 @@ class DuckDBDestination:
                 with contextlib.suppress(duckdb.Error):  # it may have nothing left to close
                     connection.close()
 
-    def spare_memory(self, columns: int, batch_bytes: int = 0) -> None:
+    def spare_memory(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
         """Landing needs little memory, so it takes little, unless the project says how much or others work with the
-        file, whose memory it is too."""
+        file, whose memory it is too. Bodies for the quarantine are held up to the commit, and twice while written."""
         if not self._own_limit and len(self.held.connections) == 1:
             limit = LANDING_MEMORY_MB + LANDING_MEMORY_MB_PER_COLUMN * columns
             if batch_bytes > USUAL_BATCH_BYTES:
                 limit += 6 * batch_bytes >> 20
+            limit += 4 * refused_bytes >> 20
             self.connection.execute(f"set memory_limit = '{limit}MB'")
             self._sparing = True
 
@@ -303,7 +303,7 @@ class DuckDBLanding:
         self._open = True
         self._started_at = datetime.now(UTC)
         self._known: KnownIds | None = None
-        self._load_id = 0
+        self._load_id = self._largest = self._refused_bytes = 0
         self._erased: Erased | None = None
         self._schema = Schema()
 
@@ -344,8 +344,9 @@ class DuckDBLanding:
             if not self._counts["read"]:
                 self._known = self._destination.held.known_ids(self._connection, self._target.stream)
             self._grow(shaped.schema)
-            if (size := max(shaped.rows.nbytes, shaped.bytes)) > USUAL_BATCH_BYTES:
-                self._destination.spare_memory(len(shaped.schema.columns), size)
+            self._largest = max(self._largest, shaped.rows.nbytes, shaped.bytes)
+            if self._largest > USUAL_BATCH_BYTES:
+                self._destination.spare_memory(len(shaped.schema.columns), self._largest, self._refused_bytes)
             fault_point("before_stage")
             shaped = self._without_conflicts(self.admitted(shaped))
             with Registered(self._connection, "rows_in_hand", shaped.rows):
@@ -372,17 +373,11 @@ class DuckDBLanding:
     @sorting()
     def commit(self) -> Receipt:
         """Write positions and the ledger entry, and commit."""
-        if (
-            self._target.disposition == "replace"
-            and self._counts["read"]
-            and not self._target.partial
-            and self._has_table()
-        ):
-            # a delivery of which nothing can land is broken; it must not empty the table
+        if self._target.disposition == "replace" and not self._target.partial and self._has_table():
+            # a delivery of records of which none can land is broken; it must not empty the table
+            broken = " and exists (from refreshed)" if self._counts["read"] else ""
             deleted = _first(
-                self._connection.execute(
-                    f"delete from {self._table} where _pen_id not in (from refreshed) and exists (from refreshed)"
-                )
+                self._connection.execute(f"delete from {self._table} where _pen_id not in (from refreshed){broken}")
             )
             self._counts["deleted"] = deleted[0] if deleted else 0
         now = datetime.now(UTC)
@@ -399,7 +394,7 @@ class DuckDBLanding:
                 ],
             )
         seq = 0
-        if self._counts["read"]:
+        if self._counts["read"] or self._counts["deleted"]:
             counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
             row = _first(
                 self._connection.execute(
@@ -545,7 +540,7 @@ class DuckDBLanding:
                 ).fetchall()
             return [i for (i,) in found]
 
-        return without_conflicts(shaped, self._target.stream, ask)
+        return without_conflicts(shaped, ask)
 
     def _insert_rows(self, columns: Sequence[str], fresh: str) -> int:
         listed = ", ".join(columns)
@@ -569,27 +564,13 @@ class DuckDBLanding:
         return present
 
     def _quarantine(self, shaped: Shaped) -> int:
-        entries = quarantine_rows(self._target.stream, shaped.rejects)
         new = 0
-        now = datetime.now(UTC)
-        for id_, reject in entries.items():
-            row = _first(
-                self._connection.execute(
-                    ledger_sql("quarantine", id="$1", headers="$10"),
-                    [
-                        id_,
-                        self._target.stream,
-                        self._target.source,
-                        reject.body,
-                        reject.code,
-                        reject.reason,
-                        reject.origin,
-                        self._load_id,
-                        now,
-                        headers_text(reject),
-                    ],
-                )
-            )
+        if (size := refused_bytes(shaped.rejects)) > 0:
+            self._refused_bytes += size
+            self._destination.spare_memory(len(shaped.schema.columns), self._largest, self._refused_bytes)
+        for part in quarantine_parts(self._target, shaped.rejects, self._load_id):
+            with Registered(self._connection, "refused_in_hand", part):
+                row = _first(self._connection.execute(ledger_sql("quarantine", rows="from refused_in_hand")))
             new += row[0] if row else 0
         return new
 

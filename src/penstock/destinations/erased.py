@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.destinations.dispositions import kept_rows
-from penstock.ports import Shaped, Taken
+from penstock.ports import Reject, Shaped, Taken
 from penstock.pseudonym import Personal, id_text, subject_text
 from penstock.shape.schema import Schema
 from penstock.sql import identifier, literal
@@ -53,7 +53,7 @@ class Erased:
                 if column.field == field and column.type != "pseudonym":
                     gone |= self._in_column(kind, shaped.rows[column.name], column.type)
             gone |= self._in_rescued(kind, field, shaped.rows["_pen_rescued"])
-        rejects = tuple(r for r in shaped.rejects if not self._in_body(r.body))
+        rejects = tuple(r for r in shaped.rejects if not self._in_reject(r))
         kept = kept_rows(shaped, np.flatnonzero(~gone).tolist()) if gone.any() else shaped
         return replace(kept, rejects=rejects, taken=lambda: self._taken(shaped.taken()))
 
@@ -64,7 +64,7 @@ class Erased:
 
     def _taken(self, taken: Taken) -> Taken:
         stays = pa.array([not self._in_body(body) for body in taken.bodies.to_pylist()], pa.bool_())
-        rejects = [r for r in taken.rejects if not self._in_body(r.body)]
+        rejects = [r for r in taken.rejects if not self._in_reject(r)]
         return replace(taken, bodies=taken.bodies.filter(stays), rejects=rejects)
 
     def _in_column(self, kind: str, column: pa.ChunkedArray, type_: str) -> Any:
@@ -83,6 +83,11 @@ class Erased:
                 value = json.loads(rescued[int(i)].as_py(), parse_float=Decimal).get(field)
                 found[i] = value is not None and self.is_erased(kind, id_text(value))
         return found
+
+    def _in_reject(self, reject: Reject) -> bool:
+        from penstock.sources.messages import readings_of  # lazily: pika comes with it
+
+        return any(self._in_body(body) for body in readings_of(reject.headers, reject.body))
 
     def _in_body(self, body: bytes) -> bool:
         return any(

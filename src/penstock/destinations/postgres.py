@@ -46,6 +46,7 @@ from penstock.ledger import (
     schema_from_rows,
     state_text,
 )
+from penstock.ledger.soundness import is_complete, tell_lost
 from penstock.ports import Position, Receipt, Rows, Shaped, Target
 from penstock.shape.arrow import id_halves
 from penstock.shape.schema import Schema
@@ -132,7 +133,8 @@ class PostgresDestination:
     @sorting()
     def prepare(self) -> None:
         """Make the ledger's tables where they are missing; two processes may do so at once."""
-        if self.is_prepared():
+        present = self._ledger_columns()
+        if is_complete(present):
             return
         self.check_rights()
         try:
@@ -145,17 +147,15 @@ class PostgresDestination:
                     self.reading.execute(sql)
         except psycopg.Error as e:
             raise DestinationError(f"the ledger cannot be made: {first_line(e)}", where=self.shown) from None
+        tell_lost(present)
 
     @sorting()
     def is_prepared(self) -> bool:
         """Whether the ledger is there."""
-        # by name, since to_regclass is refused to whoever may not use the schema
-        rows = self.query(
-            "select 1 from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on"
-            " n.oid = c.relnamespace where (n.nspname, c.relname, a.attname) = ('penstock', 'watermarks', 'removed_at')"
-            " and not a.attisdropped"
-        )
-        return bool(rows.rows)
+        return is_complete(self._ledger_columns())
+
+    def _ledger_columns(self) -> list[tuple[str, str]]:
+        return [(table, column) for table, column in self.query(ledger_sql("ledger_columns_postgres")).rows]
 
     def check_rights(self) -> None:
         """Whether the user may make what landing needs.
@@ -346,12 +346,12 @@ class PostgresLanding:
         target = self._target
         with self._refusals():
             self._index()
-            if target.disposition == "replace" and self._asking and not target.partial:
-                self._counts["deleted"] = self._one(
-                    f"with gone as (delete from {self._table} t where not exists"
-                    " (select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id) returning 1)"
-                    " select count(*) from gone"
-                )
+            nothing = not self._counts["read"] and self._has_table()
+            if target.disposition == "replace" and not target.partial and (self._asking or nothing):
+                # a delivery of records of which none can land is broken; it must not empty the table
+                stays = "select 1 from pg_temp.penstock_refreshed f where f._pen_id = t._pen_id"
+                gone = f"delete from {self._table} t" + (f" where not exists ({stays})" if self._asking else "")
+                self._counts["deleted"] = self._one(f"with gone as ({gone} returning 1) select count(*) from gone")
             now = datetime.now(UTC)
             for position in self._positions.values():
                 self._execute(
@@ -364,7 +364,7 @@ class PostgresLanding:
                     now,
                 )
             seq = 0
-            if self._counts["read"]:
+            if self._counts["read"] or self._counts["deleted"]:
                 self._lock(_LEDGER_LOCK)
                 counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
                 seq = self._one(
@@ -525,7 +525,7 @@ class PostgresLanding:
             )
             return [int(i) for i in found]
 
-        return without_conflicts(shaped, self._target.stream, ask)
+        return without_conflicts(shaped, ask)
 
     def _stage(self, rows: pa.Table) -> None:
         self._execute("drop table if exists pg_temp.penstock_batch")
@@ -535,9 +535,11 @@ class PostgresLanding:
         entries = quarantine_rows(self._target.stream, shaped.rejects)
         now = datetime.now(UTC)
         new = 0
+        values = "values ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb)"
+        sql = ledger_sql("quarantine", rows=values) + " returning 1"
         for id_, reject in entries.items():
             inserted = self._all(
-                ledger_sql("quarantine", id="$1::text::uuid", headers="$10::text::jsonb") + "returning 1",
+                sql,
                 str(id_),
                 self._target.stream,
                 self._target.source,

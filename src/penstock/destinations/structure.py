@@ -6,6 +6,7 @@ to quarantine for what the table is at fault for.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 
 from penstock.errors import LandingBlocked, UsageError
@@ -23,18 +24,20 @@ def check_table(
     Raises:
         LandingBlocked: it has no column at all, as it is gone; one is missing, or of another type, or no record has it.
     """
+    stream = table.removeprefix("raw.").strip('"')
+    anew = f"or start the stream anew: penstock reset {shlex.quote(stream)}"
     if not actual:
         raise LandingBlocked(
             f"table {table} is gone, and the ledger has rows in it",
             where=where,
-            fix="put it back, from a backup or as it was; nothing lands into it meanwhile",
+            fix=f"put it back, from a backup or as it was; nothing lands into it meanwhile; {anew}",
         )
     for name, type_ in expected.items():
         if name not in actual:
             raise LandingBlocked(
                 f"column {name} of {table} is gone",
                 where=where,
-                fix=f'put it back: alter table {table} add column "{name}" {type_}',
+                fix=f'put it back: alter table {table} add column "{name}" {type_}; {anew}',
             )
         if actual[name] != type_:
             raise LandingBlocked(

@@ -109,6 +109,12 @@ class LakeWriter:
             if len(records):
                 self._encoder(taken.untyped).add(records, broken)
 
+    def end_refresh(self) -> None:
+        """All of a refresh is written. One without records leaves a file without any, which says so."""
+        if not (self._sinks or self._encoders):
+            with self._refusals():
+                self._rest[False] = self._sink(texts=False, rest=True)
+
     def prepare(self) -> list[Position]:
         """Make the files complete and durable, still hidden. The positions say which they are."""
         positions = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -61,7 +62,7 @@ def check_stream(target: Target, identity: str, disposition: str) -> None:
         if was != now:
             raise UsageError(
                 f"stream {target.stream}: {what} was {was} when it first landed, and is {now} now",
-                fix=f"put {what}: {was} back, or give the stream another name and load it anew",
+                fix=f"put {what}: {was} back, or start the stream anew: penstock reset {shlex.quote(target.stream)}",
             )
 
 
@@ -94,25 +95,35 @@ def column_rows(stream: str, have: Schema, wanted: Schema) -> list[tuple[Any, ..
     ]
 
 
-def quarantine_id(stream: str, body: bytes) -> UUID:
-    """A record is quarantined once: the same bytes in the same stream are the same entry."""
-    digest = hashlib.sha256(stream.encode() + b"\0" + body.strip(b" \t\r\n"))
+_COUNTS = ("x-delivery-count", "x-acquired-count", "x-stream-offset")
+"""Headers by which a broker counts: a message that is delivered again is the same in spite of them."""
+
+
+def quarantine_id(stream: str, reject: Reject) -> UUID:
+    """A record is quarantined once: the same bytes in the same stream are the same entry, with the same headers where
+    it came as a message. What was replayed stays the entry it is."""
+    if reject.entry is not None:
+        return UUID(reject.entry)
+    digest = hashlib.sha256(stream.encode() + b"\0" + reject.body)
+    if reject.headers:
+        inner = reject.headers.get("headers")
+        if isinstance(inner, Mapping):
+            inner = {k: v for k, v in inner.items() if k not in _COUNTS}
+        digest.update(b"\0" + json.dumps({**reject.headers, "headers": inner or None}, sort_keys=True).encode())
     return UUID(bytes=digest.digest()[:16])
 
 
 def quarantine_rows(stream: str, rejects: Iterable[Reject]) -> dict[UUID, Reject]:
     """Rejects by the identity of their entry, the first of each."""
-    found: dict[UUID, Reject] = {}
+    rows: dict[UUID, Reject] = {}
     for reject in rejects:
-        found.setdefault(quarantine_id(stream, reject.body), reject)
-    return found
+        rows.setdefault(quarantine_id(stream, reject), reject)
+    return rows
 
 
 def headers_text(reject: Reject) -> str | None:
-    """A reject's headers as JSON that both destinations can store."""
-    if reject.headers is None:
-        return None
-    return json.dumps(reject.headers, sort_keys=True, default=str).replace("\\u0000", "")
+    """A reject's headers as JSON."""
+    return None if reject.headers is None else json.dumps(reject.headers, sort_keys=True)
 
 
 def state_text(state: Mapping[str, Any]) -> str:

@@ -6,11 +6,11 @@ create table if not exists penstock.loads (
   seq bigint not null unique, -- the order of commits: who has seen a number has seen all below it
   stream {text} not null, -- the stream it landed in
   source {text} not null, -- the source it read
-  read bigint not null, -- records read: landed + duplicates + quarantined
+  read bigint not null, -- records read: landed + duplicates + quarantined; of a reset 0
   landed bigint not null, -- records that became rows, or changed one
   duplicates bigint not null, -- records that were there, or lost against the row that is there
   quarantined bigint not null, -- records that went to quarantine
-  deleted bigint not null, -- rows that a replacing load took away
+  deleted bigint not null, -- rows that a replacing load or a reset of the stream took away
   bytes bigint not null, -- bytes of the records read
   started_at timestamp with time zone not null, -- when it began to read
   committed_at timestamp with time zone not null -- just before the commit
@@ -36,7 +36,7 @@ create table if not exists penstock.positions (
 
 -- Records that could not land, whole and with their reason.
 create table if not exists penstock.quarantine (
-  quarantine_id uuid primary key, -- a hash of the stream and the bytes: the same record waits once
+  quarantine_id uuid primary key, -- a hash of the stream, the bytes and the headers: the same record waits once
   stream {text} not null, -- the stream it was for
   source {text} not null, -- the source it came by
   body {bytes} not null, -- its bytes as they came
@@ -66,7 +66,7 @@ create table if not exists penstock.columns (
 -- What ran: kept for 30 days.
 create table if not exists penstock.runs (
   run_id bigint primary key, -- the number that penstock runs shows
-  kind {text} not null, -- load, run, backfill, transform, schedule
+  kind {text} not null, -- load, run, backfill, transform, schedule, erase
   started_at timestamp with time zone not null, -- when it began
   ended_at timestamp with time zone, -- when it ended; null while it runs
   status {text} not null, -- running, success, error, stopped, cut off

@@ -1,6 +1,6 @@
 select
-  quarantine_id, stream, source, body, reason_code, reason, origin, load_id, quarantined_at, replayed_in, dropped_at,
-  headers
+  quarantine_id, stream, source, octet_length(body) as bytes, reason_code, reason, origin, load_id, quarantined_at,
+  replayed_in, dropped_at, headers
 from penstock.quarantine
 where
   ({stream} = '' or stream = {stream})

@@ -28,6 +28,7 @@ from penstock.orchestrate.trigger import NEWEST
 from penstock.plan import of_interval
 from penstock.session import Session
 from penstock.transform.transform import node_step
+from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
     from penstock.orchestrate.trigger import Heard, Trigger
@@ -61,7 +62,7 @@ class Ended:
     error: Exception | None
 
 
-class Scheduled:
+class Scheduled(Troubles):
     """Runs a schedule in the thread that calls :meth:`run`; :meth:`ask` may be called from any.
 
     Args:
@@ -82,8 +83,6 @@ class Scheduled:
         now: Callable[[], datetime] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self.last_error = ""
-        """Why the last run failed; empty after one that went well."""
         self.last: Ended | None = None
         """The last run."""
         self.loads = loads

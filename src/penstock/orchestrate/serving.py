@@ -25,11 +25,12 @@ _MAX_BODY_BYTES = 16 << 20
 class Answers:
     """What is answered, each called in a thread of the server.
 
-    ``unready`` gives the reasons why the process is not ready, none when it is. ``query`` runs a statement, and is told
-    whether it may only read.
+    ``unready`` gives the reasons why the process is not ready, none when it is; ``note`` what else there is to say.
+    ``query`` runs a statement, and is told whether it may only read.
     """
 
     unready: Callable[[], list[str]]
+    note: Callable[[], str]
     metrics: Callable[[], bytes]
     status: Callable[[], dict[str, Any]]
     query: Callable[[str, bool], Rows]
@@ -77,7 +78,8 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
                     self._answer(200, b"ok\n")
                 case "/readyz":
                     reasons = answers.unready()
-                    self._answer(503 if reasons else 200, ("\n".join(reasons) or "ready").encode() + b"\n")
+                    lines = [*(reasons or ["ready"]), *filter(None, [answers.note()])]
+                    self._answer(503 if reasons else 200, "".join(f"{line}\n" for line in lines).encode())
                 case "/metrics":
                     self._answer(200, answers.metrics(), CONTENT_TYPE)
                 case "/status" if self._allowed():
@@ -125,7 +127,7 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
             try:
                 content = work()
             except PenstockError as e:
-                self._answer(400, json.dumps({"what": e.what, "where": e.where, "fix": e.fix}).encode(), _JSON)
+                self._answer(400, json.dumps(e.as_dict()).encode(), _JSON)
             except (ValueError, KeyError, TypeError) as e:
                 self.close_connection = True
                 self._answer(400, json.dumps({"what": f"this is no question: {e}"}).encode(), _JSON)

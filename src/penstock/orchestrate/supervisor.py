@@ -23,6 +23,7 @@ from penstock.lineage.emitter import counted
 from penstock.logs import described, get_log
 from penstock.orchestrate.alerting import Alerting
 from penstock.orchestrate.catalogue import PREFIX
+from penstock.orchestrate.changed import ChangedFile
 from penstock.orchestrate.figures import Figures, LedgerFigures
 from penstock.orchestrate.running import Running, announce, running_process, withdraw
 from penstock.orchestrate.scheduled import Scheduled
@@ -73,12 +74,15 @@ class Part:
     deaths: int = 0
     last_error: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    failed_at: datetime | None = None
     job: Job | None = None
     thread: threading.Thread | None = None
 
     def become(self, state: str) -> None:
         """Change the state."""
         self.state, self.since = state, datetime.now(UTC)
+        if state not in ("running", "stopped"):
+            self.failed_at = self.since
 
     @property
     def condition(self) -> str:
@@ -92,13 +96,19 @@ class Part:
         return getattr(self.job, "last_error", "") or self.last_error
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """As plain data. Once the part has done well for a while, an error that it had is in the log alone."""
+        error, at, well = self.error, self.failed_at, self.state == "running"
+        if getattr(self.job, "last_error", ""):
+            at, well = getattr(self.job, "last_error_at", None), isinstance(self.job, Consumer) and self.job.well
+        if well and at is not None and (datetime.now(UTC) - at).total_seconds() > _STEADY_SECONDS:
+            error = ""
         return {
             "part": self.name,
             "state": self.condition,
             "restarts": self.restarts,
             "since": self.since,
-            "last_error": self.error,
+            "last_error": error,
+            "last_error_at": at if error else None,
         }
 
 
@@ -149,6 +159,7 @@ class Supervisor:
         for job in self._schedules:
             name = part_of_schedule(job.loads)
             self.parts.append(Part(name, lambda job=job: job))  # type: ignore[misc]  # it cannot tell the default's type
+        self._changed = ChangedFile(project)
         self._alerting = alerting = Alerting(
             project, parts=self.parts, schedules=self._schedules, trigger=self._trigger, stop=stop
         )
@@ -175,6 +186,7 @@ class Supervisor:
         token = secrets.token_urlsafe(32)
         answers = Answers(
             unready=self.unready,
+            note=self._changed.look,
             metrics=self.figures.page,
             status=self.status,
             query=self._query,
@@ -231,7 +243,13 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """The parts, and the ledger."""
-        return {"parts": [p.as_dict() for p in self.parts], **read_status(self._project)}
+        note = self._changed.look()
+        parts = [p.as_dict() for p in self.parts]
+        return {"note": note or None, "parts": parts, **read_status(self._project)}
+
+    def look(self) -> None:
+        """Log what was changed that the process does not take up."""
+        self._changed.look()
 
     def _query(self, sql: str, read_only: bool) -> Rows:
         destination = open_destination(self._project.destination)
@@ -247,7 +265,7 @@ class Supervisor:
             UsageError: no schedule loads that.
             DestinationError: the run was cut off.
         """
-        wanted = named_streams([job.loads for job in self._schedules], streams, str(self._project.file))
+        wanted = named_streams(self._project, [job.loads for job in self._schedules], streams, up=True)
         by_name = {job.loads.name: job for job in self._schedules}
         requests = [by_name[loads.name].ask(loads.steps) for loads in wanted]
         runs = []

@@ -17,6 +17,7 @@ from penstock.logs import Summary, described, get_log
 from penstock.session import Session
 from penstock.transform.transform import Attempt, Transformer
 from penstock.transform.workspace import project_fingerprint
+from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
     from penstock.ports import Receipt
@@ -35,7 +36,7 @@ NEWS_SHARE = 0.25
 """How much of the wait is left once something has landed. With none, a stream that never rests would be a failure after
 the other."""
 _LOOK_SECONDS = 1.0
-"""How often the ledger is asked for loads by other processes."""
+"""How often the ledger is asked for loads by other processes, and a warehouse that is away, whether it is there."""
 _STOP_SECONDS = 0.05
 NEWEST = "select coalesce(max(seq), 0) from penstock.loads where landed > 0 or deleted > 0"
 """The newest load that models have to take in."""
@@ -49,12 +50,13 @@ class Heard:
     error: Exception | None = None
 
 
-class Trigger:
+class Trigger(Troubles):
     """Builds in the thread that calls :meth:`run`, one build at a time; everything else may be used from any thread.
 
     A build starts ``debounce_seconds`` after the last commit, or ``debounce_most_seconds`` after the first. One that
     fails is tried again after 1 s, 8 s, and then each 60 s: when something has landed, after a quarter of that, and at
-    once when dbt's files have changed. Landing does not wait for it.
+    once when dbt's files have changed. When it failed because the warehouse is away, it is tried again as soon as that
+    is back. Landing does not wait for it. dbt reads the project at the start, so that the first load need not wait.
     ``on_built`` is called after each build, with the seconds it took and the rows it wrote.
     """
 
@@ -65,8 +67,6 @@ class Trigger:
         self.builds = 0
         """Builds that went well."""
         self.failures = 0
-        self.last_error = ""
-        """Why the last build failed; empty after one that went well."""
         self.failed_run: int | None = None
         """Which run the last build that failed was; None when it did not come so far."""
         self.succeeded_at: float | None = None
@@ -83,6 +83,7 @@ class Trigger:
         self._failed_at = 0.0
         self._rest = 0.0
         self._news = False
+        self._away = False
         self._failed_attempt = Attempt()
         self._backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS, factor=BACKOFF_FACTOR)
         self._listeners: list[Heard] = []
@@ -123,6 +124,7 @@ class Trigger:
             every = timedelta(seconds=self._settings.test_every_seconds)
             transformer = Transformer(session, following=True, test_every=every, wait=self._stop.wait)
             try:
+                self._warm(transformer)
                 with self._lock:
                     self._note()
                 while self._wait(session):
@@ -130,6 +132,13 @@ class Trigger:
             finally:
                 self._summary.flush()
                 transformer.close()
+
+    def _warm(self, transformer: Transformer) -> None:
+        """Have dbt read the project; what is wrong with it, the first build says."""
+        try:
+            transformer.warm()
+        except Exception as e:  # noqa: BLE001 - as with a build
+            _log.warning("the models cannot be read", **described(e))
 
     def _note(self) -> None:
         self._last = time.monotonic()
@@ -149,14 +158,16 @@ class Trigger:
                 self._lock.wait(min(_STOP_SECONDS, due - now) if due is not None else _STOP_SECONDS)
             if now - looked > _LOOK_SECONDS:
                 looked = now
-                if due is None:
+                if self._away:
+                    self._look_for_warehouse(session)
+                elif due is None:
                     self._look(session)
                 elif self._failed_attempt.fingerprint and now < self._failed_at + self._rest:
                     self._look_for_news(session)
         return False
 
     def _due(self) -> float | None:
-        if self._first is None:
+        if self._first is None or self._away:
             return None
         settings = self._settings
         quiet = min(self._last + settings.debounce_seconds, self._first + settings.debounce_most_seconds)
@@ -172,6 +183,13 @@ class Trigger:
             if newest > self.upper_seq:
                 with self._lock:
                     self._note()
+
+    def _look_for_warehouse(self, session: Session) -> None:
+        """Notice that the warehouse is back: what waits for it is built at once."""
+        if _answers(session):
+            self._backoff.reset()
+            with self._lock:
+                self._away, self._rest = False, 0.0
 
     def _look_for_news(self, session: Session) -> None:
         """Notice, while a build that failed waits, what it might go well with."""
@@ -206,10 +224,11 @@ class Trigger:
         self._backoff.reset()
         if built.nodes:
             self.builds += 1
-            rows = sum(n.rows or 0 for n in built.nodes if n.kind == "model")
+            known = [n.rows for n in built.nodes if n.kind == "model" and n.rows is not None]
+            rows = sum(known)
             counts = {
                 "models": built.count("model", "success"),
-                "rows": rows,
+                **({"rows": rows} if known else {}),  # DuckDB's adapter does not say
                 "tests": built.count("test") + built.count("unit_test"),
                 "seconds": round(seconds, 3),
             }
@@ -221,11 +240,23 @@ class Trigger:
         self.failed_run = self._failed_attempt.run_id
         self.failures += 1
         self.last_error = error_text(error)
+        session.release()
+        self._away = not _answers(session)
         seconds = self._backoff.next_seconds()
-        _log.error("the build failed", **described(error), again_in_seconds=seconds)
+        event = "the build failed; it waits for the warehouse" if self._away else "the build failed"
+        _log.error(event, **described(error), again_in_seconds=None if self._away else seconds)
         for heard in self._listeners:
             heard.error = error
-        session.release()
         with self._lock:
             self._failed_at, self._rest = time.monotonic(), seconds
             self._note()
+
+
+def _answers(session: Session) -> bool:
+    """Whether the warehouse is there."""
+    try:
+        session.destination.query("select 1")
+    except Exception:  # noqa: BLE001 - a driver may raise its own kinds while a server goes down or comes up
+        session.release()
+        return False
+    return True

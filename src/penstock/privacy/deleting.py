@@ -19,6 +19,7 @@ from penstock.privacy.files import clean_files
 from penstock.privacy.ledger_texts import erase_positions, erase_texts
 from penstock.privacy.marks import hidden_columns, personal_fields, subject_field
 from penstock.privacy.traces import Traces
+from penstock.sources.messages import readings_of
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -136,10 +137,15 @@ class Deletion:
     def _learn(self, table: str, condition: str, personal: Sequence[str], texts: Sequence[str] = ()) -> None:
         """Take in what the person's rows hold: all that is personal, and e-mail addresses that nobody thought of."""
         for column in map(identifier, [*personal, *texts]):
-            rows = self._destination.query(
-                f"select distinct cast({column} as varchar) from {table} where {condition} and {column} is not null"
-            ).rows
-            self.traces.add(v for (v,) in rows if column.strip('"') in personal or _MAIL.fullmatch(v))
+            there = f"select distinct cast({column} as varchar) from {table} where {column} is not null and"
+            values = [v for (v,) in self._destination.query(f"{there} {condition}").rows]
+            values = [v for v in values if column.strip('"') in personal or _MAIL.fullmatch(v)]
+            if values:
+                listed = ", ".join(map(literal, values))
+                others = self._destination.query(
+                    f"{there} not {condition} and cast({column} as varchar) in ({listed})"
+                ).rows
+                self.traces.add(values, shared=[v for (v,) in others])
 
     def erase_quarantine(self, streams: Sequence[str]) -> None:
         """Delete the entries whose body is the person's: by the id, or where it is broken by what raw tables knew."""
@@ -153,11 +159,14 @@ class Deletion:
                 [stream, last],
             ).rows:
                 for id_, body, origin, reason, headers in entries:
-                    beside = f"{reason} {headers if isinstance(headers, str) else json.dumps(headers)}"
-                    if self._is_theirs(bytes(body), fields[stream], beside):
+                    kept = json.loads(headers) if isinstance(headers, str) else headers
+                    beside = f"{reason} {json.dumps(kept, ensure_ascii=False)}"
+                    readings = list(readings_of(kept, bytes(body)))
+                    if any(self._is_theirs(reading, fields[stream], beside) for reading in readings):
                         gone.append(str(id_))
                         self._came_from(origin)
-                        self._learn_body(bytes(body), personal_fields(self._project, [stream]))
+                        for reading in readings:
+                            self._learn_body(reading, personal_fields(self._project, [stream]))
                 last = str(entries[-1][0])
         for start in range(0, len(gone), _ENTRIES):
             ids = ", ".join(f"cast({literal(g)} as uuid)" for g in gone[start : start + _ENTRIES])
@@ -321,7 +330,7 @@ class Deletion:
         if ids and _is_json(body):
             return False
         text = body.decode("utf-8", "replace")
-        return any(re.search(rf"(?<!\w){re.escape(v)}(?!\w)", part) for v in self.traces for part in (text, beside))
+        return any(re.search(rf"(?<!\w){re.escape(v)}(?!\w)", part) for v in self.traces.own for part in (text, beside))
 
     def _came_from(self, origin: str) -> None:
         place, _, number = origin.rpartition("#")

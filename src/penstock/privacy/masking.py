@@ -48,9 +48,10 @@ def masked(project: Project, entry: Entry) -> Entry:
     stream = project.streams.get(entry.stream)
     if not fields or (stream is not None and not stream.pii):
         return entry
+    pii = None if stream is None else personal_fields(project, [entry.stream])
     return replace(
         entry,
-        body=_masked_body(entry.body, None if stream is None else personal_fields(project, [entry.stream])),
+        shown=lambda body: _masked_body(body, pii),
         reason=_QUOTED.sub(f'"{MASK}"', entry.reason) if entry.code == "destination_rejected" else entry.reason,
         headers=None if entry.headers is None else dict.fromkeys(entry.headers, MASK),
     )

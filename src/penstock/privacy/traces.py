@@ -17,7 +17,7 @@ SHORTEST = 5
 
 
 class Traces:
-    """The person's id and what only the person's rows hold.
+    """The person's id and what the person's rows hold; ``own`` are the values that nobody else's rows hold.
 
     Shorter values are in too many texts to say anything. An id is looked for as a word of its own; a short one only
     where it is quoted or stands for a value, as in ``customer_id=42``.
@@ -25,13 +25,20 @@ class Traces:
 
     def __init__(self, id_: str) -> None:
         self.id = id_
+        self.own: set[str] = set()
         self._values: set[str] = set()
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._values, key=lambda v: (-len(v), v)))
 
-    def add(self, values: Iterable[Any]) -> None:
-        """Take in values of the person's: texts, and what is in JSON."""
+    def add(self, values: Iterable[Any], *, shared: Iterable[str] | None = None) -> None:
+        """Take in values of the person's: texts, and what is in JSON. ``shared`` are those that others have too, if
+        that is known; what stands inside of JSON others may have as well, but for addresses."""
+        if shared is not None:
+            values = list(values)
+            others = set(shared)
+            texts = {text for value in values if value not in others for text in _texts(value)}
+            self.own.update(t for t in texts if len(t.strip()) >= SHORTEST and (t in values or "@" in t))
         before = len(self._values)
         for value in values:
             self._values.update(text for text in _texts(value) if len(text.strip()) >= SHORTEST)

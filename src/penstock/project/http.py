@@ -95,10 +95,10 @@ class Page(Settings):
     """The header that says how many records there are, such as `X-Total-Count`."""
     last: Annotated[int, Field(ge=0)] | None = None
     """The number of the last page to ask for, of an API that always has one more."""
-    end_status: tuple[Annotated[int, Field(ge=400, le=599)], ...] = ()
+    end_status: tuple[Annotated[int, Field(ge=400, le=599)], ...] = Field(default=(), repr=False)
     """Statuses with which the API answers a page behind the last one, such as `[400]`; 404 is always taken so. They are
     then taken for the end wherever they come behind the first page, so name none that the API has other uses for."""
-    end_repeats: bool = False
+    end_repeats: bool = Field(default=False, repr=False)
     """Whether the API answers a page behind the last one with the last one again, which is then the end."""
 
 
@@ -117,10 +117,10 @@ class Offset(Settings):
     """Where an answer says how many records there are, such as `meta.total`."""
     total_header: str | None = None
     """The header that says how many records there are, such as `X-Total-Count`."""
-    end_status: tuple[Annotated[int, Field(ge=400, le=599)], ...] = ()
+    end_status: tuple[Annotated[int, Field(ge=400, le=599)], ...] = Field(default=(), repr=False)
     """Statuses with which the API answers a page behind the last one, such as `[400]`; 404 is always taken so. They are
     then taken for the end wherever they come behind the first page, so name none that the API has other uses for."""
-    end_repeats: bool = False
+    end_repeats: bool = Field(default=False, repr=False)
     """Whether the API answers a page behind the last one with the last one again, which is then the end."""
 
 

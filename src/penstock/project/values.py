@@ -93,6 +93,7 @@ def column_type(text: str) -> str:
     name = _ALIASES.get(name, name)
     if match is None or name not in TYPES:
         near = nearest(name, [*TYPES, *_ALIASES])
+        near = _ALIASES.get(near, near) if near else None
         hint = f"; did you mean {near}?" if near else ""
         raise ValueError(f"{text!r} is no column type (there are {', '.join(TYPES)}){hint}")
     if name == "decimal":

@@ -78,9 +78,11 @@ def examine(body: bytes, max_bytes: int, layout: Layout = PLAIN) -> Iterator[Sou
         yield Unsound(body, e.code, e.reason)
         return
     for value, start, end in pieces:
-        whole = len(pieces) == 1
-        for element, original in _elements(value, body if whole else text[start:end].encode()):
-            yield _record(element, original, layout)
+        if isinstance(value, list):
+            for element, original in _elements(value, text, start):
+                yield _record(element, original, layout)
+        else:
+            yield _record(value, body if len(pieces) == 1 else text[start:end].encode(), layout)
 
 
 def _pieces(text: str) -> Iterator[tuple[Any, int, int]]:
@@ -105,12 +107,14 @@ def _skip(text: str, position: int) -> int:
     return position
 
 
-def _elements(value: Any, original: bytes) -> Iterator[tuple[Any, bytes]]:
-    if isinstance(value, list):
-        for element in value:
-            yield element, _written(element).encode("utf-8", "surrogatepass")
-    else:
-        yield value, original
+def _elements(values: list[Any], text: str, start: int) -> Iterator[tuple[Any, bytes]]:
+    """The elements of the sound array that starts in ``text`` there, each with its bytes as they came."""
+    at = start + 1
+    for value in values:
+        at = _skip(text, at)
+        end = _DECODER.raw_decode(text, at)[1]
+        yield value, text[at:end].encode()
+        at = _skip(text, end) + 1
 
 
 def _record(value: Any, original: bytes, layout: Layout) -> Sound | Unsound:
@@ -126,16 +130,18 @@ def _record(value: Any, original: bytes, layout: Layout) -> Sound | Unsound:
 
 def without_dropped(body: bytes, layout: Layout, origin: str) -> bytes:
     """A body for quarantine: as it came when nothing is dropped. For what is no JSON, where dropped fields cannot be
-    told from others, a note stands."""
+    told from others, a note stands; no two records of a place that does not number them share one."""
     if not layout.drop or body.startswith(_WITHHELD):
         return body
     try:
         values = [layout.kept(value) for value, _, _ in _pieces(body.decode("utf-8"))]
     except (UnicodeDecodeError, _Refused):
+        numbered = origin.rpartition("#")[2].isdecimal()
+        which = origin if numbered else f"{origin} ({uuid4()})"
         return b"%s %d bytes of %s, which may hold fields that the stream drops" % (
             _WITHHELD,
             len(body),
-            origin.encode(),
+            which.encode(),
         )
     return b"\n".join(_written(value).encode("utf-8", "surrogatepass") for value in values)
 
@@ -182,6 +188,8 @@ def _kind(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "boolean"
+    if isinstance(value, list):
+        return "array"
     return "string" if isinstance(value, str) else "number"
 
 

@@ -32,6 +32,7 @@ from penstock.shape.infer import Kinds, infer_type
 from penstock.shape.layout import PLAIN, Layout
 from penstock.shape.personal import plain, pseudonymised
 from penstock.shape.prepared import Prepared
+from penstock.shape.refusals import conflicts, refusal
 from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
@@ -83,7 +84,7 @@ class Rules:
             if types.get(field, type_) != type_:
                 raise UsageError(
                     f"stream {self.stream}: field {field!r} is declared {type_}, and its column is {types[field]}",
-                    fix=f"declare it {types[field]}; a column keeps its type, so for another one name a new stream",
+                    fix=f"declare it {types[field]}; a column keeps its type; for another, penstock reset starts the stream anew",
                 )
         new = [(f, t) for f, t in self.declared if f not in types]
         names = name_columns([f for f, _ in new], schema.names)
@@ -174,40 +175,35 @@ class Shaper:
         rows = hashed(rows, "_pen_id", "_pen_content") if self.rules.content else hashed(rows, "_pen_id")
         wanted = None if window is None else rows["_pen_o"]
         read = rows.num_rows + len(rejects) + len(batch.rejects)
-        rows, broken = self._split_rejects(batch, rows, originals)
+        rows, broken = self._split_rejects(batch, rows, schema, originals)
         rows, conflicting = self._split_conflicts(batch, rows, originals)
         rows, duplicates = self._once(rows, schema)
         if rows.num_rows and not schema.version:
             schema = replace(schema, version=1)
         orders = rows["_pen_o"].to_numpy()
 
-        def original(row: int) -> bytes:
-            order = int(orders[row])
-            body = _original(batch, originals, order)
-            return without_dropped(body, self.rules.layout, batch.origin(order // SUB_RECORDS))
+        def refuse(row: int, code: Reason, reason: str) -> Reject:
+            return self._refusal(batch, int(orders[row]), originals, code, reason)
 
-        def headers(row: int) -> Mapping[str, Any] | None:
-            return batch.headers(int(orders[row]) // SUB_RECORDS)
-
-        refused = frozenset(self._refused)
+        refused = (*self._storable(*batch.rejects), *rejects, *broken, *conflicting)
+        touched = frozenset(self._refused)
 
         def taken() -> Taken:
-            places = None if wanted is None else places_of(wanted, refused)
+            places = None if wanted is None else places_of(wanted, touched)
             bodies = self._without_dropped(batch, places)
             return Taken(bodies=bodies, rejects=self._storable(*batch.rejects), untyped=batch.untyped)
 
         return Shaped(
             rows=self._finish(batch, schema, rows),
             taken=taken,
-            original=original,
+            refused=refuse,
             schema=schema,
-            headers=headers,
-            rejects=self._storable(*batch.rejects, *rejects, *broken, *conflicting),
+            rejects=refused,
             read=read,
             duplicates=duplicates,
             bytes=batch.bytes,
             positions=batch.positions,
-            replayed=_settled(batch, self._refused),
+            replayed=tuple(sorted({*batch.replays} - {r.entry for r in refused if r.entry is not None})),
         )
 
     def _without_dropped(self, batch: Batch, places: Any) -> pa.Array:
@@ -224,6 +220,10 @@ class Shaper:
             origin = batch.origin(i if places is None else int(places[i]))
             kept[i] = without_dropped(bodies[i].as_py().strip(b" \t\r\n"), self.rules.layout, origin)
         return pa.array(kept, bodies.type)
+
+    def _refusal(self, batch: Batch, order: int, originals: Mapping[int, bytes], code: Reason, reason: str) -> Reject:
+        """A record that is sound as one that cannot land."""
+        return refusal(batch, self.rules.layout, order, originals.get(order), code, reason)
 
     def _storable(self, *rejects: Reject) -> Sequence[Reject]:
         """Rejects without what the stream drops."""
@@ -311,7 +311,7 @@ class Shaper:
             if window is not None:
                 rows = rows_inside(rows, window)
         self._connection.unregister("records")
-        self._stop_if_frozen(batch, schema, rows)
+        self._stop_if_frozen(batch, schema, rows, originals)
         return schema, rows, rejects, originals
 
     def _examine(
@@ -340,8 +340,10 @@ class Shaper:
                     originals[order] = record.original
                 else:
                     self._refused.add(n)
-                    body = record.original.strip(b" \t\r\n")
-                    rejects.append(_reject(batch, n, body, record.code, record.reason))
+                    order = n * SUB_RECORDS + i
+                    rejects.append(
+                        refusal(batch, self.rules.layout, order, record.original, record.code, record.reason)
+                    )
         careful = rewritten(sound, lines.schema.field("body").type)
         records = without(lines, np.fromiter(suspects, np.int64, len(suspects)) * SUB_RECORDS)
         return rejects, originals, pa.concat_tables([records, careful]), careful
@@ -448,7 +450,7 @@ class Shaper:
         )
         return self._prepared.run(sql, bodies)
 
-    def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table) -> None:
+    def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table, originals: Mapping[int, bytes]) -> None:
         if "freeze" not in (self.rules.columns, self.rules.types) or rows["_pen_lost"].null_count == rows.num_rows:
             return
         columned = set(schema.fields)
@@ -456,15 +458,22 @@ class Shaper:
             for field in lost or ():
                 known = field in columned
                 if (self.rules.types if known else self.rules.columns) == "freeze":
-                    what = "holds a value that does not fit its column" if known else "has no column"
+                    (misfit,) = self._conflicts(batch, order, originals, schema, [field])
+                    what = f"a value does not fit its column: {misfit}" if known else f"field {field!r} has no column"
                     raise ContractError(
-                        f"stream {self.rules.stream} is frozen, and field {field!r} {what}",
+                        f"stream {self.rules.stream} is frozen, and {what}",
                         where=batch.origin(order // SUB_RECORDS),
                         fix="mend the record, declare the field under columns:, or relax contract:; nothing landed",
                     )
 
+    def _conflicts(
+        self, batch: Batch, order: int, originals: Mapping[int, bytes], schema: Schema, fields: Sequence[str]
+    ) -> list[str]:
+        body = originals[order] if order in originals else batch.bodies[order // SUB_RECORDS].as_py()
+        return conflicts(fields, body, schema, self.rules.layout, self.rules.pii)
+
     def _split_rejects(
-        self, batch: Batch, rows: pa.Table, originals: dict[int, bytes]
+        self, batch: Batch, rows: pa.Table, schema: Schema, originals: dict[int, bytes]
     ) -> tuple[pa.Table, list[Reject]]:
         if rows["_pen_reject"].null_count == rows.num_rows:
             return rows, []
@@ -473,16 +482,14 @@ class Shaper:
         for order, code, lost in zip(
             bad["_pen_o"].to_pylist(), bad["_pen_reject"].to_pylist(), bad["_pen_lost"].to_pylist(), strict=True
         ):
-            n = order // SUB_RECORDS
-            self._refused.add(n)
+            self._refused.add(order // SUB_RECORDS)
             if code == "missing_identity" and self.rules.message:
                 reason = "the message has no id"
             elif code == "missing_identity":
                 reason = f"one of the identity fields is absent or null: {', '.join(self.rules.identity)}"
             else:
-                reason = f"outside the contract: {', '.join(lost)}"
-            body = _original(batch, originals, order)
-            rejects.append(_reject(batch, n, body, code, reason))
+                reason = f"outside the contract: {', '.join(self._conflicts(batch, order, originals, schema, lost))}"
+            rejects.append(self._refusal(batch, order, originals, code, reason))
         return rows.filter(pc.is_null(rows["_pen_reject"])), rejects
 
     def _by_message(self, batch: Batch, rows: pa.Table) -> pa.Table:
@@ -493,7 +500,10 @@ class Shaper:
             ids = pa.nulls(len(orders), pa.string())
         else:
             ids = batch.message_ids.take(pa.array(orders // SUB_RECORDS))
-        self._connection.register("messages", pa.table({"o": orders, "part": orders % SUB_RECORDS, "id": ids}))
+        parts = orders % SUB_RECORDS
+        for n, part in batch.parts.items():
+            parts[orders == n * SUB_RECORDS] = part
+        self._connection.register("messages", pa.table({"o": orders, "part": parts, "id": ids}))
         named = self._connection.sql(
             "select sha256(to_json(case when part = 0 then [id] else [id, part::varchar] end)::varchar) as id"
             " from messages order by o"
@@ -524,9 +534,8 @@ class Shaper:
         contradicts = pa.array(np.isin(rows["_pen_o"].to_numpy(), found))
         rejects = []
         for row in asked.filter(contradicts).sort_by("_pen_o").to_pylist():
-            n = row["_pen_o"] // SUB_RECORDS
-            self._refused.add(n)
-            reject = _reject(batch, n, _original(batch, originals, row["_pen_o"]), "identity_conflict", CONFLICT)
+            self._refused.add(row["_pen_o"] // SUB_RECORDS)
+            reject = self._refusal(batch, row["_pen_o"], originals, "identity_conflict", CONFLICT)
             rejects.append(replace(reject, claim=(row["_pen_id"].bytes, row["_pen_content"].bytes)))
         return rows.filter(pc.invert(contradicts)), rejects
 
@@ -557,19 +566,6 @@ class Shaper:
         if self.rules.content:
             columns["_pen_content"] = cast(rows["_pen_content"], pa.uuid())
         return pa.table(columns)
-
-
-def _reject(batch: Batch, n: int, body: bytes, code: Reason, reason: str) -> Reject:
-    return Reject(body=body, code=code, reason=reason, origin=batch.origin(n), headers=batch.headers(n))
-
-
-def _original(batch: Batch, originals: dict[int, bytes], order: int) -> bytes:
-    body: bytes = originals[order] if order in originals else batch.bodies[order // SUB_RECORDS].as_py()
-    return body.strip(b" \t\r\n")
-
-
-def _settled(batch: Batch, refused: set[int]) -> tuple[str, ...]:
-    return tuple(id_ for n, id_ in enumerate(batch.replays) if n not in refused)
 
 
 def _lost_fields(rows: pa.Table) -> list[str]:

@@ -255,7 +255,8 @@ class FilesSource:
                 digest, splitter, offset = self._resumed(plan, stream, known)
                 if splitter is None:
                     with opened(plan.path, plan.place, kind.compression) as again:
-                        yield from self._split(plan, again, LineSplitter(), hashlib.sha256(), 0, stat, gathering)
+                        fresh = LineSplitter(line_end=None)
+                        yield from self._split(plan, again, fresh, hashlib.sha256(), 0, stat, gathering)
                     return
                 yield from self._split(plan, stream, splitter, digest, offset, stat, gathering)
             else:
@@ -270,7 +271,7 @@ class FilesSource:
         """Skip what was read, if it is still what it was. Without a splitter, start over."""
         digest = hashlib.sha256()
         if plan.action != "resume":
-            return digest, LineSplitter(), 0
+            return digest, LineSplitter(line_end=None), 0
         state = self._known(plan.place, known)
         assert state is not None
         missing = plan.offset
@@ -279,7 +280,8 @@ class FilesSource:
             missing -= len(chunk)
         if missing or digest.hexdigest() != state["prefix"]:
             return digest, None, 0
-        return digest, LineSplitter(lines_before=state["lines"]), plan.offset
+        line_end = state.get("line_end", "\n").encode()
+        return digest, LineSplitter(lines_before=state["lines"], line_end=line_end), plan.offset
 
     def _split(
         self,
@@ -305,6 +307,8 @@ class FilesSource:
                     digest.update(memoryview(chunk)[: len(chunk) - len(splitter.rest)])
                 offset += taken
                 lines = splitter.lines
+                if splitter.line_end == b"\r":
+                    stat = {**stat, "line_end": "\r"}
             else:
                 digest.update(chunk)
             if cut is None:

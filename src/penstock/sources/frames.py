@@ -15,11 +15,14 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from struct import Struct
-from typing import Any, cast
+from typing import Any
 
 from pika import SelectConnection
 from pika.exceptions import AMQPConnectionError, InvalidFrameError
-from pika.spec import BasicProperties
+
+from penstock.sources.fields import properties
+
+__all__ = ["BulkConnection", "DeliveryDecoder", "is_plain", "message_id", "properties", "stream_offset"]
 
 _FRAME = Struct(">BHI")
 _LONG = Struct(">Q")
@@ -39,7 +42,7 @@ class DeliveryDecoder:
     """Cuts deliveries out of received bytes, wherever those were split.
 
     What is complete stands in ``bodies``, ``heads`` (the properties as they came, see :func:`message_id` and
-    :func:`properties`) and ``tags``; whoever takes them clears them.
+    :mod:`penstock.sources.fields`) and ``tags``; whoever takes them clears them.
 
     Args:
         pass_on: gets every other frame, whole and in its turn.
@@ -164,20 +167,6 @@ def _would_block(*_: Any) -> bytes:
 
 def _secured_would_block(*_: Any) -> bytes:
     raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "paused")
-
-
-def properties(head: bytes) -> BasicProperties:
-    """All properties of a message.
-
-    Raises:
-        ValueError: they cannot be decoded.
-    """
-    found: Any = BasicProperties()  # type: ignore[no-untyped-call]
-    try:
-        found.decode(head)
-    except Exception as e:  # pika raises what Python does on the way
-        raise ValueError(f"properties that are none: {e}") from e
-    return cast("BasicProperties", found)
 
 
 def is_plain(head: bytes) -> bool:

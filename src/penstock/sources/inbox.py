@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
 from penstock.logs import Repeated, described, get_log, retold
+from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ class Run:
         return taken
 
 
-class Inbox(ABC):
+class Inbox(Troubles, ABC):
     """Receives in a thread of its own until closed, over as many connections as it takes.
 
     A connection that ends is made again after a while, longer each time up to 30 s. What was received and not taken
@@ -78,7 +79,6 @@ class Inbox(ABC):
         self.connected = False
         self.connections = 0
         self.received = 0
-        self.last_error = ""
         self.trouble: SourceError | None = None
         """Why the last connection ended, or could not be made."""
         self.failure: SourceError | None = None

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from penstock.engine_errors import error_text
 from penstock.errors import SourceError
 from penstock.lake.formats import body_of
 from penstock.lake.names import FOLDER, RECORD, SOURCE, parse
@@ -103,7 +104,7 @@ class LakeSource(FilesSource):
                     yield
             except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as e:
                 raise SourceError(
-                    f"is no file of the lake: {e}",
+                    f"is no file of the lake: {error_text(e)}",
                     where=plan.place,
                     fix="put the file back as it was written, or move it away",
                 ) from None
@@ -122,7 +123,7 @@ class LakeSource(FilesSource):
                     body = body_of(entry)
                 except (ValueError, KeyError, TypeError) as e:
                     raise SourceError(
-                        f"is no entry of the lake: {e}",
+                        f"is no entry of the lake: {error_text(e)}",
                         where=f"{plan.place}#{number}",
                         fix="put the file back as it was written, or move it away",
                     ) from None

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.ports import Reason
-from penstock.sources.frames import properties
+from penstock.sources.fields import properties
 
 if TYPE_CHECKING:
     from pika.spec import BasicProperties
@@ -26,6 +28,10 @@ _PREFIXES = ("cloudEvents:", "cloudEvents_")
 _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("specversion", "id", "source", "type")
 _SPACE = " \t\r\n"
+_LARGEST = 1 << 29
+_BASE64 = "base64"
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+"""What PostgreSQL's JSON cannot hold."""
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 """How gzip (RFC 1952, 2.3.1) and zstd (RFC 8878, 3.1.1) begin; no JSON does."""
 
@@ -75,38 +81,54 @@ def read_message(
 def read_kept(
     headers: Mapping[str, Any], body: bytes, *, cloudevents: Literal["data", "envelope"], max_bytes: int
 ) -> Message | None:
-    """The record in a message that quarantine kept as it came, compressed; ``headers`` as :func:`headers_of` gave them.
+    """The record in a message that quarantine kept as it came; ``headers`` as :func:`headers_of` gave them.
 
-    None when the body is not compressed: what was undone before it went to quarantine must not be undone twice.
+    None when the body is the record: what was undone before it went to quarantine must not be undone twice.
 
     Raises:
         Unreadable: as :func:`read_message`.
     """
     encoding = headers.get("content_encoding")
-    if not isinstance(encoding, str) or not body.startswith(_COMPRESSED):
+    compressed = isinstance(encoding, str) and body.startswith(_COMPRESSED)
+    if "part" in headers or not (headers.get("form") == "message" or compressed):
         return None
     from pika.spec import BasicProperties
 
-    names = ("content_type", "content_encoding", "message_id", "headers")
-    said = BasicProperties(**{n: headers.get(n) for n in names})  # type: ignore[no-untyped-call]
+    said: Any = BasicProperties()  # type: ignore[no-untyped-call]
+    for name in ("content_type", "content_encoding", "message_id", "headers"):
+        setattr(said, name, headers.get(name))
     return _read(said, body, cloudevents, max_bytes)
+
+
+def readings_of(headers: Mapping[str, Any] | None, body: bytes) -> Iterator[bytes]:
+    """A kept body, and the record in it where it came compressed or in an envelope: who looks for a person in it has to
+    look into both."""
+    yield body
+    if headers is not None:
+        try:
+            message = read_kept(headers, body, cloudevents="data", max_bytes=_LARGEST)
+        except Unreadable:
+            return
+        if message is not None:
+            yield message.body
 
 
 def _read(said: BasicProperties, body: bytes, cloudevents: Literal["data", "envelope"], max_bytes: int) -> Message:
     body = _decoded(body, said.content_encoding, max_bytes)
     attributes = {k[12:].lower(): _plain(v) for k, v in (said.headers or {}).items() if k.startswith(_PREFIXES)}
-    kind = (said.content_type or "").partition(";")[0].strip().lower()
+    content_type = said.content_type if isinstance(said.content_type, str) else ""
+    kind = content_type.partition(";")[0].strip().lower()
     if kind == _STRUCTURED:
         attributes, data = _structured(body)
         record = data if cloudevents == "data" else body
     elif attributes:
-        if said.content_type:
-            attributes.setdefault("datacontenttype", said.content_type)
+        if content_type:
+            attributes.setdefault("datacontenttype", content_type)
         record = body if cloudevents == "data" else _envelope(attributes, body)
     elif kind.startswith("application/cloudevents"):
         raise Unreadable("invalid_json", f"a CloudEvent as {kind}, which is not read; JSON is")
     else:
-        return Message(body, said.message_id)
+        return Message(body, said.message_id if isinstance(said.message_id, str) else None)
     for name in _REQUIRED:
         if not isinstance(attributes.get(name), str) or not attributes[name]:
             code: Reason = "missing_identity" if name in ("id", "source") else "invalid_json"
@@ -119,18 +141,22 @@ def _read(said: BasicProperties, body: bytes, cloudevents: Literal["data", "enve
 
 
 def headers_of(head: bytes, properties: Properties = properties) -> Mapping[str, Any]:
-    """What a message carried beside its body, fit for JSON: its headers, and its properties by their names."""
+    """What a message carried beside its body, fit for JSON: its headers, and its properties by their names.
+
+    Times are texts, or seconds where no calendar has them; decimals and numbers that JSON has not are texts; bytes, and
+    text that is none or that no database stores, are ``{"base64": …}``. So are all of them when they cannot be decoded.
+    """
     try:
         said: BasicProperties = properties(head)
     except ValueError as e:
-        return {"properties": str(e)}
+        return {"properties": str(e), **_encoded(head)}
     found = {k: _fit(v) for k, v in vars(said).items() if v is not None and k != "headers"}
     return {**({"headers": _fit(said.headers)} if said.headers else {}), **found}
 
 
-def _decoded(body: bytes, encoding: str | None, max_bytes: int) -> bytes:
+def _decoded(body: bytes, encoding: Any, max_bytes: int) -> bytes:
     """The body decompressed, never much more than ``max_bytes`` of it."""
-    name = (encoding or "").strip().lower()
+    name = str(encoding or "").strip().lower()
     if name in ("", "identity", "utf-8", "utf8"):
         return body
     try:
@@ -251,16 +277,32 @@ def _plain(value: Any) -> Any:
         return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode()
+    if isinstance(value, Mapping) and value.keys() == {_BASE64}:
+        return value[_BASE64]
     return value
 
 
 def _fit(value: Any) -> Any:
-    """A value of a header, fit for JSON."""
+    """A value of a header, fit for JSON in every database."""
     if isinstance(value, Mapping):
-        return {str(k): _fit(v) for k, v in value.items()}
+        return {_name(str(k)): _fit(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_fit(v) for v in value]
-    if isinstance(value, float) and value != value:
+    if isinstance(value, bytes | bytearray):
+        return _encoded(bytes(value))
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     value = _plain(value)
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    if value is not None and not isinstance(value, str | int | float):
+        value = str(value)
+    if isinstance(value, str) and _UNFIT.search(value):
+        return _encoded(value.encode("utf-8", "surrogatepass"))
+    return value
+
+
+def _name(name: str) -> str:
+    return _UNFIT.sub(lambda match: f"\\u{ord(match[0]):04x}", name)
+
+
+def _encoded(raw: bytes) -> dict[str, str]:
+    return {_BASE64: base64.b64encode(raw).decode()}

@@ -137,6 +137,10 @@ def opened(path: Path, place: str, compression: Compression) -> Iterator[BinaryI
             where=place,
             fix="deliver the file again; the records before the damage may have landed and will not be doubled",
         ) from None
+    except OSError as e:
+        raise SourceError(
+            f"cannot be read: {e.strerror or e}", where=place, fix="look at its disk, or narrow path: to leave it out"
+        ) from None
 
 
 def check_narrow(head: bytes, place: str) -> None:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
+from penstock.engine_errors import error_text
 from penstock.errors import SourceError
 from penstock.sources.splitters import Cut
 from penstock.sql import literal
@@ -51,13 +52,13 @@ def parquet_rows(path: str, place: str) -> Iterator[Cut]:
     except _UnknownType as e:
         raise SourceError(str(e), where=place, fix="write the column with another type, such as text") from None
     except (pa.ArrowNotImplementedError, MemoryError) as e:
-        what = str(e).split("\n")[0] or "it takes more memory than there is"
+        what = error_text(e).split("\n")[0] if str(e) else "it takes more memory than there is"
         raise SourceError(
             what, where=place, fix="write the file with simpler types, or with fewer rows in a row group"
         ) from None
     except Exception as e:
         # Arrow answers a damaged file with whatever came up on the way
-        what = str(e).split("\n")[0] or type(e).__name__
+        what = error_text(e).split("\n")[0] or type(e).__name__
         raise SourceError(f"cannot be read as Parquet: {what}", where=place, fix="deliver a whole Parquet file") from e
 
 

@@ -14,6 +14,7 @@ from penstock.sources.inbox import Inbox, Run
 from penstock.sources.messages import Message, Unreadable, headers_of, read_message
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Self
 
     from pika.spec import BasicProperties
@@ -123,6 +124,11 @@ class QueueSource(ABC, Generic[I]):
     def last_error(self) -> str:
         """Why the last connection ended; empty when none did."""
         return "" if self._receiver is None else self._receiver.last_error
+
+    @property
+    def last_error_at(self) -> datetime | None:
+        """When it ended."""
+        return None if self._receiver is None else self._receiver.last_error_at
 
     @abstractmethod
     def lag(self) -> int | None:
@@ -259,9 +265,10 @@ class QueueSource(ABC, Generic[I]):
         plain = self.heads.is_plain
         pairs = enumerate(zip(heads, bodies, strict=True))
         odd = [i for i, (head, body) in pairs if not body or body.isspace() or not plain(head)]
-        rejects, ids = self._read_odd(odd, heads, bodies, numbers)
+        rejects, ids, came = self._read_odd(odd, heads, bodies, numbers)
         if rejects:
             kept = [i for i in range(len(bodies)) if i not in rejects]
+            came = {n: came[i] for n, i in enumerate(kept) if i in came}
             bodies, heads = [bodies[i] for i in kept], [heads[i] for i in kept]
             numbers = None if numbers is None else [numbers[i] for i in kept]
             ids = {n: ids[i] for n, i in enumerate(kept) if i in ids}
@@ -280,6 +287,7 @@ class QueueSource(ABC, Generic[I]):
             bytes=size,
             message_ids=self._ids(heads, ids),
             headers=headers,
+            came=came,
         )
 
     def _segments(self, numbers: Sequence[int]) -> list[Segment]:
@@ -289,10 +297,15 @@ class QueueSource(ABC, Generic[I]):
 
     def _read_odd(
         self, odd: Sequence[int], heads: Sequence[bytes], bodies: list[bytes], numbers: Sequence[int] | None
-    ) -> tuple[dict[int, Reject], dict[int, str | None]]:
-        """Undo compression and CloudEvents in place; what is no record becomes a reject, as it came."""
+    ) -> tuple[dict[int, Reject], dict[int, str | None], dict[int, bytes]]:
+        """Undo compression and CloudEvents in place; what is no record becomes a reject, as it came.
+
+        Returns:
+            The rejects, the ids of the other messages, and their bodies as they came where something was undone.
+        """
         rejects: dict[int, Reject] = {}
         ids: dict[int, str | None] = {}
+        came: dict[int, bytes] = {}
         for i in odd:
             try:
                 if not bodies[i].strip():
@@ -304,12 +317,14 @@ class QueueSource(ABC, Generic[I]):
                     max_bytes=self._max_record_bytes,
                     properties=self.heads.properties,
                 )
+                if message.body is not bodies[i]:
+                    came[i] = bodies[i]
                 bodies[i], ids[i] = message.body, message.id
             except Unreadable as e:
                 origin = self._key if numbers is None else f"{self._key}#{numbers[i]}"
-                headers = headers_of(heads[i], self.heads.properties)
+                headers = {**headers_of(heads[i], self.heads.properties), "form": "message"}
                 rejects[i] = Reject(body=bodies[i], code=e.code, reason=e.reason, origin=origin, headers=headers)
-        return rejects, ids
+        return rejects, ids, came
 
     def _ids(self, heads: Sequence[bytes], ids: Mapping[int, str | None]) -> pa.StringArray | None:
         if not self._message_ids:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-_NEWLINE, _QUOTE, _BACKSLASH, _COMMA = b'\n"\\,'
+_QUOTE, _BACKSLASH, _COMMA = b'"\\,'
 _OPEN = (ord("["), ord("{"))
 _CLOSE = (ord("]"), ord("}"))
 _SPACE = ord(" ")
@@ -46,20 +46,30 @@ class Splitter(Protocol):
 
 
 class LineSplitter:
-    """One record a line. Blank lines are no records, but count in the numbers, which are line numbers from 1."""
+    """One record a line. Blank lines are no records, but count in the numbers, which are line numbers from 1.
 
-    def __init__(self, *, lines_before: int = 0) -> None:
+    Args:
+        line_end: LF, which may follow a CR, or CR alone; None goes by the end of the first line.
+    """
+
+    def __init__(self, *, lines_before: int = 0, line_end: bytes | None = b"\n") -> None:
         self.rest = b""
         self.lines = lines_before
+        self.line_end = line_end
 
     def cut(self, chunk: bytes) -> Cut | None:
-        end = chunk.rfind(b"\n") + 1
+        if self.line_end is None:
+            # a CR that is the last byte may be half of a CRLF
+            begun = self.rest + chunk
+            self.line_end = b"\n" if b"\n" in begun else b"\r" if b"\r" in begun[:-1] else None
+            chunk, self.rest = begun, b""
+        end = 0 if self.line_end is None else chunk.rfind(self.line_end) + 1
         if not end:
             self.rest += chunk
             return None
         block = self.rest + chunk[:end]
         self.rest = chunk[end:]
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE) + 1
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(self.line_end or b"\n")) + 1
         return self._take(block, np.concatenate(([0], ends)))
 
     def finish(self) -> Cut | None:

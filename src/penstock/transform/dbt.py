@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,25 @@ from penstock.transform.lean import Lean
 from penstock.transform.masked import mask_errors
 from penstock.transform.workspace import Workspace
 
+TESTS = ("test", "unit_test")
+"""The kinds of nodes that test."""
 WHOLE_TABLE = "whole_table"
 """Tag of the data tests whose cost grows with the table."""
 
-_QUIET = ("--quiet", "--no-version-check", "--no-send-anonymous-usage-stats")
+NodeProgress = Callable[[int, int, str], object]
+"""Is told of each model or test as it begins: which of how many it is, and its name."""
+
+_QUIET = (
+    # standard output is the command's own: what dbt has to say is in its log, in nodes and in errors
+    "--quiet",
+    "--log-level",
+    "none",
+    "--no-use-colors",
+    "--no-use-colors-file",
+    "--no-version-check",
+    "--no-send-anonymous-usage-stats",
+)
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +55,11 @@ class Node:
     def failed(self) -> bool:
         """Whether it counts against the build; a warning does not."""
         return self.status in ("error", "fail", "runtime error")
+
+    @property
+    def refuted(self) -> bool:
+        """Whether it is a test that ran, and found the data or the model to be other than it says."""
+        return self.kind in TESTS and self.status == "fail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,12 +260,10 @@ class Dbt:
         exclude: Sequence[str] = (),
         full_refresh: bool = False,
         whole: bool = True,
-        shown: bool = True,
+        progress: NodeProgress | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> list[Node]:
         """Build and test what ``select`` says, all when it is empty, but for what ``exclude`` says.
-
-        Without ``shown``, dbt prints nothing of what goes wrong: it is in its log, and in the nodes.
 
         Without ``whole``, unit tests and the tests that read whole tables are left out: models that were not changed
         are still right, and the step's cost follows what is new.
@@ -262,7 +281,7 @@ class Dbt:
             arguments += ["--exclude", *excluded]
         if not whole:
             arguments += ["--exclude-resource-type", "unit_test"]
-        return self._perform(arguments, environment, console="error" if shown else "none")
+        return self._perform(arguments, environment, progress=progress)
 
     def follow(
         self,
@@ -285,7 +304,7 @@ class Dbt:
             arguments += ["--exclude", *excluded]
         self._parsed()
         with self._lean:
-            return self._perform(arguments, environment, log_level="none", console="none")
+            return self._perform(arguments, environment, log_level="none")
 
     def _perform(
         self,
@@ -293,11 +312,11 @@ class Dbt:
         environment: Mapping[str, str] | None,
         *,
         log_level: str = "error",
-        console: str = "error",
+        progress: NodeProgress | None = None,
     ) -> list[Node]:
         with _variables({**self._workspace.environment, **(environment or {})}):
             self._parsed()
-            result = self._invoke(arguments, log_level, console)
+            result = self._invoke(arguments, log_level, progress)
         if result is None or not hasattr(result, "results"):
             return []
         return [_node(r) for r in result.results]
@@ -317,7 +336,7 @@ class Dbt:
                 self._manifest = self._invoke(["parse"])
         return self._manifest
 
-    def _invoke(self, arguments: Sequence[str], log_level: str = "error", console: str = "error") -> Any:
+    def _invoke(self, arguments: Sequence[str], log_level: str = "error", progress: NodeProgress | None = None) -> Any:
         from dbt.cli.main import dbtRunner
 
         mask_errors()
@@ -326,13 +345,13 @@ class Dbt:
         def listen(event: Any) -> None:
             if event.info.level in ("error", "warn") and event.info.msg:
                 messages.append(event.info.msg)
+            if progress is not None and event.info.name == "LogStartLine":
+                progress(event.data.index, event.data.total, event.data.node_info.node_name)
 
         space = self._workspace
         outcome = dbtRunner(manifest=self._manifest, callbacks=[listen]).invoke(
             [
                 *_QUIET,
-                "--log-level",
-                console,
                 "--log-level-file",
                 log_level,
                 "--log-path",
@@ -349,7 +368,7 @@ class Dbt:
             ]
         )
         if outcome.exception is not None and outcome.result is None:
-            first = str(outcome.exception).strip() or "; ".join(messages[-3:])
+            first = _plain(str(outcome.exception)) or "; ".join(map(_plain, messages[-3:]))
             raise TransformError(
                 f"dbt: {first}",
                 where=str(space.project / "dbt_project.yml"),
@@ -366,11 +385,16 @@ def _node(result: Any) -> Node:
         status=str(result.status),
         seconds=result.execution_time,
         rows=rows if isinstance(rows, int) and rows >= 0 else None,
-        message=(result.message or "").strip(),
+        message=_plain(result.message or ""),
         started_at=_started(result),
         id=result.node.unique_id,
         sql=getattr(result.node, "compiled_code", None) or "",
     )
+
+
+def _plain(text: str) -> str:
+    """What dbt or a database said, without what is for terminals."""
+    return _ANSI.sub("", text).strip()
 
 
 def _started(result: Any) -> datetime:

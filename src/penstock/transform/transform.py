@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import ContractError, PenstockError, TransformError, UsageError
 from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, short
+from penstock.ledger.soundness import expect_sound
 from penstock.lineage import lineage_of
 from penstock.sql import literal
-from penstock.transform.dbt import Dbt, Node, Part
+from penstock.transform.dbt import TESTS, Dbt, Node, Part
 from penstock.transform.layers import find_layer, layers_of
 from penstock.transform.told import built_nodes, table_columns
 from penstock.transform.workspace import prepare_workspace, project_fingerprint
@@ -23,6 +25,10 @@ from penstock.transform.workspace import prepare_workspace, project_fingerprint
 if TYPE_CHECKING:
     from penstock.session import Session
 
+_HEAD = re.compile(r"\w+ Error in \w+ \S+ \((.+)\)")
+"""The line with which dbt begins what it says of a node; it has the file."""
+Progress = Callable[[str], object]
+"""Is told in words what is being done: waited for, read, built."""
 UPPER_SEQ = "PENSTOCK_UPPER_SEQ"
 TEST_EVERY = timedelta(days=1)
 """How long the tests that read whole tables may be left out of the steps between."""
@@ -87,6 +93,14 @@ class Transformer:
         self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
         self._failed = False
 
+    def warm(self) -> None:
+        """Have dbt read the project, which takes seconds, before there is something to build.
+
+        Raises:
+            TransformError: it cannot be read.
+        """
+        self._ready(project_fingerprint(self._session.project)).sources()
+
     def close(self) -> None:
         """Let go of the warehouse."""
         if self._dbt is not None:
@@ -97,7 +111,8 @@ class Transformer:
         *,
         full_refresh: bool = False,
         layer: str | None = None,
-        ended: Callable[[Sequence[Node]], None] | None = None,
+        ended: Callable[[Built], None] | None = None,
+        progress: Progress = str,
         parent: RunRecord | None = None,
     ) -> Built:
         """Build what the loads since the last good run touch: all models that depend on a stream that landed rows.
@@ -111,24 +126,33 @@ class Transformer:
             full_refresh: build every model anew.
             layer: build this layer only, as far as the one before it was built.
             ended: is given all that dbt did, before an error is raised for some of it.
+            progress: is told what is being done.
 
         Raises:
-            ContractError: a data test failed.
-            TransformError: dbt failed. The models that were built stay built, and their watermarks with them.
+            ContractError: tests failed, and nothing else.
+            TransformError: dbt failed, or a model or test could not be built. What was built stays built, and its
+                watermarks with it.
             UsageError: no such layer, or the one before it was never built.
         """
         self.attempt = Attempt()
-        with self._session.destination.claim("transform", self._wait) as mine:
+
+        def wait(seconds: float) -> object:
+            progress("waiting for another process that builds models")
+            return self._wait(seconds)
+
+        progress("looking for what has landed")
+        with self._session.destination.claim("transform", wait) as mine:
             if not mine:
                 return Built(reason="it was stopped while another process transformed")
-            return self._run(full_refresh=full_refresh, layer=layer, ended=ended, parent=parent)
+            return self._run(full_refresh=full_refresh, layer=layer, ended=ended, progress=progress, parent=parent)
 
     def _run(
         self,
         *,
         full_refresh: bool,
         layer: str | None,
-        ended: Callable[[Sequence[Node]], None] | None,
+        ended: Callable[[Built], None] | None,
+        progress: Progress,
         parent: RunRecord | None,
     ) -> Built:
         session = self._session
@@ -138,6 +162,11 @@ class Transformer:
         upper = self._upper(layer, changed)
         self.attempt = Attempt(fingerprint=fingerprint, upper_seq=upper)
         seen, same, tested = self._last(fingerprint, layer)
+        newest = int(destination.query("select coalesce(max(seq), 0) from penstock.loads").rows[0][0])
+        if full_refresh or not same or seen > newest:
+            expect_sound(destination, session.project.streams)
+        if seen > newest:  # what was seen was deleted, and the streams were reset since: all is built anew
+            seen, same, tested = 0, False, False
         built = Built(upper_seq=upper)
         if same and seen >= upper and not full_refresh:
             built.reason = "nothing has landed since the last run, and no model was changed"
@@ -148,10 +177,9 @@ class Transformer:
         steps = parent or record
         started = datetime.now(UTC)
         try:
-            shrunk = destination.query(
-                "select count(*) from penstock.loads where deleted > 0 and seq > $1 and seq <= $2", [seen, upper]
-            ).rows != [(0,)]
+            shrunk = bool(destination.query(ledger_sql("shrunk"), [seen, upper]).rows[0][0])
             select: list[str] = []
+            progress("reading the models")
             dbt = self._ready(fingerprint)
             if self._swept != fingerprint:
                 models = ", ".join(map(literal, dbt.marked_models())) or "''"
@@ -191,7 +219,7 @@ class Transformer:
                     # what a refresh deleted cannot be told from what is left: build anew what reads it
                     full_refresh=full_refresh or shrunk,
                     whole=whole,
-                    shown=not self._following,
+                    progress=lambda index, total, name: progress(f"{index} of {total}, {name}"),
                     environment=environment,
                 )
         except BaseException as e:
@@ -213,8 +241,8 @@ class Transformer:
             steps.keep(*map(node_step, built.nodes))
         record.end("error" if failed else "success", **detail, whole=whole and not built.reason)
         if ended is not None:
-            ended(built.nodes)
-        _raise_for(failed, str(session.project.directory))
+            ended(built)
+        _raise_for(built.nodes, str(session.project.directory))
         return built
 
     def _tell(self, dbt: Dbt, nodes: Sequence[Node], columns: int) -> None:
@@ -335,22 +363,40 @@ def node_step(node: Node) -> RunStep:
 
 
 def _fix(node: Node) -> str:
-    what = "the data or the model" if node.kind in ("test", "unit_test") else "the model"
-    return f"mend {what}, then: penstock transform"
+    return f"mend {'the data or the model' if node.refuted else _broken(node)}, then: penstock transform"
 
 
-def _raise_for(failed: Sequence[Node], where: str) -> None:
+def _broken(node: Node) -> str:
+    """What is wrong with a node that could not be built or run."""
+    return "the test, or the model it reads" if node.kind in TESTS else "the model"
+
+
+def _raise_for(nodes: Sequence[Node], where: str) -> None:
+    """Raise for the nodes that failed, if any did, and name those that were left out for them."""
+    failed = [n for n in nodes if n.failed]
     if not failed:
         return
-    lines = "\n".join(f"  {n.kind} {n.name}: {' '.join(n.message.split())[:300]}" for n in failed)
-    if all(n.kind in ("test", "unit_test") for n in failed):
-        raise ContractError(
-            f"{len(failed)} dbt test{'s' if len(failed) > 1 else ''} failed:\n{lines}",
-            where=where,
-            fix="mend the data or the model, then: penstock transform",
-        )
+    lines = [_told(n) for n in failed]
+    skipped = [n.name for n in nodes if n.status == "skipped" and n.kind not in TESTS]
+    if skipped:
+        lines.append(f"  skipped, as they read what failed: {', '.join(skipped)}")
+    detail = "\n".join(lines)
+    many = "s" if len(failed) > 1 else ""
+    if all(n.refuted for n in failed):
+        raise ContractError(f"{len(failed)} dbt test{many} failed:\n{detail}", where=where, fix=_fix(failed[0]))
+    broken = next(n for n in failed if not n.refuted)
     raise TransformError(
-        f"{len(failed)} dbt node{'s' if len(failed) > 1 else ''} failed:\n{lines}",
+        f"{len(failed)} dbt node{many} failed:\n{detail}",
         where=where,
-        fix="mend the model, then: penstock transform; details are in .penstock/logs/dbt.log",
+        fix=f"{_fix(broken)}; details are in .penstock/logs/dbt.log",
     )
+
+
+def _told(node: Node) -> str:
+    """A node that failed, with its file and what dbt says of it, without the lines that are about dbt itself."""
+    lines = [line.strip() for line in node.message.splitlines()]
+    heads = [match for line in lines if (match := _HEAD.fullmatch(line))]
+    kept = [line for line in lines if line and not _HEAD.fullmatch(line) and not line.startswith("compiled code at")]
+    file = f" ({heads[0][1]})" if heads else ""
+    reason = "\n    ".join(kept) or node.message
+    return f"  {node.kind} {node.name}{file}: {short(reason)}"

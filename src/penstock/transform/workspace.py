@@ -25,6 +25,18 @@ FOLDER = ".penstock"
 _DBT_PARAMETERS = ("sslcert", "sslkey", "sslrootcert", "connect_timeout", "keepalives_idle")
 _GENERATED = {FOLDER, ".git", ".venv"}
 _BESIDE = {"target", "logs", "dbt_packages", "data", "dags", "questions"}
+_AT_ROOT = ("dbt_project.yml", "packages.yml", "dependencies.yml", "selectors.yml", "profiles.yml")
+_PATHS = {
+    "model-paths": ["models"],
+    "seed-paths": ["seeds"],
+    "snapshot-paths": ["snapshots"],
+    "test-paths": ["tests"],
+    "macro-paths": ["macros"],
+    "analysis-paths": ["analyses"],
+    "function-paths": ["functions"],
+    "docs-paths": [],
+}
+"""dbt's settings of where it reads, with what holds without them; by default ``docs-paths`` are all of the others."""
 _SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
 
 
@@ -79,7 +91,7 @@ def project_fingerprint(project: Project) -> str:
     lake = None if project.lake is None else project.lake.path
     for root in (project.directory, package_folder()):
         for path in sorted(dbt_sources(root, lake)):
-            digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+            digest.update(f"{os.path.relpath(path, root)}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -90,13 +102,29 @@ def package_folder() -> Path:
 
 
 def dbt_sources(root: Path, lake: Path | None) -> list[Path]:
-    """The files of a project, or of the package, that dbt reads: none of the lake's."""
-    found = []
-    for folder, folders, names in os.walk(root):
+    """The files of a project, or of the package, that dbt reads: in the folders that its ``dbt_project.yml`` names, and
+    those beside that file. Data that lie in the project's folder are none of them, nor is the lake."""
+    found = [root / name for name in _AT_ROOT if (root / name).is_file()]
+    for folder, folders, names in (entry for top in _dbt_folders(root) for entry in os.walk(top)):
         left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())
         folders[:] = [f for f in folders if f not in left_out and Path(folder) / f != lake]
         found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and not _is_settings(n)]
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _dbt_folders(root: Path) -> list[Path]:
+    """Where dbt looks for models, seeds, tests and the like; the whole project where that cannot be told."""
+    try:
+        settings = yaml.safe_load((root / "dbt_project.yml").read_text(encoding="utf-8"))
+        named = [settings.get(kind, default) for kind, default in _PATHS.items()]
+        folders = [str(path) for paths in named for path in paths]
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError):
+        return [root]
+    if any("{{" in path for path in folders):
+        return [root]
+    # what lies in another one would be read twice
+    whole = sorted({Path(os.path.normpath(root / path)) for path in folders})
+    return [path for path in whole if not any(other in path.parents for other in whole)]
 
 
 def _is_settings(name: str) -> bool:

@@ -42,7 +42,7 @@ _AHEAD_BYTES = 32 << 20
 """Pages under way or waiting in one walk may take so much, as far as the last one's size tells."""
 _SHOWN_VALUE = 64
 _CSV_BLOCK_BYTES = 1 << 20
-_GONE = frozenset({400, 404, 410, 422})
+_GONE = frozenset({400, 404, 410, 416, 422})
 """How an API says that a page of an earlier pass is no more: the pass then begins anew."""
 _NOTHING_THERE = frozenset(range(400, 600)) - {401, 407, 408, 429, 502, 503, 504}
 """How an API says that there is no page behind the end that it told."""
@@ -72,6 +72,8 @@ class Walk:
     parent: Mapping[str, Any] | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     resumed: bool = False
+    alone: bool = True
+    """Whether no other list is read beside it, of another parent or window."""
     failure: SourceError | None = None
     """Why there is no list to go through: the parents could not be read."""
     finishes: bool = False
@@ -144,8 +146,8 @@ class Fetcher:
         self.signs = Signs()
 
     async def pages(self, walk: Walk) -> AsyncGenerator[Fetched]:
-        """The pages of a walk, in order; those of one answer in parts. What concerns one parent's list only, or one
-        page of several, is a page's ``failure`` where the others are wanted all the same.
+        """The pages of a walk, in order; those of one answer in parts. What concerns one list of several only, or
+        one page of several, is a page's ``failure`` where the others are wanted all the same.
 
         Raises:
             SourceError: the API cannot be read, or goes in circles. What was given before is sound.
@@ -158,7 +160,7 @@ class Fetcher:
             except (Conflict, Unreachable):
                 raise
             except SourceError as e:
-                if walk.parent is None or not self._go_on:
+                if walk.alone or not self._go_on:
                     raise
                 yield Fetched(walk=walk, failure=e)
 
@@ -198,7 +200,7 @@ class Fetcher:
                     failed.append(e)
                     more = paging.ahead(step) if self._go_on and len(failed) < _IN_A_ROW else None
                     if more is None:
-                        raise failed[0] if first else _explained(failed[0], paging) from None
+                        raise failed[0] if first and not walk.resumed else _explained(failed[0], paging) from None
                     if not waiting:
                         ask(more)
                     continue
@@ -340,18 +342,16 @@ class Fetcher:
                 async with self._requests, self._client.fetch(request) as answer:
                     self._check_alone(answer.headers, place)
                     begun = True
-                    if answer.status >= 400:
-                        yield Fetched(walk=walk, place=place, missing=True)
-                        return
-                    if answer.status in _EMPTY:
-                        yield Fetched(walk=walk, place=place)
-                        return
-                    async with aclosing(self._cut(answer.chunks(), place, answer.url, answer.headers)) as parts:
-                        async for part in parts:
-                            part["cuts"] = await asyncio.to_thread(additions.to, part["cuts"], place)
-                            yield Fetched(walk=walk, place=place, **part)
-                    yield Fetched(walk=walk, place=place)
-                    return
+                    missing = answer.status >= 400
+                    if not missing and answer.status not in _EMPTY:
+                        chunks = self._cut(answer.chunks(), place, answer.url, answer.headers)
+                        async with aclosing(chunks) as parts:
+                            async for part in parts:
+                                part["cuts"] = await asyncio.to_thread(additions.to, part["cuts"], place)
+                                yield Fetched(walk=walk, place=place, **part)
+                # not while the request is under way: who takes this may ask for more
+                yield Fetched(walk=walk, place=place, missing=missing)
+                return
             except BadPage as e:
                 failure = SourceError(f"{self._where}: {e}", where=place, fix=e.fix)
             except SourceError as e:

@@ -329,8 +329,11 @@ class ByCursor(_Sequential):
                     "check path: and more: of the pagination",
                 )
             return None
+        named = self._settings.path or self._settings.field
         if not isinstance(cursor, str | int | float):
-            raise BadPage(f"the cursor at {self._settings.path} is no text or number", "check path: of the pagination")
+            raise BadPage(f"the cursor at {named} is no text or number", "check path: of the pagination")
+        if not _is_text(str(cursor)):
+            raise BadPage(f"the cursor at {named} is no text that a request can hold")
         return self.at({"cursor": cursor})
 
     def _says_more(self, answer: Answer) -> bool | None:
@@ -411,11 +414,21 @@ def _address(url: str, link: str) -> str:
     try:
         address = urljoin(url, link.strip())
         parts = urlsplit(address)
+        address.encode()
         if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
             return address
     except ValueError:
         pass
     raise BadPage("the link to the next page is no HTTP address", "check path: of the pagination")
+
+
+def _is_text(text: str) -> bool:
+    """Whether a text has an encoding: JSON can hold halves of characters, which have none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parsed(body: bytes) -> Any:

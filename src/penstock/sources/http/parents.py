@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from penstock.errors import SourceError
 from penstock.jsonpath import parse_path, values_at
-from penstock.project.http import places_in
 from penstock.sources.http.signs import ABSENT, beside
 from penstock.sources.splitters import Cut
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _BLANK = b" \t\r\n"
 _SHOWN = 5
-_SHOWN_LETTERS = 40
 
 
 class _Number(str):
@@ -54,8 +52,7 @@ class Parents:
         self._where = where
         self._names = endpoint.parent.fields
         self._keys = [parse_path(field) for field in self._names]
-        in_path = places_in(endpoint.path)
-        self._in_path = [f"parent.{field}" in in_path for field in self._names]
+        self._in_path = [f"{{parent.{field}}}" in str(endpoint.path) for field in self._names]
         self._included = {column: parse_path(field) for column, field in settings.included(name).items()}
         self._texts = endpoint.format == "csv"
         self._odd: dict[str, list[str]] = {}
@@ -65,19 +62,13 @@ class Parents:
         self._usable = 0
 
     def of(self, page: Fetched) -> Iterator[Parent]:
-        """The parents on a page, each once, in its order."""
-        before: set[tuple[Any, ...]] = set()
+        """The parents on a page, or on a part of it."""
         for cut in page.cuts:
             for body, number in zip(cut.bodies, cut.numbers, strict=True):
                 try:
-                    parent = self._parent(body.as_py())
+                    yield self._parent(body.as_py())
                 except _Odd as e:
                     self._keep_odd(str(e), f"{page.place}#{number}")
-                    continue
-                once = (parent.keys, *parent.fields.items())
-                if once not in before:
-                    before.add(once)
-                    yield parent
 
     def _parent(self, body: bytes) -> Parent:
         try:
@@ -204,9 +195,8 @@ class Additions:
             if name not in own:
                 yield member
             elif not _equal(own[name], json.loads(self._fields[name], parse_int=_Number, parse_float=_Number)):
-                theirs, ours = _written(own[name])[:_SHOWN_LETTERS], self._fields[name].decode()[:_SHOWN_LETTERS]
                 raise Conflict(
-                    f"{self._where}: a record has {theirs} in {name}, where its parent's {ours} would go",
+                    f"{self._where}: a record has another value in {name} than its parent's, which would go there",
                     where=place,
                     fix=f"give the parent's field another name: parent: {{include: {{parent_{name}: …}}}}",
                 )

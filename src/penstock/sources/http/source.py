@@ -37,7 +37,7 @@ _BUDGET_BYTES = 8 << 20
 _AHEAD = 2
 """Pages under way or waiting, for each request that may be under way."""
 _HOPELESS = 10
-"""So many lists of parents that cannot be read, one after the other, end the load: the reason is not theirs."""
+"""So many lists that cannot be read, one after the other, end the load: the reason is not theirs."""
 _TRIED = 3
 """Parents whose children are asked for as a trial."""
 _FIX_PATH = "check path: of the endpoint"
@@ -102,8 +102,8 @@ class HttpSource:
     def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
         """Yield batches of about ``batch_bytes``, mostly of whole pages.
 
-        A page of a numbered list, and a parent's list, that cannot be read are added to ``failures``; the others are
-        given all the same. A pass goes on at the first of them the next time.
+        What cannot be read of a page of a numbered list, or of a parent's or a window's list, is added to ``failures``;
+        the others are given all the same. A pass goes on at the first of them the next time.
         """
         self.failures, self.warnings = [], []
         passes = {p.key: p for p in self.plan(known)}
@@ -175,8 +175,10 @@ class HttpSource:
         said = f"{endpoint.method} {self._settings.base_url}/{str(endpoint.path).lstrip('/')}"
         if endpoint.pagination.type != "none":
             said += f" by {endpoint.pagination.type.replace('_', ' ')}"
-        if endpoint.parent is not None:
-            said += f" for each of {endpoint.parent.endpoint}"
+        parent = endpoint.parent
+        while parent is not None:
+            said += f" for each of {parent.endpoint}"
+            parent = self._settings.endpoint(parent.endpoint).parent
         if self.skipped:
             said += f", {len(self.skipped)} windows landed before"
         if not passes:
@@ -212,6 +214,8 @@ class HttpSource:
                     tried += 1
                     async with aclosing(own.pages(walk)) as pages:
                         page = await anext(pages)
+                    if page.failure is not None:
+                        raise page.failure
                     if not page.missing:
                         break
         self.warnings = [*own.signs.warnings(self._where), *walks.warnings()]

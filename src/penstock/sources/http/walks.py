@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from penstock.sources.http.fetching import Fetcher, Walk
-from penstock.sources.http.parents import Parents, placed
+from penstock.sources.http.fetching import Fetched, Fetcher, Walk
+from penstock.sources.http.parents import Parent, Parents, placed
 from penstock.sources.http.passes import Pass, filled
 
 if TYPE_CHECKING:
@@ -95,12 +95,11 @@ class Walks:
         """A walk for each parent of one list of them, page by page."""
         assert endpoint.parent is not None
         fetcher = self._fetchers[endpoint.parent.endpoint]
-        async with aclosing(fetcher.pages(walk)) as pages:
-            async for page in pages:
+        async with aclosing(_whole_pages(fetcher, walk, parents)) as pages:
+            async for page, all_of_them in pages:
                 if page.failure is not None:
                     yield Walk(key=one.key, failure=page.failure)
                     continue
-                all_of_them = list(parents.of(page))
                 again: list[str] | None = None
                 if before is not None and page.at == before["page"]:
                     keys = [list(parent.keys) for parent in all_of_them]
@@ -108,8 +107,7 @@ class Walks:
                         done = bool(before.get("done"))
                         all_of_them = all_of_them[keys.index(before["value"]) + done :]
                         again = None if done else before["value"]
-                if page.whole:
-                    before = None
+                before = None
                 for parent in all_of_them:
                     resumed = list(parent.keys) == again
                     yield self._walk(
@@ -149,7 +147,23 @@ class Walks:
             parent=parent,
             fields=fields or {},
             resumed=resumed,
+            alone=parent is None and not one.windowed,
         )
+
+
+async def _whole_pages(fetcher: Fetcher, walk: Walk, parents: Parents) -> AsyncGenerator[tuple[Fetched, list[Parent]]]:
+    """The pages of a list of parents, with the parents on each, each once.
+
+    An answer that comes in parts is read to its end first: it would keep its connection from its children's requests.
+    """
+    gathered: dict[Any, Parent] = {}
+    async with aclosing(fetcher.pages(walk)) as pages:
+        async for page in pages:
+            for parent in parents.of(page):
+                gathered.setdefault((parent.keys, *parent.fields.items()), parent)
+            if page.whole or page.failure is not None:
+                yield page, list(gathered.values())
+                gathered = {}
 
 
 def _nested(walk: Walk) -> dict[str, Any]:

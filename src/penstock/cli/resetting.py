@@ -1,0 +1,81 @@
+"""``reset``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.printing import count, print_json
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.reset import Reset
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: penstock reset user_events")(reset)
+
+
+def reset(
+    stream: Annotated[str, typer.Argument(help="The stream to start anew.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    project_dir: ProjectDir = None,
+    target: TargetName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Delete what has landed of a stream, and have its sources read from their beginning by the next load."""
+    from penstock.orchestrate.running import running_process
+    from penstock.reset import look
+    from penstock.reset import reset as perform
+    from penstock.session import Session
+
+    project = open_project(project_dir, target)
+    running = running_process(project)
+    if running is not None:
+        raise UsageError(
+            "penstock up is at work on this project, and would land into the stream meanwhile",
+            where=f"process {running.pid}",
+            fix=f"stop it with Ctrl-C or SIGTERM, reset, and start it again: kill {running.pid}",
+        )
+    settings = project.destination
+    if settings.type == "duckdb" and not settings.path.exists():
+        raise UsageError("nothing has landed yet", where=str(settings.path), fix="penstock run")
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("what is deleted cannot be had back", fix="give --yes when you are sure")
+    with Session(project) as session:
+        if not yes:
+            print("\n".join(_lines(look(session, stream), project.target)), file=sys.stderr)
+            typer.confirm(f"Reset {stream}?", abort=True, err=True)
+        done = perform(session, stream)
+    if json:
+        print_json(done.as_dict())
+    elif not quiet:
+        print("\n".join(_lines(done, project.target, done=True)))
+        print(f"next: penstock {'up' if done.queues else 'run'}")
+
+
+def _lines(found: Reset, target: str, *, done: bool = False) -> list[str]:
+    """What a reset deletes, keeps and leads to."""
+    lines = [
+        f"{found.stream}, in {target}: {'was' if done else 'will be'} deleted",
+        f"  raw.{found.stream}: {count(found.rows, 'row')}, {count(found.columns, 'column')}",
+        f"  positions: {found.positions:,}; its sources are read from their beginning",
+        f"  quarantine: {count(found.quarantined, 'entry', 'entries')}",
+    ]
+    if found.views:
+        lines.append(f"  views of models, until they are built again: {', '.join(found.views)}")
+    if found.models:
+        lines.append(f"built anew, once it has landed again: {', '.join(found.models)}")
+    if found.snapshots:
+        lines.append(f"kept as they are, as nothing can build them anew: snapshots {', '.join(found.snapshots)}")
+    if found.queues:
+        lines.append(f"not to be had again: what came by queue and was acknowledged ({', '.join(found.queues)})")
+    if found.lake:
+        lines.append(f"kept: the lake's files, which penstock load {found.stream} --from-lake DIR reads")
+    lines.append("kept: the list of its loads and runs; who was erased stays erased")
+    return lines

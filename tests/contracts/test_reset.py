@@ -1,0 +1,219 @@
+"""A stream started anew, and a ledger that somebody changed by hand: it is noticed, and a reset mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.errors import DestinationError, UsageError
+from penstock.inspect import check_ledger, read_status
+from penstock.logs import captured
+from penstock.plan import plan_loads
+from penstock.project import Project, load_project
+from penstock.reset import look, reset
+from penstock.run import Landed
+from penstock.session import Session
+from penstock.transform.transform import Built, Transformer
+from tests.contracts.test_schedule import a_project, drop
+from tests.contracts.test_up import call, up
+from tests.fixtures import EMBEDDED
+from tests.modelled import a_modelled_project
+
+NAMES = "select name, records from reports.by_name order by 1"
+
+
+@pytest.fixture
+def project(warehouse: dict[str, Any], tmp_path: Path) -> Project:
+    """Two files of things, and a model that counts them."""
+    directory = a_modelled_project(tmp_path, warehouse)
+    drop(directory, "second")
+    return load_project(directory)
+
+
+@pytest.fixture
+def landed(warehouse: dict[str, Any], tmp_path: Path) -> Iterator[Session]:
+    """Things landed, without models."""
+    directory = a_project(tmp_path, warehouse, None)
+    drop(directory, "second")
+    with Session(load_project(directory)) as opened:
+        load(opened)
+        yield opened
+
+
+@pytest.fixture
+def session(project: Project) -> Iterator[Session]:
+    """With things landed and modelled."""
+    with Session(project) as opened:
+        load(opened)
+        build(opened)
+        yield opened
+
+
+def load(session: Session) -> Landed:
+    """Land what is new."""
+    return session.load(plan_loads(session.project)[0])
+
+
+def build(session: Session) -> Built:
+    """Build what that touches."""
+    return Transformer(session).run()
+
+
+def rows(session: Session, sql: str) -> list[Any]:
+    """What the warehouse answers."""
+    return [tuple(row) for row in session.destination.query(sql).rows]
+
+
+def test_a_stream_starts_anew(session: Session) -> None:
+    """After a reset the same sources land again, and models are those of a project that never saw what is gone now;
+    what is kept says what happened; once more is nothing."""
+    assert rows(session, NAMES) == [("first", 1), ("second", 1)]
+    (session.project.directory / "data" / "broken.ndjson").write_text("no record\n")
+    load(session)
+    seen = look(session, "things")
+    done = reset(session, "things")
+    assert done == seen and (done.rows, done.quarantined, done.columns) == (2, 1, 1)
+    assert done.models == ["reports.by_name", "staging.stg_things"]
+    assert rows(session, "select count(*) from information_schema.tables where table_schema = 'raw'") == [(0,)]
+    assert rows(session, "select deleted from penstock.loads where read = 0") == [(2,)]
+    assert read_status(session.project)["streams"] == []
+    waiting = build(session)  # nothing to build yet: and this build is not the one that mends the models
+    assert not waiting.nodes and waiting.waiting == ["things"]
+    for name in ("broken", "first"):
+        (session.project.directory / "data" / f"{name}.ndjson").unlink()
+    drop(session.project.directory, "third")
+    assert load(session).total("landed") == 2
+    assert not [n for n in build(session).nodes if n.failed]
+    assert rows(session, NAMES) == [("second", 1), ("third", 1)]
+    assert build(session).reason and not load(session).receipts
+    (status,) = read_status(session.project)["streams"]
+    assert status["landed"] == 2
+    drop(session.project.directory, "fourth")
+    load(session)
+    build(session)
+    assert rows(session, NAMES) == [("fourth", 1), ("second", 1), ("third", 1)]
+
+
+def test_what_a_changed_identity_needs(landed: Session) -> None:
+    """What a stream was at its first landing is forgotten with it."""
+    path = landed.project.directory / "penstock.yml"
+    settings = json.loads(path.read_text())
+    settings["streams"]["things"] |= {"identity": ["name"], "disposition": "merge"}
+    path.write_text(json.dumps(settings))
+    drop(landed.project.directory, "third")
+    landed.release()
+    with Session(load_project(landed.project.directory)) as changed:
+        with pytest.raises(UsageError, match="penstock reset things"):
+            load(changed)
+        reset(changed, "things")
+        assert load(changed).total("landed") == 3
+
+
+DAMAGES = {
+    "emptied": "delete from penstock.loads",
+    "pruned": "delete from penstock.loads where seq = 1",
+    "no loads": "drop table penstock.loads{cascade}",
+    "no columns": "delete from penstock.columns",
+    "no ledger": "drop schema penstock cascade",
+    "no table": "drop table raw.things{cascade}",
+    "no column": "alter table raw.things drop column name{cascade}",
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str) -> None:
+    """A load and a whole build refuse to go on and say what to do; status and doctor say it too; after a reset all
+    lands again, and what comes later."""
+    project, destination = landed.project, landed.destination
+    if kind == "pruned":
+        drop(project.directory, "between")
+        load(landed)
+    if destination.kind == "duckdb":
+        destination.query("drop view raw.things__delta")  # which would stand in the way of a change of the table
+    destination.query(DAMAGES[kind].format(cascade=" cascade" if destination.kind == "postgres" else ""))
+    landed.close()
+    drop(project.directory, "later")
+    with Session(project) as again:
+        for act in (load, lambda s: Transformer(s).run(full_refresh=True)):
+            with pytest.raises(DestinationError, match="penstock reset things"):
+                act(again)
+        (damage,) = read_status(project)["damage"]
+        assert damage["stream"] == "things" and "penstock reset things" in damage["fix"]
+        (check,) = check_ledger(project, None)
+        assert not check.ok and check.name == "ledger of things"
+        reset(again, "things")
+        expected = len(list((project.directory / "data").iterdir()))
+        assert load(again).total("landed") == expected
+        drop(project.directory, "last")
+        assert load(again).total("landed") == 1
+        assert read_status(project)["damage"] == [] and check_ledger(project, None)[0].ok
+
+
+@pytest.mark.parametrize("table", ["watermarks", "positions", "runs", "streams", "erasures", "quarantine"])
+def test_a_table_that_is_made_anew(landed: Session, table: str) -> None:
+    """A table of the ledger that is gone is told of, and is made anew."""
+    landed.destination.query(f"drop table penstock.{table}")
+    landed.close()
+    with pytest.raises(DestinationError, match=f"lacks penstock.{table}"):
+        read_status(landed.project)
+    drop(landed.project.directory, "third")
+    with captured() as records, Session(landed.project) as again:
+        assert load(again).total("landed") == 1
+    assert [r["table"] for r in records if r["logger"] == "ledger"] == [f"penstock.{table}"]
+
+
+def test_models_after_damage(session: Session) -> None:
+    """Models take in what lands after the ledger was emptied and the stream reset, though they had seen higher numbers
+    than there are now; and what lands after their watermarks were lost."""
+    for number in range(3):
+        drop(session.project.directory, f"more {number}")
+        load(session)
+    build(session)
+    session.destination.query("delete from penstock.loads")
+    reset(session, "things")
+    load(session)
+    build(session)
+    assert rows(session, "select count(*) from reports.by_name") == [(5,)]
+    session.destination.query("drop table penstock.watermarks")
+    session.close()
+    drop(session.project.directory, "third")
+    with Session(session.project) as again:
+        load(again)
+        build(again)
+        assert rows(again, "select count(*) from reports.by_name") == [(6,)]
+
+
+def test_a_view_of_somebody(tmp_path: Path, postgres_url: str) -> None:
+    """A view that no model makes is not dropped with the table: the reset is refused, and says which it is."""
+    project = load_project(a_modelled_project(tmp_path, {"type": "postgres", "url": postgres_url}))
+    with Session(project) as session:
+        load(session)
+        build(session)
+        session.destination.query("create view public.mine as select * from staging.stg_things")
+        with pytest.raises(UsageError, match=r"view public\.mine reads raw\.things"):
+            reset(session, "things")
+        assert rows(session, "select count(*) from public.mine") == [(1,)]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """It asks, says what it deletes, and is not done beside a process that is up; of what never landed there is
+    nothing to reset."""
+    project = a_project(tmp_path, EMBEDDED, None)
+    assert call(project, "reset", "things", "--yes").returncode == 2
+    assert not (project / "warehouse.duckdb").exists()
+    assert call(project, "load").returncode == 0
+    asked = call(project, "reset", "things")
+    assert asked.returncode == 2 and "--yes" in asked.stderr
+    unknown = call(project, "reset", "thongs", "--yes")
+    assert unknown.returncode == 2 and "name one that has: things" in unknown.stderr
+    with up(project) as process:
+        refused = call(project, "reset", "things", "--yes")
+        assert refused.returncode == 2 and "stop it with Ctrl-C or SIGTERM" in refused.stderr
+        assert process.end() == 0
+    done = call(project, "reset", "things", "--yes")
+    assert "raw.things: 1 row, 1 column" in done.stdout and "next: penstock run" in done.stdout, done.stderr
+    assert "1 landed" in call(project, "load").stdout
