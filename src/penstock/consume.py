@@ -10,11 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
-<<<<<<< HEAD
 from penstock.engine_errors import error_text, shown_error
-=======
-from penstock.engine_errors import error_text
->>>>>>> privacy
 from penstock.errors import (
     DestinationError,
     LandingBlocked,
@@ -139,12 +135,7 @@ class Consumer:
     @property
     def waiting_for(self) -> str:
         """Why nothing can be landed, with the fix; empty when it can."""
-<<<<<<< HEAD
         return "" if self.trouble is None else error_text(self.trouble)
-=======
-        error = self.trouble
-        return "" if error is None else error_text(error)
->>>>>>> privacy
 
     @property
     def well(self) -> bool:
