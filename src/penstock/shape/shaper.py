@@ -84,7 +84,8 @@ class Rules:
             if types.get(field, type_) != type_:
                 raise UsageError(
                     f"stream {self.stream}: field {field!r} is declared {type_}, and its column is {types[field]}",
-                    fix=f"declare it {types[field]}; a column keeps its type; for another, penstock reset starts the stream anew",
+                    fix=f"declare it {types[field]}; a column keeps its type; for another, penstock reset {self.stream}"
+                    " starts the stream anew",
                 )
         new = [(f, t) for f, t in self.declared if f not in types]
         names = name_columns([f for f, _ in new], schema.names)
