@@ -193,10 +193,8 @@ class Consumer:
         while True:
             before = self.last_commit_at
             try:
-                if not source.messages:
-                    if self._patient or self.trouble is not None:
-                        self._look(session, step)
-                    self._well(queue)
+                if not source.messages and (self._patient or self.trouble is not None):
+                    self._look(session, step)
                 load(
                     source,
                     session.destination,
@@ -280,14 +278,14 @@ class Consumer:
 class _InHand:
     """A queue that gives again what was given and not acknowledged, instead of taking it from the broker anew.
 
-    ``on_landed`` is called each time that something is acknowledged.
+    ``on_well`` is called each time that something is acknowledged, or that nothing is in hand and nothing comes.
     """
 
-    def __init__(self, source: QueueSource[Any], on_landed: Callable[[], None]) -> None:
+    def __init__(self, source: QueueSource[Any], on_well: Callable[[], None]) -> None:
         self.name = source.name
         self.failures = source.failures
         self._source = source
-        self._on_landed = on_landed
+        self._on_well = on_well
         self._given: deque[Batch] = deque()
 
     @property
@@ -301,6 +299,8 @@ class _InHand:
         for batch in self._source.follow() if self._source.open else self._source.read(known):
             if not batch.empty:
                 self._given.append(batch)
+            elif not self._given:
+                self._on_well()
             yield batch
 
     def acknowledge(self, positions: Sequence[Position]) -> None:
@@ -309,7 +309,7 @@ class _InHand:
         while self._given and all(id(position) in landed for position in self._given[0].positions):
             self._given.popleft()
         self._source.acknowledge(positions)
-        self._on_landed()
+        self._on_well()
 
 
 def _is_away(error: Exception) -> bool:
