@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, RejectedRows, SourceError, together
 from penstock.faults import fault_point
-from penstock.isolate import culprits, without
+from penstock.isolate import culprits
 from penstock.lake.names import SOURCE as LAKE
 from penstock.ledger.soundness import expect_known
 from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
@@ -211,7 +211,7 @@ class _Writer:
         presence: Presence | None,
     ) -> None:
         self.bytes = 0
-        self.refused: dict[bytes, str] = {}
+        self.refused: dict[bytes, dict[bytes, str]] = {}
         self._destination = destination
         self._shaper = shaper
         self._target = target
@@ -297,9 +297,9 @@ class _Writer:
         self._pool.shutdown()
 
     def _shape(self, batch: Batch) -> Shaped:
-        shaped = self._shaper.shape(batch, self._schema, self._window)
+        shaped = self._shaper.shape(batch, self._schema, self._window, self.refused)
         fault_point("after_shape")
-        return without(shaped, self.refused)
+        return shaped
 
     def _settle(self) -> bool:
         """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""
@@ -331,7 +331,8 @@ class _Writer:
                 raise _Again from e
             if not found:
                 raise
-            self.refused |= found
+            for id_, records in found.items():
+                self.refused.setdefault(id_, {}).update(records)
             raise _Again from e
         return moved
 
