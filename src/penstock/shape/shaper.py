@@ -38,7 +38,7 @@ from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, var
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
 from penstock.shape.uniform import Template, fits, learn, uniform_sql
-from penstock.sql import identifier, statement
+from penstock.sql import statement
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
 Refused = Mapping[bytes, Mapping[bytes, str]]
@@ -57,9 +57,10 @@ class Rules:
     """What a stream says about its records.
 
     ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types. ``content`` asks for
-    the hash of the content beside the identity, for streams whose rows can be replaced. ``message`` makes the id of a
+    the hash of the content beside the identity, for streams whose rows can be replaced: where such a stream has a
+    ``version``, the greatest one's record is the row. ``message`` makes the id of a
     record's message its identity. ``pii`` are the fields whose pseudonyms under ``keys`` land beside them. With
-    a flat ``layout``, all fields have their flat names.
+    a flat ``layout``, all fields have their flat names. With ``raw_json``, rows keep the whole record.
     """
 
     stream: str
@@ -75,6 +76,12 @@ class Rules:
     pii: Sequence[str] = ()
     keys: Keys | None = None
     layout: Layout = PLAIN
+    raw_json: bool = False
+
+    @property
+    def versioned(self) -> bool:
+        """Whether rows carry the key of their version, ``_pen_version``."""
+        return self.content and self.version is not None
 
     def with_declared(self, schema: Schema) -> Schema:
         """``schema`` with a column for each declared field that has none.
@@ -186,7 +193,7 @@ class Shaper:
         rows, conflicting = self._split_conflicts(batch, rows, originals)
         # before one of each identity is chosen: another of the same identity may be sound
         rows, unwanted = self._split_refused(batch, rows, refused, originals)
-        rows, duplicates = self._once(rows, schema)
+        rows, duplicates = self._once(rows)
         if rows.num_rows and not schema.version:
             schema = replace(schema, version=1)
         orders = rows["_pen_o"].to_numpy()
@@ -568,15 +575,13 @@ class Shaper:
                 rejects.append(replace(reject, reason=words))
         return rows.filter(pa.array(stays)), rejects
 
-    def _once(self, rows: pa.Table, schema: Schema) -> tuple[pa.Table, int]:
+    def _once(self, rows: pa.Table) -> tuple[pa.Table, int]:
         """Keep one row of each identity: the first, or for merge the one of the greatest version."""
         if self.rules.content:
-            version = next((c.name for c in schema.columns if c.field == self.rules.version), None)
             self._connection.register("candidates", rows)
-            by = f"{identifier(version)} desc nulls last, " if version else ""
             kept = self._connection.sql(
                 "select * from candidates qualify row_number() over"
-                f" (partition by _pen_id order by {by}_pen_content desc) = 1"
+                " (partition by _pen_id order by _pen_version desc nulls last, _pen_content desc) = 1"
             ).to_arrow_table()
             self._connection.unregister("candidates")
             return kept, rows.num_rows - kept.num_rows
@@ -592,8 +597,12 @@ class Shaper:
         columns["_pen_id"] = cast(rows["_pen_id"], pa.uuid())
         columns["_pen_origin"] = origins_of(batch, rows["_pen_o"])
         columns["_pen_rescued"] = cast(rows["_pen_rescued"], pa.json_(pa.string()))
+        if self.rules.raw_json:
+            columns["_pen_json"] = cast(rows["_pen_json"], pa.json_(pa.string()))
         if self.rules.content:
             columns["_pen_content"] = cast(rows["_pen_content"], pa.uuid())
+        if self.rules.versioned:
+            columns["_pen_version"] = cast(rows["_pen_version"], pa.string())
         return pa.table(columns)
 
 

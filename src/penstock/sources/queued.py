@@ -207,8 +207,8 @@ class QueueSource(ABC, Generic[I]):
     def hold(self, holding: bool) -> None:
         """While nothing can be landed, take no more over a connection that is made again: each message taken and not
         acknowledged counts as a failed delivery when its connection ends."""
-        self._holding = holding
-        if self._receiver is not None:
+        changed, self._holding = holding != self._holding, holding
+        if changed and self._receiver is not None:
             self._receiver.hold(holding)
 
     def close(self) -> None:
