@@ -208,3 +208,13 @@ def test_the_size_of_a_masked_body(tmp_path: Path) -> None:
         shown: Entry = masked(project, entry)
         assert b"ada" in entry.body and b"ada" not in shown.body
         assert shown.bytes == entry.bytes == 26
+
+
+def test_entries_of_an_older_ledger(destination: Destination, tmp_path: Path) -> None:
+    """Entries that were kept before their sizes were get them."""
+    write_files(tmp_path / "in", {"f.ndjson": b'{"n":\n'})
+    land(destination, tmp_path / "in", Rules(stream="s"))
+    destination.query("alter table penstock.quarantine drop column bytes")
+    assert not destination.is_prepared()
+    destination.prepare()
+    assert [e.bytes for e in entries(destination.query)] == [5]

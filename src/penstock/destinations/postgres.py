@@ -529,7 +529,7 @@ class PostgresLanding:
         entries = quarantine_rows(self._target.stream, shaped.rejects)
         now = datetime.now(UTC)
         new = 0
-        values = "values ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb)"
+        values = "values ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11)"
         sql = ledger_sql("quarantine", rows=values) + " returning 1"
         for id_, reject in entries.items():
             inserted = self._all(
@@ -544,6 +544,7 @@ class PostgresLanding:
                 self._load_id,
                 now,
                 headers_text(reject),
+                len(reject.body),
             )
             new += len(inserted)
         return new

@@ -48,5 +48,6 @@ def _table(target: Target, entries: Sequence[tuple[UUID, Reject]], load_id: int)
             "load_id": [load_id] * len(rejects),
             "quarantined_at": pa.array([datetime.now(UTC)] * len(rejects), pa.timestamp("us", "UTC")),
             "headers": pa.array([headers_text(r) for r in rejects], pa.string()),
+            "bytes": [len(r.body) for r in rejects],
         }
     )

@@ -44,6 +44,7 @@ create table if not exists penstock.quarantine (
   reason {text} not null, -- why, in words
   origin {text} not null, -- where it was: file and line, queue, page
   headers {json}, -- of a message: its headers
+  bytes bigint, -- how many bytes the body has
   load_id bigint not null, -- the load that put it here
   quarantined_at timestamp with time zone not null, -- when
   replayed_in bigint, -- the load that landed it after all; null while it waits
@@ -96,6 +97,9 @@ create table if not exists penstock.erasures (
 
 -- columns that came later
 alter table penstock.quarantine add column if not exists headers {json};
+-- bytes: how many bytes the body has, so that a list needs no bodies
+alter table penstock.quarantine add column if not exists bytes bigint;
+update penstock.quarantine set bytes = octet_length(body) where bytes is null;
 
 -- parent_id: the run that this one was a part of
 alter table penstock.runs add column if not exists parent_id bigint;

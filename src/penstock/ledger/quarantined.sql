@@ -1,5 +1,5 @@
 select
-  quarantine_id, stream, source, octet_length(body) as bytes, reason_code, reason, origin, load_id, quarantined_at,
+  quarantine_id, stream, source, coalesce(bytes, 0) as bytes, reason_code, reason, origin, load_id, quarantined_at,
   replayed_in, dropped_at, headers
 from penstock.quarantine
 where

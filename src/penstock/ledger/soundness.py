@@ -30,6 +30,8 @@ _LOST = {
     "erasures": "who was erased is known no longer, and comes back when it is sent again",
 }
 """What it means that a table is gone; those that came with later versions are not here."""
+_LATEST = {("watermarks", "removed_at"), ("quarantine", "bytes")}
+"""Columns that came to tables of earlier versions."""
 _OWN = "_pen_"
 
 Columns = Iterable[tuple[str, str]]
@@ -48,7 +50,7 @@ class Damage:
 def is_complete(present: Columns) -> bool:
     """Whether these are the tables of a whole ledger of this version."""
     columns = set(present)
-    return ("watermarks", "removed_at") in columns and set(_tables()) <= {table for table, _ in columns}
+    return columns >= _LATEST and set(_tables()) <= {table for table, _ in columns}
 
 
 def tell_lost(present: Columns) -> None:
