@@ -24,6 +24,7 @@ from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, Repeated, bound, described, get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Batch, Position, Receipt
+from penstock.presence import presence_of
 from penstock.run import Stop, load
 from penstock.session import Session
 
@@ -39,6 +40,8 @@ FIRST_LOOK_SECONDS = 1.0
 LAST_LOOK_SECONDS = 60.0
 """How long a blocked consumer waits before it looks again whether somebody has mended what blocks it."""
 _POLL_SECONDS = 0.05
+_TELLING_RECORDS = 1_000
+"""After so many, a field that none of them had is mostly a mistake of the project file."""
 DRAIN_PATIENCE_SECONDS = 300.0
 """How long a consumer that is to end with the queue waits for a warehouse that is away."""
 
@@ -106,6 +109,8 @@ class Consumer:
         self._commits = Commits(_log, stream=stream, source=source)
         self._outage = Repeated(_log)
         self._told: Told | None = None
+        self._presence = presence_of(project, stream, source)
+        self._warned = False
 
     @property
     def connected(self) -> bool:
@@ -197,7 +202,9 @@ class Consumer:
                     step.target(self._project),
                     commit_bytes=0,
                     on_commit=self._committed,
+                    presence=self._presence,
                 )
+                self._warn()
                 return
             except SourceError:
                 raise
@@ -257,6 +264,15 @@ class Consumer:
         if self._told is not None:
             self._told.committed(receipt)
         self._on_commit(receipt)
+        if self.read >= _TELLING_RECORDS:
+            self._warn()
+
+    def _warn(self) -> None:
+        """Say once what looks like a mistake in the project file."""
+        if not self._warned:
+            self._warned = True
+            for text in self._presence.warnings():
+                _log.warning("the project file may be mistaken", detail=text)
 
 
 class _InHand:

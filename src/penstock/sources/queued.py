@@ -275,7 +275,8 @@ class QueueSource(ABC, Generic[I]):
 
         def headers(row: int) -> Mapping[str, Any]:
             said = headers_of(heads[row], self.heads.properties)
-            return {**said, **({"message_id": ids[row]} if ids.get(row) else {})}
+            other = ids.get(row) is not None and ids[row] != said.get("message_id")
+            return {**said, **({"id": ids[row]} if other else {})}
 
         return Batch(
             bodies=pa.array(bodies, pa.binary() if sum(map(len, bodies)) < 1 << 31 else pa.large_binary()),
