@@ -29,7 +29,7 @@ from penstock.session import Session
 from penstock.testing.proxy import Proxy
 from tests.contracts.test_up import Up, call, up
 from tests.fixtures import EMBEDDED
-from tests.queues import until
+from tests.queues import a_queue, publish, until
 from tests.receiver import Receiver, free_port, receiver
 
 
@@ -321,6 +321,29 @@ def test_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {a["alert"]: a for post in told.posts for a in post.said["alerts"] if a["event"] == "failed"}
     assert "identity was content" in found["part_failing"]["what"]
     assert found["part_failing"]["fix"].startswith("put identity: content back")
+
+
+def test_what_comes_by_queue_cannot_land(tmp_path: Path, rabbitmq_url: str) -> None:
+    """It is told of with the reason and the fix, and so is that it lands again; that no connection is made for it is no
+    alert of its own."""
+    queue = a_queue(rabbitmq_url)
+    with receiver() as told:
+        directory = a_project(
+            tmp_path,
+            EMBEDDED,
+            told.url,
+            sources={"queue": {"type": "rabbitmq", "url": rabbitmq_url, "queue": queue.queue}},
+            streams={"things": {"from": "queue", "contract": "freeze", "columns": {"name": "text"}}},
+        )
+        publish(queue, [b'{"name":"first","surprise":1}'])
+        supervised(directory, told, 1)
+        file = directory / "penstock.yml"
+        file.write_text(file.read_text().replace('"freeze"', '"evolve"'))
+        supervised(directory, told, 2)
+    assert told.events() == [("failed", "queue queue of things"), ("recovered", "queue queue of things")]
+    alert = told.posts[0].said["alerts"][0]
+    assert alert["alert"] == "landing_stopped"
+    assert "surprise" in alert["what"] and "relax contract:" in alert["fix"]
 
 
 def supervised(directory: Path, told: Receiver, events: int) -> None:

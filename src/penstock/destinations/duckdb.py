@@ -178,9 +178,9 @@ class DuckDBDestination:
             statement = reading.one_statement(self.connection, sql, str(self.path))
             return reading.fetched(self.connection, statement, parameters)
         except (duckdb.Error, UnicodeDecodeError) as e:
-            if isinstance(e, duckdb.Error):
-                self.refusal(e)
-            raise DestinationError(error_text(e), where=str(self.path)) from None
+            refused = self.refusal(e)
+            kind = DestinationError if refused is None else type(refused)
+            raise kind(error_text(e), where=str(self.path)) from None
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:

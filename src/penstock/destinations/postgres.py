@@ -28,7 +28,7 @@ from penstock.destinations.erased import Erased
 from penstock.destinations.exactly import exactly
 from penstock.destinations.known import KnownIds
 from penstock.destinations.liveness import noticing
-from penstock.destinations.postgres_errors import first_line, refusal
+from penstock.destinations.postgres_errors import asked, first_line, refusal
 from penstock.destinations.postgres_structure import check_postgres_table, column_type
 from penstock.destinations.refusals import refusals, sorting
 from penstock.destinations.rights import check_rights, missing_schemas
@@ -189,7 +189,7 @@ class PostgresDestination:
         try:
             return self._rows(sql, parameters, read_only=read_only)
         except psycopg.Error as e:
-            raise DestinationError(first_line(e), where=self.shown) from None
+            raise asked(e, self.shown) from None
 
     def _rows(self, sql: str, parameters: Sequence[Any], *, read_only: bool = False) -> Rows:
         named = None
