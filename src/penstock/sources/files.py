@@ -162,7 +162,7 @@ class FilesSource:
             full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
             if os.path.isdir(full):
                 full = os.path.join(full, "**")
-            found.update(Path(p) for p in glob.iglob(full, recursive=True) if os.path.isfile(p))
+            found.update(Path(p) for p in glob.iglob(full, recursive=True) if os.path.isfile(p) or _leads_nowhere(p))
         return sorted(p for p in found if not p.name.startswith((".", "_")))
 
     def _paths(self) -> list[Path]:
@@ -394,6 +394,11 @@ class Hashing:
     def drain(self) -> None:
         while self.read(_READ_BYTES):
             pass
+
+
+def _leads_nowhere(path: str) -> bool:
+    """Whether it is a link to what is not there, which may have been a file."""
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def _stat(stat: os.stat_result) -> dict[str, Any]:
