@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,10 @@ def test_looking_says_what_cannot_be_read(tmp_path: Path) -> None:
     found = json.loads(command(project, "doctor", "--json").out)
     [said] = [str(check) for check in found if "source b_files" in str(check)]
     assert "b/2.csv" in said and "b/3" in said
-    assert command(project, "explain").code == 0
+    (tmp_path / "b" / os.fsdecode(b"4\xff.csv")).write_bytes(b"n\n4\n")
+    [step] = json.loads(command(project, "explain", "--json").out)["steps"]
+    assert [f["place"] for f in step["files"] if f["action"] == "fail"] == ["b/4\\xff.csv"]
+    assert "cannot read 1 file" in command(project, "explain").out
 
 
 def test_a_watcher_goes_on(tmp_path: Path) -> None:
