@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from tests.fixtures import EMBEDDED
 from tests.warehouse import ledger, table, write_files
 
 SOUND = {f"{i:02}.csv": b"n\n%d\n" % i for i in range(0, 20, 2)}
+NOWHERE = "01.ndjson"
+"""A link to what is not there."""
 BAD = {
     "03.csv": "n\n3\n".encode("utf-16"),
     "05.csv": b"n,n\n5,5\n",
@@ -54,12 +57,14 @@ def _numbers(destination: Destination) -> list[int]:
 def test_bad_files_among_sound_ones(destination: Destination, tmp_path: Path) -> None:
     """All sound files land, each bad one is a failure that names it, and only these are read by the next load."""
     write_files(tmp_path / "in", SOUND | BAD)
+    (tmp_path / "in" / NOWHERE).symlink_to("nowhere")
     landed = _load(destination, tmp_path / "in")
     assert set(_numbers(destination)) - {7} == set(range(0, 20, 2))
-    assert [e.where for e in landed.failures] == sorted(BAD) and all(e.fix for e in landed.failures)
+    assert [e.where for e in landed.failures] == sorted([NOWHERE, *BAD]) and all(e.fix for e in landed.failures)
     again = _load(destination, tmp_path / "in")
     assert sorted(again.skipped) == sorted(SOUND)
-    assert [e.where for e in again.failures] == sorted(BAD)
+    assert [e.where for e in again.failures] == sorted([NOWHERE, *BAD])
+    (tmp_path / "in" / NOWHERE).unlink()
     write_files(tmp_path / "in", SOUND | {"03.csv": b"n\n3\n"})
     mended = _load(destination, tmp_path / "in")
     assert (mended.failures, mended.total("landed")) == ([], 1)
@@ -136,7 +141,10 @@ def test_looking_says_what_cannot_be_read(tmp_path: Path) -> None:
     found = json.loads(command(project, "doctor", "--json").out)
     [said] = [str(check) for check in found if "source b_files" in str(check)]
     assert "b/2.csv" in said and "b/3" in said
-    assert command(project, "explain").code == 0
+    (tmp_path / "b" / os.fsdecode(b"4\xff.csv")).write_bytes(b"n\n4\n")
+    [step] = json.loads(command(project, "explain", "--json").out)["steps"]
+    assert [f["place"] for f in step["files"] if f["action"] == "fail"] == ["b/4\\xff.csv"]
+    assert "cannot read 1 file" in command(project, "explain").out
 
 
 def test_a_watcher_goes_on(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def alone(wanted: bool) -> Iterator[None]:
 def print_document(text: str) -> None:
     """Print the document; on standard output too where a function is called without a command."""
     global _output
+    # the name of a file that is not UTF-8 has halves of surrogate pairs, which JSON can escape and UTF-8 not write
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if not _wanted:
         print(text)
         return

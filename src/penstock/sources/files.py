@@ -162,7 +162,7 @@ class FilesSource:
             full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
             if os.path.isdir(full):
                 full = os.path.join(full, "**")
-            found.update(Path(p) for p in glob.iglob(full, recursive=True) if os.path.isfile(p))
+            found.update(Path(p) for p in glob.iglob(full, recursive=True) if os.path.isfile(p) or _is_broken_link(p))
         return sorted(p for p in found if not p.name.startswith((".", "_")))
 
     def _paths(self) -> list[Path]:
@@ -394,6 +394,12 @@ class Hashing:
     def drain(self) -> None:
         while self.read(_READ_BYTES):
             pass
+
+
+def _is_broken_link(path: str) -> bool:
+    """Whether it leads to what is not there, which may have been a file."""
+    link = Path(path)
+    return link.is_symlink() and not link.exists()
 
 
 def _stat(stat: os.stat_result) -> dict[str, Any]:
