@@ -38,6 +38,7 @@ from penstock.destinations.wide import move_long_values
 from penstock.errors import DestinationError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    LEDGER_LOCK,
     added_columns,
     check_stream,
     column_rows,
@@ -56,7 +57,6 @@ from penstock.shape.schema import Schema
 from penstock.sql import identifier
 
 MIN_VERSION = 13
-_LEDGER_LOCK = "penstock ledger"
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
@@ -132,7 +132,7 @@ class PostgresDestination:
         self.check_rights()
         try:
             with self.reading.transaction():
-                self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
+                self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [LEDGER_LOCK])
                 # that it may be there already is asked here: whoever may not make schemas may use those that are there
                 for schema in missing_schemas(self.query):
                     self.reading.execute(f"create schema {schema}")
@@ -365,7 +365,7 @@ class PostgresLanding:
                 )
             seq = 0
             if self._counts["read"] or self._counts["deleted"]:
-                self._lock(_LEDGER_LOCK)
+                self._lock(LEDGER_LOCK)
                 counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
                 seq = self._one(
                     ledger_sql("add_load"), self._load_id, target.stream, target.source, *counts, self._started_at, now
