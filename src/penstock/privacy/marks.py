@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.transform.dbt import Dbt, Relation
 
-UNSORTED = frozenset({"_pen_rescued", "_pen_json"})
-"""Columns of a raw table that hold fields of all kinds."""
+UNSORTED = frozenset({"_pen_rescued", "_pen_json", "_pen_version"})
+"""Columns of a raw table that may hold any field."""
 
 
 def open_dbt(project: Project) -> Dbt | None:
@@ -42,7 +42,7 @@ def subject_field(project: Project, stream: str, kind: str) -> str:
 
 
 def personal_names(fields: Iterable[str]) -> frozenset[str]:
-    """The names of columns that hold personal fields, and of those that hold all kinds; none without fields."""
+    """The names of columns that hold personal fields, and of those that may hold any; none without fields."""
     from penstock.shape.schema import normal_name
 
     names = frozenset(name for f in fields for name in (f.lower(), normal_name(f)))

@@ -58,7 +58,7 @@
 {#- The digits behind the microseconds are cut off, where an engine of its own would round. -#}
 {% macro instant_of(text) -%}
   {%- set zone = '(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)' -%}
-  {%- set time = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?' -%}
+  {%- set time = '(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?|24:00(:00([.]0+)?)?)' -%}
   {%- set shape = '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]' ~ time ~ '( ?' ~ zone ~ ')?)?$' -%}
   {{- return(adapter.dispatch('instant_of', 'penstock')(text, shape, ':.*' ~ zone ~ '$')) -}}
 {%- endmacro %}
