@@ -179,6 +179,7 @@ def test_what_depends(project: Path) -> None:
             query("grant select on marts.rates, marts.greatest, analysis.mine to penstock_reader")
             query("grant select (city) on marts.customers_by_city to penstock_reader with grant option")
             query("create materialized view analysis.kept as select * from marts.rates")
+            query("create unique index only_once on marts.rates (customer_id)")
     try:
         with people.opened(project) as session:
             before = standing_of(session)

@@ -15,7 +15,7 @@ from penstock.destinations.erased import ids_in, leaves, subject_condition
 from penstock.errors import DestinationError
 from penstock.lake.names import FOLDER, parse
 from penstock.lake.names import SOURCE as LAKE
-from penstock.privacy.files import clean_files
+from penstock.privacy.files import clean_files, other_files
 from penstock.privacy.ledger_texts import erase_positions, erase_texts
 from penstock.privacy.marks import hidden_columns, personal_fields, subject_field
 from penstock.privacy.traces import Traces
@@ -34,7 +34,7 @@ _LEDGER = ("quarantine", "positions", "run_steps", "runs", "alerts")
 _SYSTEM = ("penstock", "information_schema", "pg_catalog", "pg_toast")
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _ENTRIES = 200
-"""Of the quarantine, held at a time."""
+"""Entries of the quarantine, and values, that are looked at together."""
 _RESCUED = {
     "duckdb": "json_extract_string(_pen_rescued, {pointer})",
     "postgres": "_pen_rescued ->> {field}",
@@ -140,12 +140,13 @@ class Deletion:
             there = f"select distinct cast({column} as varchar) from {table} where {column} is not null and"
             values = [v for (v,) in self._destination.query(f"{there} {condition}").rows]
             values = [v for v in values if column.strip('"') in personal or _MAIL.fullmatch(v)]
-            if values:
-                listed = ", ".join(map(literal, values))
+            for first in range(0, len(values), _ENTRIES):
+                some = values[first : first + _ENTRIES]
+                listed = ", ".join(map(literal, some))
                 others = self._destination.query(
                     f"{there} not {condition} and cast({column} as varchar) in ({listed})"
                 ).rows
-                self.traces.add(values, shared=[v for (v,) in others])
+                self.traces.add(some, shared=[v for (v,) in others])
 
     def erase_quarantine(self, streams: Sequence[str]) -> None:
         """Delete the entries whose body is the person's: by the id, or where it is broken by what raw tables knew."""
@@ -283,11 +284,15 @@ class Deletion:
                     )
 
     def clean_files(self) -> None:
-        """Take the person out of Penstock's files in the project, and name the others that hold the person."""
+        """Take the person out of Penstock's files in the project."""
         cleaned = clean_files(self._project, self.traces, self.lakes)
         self._found.files, self._found.removed = cleaned.written, cleaned.removed
-        self._found.left += [path for path in cleaned.left if path not in self._found.inputs]
-        self._found.outside += [f"the DuckDB file {path}" for path in cleaned.closed]
+
+    def name_files(self) -> None:
+        """Name the other files of the project that hold the person. It reads all of them, so nothing waits for it."""
+        holding, closed = other_files(self._project, self.traces, self.lakes)
+        self._found.left += [path for path in holding if path not in self._found.inputs]
+        self._found.outside += [f"the DuckDB file {path}" for path in closed]
 
     def look_around(self, relations: Sequence[Relation]) -> None:
         """Name the tables that neither loads nor models make: nobody knows what is in them."""

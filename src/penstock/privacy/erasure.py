@@ -101,6 +101,7 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
             run = RunRecord.begin(destination, "erase", restore=before.as_data())
         fault_point("before_erasure")
     fault_point("after_erasure")
+    work.name_files()
     if run is None:
         if rewrite:
             _tidy(destination, work.tables(streams, naming), found, rewrite=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,57 +24,78 @@ _CHUNK_BYTES = 1 << 22
 
 @dataclass(slots=True, kw_only=True)
 class Cleaned:
-    """``written``: files that were cleaned; ``removed``: those that are made anew when needed; ``left``: others that
-    hold the person; ``closed``: databases that were not looked into."""
+    """``written``: files that were cleaned; ``removed``: those that are made anew when needed."""
 
     written: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    closed: list[str] = field(default_factory=list)
 
 
-def clean_files(project: Project, traces: Traces, lakes: list[Path]) -> Cleaned:
+def clean_files(project: Project, traces: Traces, lakes: Sequence[Path]) -> Cleaned:
     """Take the person out of what Penstock wrote in the project's folder: its logs, dbt's files, the lineage file, and
     reports, which are removed. The lakes and the warehouse are left alone: they are cleaned record by record."""
     found = Cleaned()
-    destination = project.destination
-    warehouse = destination.path.resolve() if destination.type == "duckdb" else None
-    for path in sorted(_files(project.directory, {p.resolve() for p in lakes})):
+    lineage = _lineage(project)
+    if lineage is not None and lineage.is_file():
+        _clean(project, lineage, traces, found)
+    for path in _files(project, lakes):
         with suppress(OSError):
-            if warehouse is not None and path.parent.resolve() == warehouse.parent:
-                if path.name == f".{warehouse.name}.rewritten":
-                    path.unlink()
-                    continue
-                if path.name in (warehouse.name, f"{warehouse.name}.wal"):
-                    continue
-            _look(project, path, traces, found)
-    own = project.lineage.path if project.lineage is not None else None
-    if own is not None and not own.resolve().is_relative_to(project.directory.resolve()) and own.is_file():
-        _clean(project, own, traces, found)
+            if path.name == _copy(project):
+                # of the warehouse, by a process that was killed while it made it
+                path.unlink()
+            elif _is_own(project, path):
+                _clean(project, path, traces, found)
+            elif _is_report(path) and _holds(path, traces):
+                path.unlink()
+                found.removed.append(_shown(project, path))
     return found
 
 
-def _look(project: Project, path: Path, traces: Traces, found: Cleaned) -> None:
-    shown = path.relative_to(project.directory).as_posix()
+def other_files(project: Project, traces: Traces, lakes: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Files of the project's folder that are not Penstock's: those that hold the person, and the databases, which are
+    not looked into."""
+    holding, closed = [], []
+    lineage = _lineage(project)
+    for path in _files(project, lakes):
+        with suppress(OSError):
+            if path == lineage or _is_own(project, path):
+                continue
+            if _is_database(path):
+                closed.append(_shown(project, path))
+            elif _holds(path, traces):
+                holding.append(_shown(project, path))
+    return holding, closed
+
+
+def _lineage(project: Project) -> Path | None:
+    return None if project.lineage is None else project.lineage.path
+
+
+def _copy(project: Project) -> str:
+    destination = project.destination
+    return f".{destination.path.name}.rewritten" if destination.type == "duckdb" else ""
+
+
+def _is_own(project: Project, path: Path) -> bool:
+    return FOLDER in path.relative_to(project.directory).parts
+
+
+def _is_report(path: Path) -> bool:
+    if path.suffix.lower() not in (".html", ".htm"):
+        return False
     with path.open("rb") as file:
-        head = file.read(_DATABASE[0] + len(_DATABASE[1]))
-    if head[_DATABASE[0] :] == _DATABASE[1]:
-        found.closed.append(shown)
-        return
-    if not _holds(path, traces):
-        return
-    own = project.lineage.path if project.lineage is not None else None
-    if FOLDER in path.relative_to(project.directory).parts or (own is not None and path == own):
-        _clean(project, path, traces, found)
-    elif path.suffix.lower() in (".html", ".htm") and _GENERATOR in path.read_bytes()[:4096]:
-        path.unlink()
-        found.removed.append(shown)
-    else:
-        found.left.append(shown)
+        return _GENERATOR in file.read(4096)
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(_DATABASE[0] + len(_DATABASE[1]))[_DATABASE[0] :] == _DATABASE[1]
+
+
+def _shown(project: Project, path: Path) -> str:
+    return path.relative_to(project.directory).as_posix() if path.is_relative_to(project.directory) else str(path)
 
 
 def _clean(project: Project, path: Path, traces: Traces, found: Cleaned) -> None:
-    shown = path.relative_to(project.directory).as_posix() if path.is_relative_to(project.directory) else str(path)
     content = path.read_bytes()
     cleaned = traces.masked_bytes(content)
     if cleaned == content:
@@ -82,24 +103,38 @@ def _clean(project: Project, path: Path, traces: Traces, found: Cleaned) -> None
     if b"\0" in content:
         # such as what dbt keeps of a project it has read: lengths stand in it
         path.unlink()
-        found.removed.append(shown)
+        found.removed.append(_shown(project, path))
         return
     # in place: a process that adds to the file goes on doing so
     with path.open("r+b") as file:
         file.write(cleaned)
         file.truncate()
-    found.written.append(shown)
+    found.written.append(_shown(project, path))
 
 
-def _files(folder: Path, lakes: set[Path]) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.is_symlink():
-            continue
-        if path.is_dir():
-            if path.name not in _NOT_OURS and path.resolve() not in lakes:
-                yield from _files(path, lakes)
-        elif path.is_file():
-            yield path
+def _files(project: Project, lakes: Sequence[Path]) -> Iterator[Path]:
+    """The files of the project's folder but for lakes and the warehouse, in an order."""
+    destination = project.destination
+    warehouse = destination.path.resolve() if destination.type == "duckdb" else None
+    aside = {p.resolve() for p in lakes}
+    if warehouse is not None:
+        aside |= {warehouse, warehouse.with_name(f"{warehouse.name}.wal")}
+
+    def below(folder: Path) -> Iterator[Path]:
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError:  # another account's
+            return
+        for path in entries:
+            if path.is_symlink() or path.resolve() in aside:
+                continue
+            if path.is_dir():
+                if path.name not in _NOT_OURS:
+                    yield from below(path)
+            elif path.is_file():
+                yield path
+
+    yield from below(project.directory)
 
 
 def _holds(path: Path, traces: Traces) -> bool:

@@ -1,6 +1,7 @@
-"""Views and grants that go with a table that is built anew, and their return.
+"""Views, indexes and grants that go with a table that is built anew, and their return.
 
-PostgreSQL drops the views that read a table together with it, and forgets who may read the table. DuckDB knows neither.
+PostgreSQL drops the views that read a table together with it, the table's indexes, and who may read it. DuckDB has no
+grants, and its views stay.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ Name = tuple[str, str]
 
 @dataclass(slots=True, kw_only=True)
 class Standing:
-    """What stood in the warehouse: views by name with the statement that makes them, the owners of all relations, and
-    the grants, each as its statement by the name it is about."""
+    """What stood in the warehouse: views by name with the statement that makes them, the owners of all relations; and
+    the indexes and the grants, each as its statement by the name it is about. An index has a second text, without its
+    own name: dbt gives the same index another name each time."""
 
     views: dict[Name, str] = field(default_factory=dict)
     owners: dict[Name, str] = field(default_factory=dict)
     grants: list[tuple[str, str, str]] = field(default_factory=list)
+    indexes: list[tuple[str, str, str, str]] = field(default_factory=list)
 
     def as_data(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -33,6 +36,7 @@ class Standing:
             "views": [[*name, sql] for name, sql in self.views.items()],
             "owners": [[*name, role] for name, role in self.owners.items()],
             "grants": [list(grant) for grant in self.grants],
+            "indexes": [list(index) for index in self.indexes],
         }
 
     def take_in(self, data: dict[str, Any]) -> None:
@@ -42,6 +46,8 @@ class Standing:
         for schema, name, role in data.get("owners", ()):
             self.owners.setdefault((schema, name), role)
         self.grants += [g for g in map(tuple, data.get("grants", ())) if g not in self.grants]
+        known = {nameless for _, _, _, nameless in self.indexes}
+        self.indexes += [i for i in map(tuple, data.get("indexes", ())) if i[3] not in known]
 
 
 def standing(destination: Destination) -> Standing:
@@ -56,6 +62,8 @@ def standing(destination: Destination) -> Standing:
             found.views[schema, name] = f"create {made} {identifier(schema)}.{identifier(name)} as {definition}"
     for schema, name, sql in destination.query(statement("penstock.privacy", "granted.sql")).rows:
         found.grants.append((schema, name, sql))
+    for schema, name, sql, nameless in destination.query(statement("penstock.privacy", "indexes.sql")).rows:
+        found.indexes.append((schema, name, sql, nameless))
     return found
 
 
@@ -68,7 +76,7 @@ def missing(before: Standing, destination: Destination) -> list[Name]:
 
 
 def restore(before: Standing, destination: Destination) -> list[str]:
-    """Make the views that are missing, and give back owners and grants; what could not be is told."""
+    """Make the views and indexes that are missing, and give back owners and grants; what could not be is told."""
     if destination.kind != "postgres":
         return []
     waiting, failures = missing(before, destination), dict[Name, str]()
@@ -86,6 +94,10 @@ def restore(before: Standing, destination: Destination) -> list[str]:
         if now.owners.get(name, role) != role
     ]
     lost += [f"the owner of {_shown(name)}: {why}" for name, why in _performed(destination, owners).items()]
+    there = {nameless for _, _, _, nameless in now.indexes}
+    for schema, name, sql, nameless in before.indexes:
+        if (schema, name) in now.owners and nameless not in there:
+            lost += [f"{sql}: {why}" for why in _performed(destination, [((schema, name), sql)]).values()]
     grants = [(schema, name, sql) for schema, name, sql in before.grants if (schema, name) in now.owners]
     for schema, name, sql in grants:
         if (schema, name, sql) not in now.grants:

@@ -15,6 +15,11 @@ from penstock.errors import MASK
 SHORTEST = 5
 """Characters of a value by which a text is taken for the person's."""
 
+_SHORTEST_NUMBER = 7
+_BEGINS = r"(?:(?<!\w)|(?<=\\[nrtbf])|(?<=\\u[0-9a-f]{4})|(?<=%[0-9a-f]{2}))"
+"""Where a value begins: at a word, or behind a character that JSON or an address has escaped."""
+_NOBODYS = frozenset({"false", "true"})
+
 
 class Traces:
     """The person's id and what the person's rows hold; ``own`` are the values that nobody else's rows hold.
@@ -26,6 +31,8 @@ class Traces:
     def __init__(self, id_: str) -> None:
         self.id = id_
         self.own: set[str] = set()
+        self.longest = 0
+        """The most bytes that one of them takes in a file."""
         self._values: set[str] = set()
 
     def __iter__(self) -> Iterator[str]:
@@ -38,29 +45,34 @@ class Traces:
             values = list(values)
             others = set(shared)
             texts = {text for value in values if value not in others for text in _texts(value)}
-            self.own.update(t for t in texts if len(t.strip()) >= SHORTEST and (t in values or "@" in t))
+            self.own.update(t for t in texts if _tells(t) and (t in values or "@" in t))
         before = len(self._values)
         for value in values:
-            self._values.update(text for text in _texts(value) if len(text.strip()) >= SHORTEST)
+            self._values.update(text for text in _texts(value) if _tells(text))
         if len(self._values) != before:
-            for name in ("_in_text", "_forms"):
+            for name in ("_in_text", "_in_bytes"):
                 self.__dict__.pop(name, None)
 
     @cached_property
     def _in_text(self) -> re.Pattern[str]:
         words = [re.escape(form) for value in self for form in _spellings(value)]
-        patterns = [rf"(?<!\w)(?:{'|'.join(words)})(?!\w)"] if words else []
+        patterns = [rf"{_BEGINS}(?:{'|'.join(words)})(?!\w)"] if words else []
         id_ = re.escape(self.id)
         if len(self.id) >= SHORTEST:
             patterns.append(rf"(?<![\w.-]){id_}(?![\w-])")
         else:
-            patterns.append(rf"(?<=[\"'=(]){id_}(?=[\"')\s,;&]|$)")
-        return re.compile("|".join(patterns))
+            patterns.append(rf"(?<=[\"'=(/]){id_}(?=[\"')\s,;&/?]|$)")
+        return re.compile("|".join(patterns), re.IGNORECASE)
 
     @cached_property
-    def _forms(self) -> list[bytes]:
-        values = [*self, self.id] if len(self.id) >= SHORTEST and not self.id.isdecimal() else list(self)
-        return sorted({form.encode() for v in values for form in _spellings(v)}, key=lambda f: (-len(f), f))
+    def _in_bytes(self) -> re.Pattern[bytes]:
+        # a short number is the size or the number of something in any file
+        values = [v for v in (*self, self.id) if len(v) >= (_SHORTEST_NUMBER if v.isdecimal() else SHORTEST)]
+        forms = sorted({form.encode() for v in values for form in _spellings(v)}, key=lambda f: (-len(f), f))
+        self.longest = max(map(len, forms), default=0)
+        if not forms:
+            return re.compile(rb"(?!)")
+        return re.compile(rb"%s(?:%s)(?!\w)" % (_BEGINS.encode(), b"|".join(map(re.escape, forms))), re.IGNORECASE)
 
     def masked(self, text: str) -> str:
         """The text without them."""
@@ -72,18 +84,15 @@ class Traces:
 
     def masked_bytes(self, content: bytes) -> bytes:
         """The content of a file without them, in whatever way they are escaped."""
-        for form in self._forms:
-            content = content.replace(form, MASK.encode())
-        return content
+        return self._in_bytes.sub(MASK.encode(), content)
 
     def are_in_bytes(self, content: bytes) -> bool:
         """Whether the content of a file names the person."""
-        return any(form in content for form in self._forms)
+        return self._in_bytes.search(content) is not None
 
-    @property
-    def longest(self) -> int:
-        """The most bytes that one of them takes in a file."""
-        return max((len(form) for form in self._forms), default=0)
+
+def _tells(text: str) -> bool:
+    return len(text.strip()) >= SHORTEST and text.lower() not in _NOBODYS
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -148,6 +148,7 @@ class HttpSource:
                 siblings.look(page)
                 for cut in page.cuts:
                     gathering.add(page.place, cut)
+                    found.records += len(cut.bodies) if found.windowed else 0
                     if found.key == WHOLE and self._endpoint.incremental is not None:
                         unread.append(cut.bodies)
                 gathering.rejects.extend(page.rejects)
@@ -165,6 +166,7 @@ class HttpSource:
             yield take()
             raise
         else:
+            self.warnings += self._passes.grown(passes.values())
             yield take()
         finally:
             pages.close()
