@@ -158,7 +158,7 @@ def test_a_last_page_that_is_answered_again(destination: Destination, ends: bool
     pages = [1]
     pagination = {"type": "page", "size_param": "per_page", "size": 5, "end_repeats": ends}
     with Api(clamped(pages)) as api:
-        for count in (1, 1, 2, 2, 2, 6, 6, 7):
+        for count in (1, 2, 2, 6):
             pages[0] = count
             try:
                 fetch(destination, api, {"records": "data", "pagination": pagination})
@@ -225,14 +225,15 @@ def test_a_cursor_that_ends(local: Destination) -> None:
 
 
 @pytest.mark.parametrize("more", [True, "true", 1])
-def test_more_without_a_cursor(local: Destination, more: Any) -> None:
+def test_more_without_a_cursor(more: Any) -> None:
     """An answer that says that there is more, and not where, is an error."""
+    pagination = {"type": "cursor", "path": "next", "more": "more"}
     with Api(lambda _: said({"data": [{"id": 1}], "more": more, "next": None})) as api:
         with pytest.raises(SourceError, match="more says that there is more, and there is no cursor at next"):
-            fetch(local, api, {"records": "data", "pagination": {"type": "cursor", "path": "next", "more": "more"}})
+            read(api, pagination)
         for no in (False, "false", "0", None):
             api.answer = partial(lambda no, _: said({"data": [{"id": 1}], "more": no, "next": "a"}), no)
-            fetch(local, api, {"records": "data", "pagination": {"type": "cursor", "path": "next", "more": "more"}})
+            assert read(api, pagination)[0] == [1]
 
 
 @pytest.mark.parametrize(

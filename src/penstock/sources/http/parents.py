@@ -76,18 +76,18 @@ class Parents:
         try:
             record = json.loads(body, parse_int=_Number, parse_float=_Number, parse_constant=_refused)
         except (ValueError, RecursionError):
-            raise _Odd("are no JSON") from None
+            raise _Odd("that cannot be read as JSON") from None
         keys = []
         for name, path, in_path in zip(self._names, self._keys, self._in_path, strict=True):
             value = next(values_at(record, path), ABSENT)
             key = _text(value)
             if value is ABSENT:
                 self._lack.setdefault(name, beside(record, path))
-                raise _Odd(f"have no {name}")
+                raise _Odd(f"without {name}")
             if not key:
-                raise _Odd(f"have {_article(value, name)}")
+                raise _Odd(f"with {_article(value, name)}")
             if in_path and key in (".", ".."):
-                raise _Odd(f"have the {name} {key}, which no path can hold")
+                raise _Odd(f"with the {name} {key}, which no path can hold")
             keys.append(key)
         self._usable += 1
         fields = {}
@@ -121,21 +121,22 @@ class Parents:
 
     def warnings(self) -> list[str]:
         """Which parents were not asked for children, and which fields no parent had."""
-        told = []
+        texts = []
         for why, origins in self._odd.items():
             count = self._odd_counts[why]
             more = f" and {count - len(origins):,} more" if count > len(origins) else ""
-            told.append(
-                f"{self._where}: {count:,} of the records of {self._of} {why}, and were not asked for their children:"
-                f" {', '.join(origins)}{more}; mend them at the API, or name another field in parent:"
+            records = f"{count:,} record{'s' if count > 1 else ''} of {self._of} {why}"
+            texts.append(
+                f"{self._where}: no children were asked for of {records}: {', '.join(origins)}{more}; mend them at the"
+                " API, or name another field in parent:"
             )
         if self._usable:
-            told += [
+            texts += [
                 f"{self._where}: no record of {self._of} has what include: puts into {column}; it is null in all of"
                 " them: mend include: of the endpoint's parent"
                 for column in sorted(self._lacking)
             ]
-        return told
+        return texts
 
 
 class Siblings:
