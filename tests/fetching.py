@@ -24,7 +24,9 @@ def source_of(
     api: Api, endpoint: Mapping[str, Any], *, name: str = "cars", others: Mapping[str, Any] | None = None, **more: Any
 ) -> HttpSource:
     """The source that reads an endpoint; ``more`` are settings of the source, or arguments of it."""
-    own = {k: more.pop(k) for k in ("batch_bytes", "window", "fingerprint", "refresh", "lookback") if k in more}
+    own = {
+        k: more.pop(k) for k in ("batch_bytes", "window", "fingerprint", "refresh", "identity", "lookback") if k in more
+    }
     said = {"type": "http", "base_url": api.url, **IMPATIENT, **more, "endpoints": {name: endpoint, **(others or {})}}
     return HttpSource("api", Http.model_validate(said), name, **own)
 

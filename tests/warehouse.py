@@ -63,6 +63,7 @@ def land(
                 source="files",
                 disposition=disposition,  # type: ignore[arg-type]
                 version=rules.version,
+                raw_json=rules.raw_json,
             ),
             window=window,
             commit_bytes=commit_bytes,
@@ -77,7 +78,7 @@ def land(
 def table(destination: Destination, stream: str) -> list[dict[str, Any]]:
     """The raw table's rows without what may differ, in one order, JSON as values."""
     found = destination.query(f'select * from raw."{stream}"')
-    types = {c.name: c.type for c in destination.schema(stream).columns} | {"_pen_rescued": "json"}
+    types = {c.name: c.type for c in destination.schema(stream).columns} | {"_pen_rescued": "json", "_pen_json": "json"}
     rows = []
     for values in found.rows:
         row = dict(zip(found.columns, values, strict=True))

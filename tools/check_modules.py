@@ -28,7 +28,7 @@ LAYERS = (
     ("transform",),
     ("session",),
     ("lineage",),
-    ("run", "plan", "project", "isolate"),
+    ("run", "plan", "presence", "project", "isolate"),
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),

@@ -24,6 +24,7 @@ from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, Repeated, bound, described, get_log
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Batch, Position, Receipt
+from penstock.presence import presence_of
 from penstock.run import Stop, load
 from penstock.session import Session
 
@@ -39,6 +40,8 @@ FIRST_LOOK_SECONDS = 1.0
 LAST_LOOK_SECONDS = 60.0
 """How long a blocked consumer waits before it looks again whether somebody has mended what blocks it."""
 _POLL_SECONDS = 0.05
+_TELLING_RECORDS = 1_000
+"""After so many, a field that none of them had is mostly a mistake of the project file."""
 DRAIN_PATIENCE_SECONDS = 300.0
 """How long a consumer that is to end with the queue waits for a warehouse that is away."""
 
@@ -106,6 +109,8 @@ class Consumer:
         self._commits = Commits(_log, stream=stream, source=source)
         self._outage = Repeated(_log)
         self._told: Told | None = None
+        self._presence = presence_of(project, stream, source)
+        self._warned = False
 
     @property
     def connected(self) -> bool:
@@ -188,10 +193,8 @@ class Consumer:
         while True:
             before = self.last_commit_at
             try:
-                if not source.messages:
-                    if self._patient or self.trouble is not None:
-                        self._look(session, step)
-                    self._well(queue)
+                if not source.messages and (self._patient or self.trouble is not None):
+                    self._look(session, step)
                 load(
                     source,
                     session.destination,
@@ -199,7 +202,9 @@ class Consumer:
                     step.target(self._project),
                     commit_bytes=0,
                     on_commit=self._committed,
+                    presence=self._presence,
                 )
+                self._warn()
                 return
             except SourceError:
                 raise
@@ -259,19 +264,28 @@ class Consumer:
         if self._told is not None:
             self._told.committed(receipt)
         self._on_commit(receipt)
+        if self.read >= _TELLING_RECORDS:
+            self._warn()
+
+    def _warn(self) -> None:
+        """Say once what looks like a mistake in the project file."""
+        if not self._warned:
+            self._warned = True
+            for text in self._presence.warnings():
+                _log.warning("the project file may be mistaken", detail=text)
 
 
 class _InHand:
     """A queue that gives again what was given and not acknowledged, instead of taking it from the broker anew.
 
-    ``on_landed`` is called each time that something is acknowledged.
+    ``on_well`` is called each time that something is acknowledged, or that nothing is in hand and nothing comes.
     """
 
-    def __init__(self, source: QueueSource[Any], on_landed: Callable[[], None]) -> None:
+    def __init__(self, source: QueueSource[Any], on_well: Callable[[], None]) -> None:
         self.name = source.name
         self.failures = source.failures
         self._source = source
-        self._on_landed = on_landed
+        self._on_well = on_well
         self._given: deque[Batch] = deque()
 
     @property
@@ -285,6 +299,8 @@ class _InHand:
         for batch in self._source.follow() if self._source.open else self._source.read(known):
             if not batch.empty:
                 self._given.append(batch)
+            elif not self._given:
+                self._on_well()
             yield batch
 
     def acknowledge(self, positions: Sequence[Position]) -> None:
@@ -293,7 +309,7 @@ class _InHand:
         while self._given and all(id(position) in landed for position in self._given[0].positions):
             self._given.popleft()
         self._source.acknowledge(positions)
-        self._on_landed()
+        self._on_well()
 
 
 def _is_away(error: Exception) -> bool:

@@ -29,13 +29,14 @@ _REFUSED, _MISSING = 403, 404
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One finding of the doctor."""
+    """One finding of the doctor. One that ``warns`` and is ``ok`` stops nothing, and looks like a mistake."""
 
     name: str
     ok: bool
     found: str
     fix: str = ""
     exit_code: int = 1
+    warns: bool = False
 
 
 def failed(name: str, error: PenstockError) -> Check:

@@ -77,7 +77,8 @@ class ProjectError(UsageError):
 
 
 class ContractError(PenstockError):
-    """A stream with ``freeze`` met data outside its contract, or a data test failed."""
+    """A stream with ``freeze`` met data outside its contract, records lack what ``pii`` or ``drop`` names, or a data test
+    failed."""
 
     exit_code = 3
 

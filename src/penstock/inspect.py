@@ -6,10 +6,12 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -19,12 +21,15 @@ from penstock.errors import DestinationError, PenstockError, SourceError, togeth
 from penstock.ledger.soundness import Damage, damage_of, missing_tables
 from penstock.plan import plan_loads
 from penstock.plural import count
-from penstock.ports import Window
+from penstock.ports import Batch, Window
+from penstock.presence import missing_fields, presence_of
 from penstock.sql import statement
 
 if TYPE_CHECKING:
+    from penstock.plan import LoadStep
     from penstock.ports import Destination, Rows
     from penstock.project import Project
+    from penstock.session import Session
     from penstock.sources.files import FilePlan, FilesSource
     from penstock.sources.http.source import HttpSource
 
@@ -67,7 +72,12 @@ class LoadPlan:
 
 
 def explain_loads(
-    project: Project, streams: Sequence[str], window: Window | None, *, fingerprint: bool = True
+    project: Project,
+    streams: Sequence[str],
+    window: Window | None,
+    *,
+    fingerprint: bool = True,
+    lookback: timedelta = timedelta(),
 ) -> list[LoadPlan]:
     """The steps of a run with the files each would read. Opens the warehouse only if it is there."""
     from penstock.session import Session
@@ -76,7 +86,7 @@ def explain_loads(
     session = Session(project)
     destination = existing_destination(project)
     try:
-        for step in plan_loads(project, streams, window=window, fingerprint=fingerprint):
+        for step in plan_loads(project, streams, window=window, fingerprint=fingerprint, lookback=lookback):
             stream = project.streams[step.stream]
             contract = stream.contract
             how = (
@@ -88,6 +98,7 @@ def explain_loads(
             settings = project.sources[step.source]
             if settings.type == "rabbitmq":
                 how += f", from {settings.queue_type} queue {settings.queue} at {settings.address} by penstock consume"
+                how += " alone: a queue has no days to choose from" if window is not None else " alone"
                 plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
                 continue
             if settings.type == "http":
@@ -111,7 +122,8 @@ def explain_loads(
 def read_status(project: Project) -> dict[str, Any]:
     """The ledger as plain data: ``damage``, where it does not fit the raw tables; ``streams``, ``loads``,
     ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts`` that are not over; the ``expectations``, judged now;
-    and the ``hosts`` of HTTP sources as they were last seen from this machine."""
+    the ``hosts`` of HTTP sources as they were last seen from this machine; and as ``warnings`` what looks like a
+    mistake in the project file."""
     from penstock.alerts.expectations import judge
     from penstock.sources.http.standing import read_standing
 
@@ -120,7 +132,8 @@ def read_status(project: Project) -> dict[str, Any]:
     destination = existing_destination(project)
     if destination is None:
         expected = [verdict.as_dict() for verdict in judge(project, None)]
-        return {"damage": [], **{name: [] for name in names}, "expectations": expected, "hosts": hosts}
+        nothing: dict[str, list[Any]] = {name: [] for name in ("damage", *names, "warnings")}
+        return {**nothing, "expectations": expected, "hosts": hosts}
     try:
         found = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
@@ -128,12 +141,13 @@ def read_status(project: Project) -> dict[str, Any]:
         }
         damage = [asdict(d) for d in map(partial(damage_of, destination), project.streams) if d is not None]
         found["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
+        warnings = list(missing_fields(project, destination))
     finally:
         destination.close()
     now = datetime.now(UTC)
     for row in found["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {"damage": damage, **found, "hosts": hosts}
+    return {"damage": damage, **found, "hosts": hosts, "warnings": warnings}
 
 
 def examine(
@@ -156,11 +170,13 @@ def examine(
     streams = count(len(project.streams), "stream")
     where = f"{project.directory / 'penstock.yml'}, {streams}, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
+    running = held(project) if project.destination.type == "duckdb" else None
     checks += _check_sources(project)
+    checks += _check_fields(project, running)
     checks += _check_keys(project)
-    checks.append(_check_destination(project, held(project) if project.destination.type == "duckdb" else None))
+    checks.append(_check_destination(project, running))
     if checks[-1].ok:
-        checks += check_ledger(project, held(project))
+        checks += check_ledger(project, running)
     checks.append(_check_dbt(project))
     checks += _check_lineage(project)
     return checks
@@ -240,6 +256,47 @@ def _check_sources(project: Project) -> list[Check]:
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
+
+
+def _check_fields(project: Project, held: Held | None) -> list[Check]:
+    """Fields that the settings name, and that neither a record so far nor the first ones of a source have. Of files and
+    APIs that cannot be read, others tell."""
+    from penstock.session import Session
+
+    if held is not None:
+        return [Check(name="fields", ok=True, warns=True, found=text) for text in held.status().get("warnings", ())]
+    checks: dict[str, Check] = {}
+    with suppress(PenstockError):
+        destination = existing_destination(project)
+        try:
+            for step in plan_loads(project):
+                presence = presence_of(project, step.stream, step.source, only_look=True)
+                if destination is not None:
+                    presence.begin(destination)
+                with suppress(PenstockError):
+                    for batch in _first_records(Session(project), step):
+                        presence.look(batch)
+                for text, stops in presence.findings():
+                    fix = "mend the name, or where the field comes later: allow_missing: true on the stream"
+                    checks[text] = Check(
+                        name=f"fields of {step.stream}", ok=not stops, warns=True, found=text, fix=fix, exit_code=2
+                    )
+        finally:
+            if destination is not None:
+                destination.close()
+    return list(checks.values())
+
+
+def _first_records(session: Session, step: LoadStep) -> Iterator[Batch]:
+    """Some records of a source that gives them without being changed by it."""
+    settings = session.project.sources[step.source]
+    if settings.type == "http":
+        source = session.http(step, settings)
+        if settings.endpoints[step.stream].parent is None:
+            for cut in source.first_page().cuts:
+                yield Batch(bodies=cut.bodies, segments=[])
+    elif settings.type != "rabbitmq":
+        yield from islice(session.files(step, settings).read({}), 1)
 
 
 def _unreadable(source: FilesSource, plans: Sequence[FilePlan]) -> list[PenstockError]:

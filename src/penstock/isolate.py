@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from penstock.destinations.dispositions import rejected
 from penstock.errors import RejectedRows
 
 if TYPE_CHECKING:
     from penstock.ports import Destination, Shaped, Target
 
 
-def culprits(destination: Destination, target: Target, shaped: Shaped) -> dict[bytes, str]:
-    """Identity → the destination's words, for each row that it refuses by itself. Where one identity may have several
-    contents, the content stands for it.
+def culprits(destination: Destination, target: Target, shaped: Shaped) -> dict[bytes, dict[bytes, str]]:
+    """Identity → the record's hash → the destination's words, for each row that it refuses by itself: another record of
+    the same identity may be sound.
 
     Halves the batch again and again, writing each part in a transaction that is then rolled back: about
     ``2 log2(rows)`` trials for one culprit.
     """
-    found: dict[bytes, str] = {}
+    refused: dict[bytes, dict[bytes, str]] = {}
     parts = [range(shaped.rows.num_rows)]
     while parts:
         part = parts.pop()
@@ -28,20 +27,13 @@ def culprits(destination: Destination, target: Target, shaped: Shaped) -> dict[b
         if message is None:
             continue
         if len(part) == 1:
-            found[_id(shaped, part[0])] = message
+            id_: bytes = shaped.rows["_pen_id"][part[0]].value.as_py()
+            reject = shaped.refused(part[0], "destination_rejected", message)
+            refused.setdefault(id_, {})[hashlib.sha256(reject.body).digest()] = message
         else:
             middle = len(part) // 2
             parts += [part[:middle], part[middle:]]
-    return found
-
-
-def without(shaped: Shaped, refused: Mapping[bytes, str]) -> Shaped:
-    """The batch with the rows in ``refused`` turned into rejects."""
-    if not refused:
-        return shaped
-    ids = [_id(shaped, i) for i in range(shaped.rows.num_rows)]
-    reasons = {i: refused[id_] for i, id_ in enumerate(ids) if id_ in refused}
-    return rejected(shaped, reasons, "destination_rejected")
+    return refused
 
 
 def _trial(destination: Destination, target: Target, shaped: Shaped, part: range) -> str | None:
@@ -55,9 +47,3 @@ def _trial(destination: Destination, target: Target, shaped: Shaped, part: range
     finally:
         landing.rollback()
     return None
-
-
-def _id(shaped: Shaped, row: int) -> bytes:
-    column = "_pen_content" if "_pen_content" in shaped.rows.column_names else "_pen_id"
-    value: Any = shaped.rows[column][row]
-    return bytes(value.value.as_py()) if hasattr(value.value, "as_py") else bytes(value.as_py().bytes)

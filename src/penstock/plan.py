@@ -43,6 +43,7 @@ class LoadStep:
             source=self.source,
             disposition=stream.disposition,
             version=stream.version and stream.field(stream.version),
+            raw_json=stream.raw_json,
             identity=stream.sameness,
             partial=replay,
             message=stream.identity.kind == "message",
@@ -103,7 +104,7 @@ def plan_loads(
     the others are loaded whole.
 
     Raises:
-        UsageError: no such stream, or a window and no stream with an event time.
+        UsageError: no such stream; or a window, and no stream with an event time, or one named that is a queue's.
     """
     for name in streams:
         if name not in project.streams:
@@ -111,9 +112,18 @@ def plan_loads(
                 f"no stream {name!r}{_nearest(name, project.streams)}", where=str(project.directory / "penstock.yml")
             )
     chosen = list(streams) or list(project.streams)
+    for name in streams if window is not None and not from_lake else ():
+        if all(_is_queue(project, source) for source in project.streams[name].from_):
+            raise UsageError(
+                f"stream {name} is fed by a queue, which has no days to choose from",
+                where=str(project.directory / "penstock.yml"),
+                fix=f"penstock consume {name} lands what comes, of whatever day; leave {name} or the date out here",
+            )
     if window is not None and not any(_has_window(project, s) for s in chosen):
+        queued = [name for name in chosen if any(_is_queue(project, s) for s in project.streams[name].from_)]
+        others = f"; a queue, which feeds {', '.join(queued)}, has no days to choose from" if queued else ""
         raise UsageError(
-            "a date was given, and no stream declares an event time",
+            f"a date was given, and no stream{' of files or an API' if queued else ''} declares an event time{others}",
             where=str(project.directory / "penstock.yml"),
             fix="add event_time: FIELD to the stream, or windows: to the endpoint of an API",
         )
@@ -144,7 +154,7 @@ def ending(project: Project, steps: Sequence[LoadStep]) -> list[LoadStep]:
     Raises:
         UsageError: none of them does.
     """
-    found = [step for step in steps if project.sources[step.source].type != "rabbitmq"]
+    found = [step for step in steps if not _is_queue(project, step.source)]
     if steps and not found:
         names = dict.fromkeys(step.stream for step in steps)
         raise UsageError(
@@ -153,6 +163,17 @@ def ending(project: Project, steps: Sequence[LoadStep]) -> list[LoadStep]:
             fix=f"penstock consume {' '.join(names)}",
         )
     return found
+
+
+def left_to_consume(project: Project, steps: Sequence[LoadStep], *, dated: bool) -> list[str]:
+    """A sentence for each step that :func:`ending` leaves out; ``dated`` when days were asked for."""
+    why = "has no days to choose from" if dated else "has no end to load up to"
+    return [
+        f"stream {step.stream}: source {step.source} is a queue, which {why}, and is left out;"
+        f" penstock consume {step.stream} lands what comes"
+        for step in steps
+        if _is_queue(project, step.source)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,8 +284,14 @@ def _has_window(project: Project, stream: str) -> bool:
     return any(_takes_days(project, stream, source) for source in project.streams[stream].from_)
 
 
+def _is_queue(project: Project, source: str) -> bool:
+    return project.sources[source].type == "rabbitmq"
+
+
 def _takes_days(project: Project, stream: str, source: str) -> bool:
     settings = project.sources[source]
+    if _is_queue(project, source):
+        return False
     asked = settings.type == "http" and settings.endpoints[stream].windows is not None
     return asked or project.streams[stream].event_time is not None
 

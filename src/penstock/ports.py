@@ -248,8 +248,8 @@ class Target:
 
     ``identity`` in words; empty leaves it unchecked. ``version`` is a field, for merge. ``partial`` says that what
     lands is not all there is, so that replace deletes nothing. ``message`` says that identities are messages' ids, so
-    that one identity with two contents is a conflict. ``personal`` says whom records are about, so that erased people
-    stay out.
+    that one identity with two contents is a conflict. With ``raw_json``, rows keep the whole record.
+    ``personal`` says whom records are about, so that erased people stay out.
     """
 
     stream: str
@@ -259,12 +259,18 @@ class Target:
     identity: str = ""
     partial: bool = False
     message: bool = False
+    raw_json: bool = False
     personal: Personal = field(default_factory=Personal)
 
     @property
     def content(self) -> bool:
         """Whether rows carry a hash of their content, ``_pen_content``."""
         return self.message or self.disposition != "append"
+
+    @property
+    def versioned(self) -> bool:
+        """Whether rows carry the key of their version, ``_pen_version``."""
+        return self.disposition == "merge" and self.version is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

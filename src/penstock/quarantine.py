@@ -222,7 +222,7 @@ def _record(entry: Entry, body: bytes, project: Project) -> Message:
 
     if entry.headers is None:
         return Message(body, None)
-    id_ = entry.headers.get("message_id")
+    id_ = entry.headers.get("id", entry.headers.get("message_id"))
     kept = Message(body, id_ if isinstance(id_, str) else None)
     source = project.sources.get(entry.source)
     try:

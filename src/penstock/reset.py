@@ -7,6 +7,7 @@ read it are to be built anew.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, UsageError
-from penstock.ledger import ledger_sql
+from penstock.ledger import LEDGER_LOCK, ledger_sql
+from penstock.ledger.soundness import expect_sound
 from penstock.plan import LoadStep
 from penstock.privacy.marks import open_dbt
 from penstock.sql import identifier, literal, statements
@@ -102,10 +104,39 @@ def reset(session: Session, stream: str) -> Reset:
         destination.query(f"drop table if exists raw.{identifier(stream)}{cascade}")
         for sql in statements("penstock.ledger", "reset_stream.sql", stream=literal(stream)):
             destination.query(sql)
+        _lock_ledger(destination)
         load_id = destination.query("select nextval('penstock.load_ids')").rows[0][0]
         now = datetime.now(UTC)
         destination.query(ledger_sql("add_load"), [load_id, stream, SOURCE, 0, 0, 0, 0, done.rows, 0, now, now])
     return done
+
+
+def enter_lost(session: Session, stream: str) -> int:
+    """Enter into the ledger the loads of which the stream's table has rows and which the ledger has lost, and delete
+    nothing; how many these are. Models take their rows in anew.
+
+    Raises:
+        UsageError: the ledger has lost none.
+        DestinationError: the warehouse refused, or the ledger has lost more than that.
+    """
+    destination = session.destination
+    table = f"raw.{identifier(stream)}"
+    with destination.transaction([stream]):
+        lost = 0
+        if _rows(destination, stream) is not None:
+            lost = int(destination.query(ledger_sql("loads_lost", table=table)).rows[0][1])
+        if not lost:
+            raise UsageError(f"the ledger has lost no load of {stream}", fix=f"penstock reset {shlex.quote(stream)}")
+        _lock_ledger(destination)
+        destination.query(ledger_sql("enter_lost", stream=literal(stream), source=literal(SOURCE), table=table))
+        expect_sound(destination, [stream])
+    return lost
+
+
+def _lock_ledger(destination: Destination) -> None:
+    """Hand out numbers of commits alone: other streams may land meanwhile, where other processes can."""
+    if destination.kind == "postgres":
+        destination.query("select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [LEDGER_LOCK])
 
 
 def _settle_lake(session: Session, stream: str) -> None:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, RejectedRows, SourceError, together
 from penstock.faults import fault_point
-from penstock.isolate import culprits, without
+from penstock.isolate import culprits
 from penstock.lake.names import SOURCE as LAKE
 from penstock.ledger.soundness import expect_known
 from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
 
 if TYPE_CHECKING:
     from penstock.lake.writer import LakeWriter
+    from penstock.presence import Presence
     from penstock.shape.schema import Schema
     from penstock.shape.shaper import Shaper
 
@@ -91,25 +92,28 @@ def load(
     on_commit: Callable[[Receipt], None] | None = None,
     stop: Stop | None = None,
     lake: LakeWriter | None = None,
+    presence: Presence | None = None,
 ) -> Landed:
     """Land what is new in ``source`` into a stream, and what was fetched in the lake when there is one.
 
     Commits about every ``commit_bytes``, the destination's own measure when left out and after each batch when 0;
     ``replace`` commits once, at the end. Receipts go to ``on_commit``, or are kept when there is none. When ``stop`` is
-    set, commits what is written and returns early; a ``replace`` is rolled back instead.
+    set, commits what is written and returns early; a ``replace`` is rolled back instead. Fields that the project file
+    names are looked for by ``presence``, and those that never came are among the warnings.
 
     What a part of the source could not be read for is in the result's ``failures``: whoever calls this has to look. The
     other parts are landed all the same, but for a ``replace``, which is rolled back.
 
     Raises:
         SourceError: the source as a whole cannot be read; what had been read before is landed.
+        ContractError: the records break the stream's contract, or lack what ``pii`` or ``drop`` names.
         ContractError, DestinationError: what was not committed is rolled back. A ledger that does not fit the stream's
             table is such an error, before anything is read.
     """
     expect_known(destination, target.stream)
     landed = Landed(stream=target.stream, source=target.source)
     whole = target.disposition == "replace" and not target.partial
-    writer = _Writer(destination, shaper, target, window, lake)
+    writer = _Writer(destination, shaper, target, window, lake, presence)
     stop = Stop() if stop is None else stop
     most = destination.commit_bytes if commit_bytes is None else commit_bytes
     took = landed.receipts.append if on_commit is None else on_commit
@@ -131,7 +135,7 @@ def load(
         if lake is not None:
             lake.close()
         landed.skipped = list(getattr(source, "skipped", ()))
-        landed.warnings += getattr(source, "warnings", ())
+        landed.warnings += [*getattr(source, "warnings", ()), *(presence.warnings() if presence is not None else ())]
     if failure:
         raise together([*source.failures, failure])
     landed.failures = list(source.failures)
@@ -204,14 +208,18 @@ class _Writer:
         target: Target,
         window: Window | None,
         lake: LakeWriter | None,
+        presence: Presence | None,
     ) -> None:
         self.bytes = 0
-        self.refused: dict[bytes, str] = {}
+        self.refused: dict[bytes, dict[bytes, str]] = {}
         self._destination = destination
         self._shaper = shaper
         self._target = target
         self._window = window
         self._lake = lake
+        self._presence = presence
+        if presence is not None:
+            presence.begin(destination)
         self._schema = destination.schema(target.stream)
         self._landing: Landing | None = None
         self._positions: list[Position] = []
@@ -224,6 +232,8 @@ class _Writer:
 
     def write(self, batch: Batch) -> None:
         """Shape a batch and hand it over."""
+        if self._presence is not None:
+            self._presence.look(batch)
         shaped = self._shape(batch)
         if self._settle():
             shaped = self._shape(batch)
@@ -253,10 +263,14 @@ class _Writer:
         try:
             if self._lake is not None:
                 landing.keep(self._lake.prepare())
+            if self._presence is not None:
+                landing.keep(self._presence.positions())
             receipt = landing.commit()
         except BaseException:
             landing.rollback()
             raise
+        if self._presence is not None:
+            self._presence.committed()
         if self._lake is not None:
             self._lake.publish()
         return receipt, positions
@@ -283,9 +297,9 @@ class _Writer:
         self._pool.shutdown()
 
     def _shape(self, batch: Batch) -> Shaped:
-        shaped = self._shaper.shape(batch, self._schema, self._window)
+        shaped = self._shaper.shape(batch, self._schema, self._window, self.refused)
         fault_point("after_shape")
-        return without(shaped, self.refused)
+        return shaped
 
     def _settle(self) -> bool:
         """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""
@@ -317,7 +331,8 @@ class _Writer:
                 raise _Again from e
             if not found:
                 raise
-            self.refused |= found
+            for id_, records in found.items():
+                self.refused.setdefault(id_, {}).update(records)
             raise _Again from e
         return moved
 

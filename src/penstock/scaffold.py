@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.errors import UsageError
-from penstock.project.nearest import nearest
 
 RESIDUE = (
     ".penstock",
@@ -62,6 +61,9 @@ def create_project(
     """
     known = templates()
     if template not in known:
+        # not at the top: completion in a shell has no time for the settings' types
+        from penstock.project.nearest import nearest
+
         near = nearest(template, known)
         fix = f"did you mean {near}?" if near else f"there are {', '.join(sorted(known))}"
         raise UsageError(f"there is no template {template!r}", fix=fix)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.lineage import lineage_of
 from penstock.logs import Commits, bound, described, get_log
 from penstock.plan import LoadStep
+from penstock.presence import presence_of
 from penstock.run import Landed, Stop, load
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Session:
                 on_commit=took,
                 stop=stop,
                 lake=self.lake(step),
+                presence=presence_of(self.project, step.stream, step.source),
             )
             told.stopped, told.error = landed.stopped, landed.failure
         commits.flush()
@@ -184,6 +186,7 @@ class Session:
             fingerprint=step.fingerprint,
             refresh=self.project.streams[step.stream].disposition == "replace",
             lookback=step.lookback,
+            identity=self.project.streams[step.stream].identity.fields,
             standing=keep_standing(self.project.directory, step.source),
         )
 
@@ -243,6 +246,7 @@ class Session:
             pii=tuple(map(settings.field, settings.pii or ())),
             keys=self.project.privacy.needed_keys(f"stream {stream} has pii:") if settings.pii else None,
             layout=settings.layout,
+            raw_json=settings.raw_json,
         )
 
     def release(self) -> None:

@@ -32,6 +32,7 @@ from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.plan import LoadStep, plan_loads
 from penstock.ports import Batch, Position, Receipt, Target
+from penstock.presence import presence_of
 from penstock.sql import filled
 from penstock.troubles import Troubles
 
@@ -115,6 +116,7 @@ class Watcher(Troubles):
         )
         self._whole = not publish and project.streams[stream].disposition == "replace"
         self._pending = False
+        self._warned: set[str] = set()
 
     @property
     def state(self) -> Literal["running", "waiting"]:
@@ -242,7 +244,7 @@ class Watcher(Troubles):
         destination = session.destination
         self._places, self._empty = {}, {}
         try:
-            load(
+            landed = load(
                 source,
                 destination,
                 session.shaper(self._stream),
@@ -252,11 +254,16 @@ class Watcher(Troubles):
                 on_commit=self._committed,
                 stop=self._stop,
                 lake=session.lake(self._step),
+                presence=presence_of(self._project, self._stream, self._step.source),
             )
         except (SourceError, ContractError, RejectedRows) as e:
             return e
         except OSError as e:
             return _unreadable(e)
+        for text in landed.warnings:
+            if text not in self._warned:
+                self._warned.add(text)
+                _log.warning("the project file may be mistaken", detail=text)
         return None
 
     def _wrote(self, batch: Batch) -> None:

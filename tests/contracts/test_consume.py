@@ -113,13 +113,12 @@ def test_poison_goes_to_quarantine_and_the_queue_goes_on(
     folder = write_project(tmp_path / "p", settings, rabbitmq_url, **warehouse)
     one = consumer(folder, until_empty=True)
     one.run()
-    # empty and blank are the same bytes to quarantine, so the second of them is a duplicate
-    assert counts(one) == (len(POISON) + 13, 10, 3, len(POISON))
+    assert counts(one) == (len(POISON) + 13, 10, 2, len(POISON) + 1)
     assert [r["n"] for r in sorted(rows(folder), key=lambda r: int(r["n"]))] == list(range(10))
     assert waiting(settings) == 0
     with Session(load_project(folder, environ={})) as session:
         found = quarantined(session.destination, "events")
-        assert set(found) == {*(p.strip() for p in POISON), b"not gzip"}
+        assert set(found) == {*POISON, b"not gzip"}, "each as it came"
         headers = session.destination.query("select headers from penstock.quarantine where body = 'no json'").rows[0][0]
         said = json.loads(headers) if isinstance(headers, str) else headers
         assert said["message_id"] == "m"
@@ -143,7 +142,7 @@ def test_one_message_id_with_two_bodies_is_a_conflict(
         assert quarantined(session.destination, "events") == {
             b'{"n":2}': "identity_conflict",
             b'{"n":3}': "identity_conflict",
-            b'{"n": 4}': "identity_conflict",
+            b'{"n":4}': "identity_conflict",
             b'{"n":6}': "missing_identity",
         }
     again = consumer(folder, until_empty=True)

@@ -83,6 +83,39 @@ def test_merge_late_never_overwrites_newer(destination: Destination, tmp_path: P
     assert again.total("landed") == 0
 
 
+VERSIONS: dict[str, tuple[str, str, str]] = {
+    "bigint": ("9", '"10"', "8.5"),
+    "double": ("1.5", "1777633200123456789.25", '"1.25"'),
+    "timestamp": ('"2026-05-01 10:00:00"', '"2026-05-01T10:00:00.1234567"', '"2026-05-01T10:30:00+02:00"'),
+    "timestamptz": ('"2026-05-01T10:00:00.5Z"', '"2026-05-01T10:00:00.50000001Z"', '"2026-05-01T11:00:00.4+01:00"'),
+    "date": ('"2026-05-01"', '"2026-05-01T00:00:01"', '"2026-04-30T22:59:59-01:00"'),
+    "text": ('"a"', "0", '"Z"'),
+    "json": ('"2026-05-01"', '"2026-05-02T00:00:00+01:00"', "20260501"),
+    "boolean": ("false", "true", '"F"'),
+}
+"""For each type of column: a version, one that is greater and one that is less, whatever the column holds of them."""
+
+
+@pytest.mark.parametrize("type_", VERSIONS)
+def test_merge_into_a_table_without_keys_of_versions(destination: Destination, tmp_path: Path, type_: str) -> None:
+    """Rows that landed before versions had keys get theirs, from their column or from what was rescued."""
+    rules = Rules(**{**_fields(KEYED), "declared": (("v", type_), ("t", "text"))})
+
+    def put(*texts: str) -> None:
+        lines = "".join(f'{{"k":{i},"v":{v},"t":{json.dumps(v)}}}\n' for i, v in enumerate(texts))
+        write_files(tmp_path / "in", {f"{abs(hash(texts))}.ndjson": lines.encode()})
+        land(destination, tmp_path / "in", rules, disposition="merge")
+
+    before, greater, less = VERSIONS[type_]
+    put(before, greater, before, less)
+    kept = {r["k"]: r["_pen_version"] for r in table(destination, "s")}
+    destination.query("drop view raw.s__delta")
+    destination.query("alter table raw.s drop column _pen_version")
+    put(greater, before, less, before)
+    assert dict(_rows(destination, "k", "t")) == {0: greater, 1: greater, 2: before, 3: before}
+    assert {r["k"]: r["_pen_version"] for r in table(destination, "s")} == {**kept, 0: kept[1], 3: kept[2]}
+
+
 @pytest.mark.parametrize("split", ["one file", "one each", "one batch each"])
 def test_merge_any_order(destination: Destination, tmp_path: Path, split: str) -> None:
     """Ties and missing versions are settled by what the records hold, never by when they came."""

@@ -253,7 +253,7 @@ def test_windows_and_the_watermark_do_not_mix(local: Destination) -> None:
 
 
 def test_children_are_gone_on_with(destination: Destination) -> None:
-    """A load that failed at one parent goes on with that parent's page, and asks none before it again."""
+    """One parent's failure stops no other; the next load goes on with that parent's page, and asks none before it."""
     broken = [True]
 
     def answer(asked: Asked) -> Said:
@@ -271,9 +271,9 @@ def test_children_are_gone_on_with(destination: Destination) -> None:
         "pagination": "page",
     }
     with Api(answer) as api:
-        with pytest.raises(SourceError, match="status 403"):
-            fetch(destination, api, children, others={"owners": {"pagination": "page"}}, concurrency=2)
-        assert ids(destination)[-1] == "4-1"
+        landed = fetch(destination, api, children, others={"owners": {"pagination": "page"}}, concurrency=2)
+        assert ["status 403" in str(failure) for failure in landed.failures] == [True]
+        assert ids(destination) == [f"{n}-{p}" for n in range(8) for p in (1, 2) if (n, p) != (4, 2)]
         broken[0] = False
         before = len(api.asked)
         fetch(destination, api, children, others={"owners": {"pagination": "page"}}, concurrency=2)
@@ -281,3 +281,31 @@ def test_children_are_gone_on_with(destination: Destination) -> None:
         again = {a.path for a in api.asked[before:]}
         assert not again & {f"/owners/{n}/cars" for n in range(4)}
         assert api.asked[before].query == {"page": "2"}
+
+
+def test_a_window_is_final_once_no_more_may_come(destination: Destination) -> None:
+    """A window is asked for again by loads that name it and by the next load of a later day, until it was read as long
+    after its end as records may come. Where it still grew then, the load says so."""
+    late = {7: 2, 8: 0}
+
+    def answer(asked: Asked) -> Said:
+        day = int(asked.query["from"][-2:])
+        return said({"data": [{"id": f"{day}-{n}"} for n in range(1 + late.get(day, 0) * (asked.number > 5))]})
+
+    def asked_by(first: int, last: int) -> tuple[list[int], list[str]]:
+        before = len(api.asked)
+        window = day_window(None, date(2020, 12, first), date(2020, 12, last))
+        landed = fetch(destination, api, WINDOWED, window=window, lookback=timedelta(days=2))
+        return sorted(int(a.query["from"][-2:]) for a in api.asked[before:]), landed.warnings
+
+    with Api(answer) as api:
+        assert asked_by(7, 7) == ([7], [])
+        assert asked_by(8, 8) == ([7, 8], [])
+        assert asked_by(8, 8) == ([7, 8], [])
+        days, (warning,) = asked_by(9, 9)
+        assert days == [7, 8, 9] and "records of 2020-12-07 still came" in warning
+        assert asked_by(7, 9) == ([8, 9], [])
+        assert asked_by(5, 5) == ([5], [])
+        assert asked_by(11, 11) == ([5, 8, 9, 11], [])
+        assert asked_by(11, 11) == ([11], [])
+    assert ids(destination) == ["11-0", "5-0", "7-0", "7-1", "7-2", "8-0", "9-0"]

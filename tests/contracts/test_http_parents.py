@@ -68,6 +68,17 @@ def test_fields_by_names_of_their_own(local: Destination) -> None:
     assert "depth" in warning and "include" in warning
 
 
+def test_a_key_that_is_none_over_all_parents(local: Destination) -> None:
+    """Children that a key takes for one are told, with what to add; content, or the parent's key in it, takes none."""
+    with Api(harbours("A", "B")) as api:
+        for identity, told in (((), False), (("berth", "harbours_code"), False), (("berth",), True)):
+            source = source_of(api, BERTHS, others=HARBOURS, identity=identity)
+            assert sum(len(batch.bodies) for batch in source.read({})) == 4
+            assert bool(source.warnings) == told
+        (warning,) = source.warnings
+        assert "the same berth" in warning and "add harbours_code to identity" in warning
+
+
 KEYS = st.one_of(
     st.text(min_size=1, max_size=6),
     st.integers(-(10**25), 10**25),

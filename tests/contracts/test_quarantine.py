@@ -199,6 +199,21 @@ def test_a_good_version_of_a_refused_key_lands(destination: Destination, tmp_pat
     assert quarantined(destination, "s") == {b'{"k":1,"a":13,"v":1}': "destination_rejected"}
 
 
+@pytest.mark.parametrize("disposition", ["append", "merge"])
+def test_a_refused_record_hides_no_other(destination: Destination, tmp_path: Path, disposition: str) -> None:
+    """A sound record of the same identity, in the same batch as one that the destination refuses, is no duplicate."""
+    merge = disposition == "merge"
+    rules = Rules(stream="s", identity=("k",), version="v" if merge else None, content=merge)
+    write_files(tmp_path / "in", {"0.ndjson": b'{"k":0,"a":0,"v":0}\n'})
+    land(destination, tmp_path / "in", rules, disposition=disposition)
+    _forbid_13(destination)
+    write_files(tmp_path / "in", {"1.ndjson": b'{"k":1,"a":13,"v":2}\n{"k":1,"a":14,"v":1}\n'})
+    land(destination, tmp_path / "in", rules, disposition=disposition)
+    assert sorted((r["k"], r["a"]) for r in table(destination, "s")) == [(0, 0), (1, 14)]
+    assert quarantined(destination, "s") == {b'{"k":1,"a":13,"v":2}': "destination_rejected"}
+    assert ledger(destination, "s")[1:] == [(2, 1, 0, 1)]
+
+
 def test_refused_rows_are_replayed(destination: Destination, tmp_path: Path) -> None:
     """What the destination refused waits until it takes it, and a replay it refuses again leaves it waiting."""
     write_files(tmp_path / "in", {"0.ndjson": b'{"a":0}\n'})

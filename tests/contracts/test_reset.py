@@ -14,7 +14,7 @@ from penstock.inspect import check_ledger, read_status
 from penstock.logs import captured
 from penstock.plan import plan_loads
 from penstock.project import Project, load_project
-from penstock.reset import look, reset
+from penstock.reset import enter_lost, look, reset
 from penstock.run import Landed
 from penstock.session import Session
 from penstock.transform.transform import Built, Transformer
@@ -185,6 +185,29 @@ def test_models_after_damage(session: Session) -> None:
         load(again)
         build(again)
         assert rows(again, "select count(*) from reports.by_name") == [(6,)]
+
+
+def test_loads_entered_again(session: Session) -> None:
+    """Where loads alone are lost, they are entered again from the rows that there are: nothing is deleted or read
+    again, and models hold what they held and take in what comes."""
+    for number in range(3):
+        drop(session.project.directory, f"more {number}")
+        load(session)
+    build(session)
+    session.destination.query("delete from penstock.loads where seq <> 2")
+    with pytest.raises(DestinationError, match="penstock reset things --keep-rows"):
+        load(session)
+    assert enter_lost(session, "things") == 3
+    with pytest.raises(UsageError, match="has lost no load"):
+        enter_lost(session, "things")
+    assert not load(session).receipts
+    drop(session.project.directory, "third")
+    load(session)
+    assert not [n for n in build(session).nodes if n.failed]
+    before = rows(session, NAMES)
+    assert len(before) == 6 and {n for _, n in before} == {1}
+    Transformer(session).run(full_refresh=True)
+    assert rows(session, NAMES) == before
 
 
 def test_a_view_of_somebody(tmp_path: Path, postgres_url: str) -> None:

@@ -150,6 +150,7 @@ def test_an_older_ledger(destination: Destination) -> None:
     destination.query("drop table penstock.run_steps")
     destination.query("alter table penstock.runs drop column parent_id")
     destination.query("alter table penstock.watermarks drop column removed_at")
+    destination.query("alter table penstock.streams drop column version")
     assert not destination.is_prepared()
     destination.prepare()
     assert destination.is_prepared()

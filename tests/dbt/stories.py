@@ -10,6 +10,10 @@ Record = dict[str, Any]
 
 START = datetime(2024, 2, 26, 12)
 ORGANIZATIONS = ["Acme", "Globex", "Initech", "Umbrella", None, ""]
+BLANKS = [chr(c) for c in range(0x3001) if chr(c).isspace() and not 0x1C <= c <= 0x1F]
+"""What Unicode calls white space."""
+TEXTS = ["", " ", "a b", "É ß", "İstanbul", "x\u200b", *(f"{b}a{b}b{b}" for b in BLANKS), *BLANKS]
+"""Texts that engines are apt to read in different ways."""
 
 
 def event(user: str, kind: str, at: datetime, **said: Any) -> Record:

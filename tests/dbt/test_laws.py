@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.dbt.stories import START, Record, event, lives, organizations, split
+from tests.dbt.stories import START, TEXTS, Record, event, lives, organizations, split
 from tests.dbt.warehouse import Warehouse
 
 Open = Callable[[str, str], Warehouse]
@@ -68,8 +68,11 @@ def test_events_one_by_one_equal_all_at_once(warehouse: Warehouse) -> None:
 
 
 def test_both_engines_hold_the_same_rows(open_warehouse: Open) -> None:
-    """Law 7: the same loads give the same rows, surrogate keys and all."""
+    """Law 7: the same loads give the same rows, surrogate keys and all, also of texts that engines read differently."""
     events = lives(seed=11, users=150)
+    for number, text in enumerate(TEXTS):
+        events.append(event(text, "Updated", START, username=text, organization_name=text, plan_name=text))
+        events.append(event("a", "Updated", START.replace(minute=number), username=text, user_type=text))
     found = [all_at_once(open_warehouse(engine, "example"), events, seed=3) for engine in ("duckdb", "postgres")]
     assert found[0] == found[1]
 

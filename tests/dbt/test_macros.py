@@ -52,6 +52,7 @@ INNER = {
         "plain_digits",
         "canonical_time",
     ),
+    *("blanks", "rescued", "instant_of", "marked_numbers"),
     *("canonical_json", "link_parts", "hub_hashes", "any_known", "rule_text"),
     *("vault_table", "vault_arrived", "same_rule"),
 }

@@ -30,12 +30,12 @@ class Api:
 
     def __init__(self) -> None:
         self._port = 0
+        self._server: SampleServer | None = None
         self.show(None)
 
     def show(self, day: date | None) -> None:
         """Have it as it was at the end of a day; with all there is, when there is none."""
-        if self._port:
-            self._server.stop()
+        self.stop()
         as_of = None if day is None else moment_of(str(day), end_of_day=True)
         self._server = SampleServer.of("cars", port=self._port, records=RECORDS, days=SPAN, as_of=as_of)
         self._port = int(self._server.url.rpartition(":")[2])
@@ -47,7 +47,8 @@ class Api:
 
     def stop(self) -> None:
         """Let go of the address."""
-        self._server.stop()
+        if self._server is not None:
+            self._server.stop()
 
 
 @pytest.fixture

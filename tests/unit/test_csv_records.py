@@ -138,6 +138,7 @@ def test_headers_alone_and_none(size: int) -> None:
     """A header without an end of line is a header; blank lines before it are not; without it columns are numbered."""
     for content in (b"", b"\n", b"\r\n \n", b"id,name", b"\r\nid,name\r\n", b'"id","na""me"'):
         assert read(content, COMMA, size) == ({}, {})
+    assert read(b"\t\n1\t2\n", CsvDialect(delimiter="\t"), size)[0] == {1: {"column_1": "1", "column_2": "2"}}
     plain = CsvDialect(header=False)
     assert read(b"\r\n1,Ada\r\n\n2,Bo", plain, size)[0] == {
         1: {"column_1": "1", "column_2": "Ada"},

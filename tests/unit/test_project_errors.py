@@ -118,6 +118,8 @@ def test_aliases_cannot_fill_the_memory(tmp_path: Path) -> None:
             ["`streams.e.disposition`", "append", "'perhaps'"],
         ),
         (HEAD + "streams:\n  e: text\n", ["`streams.e`", "`name: value`"]),
+        (HEAD.replace("path: d", "path: d, csv: {delimiter: §}"), ["`sources.files.csv.delimiter`", "ASCII"]),
+        (HEAD.replace("path: d", 'path: d, csv: {quote: ","}'), ["`sources.files.csv`", "the same character"]),
         (HEAD + "streams: {e: }\n", ["`streams.e`"]),
         (HEAD + "load: {batch_byte: 1}\n", ["did you mean `batch_bytes`?"]),
         (HEAD + "transform: {threads: 0}\n", ["`transform.threads`", "greater than or equal to 1"]),

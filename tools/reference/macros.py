@@ -13,6 +13,7 @@ from tools.reference.markdown import MADE, cell, code, table
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "What is new": ("loads", "watermarks"),
+    "Raw values": ("reading",),
     "Versions": ("history",),
     "Writing what is new": ("replacing", "inserting"),
     "Star schema": ("dimensions", "keys"),

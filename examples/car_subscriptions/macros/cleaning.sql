@@ -10,7 +10,7 @@
     'one': 1, 'two': 2, 'three': 3, 'six': 6, 'nine': 9, 'twelve': 12, 'eighteen': 18, 'twenty-four': 24,
     'thirty-six': 36, 'forty-eight': 48
   } -%}
-  {%- set text = 'lower(trim(' ~ column ~ '))' -%}
+  {%- set text = penstock.lowered(penstock.trimmed(column)) -%}
   case
     when {{ text }} similar to '[0-9]{1,3}' then cast({{ text }} as integer)
     {%- for word, months in words.items() %}

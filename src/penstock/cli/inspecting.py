@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from penstock.cli.options import (
     Day,
     From,
     Json,
+    Lookback,
     NoFingerprint,
     ProjectDir,
     ShowPii,
@@ -59,6 +61,7 @@ def explain(
     day: Day = None,
     start: From = None,
     end: To = None,
+    lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
@@ -68,7 +71,10 @@ def explain(
     from penstock.inspect import explain_loads
 
     project = open_project(project_dir, target)
-    plans = explain_loads(project, streams or (), window_of(day, start, end), fingerprint=not no_fingerprint)
+    window = window_of(day, start, end)
+    plans = explain_loads(
+        project, streams or (), window, fingerprint=not no_fingerprint, lookback=timedelta(days=lookback)
+    )
     models = has_models(project)
     if json:
         print_json({"settings": project.masked(), "steps": [p.as_dict() for p in plans], "transform": models})
@@ -146,6 +152,8 @@ def _print_status(project: Project, *, json: bool = False) -> None:
             print()
     if found["streams"] and not found["quarantine"]:
         print("quarantine: empty")
+    for text in found.get("warnings", ()):
+        print(f"warning: {text}")
 
 
 def query(
@@ -204,10 +212,10 @@ def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json
 
     checks = examine(project_dir, target, running_process)
     if json:
-        print_json([{"check": c.name, "ok": c.ok, "found": c.found, "fix": c.fix} for c in checks])
+        print_json([{"check": c.name, "ok": c.ok, "warns": c.warns, "found": c.found, "fix": c.fix} for c in checks])
     else:
         for check in checks:
-            print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.found}")
+            print(f"{'FAIL' if not check.ok else 'warn' if check.warns else 'ok  '}  {check.name}: {check.found}")
             if not check.ok and check.fix:
                 print(f"      fix: {check.fix}")
     bad = [c for c in checks if not c.ok]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.alerting import NotifyOption
 from penstock.cli.locked import explained
 from penstock.cli.options import (
@@ -119,7 +120,12 @@ def load(
 def transform(
     full_refresh: FullRefresh = False,
     layer: Annotated[
-        str | None, typer.Option("--layer", help="Build this layer only: a folder of models, after those it reads.")
+        str | None,
+        typer.Option(
+            "--layer",
+            help="Build this layer only: a folder of models, after those it reads.",
+            autocompletion=completion.layers,
+        ),
     ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="Print each model and test with its outcome.")] = False,
     notify: NotifyOption = False,
@@ -301,7 +307,7 @@ def _work(
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
     from penstock.ledger.runs import RunRecord
     from penstock.lineage import lineage_of
-    from penstock.plan import ending, plan_loads
+    from penstock.plan import ending, left_to_consume, plan_loads
     from penstock.session import Session
 
     planned = (
@@ -320,6 +326,9 @@ def _work(
     steps = ending(project, planned)
     say = _silent if quiet or json else _say
     report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
+    report["warnings"] = left_to_consume(project, planned, dated=window is not None) if streams or window else []
+    if not (quiet or json):
+        print_warnings(report["warnings"])
     failures: list[PenstockError] = []
     away = False
     with Session(project) as session, stoppable() as stop, ExitStack() as context:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.locked import works_on
 from penstock.errors import UsageError
 from penstock.logs import configure
@@ -20,11 +21,17 @@ ProjectDir = Annotated[
     Path | None,
     typer.Option("--project-dir", help="The project's folder; by default the nearest one with a penstock.yml."),
 ]
-TargetName = Annotated[str | None, typer.Option("--target", "-t", help="The destination to use, by its name.")]
+TargetName = Annotated[
+    str | None,
+    typer.Option("--target", "-t", help="The destination to use, by its name.", autocompletion=completion.targets),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ShowPii = Annotated[bool, typer.Option("--show-pii", help="Show personal data instead of *****.")]
-Streams = Annotated[list[str] | None, typer.Argument(help="Streams; all of them when none is named.")]
+Streams = Annotated[
+    list[str] | None,
+    typer.Argument(help="Streams; all of them when none is named.", autocompletion=completion.streams),
+]
 Day = Annotated[str | None, typer.Option("--date", help="Only records of this day, by event time: 2020-12-07.")]
 From = Annotated[str | None, typer.Option("--from", help="Only records from this day on.")]
 To = Annotated[str | None, typer.Option("--to", help="Only records up to this day, taken in.")]

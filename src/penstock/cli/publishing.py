@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.loading import stoppable
 from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count, counting_bar, failures_json, print_json
@@ -21,7 +22,13 @@ def register(app: typer.Typer) -> None:
 
 
 def publish(
-    stream: Annotated[str, typer.Argument(help="The stream whose queue takes the messages.")],
+    stream: Annotated[
+        str,
+        typer.Argument(
+            help="The stream whose queue takes the messages.",
+            autocompletion=completion.streams,
+        ),
+    ],
     files: Annotated[list[Path], typer.Argument(help="Files, folders or globs; any that a files source reads.")],
     rate: Annotated[float | None, typer.Option("--rate", min=0.001, help="Messages a second, at most.")] = None,
     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Publish the files so many times over.")] = 1,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.options import Json, ProjectDir, Quiet, ShowPii, TargetName, open_project
 from penstock.cli.printing import count, print_json, print_table
 from penstock.cli.runs import asked
@@ -16,7 +17,14 @@ app = typer.Typer(
 )
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Entries, by their id or the start of it.")]
-StreamName = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
+StreamName = Annotated[
+    str | None,
+    typer.Option(
+        "--stream",
+        help="Only of this stream.",
+        autocompletion=completion.streams,
+    ),
+]
 ReasonCode = Annotated[str | None, typer.Option("--reason", help="Only with this reason code.")]
 All = Annotated[bool, typer.Option("--all", help="Every entry that waits.")]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.options import Json, ProjectDir, Quiet, ShowPii, TargetName, open_project
 from penstock.cli.printing import count, print_json, print_table
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     from penstock.report.models import Models
     from penstock.report.questions import Question
 
-Names = Annotated[list[str] | None, typer.Argument(help="Questions, by their files' names without number and .sql.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Questions, by their files' names without number and .sql.", autocompletion=completion.questions
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -23,6 +23,10 @@ def register(app: typer.Typer) -> None:
 def reset(
     stream: Annotated[str, typer.Argument(help="The stream to start anew.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    keep_rows: Annotated[
+        bool,
+        typer.Option("--keep-rows", help="Delete nothing: enter into the ledger the loads that it has lost."),
+    ] = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -30,7 +34,7 @@ def reset(
 ) -> None:
     """Delete what has landed of a stream, and have its sources read from their beginning by the next load."""
     from penstock.orchestrate.running import running_process
-    from penstock.reset import look
+    from penstock.reset import enter_lost, look
     from penstock.reset import reset as perform
     from penstock.session import Session
 
@@ -45,6 +49,14 @@ def reset(
     settings = project.destination
     if settings.type == "duckdb" and not settings.path.exists():
         raise UsageError("nothing has landed yet", where=str(settings.path), fix="penstock run")
+    if keep_rows:
+        with Session(project) as session:
+            entered = enter_lost(session, stream)
+        if json:
+            print_json({"stream": stream, "entered": entered})
+        elif not quiet:
+            print(f"{stream}: {count(entered, 'load')} entered into the ledger again\nnext: penstock run")
+        return
     if not yes and not sys.stdin.isatty():
         raise UsageError("what is deleted cannot be had back", fix="give --yes when you are sure")
     with Session(project) as session:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.options import Quiet
 from penstock.errors import UsageError
 
@@ -16,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve_sample(
-    name: Annotated[str, typer.Argument(help="cars, or users.")],
+    name: Annotated[str, typer.Argument(help="cars, or users.", autocompletion=completion.samples)],
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one and prints it.")] = 0,
     records: Annotated[
         int, typer.Option("--records", "-n", min=1, max=100_000_000, help="How many each endpoint has.")

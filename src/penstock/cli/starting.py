@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.document import print_document
 from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
 from penstock.cli.printing import count, print_json, print_table
@@ -25,7 +26,12 @@ def register(app: typer.Typer) -> None:
 def init(
     directory: Annotated[Path, typer.Argument(help="The project's folder; made when missing.")] = Path(),
     template: Annotated[
-        str, typer.Option("--template", help="minimal, user_events, car_subscriptions, or random_users.")
+        str,
+        typer.Option(
+            "--template",
+            help="minimal, user_events, car_subscriptions, or random_users.",
+            autocompletion=completion.templates,
+        ),
     ] = "minimal",
     name: Annotated[str | None, typer.Option("--name", help="The project's name; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
@@ -84,7 +90,13 @@ def generate(
 
 
 def schema(
-    stream: Annotated[str | None, typer.Argument(help="Show this stream's columns instead.")] = None,
+    stream: Annotated[
+        str | None,
+        typer.Argument(
+            help="Show this stream's columns instead.",
+            autocompletion=completion.streams,
+        ),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="The configuration reference, as Markdown.")] = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,

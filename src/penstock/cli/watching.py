@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.cli import completion
 from penstock.cli.loading import stoppable
 from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count, print_json
@@ -33,7 +34,13 @@ def watch(
         Path | None, typer.Argument(metavar="[DIR]", help="The folder; those of all streams' files without one.")
     ] = None,
     stream: Annotated[
-        str | None, typer.Option("--stream", "-s", help="Where it lands: needed where no stream's files are.")
+        str | None,
+        typer.Option(
+            "--stream",
+            "-s",
+            help="Where it lands: needed where no stream's files are.",
+            autocompletion=completion.streams,
+        ),
     ] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Put the records on the stream's queue instead.")] = False,
     once: Annotated[bool, typer.Option("--once", "--until-empty", help="Take what is there, and end.")] = False,

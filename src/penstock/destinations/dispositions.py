@@ -7,19 +7,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock.ports import CONFLICT, Reason, Reject, Shaped, Target
-from penstock.shape.schema import Schema
-from penstock.sql import identifier
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def wins_sql(target: Target, schema: Schema, *, new: str, old: str, load_id: int, collate: str = "") -> str:
+def own_columns(target: Target, *, json: str, collate: str = "") -> list[str]:
+    """The columns of a raw table beside those of its schema. ``json`` is the engine's type; with ``collate``, texts
+    compare by their bytes."""
+    columns = ["_pen_id uuid not null", "_pen_load bigint not null", "_pen_loaded_at timestamp with time zone not null"]
+    columns += ["_pen_origin text not null", f"_pen_rescued {json}"]
+    if target.raw_json:
+        columns.append(f"_pen_json {json}")
+    if target.content:
+        columns.append("_pen_content uuid not null")
+    if target.versioned:
+        columns.append(f"_pen_version text{collate}")
+    return columns
+
+
+def wins_sql(target: Target, *, new: str, old: str, load_id: int, collate: str = "") -> str:
     """SQL condition: row ``new`` replaces row ``old`` of the same identity.
 
     - append: never, the first wins.
-    - merge: its version is greater; versions that are equal are told apart by content, so that no order of
-      arrival matters. A missing version is the smallest.
+    - merge: its version is greater, by the key that shaping gave it (:mod:`penstock.shape.version`); versions that
+      are equal are told apart by content, so that no order of arrival matters. A missing version is the smallest.
     - replace: it differs; among records of the same refresh the one of greater content wins.
     """
     if target.disposition == "append":
@@ -27,12 +39,9 @@ def wins_sql(target: Target, schema: Schema, *, new: str, old: str, load_id: int
     content = f"{new}._pen_content > {old}._pen_content"
     if target.disposition == "replace":
         return f"{new}._pen_content <> {old}._pen_content and ({old}._pen_load <> {load_id} or {content})"
-    column = next((c for c in schema.columns if c.field == target.version and not c.variant), None)
-    if column is None:
+    if not target.versioned:
         return content
-    mark = collate if column.type == "text" else ""
-    name = identifier(column.name)
-    ours, theirs = f"{new}.{name}{mark}", f"{old}.{name}{mark}"
+    ours, theirs = f"{new}._pen_version{collate}", f"{old}._pen_version{collate}"
     return (
         f"{ours} > {theirs} or ({theirs} is null and {ours} is not null)"
         f" or ({ours} is not distinct from {theirs} and {content})"

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.destinations import reading
-from penstock.destinations.dispositions import wins_sql, without_conflicts
+from penstock.destinations.dispositions import own_columns, wins_sql, without_conflicts
 from penstock.destinations.duckdb_errors import is_broken, refusal
 from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
@@ -31,6 +31,8 @@ from penstock.destinations.refusals import refusals, sorting
 from penstock.destinations.registered import Registered
 from penstock.destinations.rewriting import rewrite_file
 from penstock.destinations.structure import check_foreign, check_table
+from penstock.destinations.versions import key_versions
+from penstock.destinations.whole import add_whole
 from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, LockedError, UsageError
 from penstock.faults import fault_point
@@ -325,13 +327,18 @@ class DuckDBLanding:
         self._schema = destination.schema(target.stream)
         self._check_table()
         destination.spare_memory(len(self._schema.columns))
+        kept: list[tuple[Any, ...]] = []
         if target.identity:
             self._connection.execute(
                 ledger_sql("keep_stream"), [target.stream, target.identity, target.disposition]
             ).fetchall()
-            kept = _first(self._connection.execute(ledger_sql("stream"), [target.stream]))
-            assert kept is not None
-            check_stream(target, *kept)
+            kept = self._connection.execute(ledger_sql("stream"), [target.stream]).fetchall()
+            check_stream(target, *kept[0][:2])
+        if (target.raw_json or target.versioned) and self._has_table():
+            add_whole(target, self._table, "json", self._names, self._connection.execute)
+            key_versions(target, kept, self._table, self._schema, self._names, self._connection.execute)
+        if kept and kept[0][2] != target.version:
+            self._connection.execute(ledger_sql("keep_version"), [target.stream, target.version])
         if target.personal.subjects:
             digests = self._connection.execute(ledger_sql("erased")).fetchall()
             self._erased = Erased(target.personal, [d for (d,) in digests])
@@ -472,36 +479,27 @@ class DuckDBLanding:
 
     def _has_table(self) -> bool:
         """A stream whose records have all been empty has a table, and no column in the ledger."""
-        found = _first(
-            self._connection.execute(
-                "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = $1",
-                [self._target.stream],
-            )
-        )
-        return found != (0,)
+        asked = "select 1 from duckdb_tables() where schema_name = 'raw' and table_name = $1"
+        return bool(self._connection.execute(asked, [self._target.stream]).fetchall())
+
+    def _names(self, sql: str) -> list[str]:
+        return [column[0] for column in self._connection.execute(sql).description]
 
     def _create(self, schema: Schema) -> None:
         columns = [f"{identifier(c.name)} {duckdb_type(c.type)}" for c in schema.columns]
-        columns += ["_pen_id uuid not null", "_pen_load bigint not null"]
-        columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin varchar not null"]
-        columns.append("_pen_rescued json")
-        if self._target.content:
-            columns.append("_pen_content uuid not null")
+        columns += own_columns(self._target, json="json")
         self._connection.execute(f"create table {self._table} ({', '.join(columns)})")
 
     def _insert(self, shaped: Shaped) -> int:
         """Insert the rows whose identity is new, and put those in the place of others that win it."""
         if not shaped.rows.num_rows:
             return 0
-        columns = [identifier(c.name) for c in self._schema.columns]
-        columns += ["_pen_id", "_pen_origin", "_pen_rescued"]
+        columns = [identifier(name) for name in shaped.rows.column_names]
         fresh = "true"
-        if self._target.content:
-            columns.append("_pen_content")
         if self._target.disposition != "append":
             if self._target.disposition == "replace":
                 self._connection.execute("insert into refreshed select _pen_id from rows_in_hand")
-            wins = wins_sql(self._target, self._schema, new="n", old="r", load_id=self._load_id)
+            wins = wins_sql(self._target, new="n", old="r", load_id=self._load_id)
             self._connection.execute(
                 "create or replace temp table settled as select n._pen_id, coalesce(" + wins + ", false) as wins"
                 f" from rows_in_hand n join {self._table} r on n._pen_id = r._pen_id"

@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
@@ -21,20 +21,24 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from penstock.destinations.claims import claimed
-from penstock.destinations.dispositions import wins_sql, without_conflicts
+from penstock.destinations.dispositions import own_columns, wins_sql, without_conflicts
 from penstock.destinations.erased import Erased
 from penstock.destinations.exactly import exactly
 from penstock.destinations.known import KnownIds
+from penstock.destinations.liveness import noticing
 from penstock.destinations.postgres_errors import first_line, refusal
 from penstock.destinations.postgres_structure import check_postgres_table, column_type
 from penstock.destinations.refusals import refusals, sorting
 from penstock.destinations.rights import check_rights, missing_schemas
+from penstock.destinations.versions import key_postgres
+from penstock.destinations.whole import add_whole
+from penstock.destinations.wide import move_long_values
 from penstock.errors import DestinationError
 from penstock.faults import fault_point
 from penstock.ledger import (
+    LEDGER_LOCK,
     added_columns,
     check_stream,
     column_rows,
@@ -53,18 +57,7 @@ from penstock.shape.schema import Schema
 from penstock.sql import identifier
 
 MIN_VERSION = 13
-_LEDGER_LOCK = "penstock ledger"
 _PARAMETER = re.compile(r"\$(\d+)")
-
-_LIVENESS: Mapping[str, Any] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 120_000,
-}
-"""After how long a server that has gone without a word is noticed, in libpq's words: seconds, and milliseconds for the
-last. Linux alone would wait for two hours, or for a quarter of one when something is under way."""
 
 
 class PostgresDestination:
@@ -80,7 +73,7 @@ class PostgresDestination:
 
     def __init__(self, conninfo: str, *, shown: str) -> None:
         self.shown = shown
-        self._conninfo = _noticing(conninfo)
+        self._conninfo = noticing(conninfo)
         self._landing_connection: Any = None
         self._reading_connection: psycopg.Connection[Any] | None = None
         self._known: dict[str, tuple[int, KnownIds]] = {}
@@ -139,7 +132,7 @@ class PostgresDestination:
         self.check_rights()
         try:
             with self.reading.transaction():
-                self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LEDGER_LOCK])
+                self.reading.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [LEDGER_LOCK])
                 # that it may be there already is asked here: whoever may not make schemas may use those that are there
                 for schema in missing_schemas(self.query):
                     self.reading.execute(f"create schema {schema}")
@@ -304,11 +297,18 @@ class PostgresLanding:
         self._execute("set local enable_mergejoin = off")
         self._lock(stream_lock(target.stream))
         self._schema = schema_from_rows(self._all(ledger_sql("schema"), target.stream))
+        kept: list[tuple[Any, ...]] = []
         if target.identity:
             self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
-            kept = self._all(ledger_sql("stream"), target.stream)[0]
-            check_stream(target, *kept)
+            kept = self._all(ledger_sql("stream"), target.stream)
+            check_stream(target, *kept[0][:2])
         check_postgres_table(self._all, self._table, self._schema, where=self._destination.shown)
+        move_long_values(self._table, self._schema, self._table_of, self._execute)
+        if (target.raw_json or target.versioned) and self._has_table():
+            add_whole(target, self._table, "jsonb", lambda sql: self._table_of(sql).column_names, self._execute)
+            key_postgres(target, kept, self._table, self._schema, self._execute, self._table_of, self._stage)
+        if kept and kept[0][2] != target.version:
+            self._execute(ledger_sql("keep_version"), target.stream, target.version)
         if target.personal.subjects:
             self._erased = Erased(target.personal, [d for (d,) in self._all(ledger_sql("erased"))])
         last = self._one("select coalesce(max(seq), 0) from penstock.loads where stream = $1", target.stream)
@@ -365,7 +365,7 @@ class PostgresLanding:
                 )
             seq = 0
             if self._counts["read"] or self._counts["deleted"]:
-                self._lock(_LEDGER_LOCK)
+                self._lock(LEDGER_LOCK)
                 counts = [self._counts[n] for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")]
                 seq = self._one(
                     ledger_sql("add_load"), self._load_id, target.stream, target.source, *counts, self._started_at, now
@@ -413,6 +413,7 @@ class PostgresLanding:
         elif added:
             clauses = ", ".join(f"add column {identifier(c.name)} {column_type(c)}" for c in added)
             self._execute(f"alter table {self._table} {clauses}")
+        move_long_values(self._table, schema, self._table_of, self._execute)
         for row in column_rows(self._target.stream, self._schema, schema):
             self._execute(ledger_sql("add_column"), *row)
         self._execute(delta_view(self._target.stream))
@@ -424,11 +425,7 @@ class PostgresLanding:
 
     def _create(self, schema: Schema) -> None:
         columns = [f"{identifier(c.name)} {column_type(c)}" for c in schema.columns]
-        columns += ["_pen_id uuid not null", "_pen_load bigint not null"]
-        columns += ["_pen_loaded_at timestamp with time zone not null", "_pen_origin text not null"]
-        columns.append("_pen_rescued jsonb")
-        if self._target.content:
-            columns.append("_pen_content uuid not null")
+        columns += own_columns(self._target, json="jsonb", collate=' collate "C"')
         self._execute(f"create table {self._table} ({', '.join(columns)})")
         self._unindexed = True
 
@@ -489,10 +486,7 @@ class PostgresLanding:
 
     def _winning(self, rows: pa.Table, ids: Any) -> tuple[pa.Table, Any]:
         """The rows that are new or win; the rows they win over are deleted."""
-        version = next(
-            (c.name for c in self._schema.columns if c.field == self._target.version and not c.variant), None
-        )
-        needed = ["_pen_id", "_pen_content", *([version] if version else [])]
+        needed = ["_pen_id", "_pen_content", *(["_pen_version"] if self._target.versioned else [])]
         self._index()
         self._stage(rows.select(needed).append_column("i", pa.array(np.arange(rows.num_rows))))
         if self._target.disposition == "replace":
@@ -500,7 +494,7 @@ class PostgresLanding:
                 self._execute("create temp table penstock_refreshed (_pen_id uuid) on commit drop")
                 self._asking = True
             self._execute("insert into pg_temp.penstock_refreshed select _pen_id from pg_temp.penstock_batch")
-        wins = wins_sql(self._target, self._schema, new="n", old="t", load_id=self._load_id, collate=' collate "C"')
+        wins = wins_sql(self._target, new="n", old="t", load_id=self._load_id, collate=' collate "C"')
         joined = f"pg_temp.penstock_batch n join {self._table} t on t._pen_id = n._pen_id"
         losing = self._column(f"select n.i from {joined} where not coalesce({wins}, false)")
         self._execute(
@@ -567,9 +561,12 @@ class PostgresLanding:
         return self._all(sql, *parameters)[0][0]
 
     def _column(self, sql: str) -> Any:
+        return self._table_of(sql).column(0).to_numpy()
+
+    def _table_of(self, sql: str) -> pa.Table:
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
-            return cursor.fetch_arrow_table().column(0).to_numpy()
+            return cursor.fetch_arrow_table()
 
     def _ingest(self, table: str, rows: pa.Table, *, schema: str | None = None, temporary: bool = False) -> None:
         with self._connection.cursor() as cursor:
@@ -585,16 +582,6 @@ class PostgresLanding:
 def stream_lock(stream: str) -> str:
     """The name of the advisory lock that whoever writes to a stream's table holds."""
     return f"penstock stream {stream}"
-
-
-def _noticing(conninfo: str) -> str:
-    """``conninfo`` with :data:`_LIVENESS` where it says nothing else."""
-    try:
-        said = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        # connecting will say what is wrong with it
-        return conninfo
-    return make_conninfo(conninfo, **{k: v for k, v in _LIVENESS.items() if k not in said})
 
 
 def _rows(cursor: psycopg.Cursor[Any]) -> Rows:

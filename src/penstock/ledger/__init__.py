@@ -18,6 +18,9 @@ from penstock.ports import Reject, SchemaMoved, Target
 from penstock.shape.schema import Column, Schema
 from penstock.sql import identifier, literal, statement, statements
 
+LEDGER_LOCK = "penstock ledger"
+"""The name of the advisory lock under which numbers of commits are handed out, where several processes commit."""
+
 TYPES: Mapping[str, Mapping[str, str]] = {
     "duckdb": {"text": "varchar", "json": "json", "bytes": "blob"},
     "postgres": {"text": "text", "json": "jsonb", "bytes": "bytea"},

@@ -147,6 +147,9 @@ create table if not exists penstock.alerts (
   primary key (alert, subject)
 );
 
--- the newest: a ledger that has it has all of the above
 -- removed_at: since when the model is not in the project any more; null while it is
 alter table penstock.watermarks add column if not exists removed_at timestamp with time zone;
+
+-- the newest: a ledger that has it has all of the above
+-- version: the field whose values decide which row of a key stays; null without one
+alter table penstock.streams add column if not exists version {text};

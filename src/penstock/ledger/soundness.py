@@ -123,9 +123,12 @@ def _forgotten(destination: Destination, stream: str, known: set[str], there: se
     rows, loads = destination.query(ledger_sql("loads_lost", table=f"raw.{identifier(stream)}")).rows[0]
     if not rows:
         return None
-    return _damage(
-        stream,
-        f"{rows:,} rows of raw.{stream} are of {loads:,} loads that the ledger does not know: penstock.loads was"
+    name = shlex.quote(stream)
+    return Damage(
+        stream=stream,
+        fix=f"have the loads entered again, which deletes nothing: penstock reset {name} --keep-rows; or restore the"
+        f" schemas penstock and raw from one backup; or start the stream anew from its sources: penstock reset {name}",
+        what=f"{rows:,} rows of raw.{stream} are of {loads:,} loads that the ledger does not know: penstock.loads was"
         " emptied, in part or whole, and models would leave them out",
     )
 

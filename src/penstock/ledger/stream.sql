@@ -1,3 +1,3 @@
-select identity, disposition
+select identity, disposition, version
 from penstock.streams
 where stream = $1

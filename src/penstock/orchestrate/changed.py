@@ -6,7 +6,7 @@ import hashlib
 import threading
 from typing import TYPE_CHECKING
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, ProjectError
 from penstock.logs import get_log
 
 if TYPE_CHECKING:
@@ -55,9 +55,16 @@ class ChangedFile:
         )
 
     def _content(self) -> str:
+        from penstock.project import variables_of
+        from penstock.project.layers import layer_file
+
         digest = hashlib.sha256()
         file = self._project.file
-        for path in (*sorted(file.parent.glob(f"{file.stem}.*{file.suffix}")), file, file.parent / ".env"):
+        try:
+            over = layer_file(file, variables_of(file.parent))
+        except ProjectError:  # it is gone
+            over = None
+        for path in filter(None, (file, over, file.parent / ".env")):
             try:
                 digest.update(f"{path.name}\0".encode() + path.read_bytes())
             except OSError:

@@ -292,6 +292,8 @@ class Scheduled(Troubles):
 
                     landed = session.load(step, stop=self._stop, on_commit=committed)
                     entry.ended(landed.failure, stopped=landed.stopped)
+                for text in landed.warnings:
+                    _log.warning("the project file may be mistaken", stream=step.stream, detail=text)
                 if landed.failure is not None:
                     failed.append(step)
                     error = error or landed.failure

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.transform.dbt import Dbt, Relation
 
-RESCUED = "_pen_rescued"
+UNSORTED = frozenset({"_pen_rescued", "_pen_json"})
+"""Columns of a raw table that hold fields of all kinds."""
 
 
 def open_dbt(project: Project) -> Dbt | None:
@@ -41,11 +42,11 @@ def subject_field(project: Project, stream: str, kind: str) -> str:
 
 
 def personal_names(fields: Iterable[str]) -> frozenset[str]:
-    """The names of columns that hold personal fields, and what of them was rescued; none without fields."""
+    """The names of columns that hold personal fields, and of those that hold all kinds; none without fields."""
     from penstock.shape.schema import normal_name
 
     names = frozenset(name for f in fields for name in (f.lower(), normal_name(f)))
-    return names | {RESCUED} if names else names
+    return names | UNSORTED if names else names
 
 
 def is_personal(name: str, names: frozenset[str]) -> bool:

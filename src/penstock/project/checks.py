@@ -135,6 +135,9 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
     if stream.schedule and all(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
         what = "a queue has no end to load up to: what comes by it lands at once"
         yield document.problem((*path, "schedule"), what, "leave schedule out")
+    if stream.identity.kind == "message" and not any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
+        what = f"only messages of a queue have an id of their own, and {', '.join(stream.from_)} gives none"
+        yield document.problem((*path, "identity"), what, "take content, or name the key fields: identity: [id]")
     if stream.version is not None and stream.disposition != "merge":
         fix = "set disposition: merge, or leave version out"
         yield document.problem((*path, "version"), f"has no meaning with disposition {stream.disposition}", fix)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from penstock.jsonpath import parse_path
+from penstock.project.fields import NamesFields
 from penstock.project.formats import Csv
 from penstock.project.group import Settings, none
 from penstock.project.http_client import HttpConnection
@@ -131,7 +132,7 @@ class Cursor(Settings):
     """Which kind of pagination this is."""
     path: JsonPath | None = None
     """Where an answer has the cursor, such as `meta.next_cursor`. Without one, or with null, it is the last."""
-    field: JsonPath | None = None
+    field: Annotated[JsonPath | None, NamesFields(how="path")] = None
     """Instead of `path`: the field of the page's last record that is the cursor, such as `id`."""
     param: str = "cursor"
     """The parameter for the cursor."""
@@ -184,7 +185,7 @@ class Incremental(Settings):
     """Only what changed since the last load is asked for. The greatest value of a field is kept in the ledger, in the
     transaction that lands the records."""
 
-    field: JsonPath
+    field: Annotated[JsonPath, NamesFields(how="path")]
     """The records' field that grows, such as `updated`."""
     params: Templates
     """The parameters that ask for what is new, such as `updated_since={cursor}`. The first load leaves them out, unless
@@ -211,7 +212,8 @@ class Incremental(Settings):
 
 class Windows(Settings):
     """The days of `--date`, `--from` and `--to` as the API's parameters, so that it is asked for those alone. A window
-    that is over is fetched once; `--no-fingerprint` fetches it again."""
+    is asked for again until it was read as long after its end as the endpoint's `overlap` says, or `--lookback`;
+    then `--no-fingerprint` alone asks for it again."""
 
     params: Templates
     """The parameters of a window, such as `from={from}&to={to}`."""
@@ -234,9 +236,13 @@ class Parent(Settings):
 
     endpoint: str
     """The endpoint that has the parents. It may have a parent itself."""
-    field: JsonPath | Annotated[tuple[JsonPath, ...], Field(min_length=1)]
+    field: Annotated[
+        JsonPath | Annotated[tuple[JsonPath, ...], Field(min_length=1)], NamesFields(how="path", of_parents=True)
+    ]
     """The parents' field that path, parameters or body name as `{parent.FIELD}`, such as `id`; a list of several."""
-    include: Annotated[Mapping[Annotated[str, Field(min_length=1)], JsonPath], Frozen] = Field(default_factory=none)
+    include: Annotated[
+        Mapping[Annotated[str, Field(min_length=1)], JsonPath], Frozen, NamesFields(how="path", of_parents=True)
+    ] = Field(default_factory=none)
     """Fields of the parent that each record gets, by the name that they get, such as `harbour_code: code`. Those of
     `field` are always added, by default as `<endpoint>_<field>`, and so are those that the parent has from its own
     parent, under the same names."""

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
 from penstock.project.expect import Expectations
+from penstock.project.fields import FIELD, NamesFields
 from penstock.project.formats import Csv
 from penstock.project.group import Settings, from_url, none
 from penstock.project.http import Http
@@ -151,32 +152,38 @@ class Stream(Settings):
     """The source, or the list of sources, that the records come from. `lake` is what was landed in the lake before."""
     land: bool = False
     """Whether each load writes what it fetched to the lake too."""
-    event_time: str | None = Field(default=None, min_length=1)
+    event_time: Annotated[str | None, FIELD] = Field(default=None, min_length=1)
     """The field that says when the record happened; `--date`, `--from` and `--to` go by it."""
-    identity: IdentityValue = CONTENT
+    identity: Annotated[IdentityValue, FIELD] = CONTENT
     """What makes two records the same: `content`, `message` (the message's own id), or a list of key fields."""
     disposition: Literal["append", "merge", "replace"] = "append"
     """`append`: the first of the same records stays. `merge`: one row a key, the latest wins. `replace`: each load
     takes the place of all before it."""
-    version: str | None = Field(default=None, min_length=1)
+    version: Annotated[str | None, FIELD] = Field(default=None, min_length=1)
     """With `merge`: the field whose greatest value wins, whatever the order of arrival."""
     contract: Annotated[Contract, BeforeValidator(_contract)] = Field(default_factory=Contract)
     """What happens to new fields and to values of another type; one word stands for both."""
-    columns: Annotated[Mapping[str, ColumnType], Frozen] = Field(default_factory=none)
+    columns: Annotated[Mapping[str, ColumnType], Frozen, NamesFields(keys=True)] = Field(default_factory=none)
     """Declared types by field: text, bigint, double, decimal(p,s), boolean, date, timestamp, timestamptz, uuid, json.
     The types of other fields are inferred from the first load."""
-    pii: OneOrMany | None = None
+    pii: Annotated[OneOrMany | None, NamesFields(vital=True)] = None
     """The fields with personal data, such as `[name, email]`. Each has a second column beside it,
     `email_pseudonym`, for all that is made of the table; the field itself is masked wherever Penstock shows it."""
-    subject: SubjectFields = Field(default_factory=none)
+    subject: Annotated[SubjectFields, FIELD] = Field(default_factory=none)
     """Whom the records are about: kind of person → the field with the person's id, such as `{customer: customer_id}`.
     `penstock erase --subject customer:42` goes by it."""
     flatten: bool = False
     """Whether nested objects become columns, `location.street.number` the column `location_street_number`. Settings
     that name a field take either spelling. Arrays stay JSON."""
-    drop: DropPaths | None = None
+    drop: Annotated[DropPaths | None, NamesFields(how="dropped", vital=True)] = None
     """Fields that never reach the warehouse, such as `[login.password, login.salt]`: not its tables, not quarantine,
     and not what makes two records the same. With `flatten`, `login` stands for all fields that begin with `login_`."""
+    raw_json: bool = False
+    """Whether each row also keeps its whole record as JSON, in `_pen_json`: as the stream has it, so without what is
+    dropped, and flat with `flatten`. With `pii`, all of it counts as personal."""
+    allow_missing: bool = False
+    """Whether records may land before any has had the fields that `pii` and `drop` name. Without it the first load of
+    records that all lack one stops: the name may be a mistake, and what it should keep away would land."""
     max_record_bytes: Annotated[ByteSize, Field(ge=1, le=268_435_456)] = 16_777_216
     """Larger records go to quarantine. 16 MiB by default, 256 MiB at most."""
     schedule: Annotated[Schedule | Literal[False] | None, BeforeValidator(own_schedule)] = None

@@ -50,6 +50,8 @@ typed as (
     {missing} as _pen_missing,
     {identity} as _pen_id,
     {content} as _pen_content,
+    {version} as _pen_version,
+    {json} as _pen_json,
     {suspect} as _pen_suspect
   from field
 ),
@@ -57,6 +59,7 @@ judged as (
   select
     *,
     {misfit} as _pen_misfit,
+    {fit} as _pen_fit,
     case
       when {misfit} or _pen_unknown is not null
         then list_concat(
@@ -69,12 +72,14 @@ select
   {columns}
   _pen_id,
   _pen_content,
+  _pen_version,
+  _pen_json,
   _pen_o,
   _pen_event_time,
   _pen_more,
   _pen_suspect,
   _pen_lost,
-  case when _pen_lost is not null and not _pen_suspect then {rescued} end as _pen_rescued,
+  case when (_pen_lost is not null or {full}) and not _pen_suspect then {rescued} end as _pen_rescued,
   case
     when _pen_suspect then null
     when _pen_missing then 'missing_identity'

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from penstock.shape.layout import pointer
 from penstock.shape.schema import Column, Schema
 from penstock.shape.types import PATTERNS, value_sql
+from penstock.shape.version import version_sql
+from penstock.shape.width import fit_sql, is_wide
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
@@ -70,8 +72,10 @@ def rows_sql(
         broken.append("_pen_unknown is not null")
     if rules.types == "reject":
         broken.append("_pen_misfit")
+    wide = is_wide(schema, rules)
+    lost = _kept_out(schema) if wide else "_pen_lost"
     rescued = (
-        f"json_normalize('{{' || array_to_string(list_transform(_pen_lost, lambda x: to_json(x)::varchar || ':' ||"
+        f"json_normalize('{{' || array_to_string(list_transform({lost}, lambda x: to_json(x)::varchar || ':' ||"
         f" json_extract(_pen_body, {_POINTER})::varchar), ',') || '}}')"
     )
     present = " + ".join(f"({_y(i)} is not null)::int" for i in range(1, len(fields) + 1)) or "0"
@@ -95,9 +99,13 @@ def rows_sql(
         missing=" or ".join(f"coalesce({cells[f].type} = 'NULL', true)" for f in rules.identity) or "false",
         identity=identity([cells[f] for f in rules.identity]),
         content=CONTENT_HASH if rules.content else "null::varchar",
+        version=version(cells, rules),
+        json=(_UNMARK.format("_pen_c") if careful else "_pen_c") if rules.raw_json else "null::varchar",
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
         lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
-        columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
+        columns="".join(f"{_fitting(i, c) if wide else identifier(c.name)},\n  " for i, c in enumerate(schema.columns)),
+        fit=fit_sql(schema, rules) if wide else "null::bigint",
+        full=f"_pen_fit < {len(schema.columns)}" if wide else "false",
         rescued=_UNMARK.format(rescued) if careful else rescued,
         broken=" or ".join(broken) or "false",
     )
@@ -177,6 +185,20 @@ def _misfit(field: str, schema: Schema, place: dict[str, int]) -> str:
     return f"_pen_p{place[field]} and {empty}"
 
 
+def _fitting(place: int, column: Column) -> str:
+    name = identifier(column.name)
+    return f"case when _pen_fit > {place} then {name} end as {name}"
+
+
+def _kept_out(schema: Schema) -> str:
+    """The fields lost to the columns, and those whose values are in columns that the row has no room for."""
+    behind = ", ".join(
+        f"case when _pen_fit <= {i} and {identifier(c.name)} is not null then {literal(c.field)} end"
+        for i, c in enumerate(schema.columns)
+    )
+    return f"list_filter(list_concat(coalesce(_pen_lost, []), [{behind}]), lambda _pen_f: _pen_f is not null)"
+
+
 def _unknown(columned: Sequence[str], present: str) -> str:
     """The fields with a value and without a column, or null."""
     known = "[" + ", ".join(literal(f) for f in columned) + "]::varchar[]"
@@ -197,14 +219,21 @@ def identity(cells: Sequence[Cell]) -> str:
     return f"sha256(to_json([{texts}])::varchar)"
 
 
+def version(cells: Mapping[str, Cell], rules: Rules) -> str:
+    """The key of the record's version, null when its stream has none."""
+    return version_sql(cells[rules.version]) if rules.versioned and rules.version else "null::varchar"
+
+
 def event_time(cell: Cell | None) -> str:
     """The event time in UTC, null when there is none that parses."""
     if cell is None:
         return "null::timestamp"
     text, type_, _ = cell
-    plain, zoned = PATTERNS["timestamp"], PATTERNS["timestamptz"]
+    # days know no digits behind the microseconds
+    plain, zoned = (PATTERNS[t].replace("{1,6}", "+") for t in ("timestamp", "timestamptz"))
+    cut = rf"regexp_replace({text}, '(\.\d{{6}})\d+', '\1')"
     return (
-        f"case when {type_} = 'VARCHAR' and regexp_full_match({text}, '{plain}') then try_cast({text} as timestamp)"
+        f"case when {type_} = 'VARCHAR' and regexp_full_match({text}, '{plain}') then try_cast({cut} as timestamp)"
         f" when {type_} = 'VARCHAR' and regexp_full_match({text}, '{zoned}')"
-        f" then try_cast({text} as timestamptz) at time zone 'UTC' end"
+        f" then try_cast({cut} as timestamptz) at time zone 'UTC' end"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -37,9 +38,11 @@ from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, var
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
 from penstock.shape.uniform import Template, fits, learn, uniform_sql
-from penstock.sql import identifier, statement
+from penstock.sql import statement
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
+Refused = Mapping[bytes, Mapping[bytes, str]]
+"""What a destination refuses: identity → the record's SHA-256, of its bytes as quarantine keeps them → its words."""
 
 _SAMPLE_ROWS = 2_000
 _MAX_MEMORY_BYTES = 16 << 30
@@ -54,9 +57,10 @@ class Rules:
     """What a stream says about its records.
 
     ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types. ``content`` asks for
-    the hash of the content beside the identity, for streams whose rows can be replaced. ``message`` makes the id of a
+    the hash of the content beside the identity, for streams whose rows can be replaced: where such a stream has a
+    ``version``, the greatest one's record is the row. ``message`` makes the id of a
     record's message its identity. ``pii`` are the fields whose pseudonyms under ``keys`` land beside them. With
-    a flat ``layout``, all fields have their flat names.
+    a flat ``layout``, all fields have their flat names. With ``raw_json``, rows keep the whole record.
     """
 
     stream: str
@@ -72,6 +76,12 @@ class Rules:
     pii: Sequence[str] = ()
     keys: Keys | None = None
     layout: Layout = PLAIN
+    raw_json: bool = False
+
+    @property
+    def versioned(self) -> bool:
+        """Whether rows carry the key of their version, ``_pen_version``."""
+        return self.content and self.version is not None
 
     def with_declared(self, schema: Schema) -> Schema:
         """``schema`` with a column for each declared field that has none.
@@ -123,12 +133,15 @@ class Shaper:
         """Free the memory."""
         self._connection.close()
 
-    def shape(self, batch: Batch, schema: Schema, window: Window | None = None) -> Shaped:
+    def shape(
+        self, batch: Batch, schema: Schema, window: Window | None = None, refused: Refused | None = None
+    ) -> Shaped:
         """Shape a batch.
 
         Args:
             schema: the stream's columns as the ledger has them; version 0 when it never landed.
             window: take only records whose event time lies in it, or which have none.
+            refused: what the destination is known to refuse.
 
         Returns:
             Rows after ``schema`` or, when the contract lets it evolve, a later version of it.
@@ -139,7 +152,7 @@ class Shaper:
         """
         while True:
             try:
-                shaped = self._shape(batch, plain(schema), window)
+                shaped = self._shape(batch, plain(schema), window, refused or {})
                 if shaped.schema.reserved or self.rules.pii:
                     shaped = pseudonymised(self._connection, shaped, schema, self.rules.pii, self.rules.keys)
                 return shaped
@@ -154,7 +167,7 @@ class Shaper:
                 self._memory_bytes *= 2
                 self._connection.execute(f"set memory_limit = '{self._memory_bytes}B'")
 
-    def _shape(self, batch: Batch, schema: Schema, window: Window | None) -> Shaped:
+    def _shape(self, batch: Batch, schema: Schema, window: Window | None, refused: Refused) -> Shaped:
         fresh = schema.version == 0
         schema = self.rules.with_declared(schema)
         self._timed = window is not None
@@ -178,7 +191,9 @@ class Shaper:
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, schema, originals)
         rows, conflicting = self._split_conflicts(batch, rows, originals)
-        rows, duplicates = self._once(rows, schema)
+        # before one of each identity is chosen: another of the same identity may be sound
+        rows, unwanted = self._split_refused(batch, rows, refused, originals)
+        rows, duplicates = self._once(rows)
         if rows.num_rows and not schema.version:
             schema = replace(schema, version=1)
         orders = rows["_pen_o"].to_numpy()
@@ -186,7 +201,7 @@ class Shaper:
         def refuse(row: int, code: Reason, reason: str) -> Reject:
             return self._refusal(batch, int(orders[row]), originals, code, reason)
 
-        refused = (*self._storable(*batch.rejects), *rejects, *broken, *conflicting)
+        kept = (*self._storable(*batch.rejects), *rejects, *broken, *conflicting, *unwanted)
         touched = frozenset(self._refused)
 
         def taken() -> Taken:
@@ -199,12 +214,12 @@ class Shaper:
             taken=taken,
             refused=refuse,
             schema=schema,
-            rejects=refused,
+            rejects=kept,
             read=read,
             duplicates=duplicates,
             bytes=batch.bytes,
             positions=batch.positions,
-            replayed=tuple(sorted({*batch.replays} - {r.entry for r in refused if r.entry is not None})),
+            replayed=tuple(sorted({*batch.replays} - {r.entry for r in kept if r.entry is not None})),
         )
 
     def _without_dropped(self, batch: Batch, places: Any) -> pa.Array:
@@ -540,15 +555,33 @@ class Shaper:
             rejects.append(replace(reject, claim=(row["_pen_id"].bytes, row["_pen_content"].bytes)))
         return rows.filter(pc.invert(contradicts)), rejects
 
-    def _once(self, rows: pa.Table, schema: Schema) -> tuple[pa.Table, int]:
+    def _split_refused(
+        self, batch: Batch, rows: pa.Table, refused: Refused, originals: Mapping[int, bytes]
+    ) -> tuple[pa.Table, list[Reject]]:
+        """What the destination refuses, by identity and record."""
+        if not refused:
+            return rows, []
+        ids = pa.chunked_array([c.storage for c in rows["_pen_id"].chunks], pa.binary(16))
+        suspects = np.flatnonzero(pc.is_in(ids, value_set=pa.array(list(refused), pa.binary(16))).to_numpy())
+        stays = np.ones(rows.num_rows, dtype=bool)
+        rejects = []
+        for i in suspects.tolist():
+            order = rows["_pen_o"][i].as_py()
+            reject = self._refusal(batch, order, originals, "destination_rejected", "")
+            words = refused[ids[i].as_py()].get(hashlib.sha256(reject.body).digest())
+            if words is not None:
+                stays[i] = False
+                self._refused.add(order // SUB_RECORDS)
+                rejects.append(replace(reject, reason=words))
+        return rows.filter(pa.array(stays)), rejects
+
+    def _once(self, rows: pa.Table) -> tuple[pa.Table, int]:
         """Keep one row of each identity: the first, or for merge the one of the greatest version."""
         if self.rules.content:
-            version = next((c.name for c in schema.columns if c.field == self.rules.version), None)
             self._connection.register("candidates", rows)
-            by = f"{identifier(version)} desc nulls last, " if version else ""
             kept = self._connection.sql(
                 "select * from candidates qualify row_number() over"
-                f" (partition by _pen_id order by {by}_pen_content desc) = 1"
+                " (partition by _pen_id order by _pen_version desc nulls last, _pen_content desc) = 1"
             ).to_arrow_table()
             self._connection.unregister("candidates")
             return kept, rows.num_rows - kept.num_rows
@@ -564,8 +597,12 @@ class Shaper:
         columns["_pen_id"] = cast(rows["_pen_id"], pa.uuid())
         columns["_pen_origin"] = origins_of(batch, rows["_pen_o"])
         columns["_pen_rescued"] = cast(rows["_pen_rescued"], pa.json_(pa.string()))
+        if self.rules.raw_json:
+            columns["_pen_json"] = cast(rows["_pen_json"], pa.json_(pa.string()))
         if self.rules.content:
             columns["_pen_content"] = cast(rows["_pen_content"], pa.uuid())
+        if self.rules.versioned:
+            columns["_pen_version"] = cast(rows["_pen_version"], pa.string())
         return pa.table(columns)
 
 

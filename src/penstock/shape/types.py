@@ -17,7 +17,8 @@ _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
 DATE = r"\d{4}-\d{2}-\d{2}"
 TIME = r"\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
-ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)"
+ZONE = r"(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?)"
+"""No place is more than 14 hours from UTC, and no database takes an offset of 16."""
 PATTERNS = {
     "date": rf"{DATE}",
     "timestamp": rf"{DATE}([T ]{TIME})?",

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.shape.layout import PLAIN, Layout, Path
 from penstock.shape.schema import Schema
-from penstock.shape.select import CONTENT_HASH, Cell, asked_fields, column_value, event_time, identity
+from penstock.shape.select import CONTENT_HASH, Cell, asked_fields, column_value, event_time, identity, version
+from penstock.shape.width import fit_sql, is_wide
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *
         canonical += [literal(before), f"_pen_v{place[field]}"]
     unfit = [f"_pen_y{i} is null" for f, i in place.items() if f not in texts]
     unfit += [f"_pen_t{place[f]} is null" for f in rules.identity]
+    misfits = [m for f in kept if (m := _misfit(f, place[f], schema, text=f in texts))]
+    if is_wide(schema, rules):
+        misfits.append(f"{fit_sql(schema, rules)} < {len(schema.columns)}")
     return statement(
         "penstock.shape",
         "uniform.sql",
@@ -154,10 +158,12 @@ def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *
             for c in schema.columns
         ),
         event_time=event_time(cells.get(rules.event_time or "") if timed else None),
-        misfit=" or ".join(m for f in kept if (m := _misfit(f, place[f], schema, text=f in texts))) or "false",
+        misfit=" or ".join(misfits) or "false",
         columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
         identity=identity([cells[f] for f in rules.identity]),
         content=CONTENT_HASH if rules.content else "null::varchar",
+        version=version(cells, rules),
+        json="_pen_c" if rules.raw_json else "null::varchar",
     )
 
 

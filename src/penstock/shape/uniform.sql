@@ -36,6 +36,8 @@ select
   {columns}
   case when _pen_same then {identity} end as _pen_id,
   case when _pen_same then {content} end as _pen_content,
+  {version} as _pen_version,
+  {json} as _pen_json,
   _pen_o,
   _pen_event_time,
   _pen_same and not ({misfit}) as _pen_same,

@@ -207,8 +207,8 @@ class QueueSource(ABC, Generic[I]):
     def hold(self, holding: bool) -> None:
         """While nothing can be landed, take no more over a connection that is made again: each message taken and not
         acknowledged counts as a failed delivery when its connection ends."""
-        self._holding = holding
-        if self._receiver is not None:
+        changed, self._holding = holding != self._holding, holding
+        if changed and self._receiver is not None:
             self._receiver.hold(holding)
 
     def close(self) -> None:
@@ -275,7 +275,8 @@ class QueueSource(ABC, Generic[I]):
 
         def headers(row: int) -> Mapping[str, Any]:
             said = headers_of(heads[row], self.heads.properties)
-            return {**said, **({"message_id": ids[row]} if ids.get(row) else {})}
+            other = ids.get(row) is not None and ids[row] != said.get("message_id")
+            return {**said, **({"id": ids[row]} if other else {})}
 
         return Batch(
             bodies=pa.array(bodies, pa.binary() if sum(map(len, bodies)) < 1 << 31 else pa.large_binary()),

@@ -128,7 +128,7 @@ class _Rows:
                     return
                 continue
             rows[i] = False
-            if cut.record(i).strip():
+            if cut.record(i).strip() or (self._dialect.delimiter or ",").encode() in cut.record(i):
                 self._names = self._header(cut.record(i), cut.broken.get(i))
                 return
 

@@ -1,7 +1,7 @@
 select
   _pen_id,
   _pen_load,
-  nullif(trim(organization_key), '') as organization_id,
-  nullif(trim(organization_name), '') as organization_name,
-  created_at
+  {{ penstock.trimmed('organization_key') }} as organization_id,
+  {{ penstock.trimmed('organization_name') }} as organization_name,
+  {{ penstock.instant(source('raw', 'organizations'), 'created_at') }} as created_at
 from {{ source('raw', 'organizations') }}

@@ -92,30 +92,32 @@
 {%- endmacro %}
 
 
+{#- A lambda's name must be no column's, which would win. -#}
 {% macro plain_digits(text) -%}
-  list_transform([{{ text }}], lambda t:
+  list_transform([{{ text }}], lambda _pen_t:
     case
-      when t is null then null
-      when lower(t) in ('nan', 'inf', '-inf') then
-        case lower(t) when 'nan' then 'NaN' when 'inf' then 'Infinity' else '-Infinity' end
-      when regexp_full_match(t, '-?[0-9]+') then case when t = '-0' then '0' else t end
-      else list_transform([regexp_extract(t, '^(-?)([0-9]+)(?:[.]([0-9]*))?(?:[eE]([-+]?[0-9]+))?$',
-          ['minus', 'whole', 'part', 'power'])], lambda n:
+      when _pen_t is null then null
+      when lower(_pen_t) in ('nan', 'inf', '-inf') then
+        case lower(_pen_t) when 'nan' then 'NaN' when 'inf' then 'Infinity' else '-Infinity' end
+      when regexp_full_match(_pen_t, '-?[0-9]+') then case when _pen_t = '-0' then '0' else _pen_t end
+      else list_transform([regexp_extract(_pen_t, '^(-?)([0-9]+)(?:[.]([0-9]*))?(?:[eE]([-+]?[0-9]+))?$',
+          ['minus', 'whole', 'part', 'power'])], lambda _pen_n:
         list_transform([struct_pack(
-          digits := n.whole || n.part,
-          point := length(n.whole) + cast(coalesce(nullif(n.power, ''), '0') as integer)
-        )], lambda m:
+          digits := _pen_n.whole || _pen_n.part,
+          point := length(_pen_n.whole) + cast(coalesce(nullif(_pen_n.power, ''), '0') as integer)
+        )], lambda _pen_m:
           list_transform([
-            case when m.point <= 0 then '0.' || repeat('0', -m.point) || m.digits
-              when m.point >= length(m.digits) then m.digits || repeat('0', m.point - length(m.digits))
-              else left(m.digits, m.point) || '.' || substr(m.digits, m.point + 1)
+            case when _pen_m.point <= 0 then '0.' || repeat('0', -_pen_m.point) || _pen_m.digits
+              when _pen_m.point >= length(_pen_m.digits)
+                then _pen_m.digits || repeat('0', _pen_m.point - length(_pen_m.digits))
+              else left(_pen_m.digits, _pen_m.point) || '.' || substr(_pen_m.digits, _pen_m.point + 1)
             end
-          ], lambda p:
+          ], lambda _pen_p:
             list_transform([
-              case when contains(p, '.') then rtrim(rtrim(p, '0'), '.') else p end
-            ], lambda s:
-              list_transform([regexp_replace(s, '^0+([0-9])', '\1')], lambda z:
-                case when z = '0' then z else n.minus || z end
+              case when contains(_pen_p, '.') then rtrim(rtrim(_pen_p, '0'), '.') else _pen_p end
+            ], lambda _pen_s:
+              list_transform([regexp_replace(_pen_s, '^0+([0-9])', '\1')], lambda _pen_z:
+                case when _pen_z = '0' then _pen_z else _pen_n.minus || _pen_z end
               )[1]
             )[1]
           )[1]
@@ -151,7 +153,7 @@
 {% macro default__canonical_json(expression) -%}
   case when {{ expression }} is not null then (
     with recursive walk(path, value) as (
-      select '', cast({{ expression }} as json)
+      select '', cast({{ penstock.marked_numbers('cast(' ~ expression ~ ' as text)') }} as json)
       union all
       select
         walk.path || case json_type(walk.value)
@@ -166,7 +168,10 @@
     from (
       select path,
         case json_type(value)
-          when 'VARCHAR' then {{ penstock.quoted("(value ->> '$')") }}
+          when 'VARCHAR' then case
+            when starts_with(value ->> '$', chr(0)) then {{ penstock.plain_digits("substr(value ->> '$', 2)") }}
+            else {{ penstock.quoted("(value ->> '$')") }}
+          end
           when 'NULL' then 'null'
           when 'BOOLEAN' then cast(value as text)
           when 'OBJECT' then case when cast(value as text) = '{}' then '{}' end
@@ -177,6 +182,16 @@
     ) as leaves
     where leaf is not null
   ) end
+{%- endmacro %}
+
+{#- DuckDB's JSON functions round numbers to doubles: where that could cut one, all are made texts that begin with NUL,
+    as no text that lands does. -#}
+{% macro marked_numbers(text) -%}
+  case when regexp_matches({{ text }}, '[0-9.]{17}') then array_to_string(list_transform(
+    regexp_extract_all({{ text }}, '"(?:[^"\\]|\\.)*"|[^"]+'),
+    lambda _pen_x: case when starts_with(_pen_x, '"') then _pen_x
+      else regexp_replace(_pen_x, '(-?[0-9][0-9.eE+-]*)', '"\\u0000\1"', 'g') end
+  ), '') else {{ text }} end
 {%- endmacro %}
 
 {% macro postgres__canonical_json(expression) -%}
@@ -205,11 +220,7 @@
           when 'boolean' then cast(value as text)
           when 'object' then case when value = '{}' then '{}' end
           when 'array' then case when value = '[]' then '[]' end
-          {#- Fractions as double precision, which is what DuckDB's JSON holds. #}
-          else case
-            when cast(value as text) ~ '^-?[0-9]+$' then cast(value as text)
-            else cast(trim_scale(cast(cast(cast(value as text) as double precision) as text)::numeric) as text)
-          end
+          else cast(trim_scale(cast(cast(value as text) as numeric)) as text)
         end as leaf
       from walk
     ) as leaves

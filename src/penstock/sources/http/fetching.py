@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import json
 import random
@@ -24,6 +23,7 @@ from penstock.sources.http.parents import Additions, Conflict
 from penstock.sources.http.records import BadPage, Cutter, JsonCutter, LineCutter, error_in
 from penstock.sources.http.refusals import Refused, Unreachable
 from penstock.sources.http.secrets import is_secret
+from penstock.sources.http.seen import HOW_TO_END, Circle, Seen
 from penstock.sources.http.signs import Signs
 from penstock.sources.http.streaming import rows_of_stream
 from penstock.sources.opening import CsvDialect
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 """How often a page is asked for whose content is not what was declared: a gateway may have answered in its place."""
-_REPEATED = 3
-"""Pages with records that came before, one after the other, that make a circle."""
 _CHUNK_BYTES = 4 << 20
 _AHEAD_BYTES = 32 << 20
 """Pages under way or waiting in one walk may take so much, as far as the last one's size tells."""
@@ -167,7 +165,7 @@ class Fetcher:
     async def _paged(self, walk: Walk) -> AsyncGenerator[Fetched]:
         paging = paginator(self._pagination, self.signs)
         begun = dict(walk.state)
-        seen = _Seen(begun.pop("after", None))
+        seen = Seen(begun.pop("after", None))
         waiting: deque[tuple[Step, asyncio.Task[Answer | None]]] = deque()
 
         def ask(step: Step, accept: frozenset[int] | None = None) -> None:
@@ -188,7 +186,7 @@ class Fetcher:
                 try:
                     answer = await task
                     if answer is None and first and walk.resumed:
-                        paging, first, seen = paginator(self._pagination, self.signs), False, _Seen()
+                        paging, first, seen = paginator(self._pagination, self.signs), False, Seen()
                         ask(paging.at({}), frozenset())
                         continue
                     repeated, following = False, None
@@ -243,7 +241,7 @@ class Fetcher:
             _forget(waiting)
 
     async def _checked(
-        self, walk: Walk, paging: Paginator, step: Step, answer: Answer, seen: _Seen, place: str
+        self, walk: Walk, paging: Paginator, step: Step, answer: Answer, seen: Seen, place: str
     ) -> tuple[Answer, bool, Step | None]:
         """The page, which is asked for again when it is one that came before; whether it still is; what follows it."""
         repeated, following = False, None
@@ -267,7 +265,7 @@ class Fetcher:
         if repeated and self._repeats:
             return answer, repeated, None
         if what := seen.circle(answer, following):
-            raise Circle(f"{self._where}: the pages go in circles: {what}", where=place, fix=_CIRCLES)
+            raise Circle(f"{self._where}: the pages go in circles: {what}", where=place, fix=HOW_TO_END)
         seen.add(answer, following)
         return answer, repeated, following
 
@@ -431,55 +429,6 @@ class Fetcher:
         return redact(f"{self._endpoint.method} /{path.lstrip('/')}" + (f"?{query}" if query else ""))
 
 
-class Circle(SourceError):
-    """The pages of a list go in circles: there is no end to it."""
-
-
-class _Seen:
-    """Which pages of a walk have been. ``after`` is the page before the first one, in short."""
-
-    def __init__(self, after: str | None = None) -> None:
-        self._states: set[bytes] = set()
-        self._contents: set[bytes] = set() if after is None else {bytes.fromhex(after)}
-        self._last = after
-        self._row = 0
-        """Repeated pages one after the other."""
-
-    def kept(self) -> dict[str, str]:
-        """What positions keep, so that the next load knows the last page with records of its own again."""
-        return {} if self._last is None else {"after": self._last}
-
-    def before(self, answer: Answer) -> bool:
-        """Whether a page with the same records has been."""
-        return len(answer) > 0 and _content(answer) in self._contents
-
-    def leads_back(self, following: Step | None) -> bool:
-        """Whether the next page is one that has been."""
-        return following is not None and _digest(following.state) in self._states
-
-    def circle(self, answer: Answer, following: Step | None) -> str:
-        """Why there is no end to it; empty when there may be. A page may come twice, and pages of one record often."""
-        if following is None:
-            return ""
-        if self.leads_back(following):
-            return f"the {'link' if following.link else 'cursor'} to the next page was given before"
-        most = _REPEATED if len(answer) > 1 else 50 * _REPEATED
-        if self._row + 1 >= most and self.before(answer):
-            return f"{most} pages one after the other have records that came before"
-        return ""
-
-    def add(self, answer: Answer, following: Step | None) -> None:
-        """Keep a page in mind."""
-        before = self.before(answer)
-        self._row = self._row + 1 if before else 0
-        if len(answer) and not before:
-            self._last = _content(answer).hex()
-        if following is not None:
-            self._states.add(_digest(following.state))
-        if len(answer):
-            self._contents.add(_content(answer))
-
-
 def _explained(failure: SourceError, paging: Paginator) -> SourceError:
     """A failure of a page behind the first one, with what a status may mean there."""
     if not isinstance(failure, Refused) or failure.status not in _BEHIND_THE_END:
@@ -488,21 +437,6 @@ def _explained(failure: SourceError, paging: Paginator) -> SourceError:
     if paging.leads:
         fix = "the API named this page itself, in the answer before: run it again, or ask the API's owner"
     return SourceError(failure.what, where=failure.where, fix=f"{fix}; otherwise {failure.fix}")
-
-
-def _content(answer: Answer) -> bytes:
-    """A page's records in short: their number and size, the first, the middle and the last."""
-    digest = hashlib.blake2b(digest_size=16)
-    for cut in answer.cuts:
-        count = len(cut.bodies)
-        digest.update(f"{count} {cut.consumed}".encode())
-        for place in {0, count // 2, count - 1} if count else ():
-            digest.update(cut.bodies[place].as_py())
-    return digest.digest()
-
-
-def _digest(state: Mapping[str, Any]) -> bytes:
-    return hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=16).digest()
 
 
 def _short(value: str) -> str:
@@ -519,9 +453,3 @@ def _forget(waiting: deque[tuple[Step, asyncio.Task[Any]]]) -> None:
         task.cancel()
         task.add_done_callback(lambda t: t.cancelled() or t.exception())
     waiting.clear()
-
-
-_CIRCLES = (
-    "check pagination: the API may not know its parameter; or, where it answers the last page again beyond the end, set"
-    " end_repeats: true, or say with pages:, total: or last: where that is"
-)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _BLANK = b" \t\r\n"
 _SHOWN = 5
+_SIBLINGS = 100_000
+"""Records whose keys are compared: enough to notice a key that is not one, and no more memory than that."""
 
 
 class _Number(str):
@@ -134,6 +136,48 @@ class Parents:
                 for column in sorted(self._lacking)
             ]
         return told
+
+
+class Siblings:
+    """Notices records of different parents that the stream's key takes for one.
+
+    Args:
+        identity: the stream's key fields; none where records are known by their content, which has their parent's keys.
+        included: what records get of their parents.
+    """
+
+    def __init__(self, identity: Sequence[str], included: Mapping[str, str], *, where: str) -> None:
+        self._names = identity
+        self._paths = [] if set(identity) & set(included) else [parse_path(field) for field in identity]
+        self._fix = f"add {next(iter(included), '')} to identity: of the stream"
+        self._where = where
+        self._places: dict[int, tuple[int, str]] = {}
+        self.warnings: list[str] = []
+
+    def look(self, page: Fetched) -> None:
+        """Take in the records of a page."""
+        if not self._paths or page.walk.parent is None or self.warnings or len(self._places) > _SIBLINGS:
+            return
+        parent = hash(tuple(page.walk.fields.items()))
+        for cut in page.cuts:
+            for body in cut.bodies.to_pylist():
+                if (key := self._key(body)) is None:
+                    continue
+                other, place = self._places.setdefault(key, (parent, page.place))
+                if other != parent:
+                    self.warnings.append(
+                        f"{self._where}: {place} and {page.place} have records with the same {', '.join(self._names)},"
+                        f" which are taken for one; if they are not, {self._fix}"
+                    )
+                    return
+
+    def _key(self, body: bytes) -> int | None:
+        try:
+            record = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        values = [next(values_at(record, path), None) for path in self._paths]
+        return None if None in values else hash(json.dumps(values))
 
 
 def placed(keys: Mapping[str, str]) -> dict[str, str]:

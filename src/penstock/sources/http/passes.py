@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,10 @@ class Pass:
     windowed: bool = False
     read_at: datetime | None = None
     """Of a window's pass: as of when it shows the window, which tells whether more may come."""
+    records: int = 0
+    """Of a window's pass: how many records it has had so far."""
+    grew_from: int | None = None
+    """Of a window's pass that is the last of its window: how many records the pass before it had, if that was late."""
     done: Mark | None = None
     greatest: Mark | None = None
     next: State | None = None
@@ -112,6 +116,7 @@ class Passes:
                 skipped.append(str(window))
                 continue
             found = self._resumed(Pass(key=str(window), windowed=True, read_at=self._latest(read_at, state)), state)
+            found.grew_from = self._late_count(window, state)
             found.values = _bounds(window, windows)
             passes.append(found)
         return passes, skipped
@@ -127,6 +132,24 @@ class Passes:
             if not self._is_final(window, state):
                 found.append(window)
         return sorted(found, key=lambda w: (w.start, w.end))
+
+    def _late_count(self, window: Window, state: State) -> int | None:
+        """How many records the pass before had, if it came when most of the time for late records had passed."""
+        before = state.get("read_at") if state.get("asked") == self._asked else None
+        late = before is not None and datetime.fromisoformat(before) >= window.end + self._late / 2
+        return state.get("records") if late else None
+
+    def grown(self, passes: Iterable[Pass]) -> list[str]:
+        """What to say of windows that still grew at their last pass."""
+        found = [p for p in passes if p.finished and p.grew_from is not None and p.records > p.grew_from]
+        final = [p for p in found if (w := window_of(p.key)) and p.read_at and p.read_at >= w.end + self._late]
+        if not final:
+            return []
+        days = ", ".join(p.key.partition("T")[0] for p in final)
+        return [
+            f"{self._where}: records of {days} still came at the end of the {self._late / _DAY:g} days that are waited"
+            " for; later ones do not land by day runs: raise the endpoint's overlap, or the lookback"
+        ]
 
     def _latest(self, read_at: datetime, state: State) -> datetime:
         """As of when a window is read now, which is no sooner than it was read before."""
@@ -159,6 +182,7 @@ class Passes:
         if begun is not None and not self._refresh and state.get("asked") == self._asked:
             found.values = begun["values"]
             found.greatest, found.next, found.parent = begun["greatest"], begun["next"], begun["parent"]
+            found.records = begun.get("records", 0)
             if found.read_at is not None and begun.get("read_at"):
                 found.read_at = min(found.read_at, datetime.fromisoformat(begun["read_at"]))
         return found
@@ -180,7 +204,7 @@ class Passes:
         state: dict[str, Any] = {"asked": self._asked}
         if mark is not None:
             state["mark"] = mark
-        read_at = {} if found.read_at is None else {"read_at": found.read_at.isoformat()}
+        read_at = {} if found.read_at is None else {"read_at": found.read_at.isoformat(), "records": found.records}
         if found.finished:
             return {**state, **read_at}
         if ascending and not found.windowed:

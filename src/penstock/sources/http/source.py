@@ -23,6 +23,7 @@ from penstock.sources.http.client import Client
 from penstock.sources.http.fetching import Fetched, Fetcher, Walk
 from penstock.sources.http.incremental import Columns
 from penstock.sources.http.lanes import in_lanes
+from penstock.sources.http.parents import Siblings
 from penstock.sources.http.passes import WHOLE, Pass, Passes
 from penstock.sources.http.walks import Walks
 
@@ -53,6 +54,7 @@ class HttpSource:
         fingerprint: go by what has landed; without it all is asked for from the start.
         refresh: begin with the first page each time.
         lookback: how long after its window a record may come, where that is longer than the endpoint's ``overlap``.
+        identity: the stream's key fields; the children of different parents should not be one by them.
         standing: is told how the API's hosts stand.
     """
 
@@ -67,6 +69,7 @@ class HttpSource:
         fingerprint: bool = True,
         refresh: bool = False,
         lookback: timedelta = timedelta(),
+        identity: Sequence[str] = (),
         standing: Callable[[Mapping[str, CircuitBreaker]], None] = lambda _: None,
     ) -> None:
         self.name = name
@@ -76,6 +79,7 @@ class HttpSource:
         """What looks like a mistake in the settings, after :meth:`read`: each in a sentence with its fix."""
         self._name = endpoint
         self._refresh = refresh
+        self._identity = identity
         self._settings = settings
         self._endpoint = settings.endpoint(endpoint)
         self._where = f"source {name}, endpoint {endpoint}"
@@ -113,6 +117,7 @@ class HttpSource:
         columns = Columns()
         unread: list[pa.Array] = []
         moved: set[str] = set()
+        siblings = Siblings(self._identity, self._settings.included(self._name), where=self._where)
         failed: set[str] = set()
         lists = missing = in_a_row = 0
 
@@ -140,8 +145,10 @@ class HttpSource:
                     continue
                 if not page.walk.finishes:
                     in_a_row = 0
+                siblings.look(page)
                 for cut in page.cuts:
                     gathering.add(page.place, cut)
+                    found.records += len(cut.bodies) if found.windowed else 0
                     if found.key == WHOLE and self._endpoint.incremental is not None:
                         unread.append(cut.bodies)
                 gathering.rejects.extend(page.rejects)
@@ -159,10 +166,12 @@ class HttpSource:
             yield take()
             raise
         else:
+            self.warnings += self._passes.grown(passes.values())
             yield take()
         finally:
             pages.close()
             columns.close()
+            self.warnings += siblings.warnings
 
     def acknowledge(self, positions: Sequence[Position]) -> None:
         """An API needs no acknowledgement: the position in the ledger is all."""

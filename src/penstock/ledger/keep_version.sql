@@ -1,0 +1,3 @@
+update penstock.streams
+set version = $2
+where stream = $1
