@@ -8,7 +8,8 @@ from typing import Any
 from penstock.ports import Destination, Target, Window
 from penstock.project import Http
 from penstock.run import Landed, load
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from penstock.sources.http.source import HttpSource
 from tests.api import Api
 

@@ -9,7 +9,8 @@ from penstock.lake.names import Format
 from penstock.lake.writer import LakeWriter
 from penstock.ports import Destination, Target, Window
 from penstock.run import Landed, load
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from penstock.sources.files import FilesSource
 from penstock.sources.lake import LakeSource
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from penstock.ports import Destination, Target, Window
 from penstock.run import Landed, load
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from penstock.sources.files import FilesSource
 
 MAY_DIFFER = {"_pen_load", "_pen_loaded_at", "_pen_origin"}

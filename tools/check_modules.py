@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "penstock"
-MAX_LINES = 760
+MAX_LINES = 600
 MAX_TEST_LINES = 800
 
 LAYERS = (

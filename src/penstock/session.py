@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from penstock.lake.writer import LakeWriter
     from penstock.ports import Batch, Destination, Receipt, Source, Window
     from penstock.project import Files, Http, Lake, Project, RabbitMQ
-    from penstock.shape.shaper import Rules, Shaper
+    from penstock.shape.rules import Rules
+    from penstock.shape.shaper import Shaper
     from penstock.sources.files import FilesSource
     from penstock.sources.http.source import HttpSource
     from penstock.sources.queued import QueueSource
@@ -229,7 +230,7 @@ class Session:
 
     def rules(self, stream: str) -> Rules:
         """What the project file says about the stream's records."""
-        from penstock.shape.shaper import Rules
+        from penstock.shape.rules import Rules
 
         settings = self.project.streams[stream]
         return Rules(

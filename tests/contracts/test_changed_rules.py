@@ -9,7 +9,8 @@ import pytest
 from penstock.errors import UsageError
 from penstock.ports import Destination, Target
 from penstock.run import load
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from penstock.sources.files import FilesSource
 from tests.warehouse import land, ledger, quarantined, table, write_files
 

@@ -12,7 +12,7 @@ import pytest
 from penstock.errors import SourceError
 from penstock.ports import Destination
 from penstock.run import Landed
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.warehouse import land, ledger, quarantined, table, write_files
 
 KEYED = Rules(stream="s", identity=("k",), version="v", content=True)

@@ -10,7 +10,7 @@ import pytest
 from penstock.errors import SourceError
 from penstock.lake.writer import LakeWriter
 from penstock.ports import Destination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.api import Api, Said, said
 from tests.fetching import fetch, ids, source_of
 from tests.lake import land_in, load_from, load_source

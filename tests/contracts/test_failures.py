@@ -18,7 +18,8 @@ from penstock.ports import Destination, Target
 from penstock.project import load_project
 from penstock.run import Landed, Stop, load
 from penstock.session import Session
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from penstock.sources.files import FilesSource
 from penstock.watch import Watcher
 from tests.contracts.test_alerts import command

@@ -19,7 +19,8 @@ import pytest
 from penstock.errors import SourceError
 from penstock.ports import Destination, Target, Window
 from penstock.run import Landed, load
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from penstock.sources.files import FilesSource
 from penstock.sources.opening import CsvDialect
 from tests.warehouse import land, quarantined, table, write_files
@@ -341,7 +342,7 @@ import resource, sys
 from pathlib import Path
 from tests.warehouse import land
 from penstock.destinations.duckdb import DuckDBDestination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 
 folder = Path(sys.argv[1])
 destination = DuckDBDestination(folder / "w.duckdb", threads=2)

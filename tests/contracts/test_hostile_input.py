@@ -14,7 +14,7 @@ import zstandard
 
 from penstock.errors import ContractError, SourceError
 from penstock.ports import Destination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.warehouse import land, ledger, quarantined, table, write_files
 
 BOM = b"\xef\xbb\xbf"

@@ -12,7 +12,7 @@ from penstock.errors import SourceError, UsageError
 from penstock.plan import day_window
 from penstock.ports import Destination
 from penstock.project.http import Incremental
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from penstock.sources.http.incremental import Columns, Watermark, earlier, rank
 from tests.api import Api, Asked, Said, said
 from tests.fetching import fetch, ids, source_of

@@ -17,7 +17,7 @@ from penstock.inspect import examine
 from penstock.lake.writer import LakeWriter
 from penstock.ports import Destination
 from penstock.project import Http, load_project
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.api import Api, Asked, Said, said
 from tests.fetching import fetch, ids, source_of
 from tests.lake import load_from, load_source

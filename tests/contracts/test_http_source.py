@@ -14,7 +14,7 @@ from penstock.errors import ProjectError
 from penstock.jsonpath import parse_path
 from penstock.ports import Destination
 from penstock.project import load_project
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from penstock.sources.http.links import next_link
 from penstock.sources.http.records import JsonCutter
 from tests.api import Api, Asked, Said, pages_of, said

@@ -11,8 +11,8 @@ import pytest
 from penstock.errors import ContractError
 from penstock.ports import Destination, Reason
 from penstock.shape.careful import MAX_DEPTH, MAX_EXPONENT
+from penstock.shape.rules import Rules
 from penstock.shape.schema import MAX_COLUMNS
-from penstock.shape.shaper import Rules
 from penstock.shape.types import SCALARS
 from penstock.sources.files import MAX_PENDING_BYTES
 from penstock.sources.opening import _COMPRESSED, _SUFFIXES

@@ -21,7 +21,8 @@ from penstock.privacy.masking import masked
 from penstock.project import RabbitMQ
 from penstock.quarantine import Entry, entries, replay
 from penstock.run import load
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from penstock.sources.inbox import Run
 from penstock.sources.messages import headers_of
 from penstock.sources.rabbitmq import RabbitMQSource

@@ -23,7 +23,7 @@ from penstock.ports import Destination, Window
 from penstock.project import load_project
 from penstock.session import Session
 from penstock.shape.layout import Layout
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from penstock.sources.files import FilesSource
 from tests.contracts.test_hostile_input import CASES
 from tests.lake import land_in, load_from, load_source

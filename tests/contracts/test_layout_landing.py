@@ -17,7 +17,7 @@ from penstock.project import RabbitMQ, load_project
 from penstock.run import Stop, load
 from penstock.session import Session
 from penstock.shape.layout import Layout
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.queues import a_queue, publish
 from tests.warehouse import land, ledger, quarantined, table, write_files
 

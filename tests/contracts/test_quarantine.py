@@ -14,7 +14,7 @@ from penstock.errors import UsageError
 from penstock.plan import plan_loads
 from penstock.ports import Destination
 from penstock.quarantine import drop, entries, replay
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.warehouse import land, ledger, quarantined, table, write_files
 
 PROJECT = """

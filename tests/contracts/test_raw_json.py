@@ -10,7 +10,8 @@ from typing import Any
 from penstock.ports import Destination, Target
 from penstock.run import load
 from penstock.shape.layout import Layout
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from penstock.sources.files import FilesSource
 from tests.warehouse import write_files
 

@@ -13,7 +13,7 @@ from penstock.plan import day_window, plan_loads
 from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.shape.careful import Unsound, examine
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.warehouse import land, quarantined, table, write_files
 
 PROJECT = """

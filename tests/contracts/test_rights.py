@@ -15,7 +15,7 @@ from penstock.cli.app import app
 from penstock.destinations.postgres import PostgresDestination
 from penstock.errors import DestinationError, UsageError
 from penstock.ports import Destination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.warehouse import land, write_files
 
 

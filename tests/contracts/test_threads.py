@@ -14,7 +14,7 @@ from penstock.destinations.duckdb import DuckDBDestination
 from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.session import Session
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from penstock.transform.transform import Transformer
 from tests.warehouse import land, ledger, table
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from penstock.ports import Batch, Destination, Segment, Target
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
 from tests.warehouse import ledger, quarantined, table
 
 KINDS: dict[str, Any] = {

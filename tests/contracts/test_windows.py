@@ -13,7 +13,7 @@ import pytest
 from penstock.errors import UsageError
 from penstock.plan import day_window
 from penstock.ports import Destination, Window
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.warehouse import land, ledger, quarantined, table, write_files
 
 DAYS = [dt.date(2020, 12, d) for d in range(5, 12)]

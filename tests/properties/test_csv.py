@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.errors import SourceError
 from penstock.ports import Destination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.csv_texts import COMMA, PIECES, simple
 from tests.warehouse import land, ledger, quarantined, table, write_files
 

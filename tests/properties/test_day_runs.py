@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.plan import day_window
 from penstock.ports import Destination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.api import Api, Asked, Said, said
 from tests.fetching import fetch, ids
 from tests.warehouse import land, write_files

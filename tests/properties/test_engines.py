@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.shape.layout import Layout
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.versions import versions
 from tests.warehouse import MAY_DIFFER, land, ledger, quarantined, write_files
 

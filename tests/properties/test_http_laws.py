@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.ports import Destination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.api import Api, Asked, Said
 from tests.fetching import fetch
 from tests.properties.test_laws import events, lines, records

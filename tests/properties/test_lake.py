@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.ports import Destination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.lake import land_in, load_from
 from tests.properties.test_laws import PROPERTY, _ndjson, _stream, lines, records
 from tests.warehouse import ledger, quarantined, table, write_files

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from penstock.errors import SourceError
 from penstock.ports import Destination
 from penstock.shape.careful import Sound, examine
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from penstock.sources.parquet import parquet_rows
 from tests.warehouse import land, ledger, quarantined, table
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.ports import Destination
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.versions import Rank, versions
 from tests.warehouse import land, ledger, table, write_files
 

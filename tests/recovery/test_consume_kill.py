@@ -21,7 +21,7 @@ from penstock.generate import write_user_events
 from penstock.project import RabbitMQ, load_project
 from penstock.publish.publisher import Message, Publisher, Route
 from penstock.session import Session
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from penstock.sources.amqp import connected
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ

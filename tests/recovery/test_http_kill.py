@@ -18,7 +18,7 @@ from penstock.destinations.duckdb import DuckDBDestination
 from penstock.generate import write_user_events
 from penstock.project import load_project
 from penstock.session import Session
-from penstock.shape.shaper import Rules
+from penstock.shape.rules import Rules
 from tests.api import Api, Asked, Said
 from tests.warehouse import land, ledger, quarantined, table, write_files
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped
 from penstock.shape import select
+from penstock.shape.rules import Rules
 from penstock.shape.schema import Schema
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.shaper import Shaper
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 values = st.recursive(

@@ -16,8 +16,9 @@ from penstock.ports import Batch, Segment, Shaped
 from penstock.shape import flat, select
 from penstock.shape import shaper as shaping
 from penstock.shape.layout import Layout
+from penstock.shape.rules import Rules
 from penstock.shape.schema import Schema
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.shaper import Shaper
 from penstock.shape.uniform import learn
 
 FLAT = Layout(flatten=True)

@@ -17,8 +17,9 @@ from penstock.ports import Batch, Segment
 from penstock.project import load_project
 from penstock.pseudonym import Keys
 from penstock.session import Session
+from penstock.shape.rules import Rules
 from penstock.shape.schema import Schema
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.shaper import Shaper
 
 KEYS = Keys(current="v1", secrets={"v1": b"sixteen letters of key", "v0": b"an older key of the project"})
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped, Window
 from penstock.shape import shaper as shaping
+from penstock.shape.rules import Rules
 from penstock.shape.schema import Column, Schema
-from penstock.shape.shaper import Rules, Shaper
+from penstock.shape.shaper import Shaper
 from penstock.shape.uniform import learn
 
 _TYPES = {"id": "bigint", "at": "timestamp", "name": "text", "price": "double", "paid": "boolean", "any": "json"}

@@ -13,7 +13,7 @@ from penstock.shape.width import fit_sql, is_wide
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
-    from penstock.shape.shaper import Rules
+    from penstock.shape.rules import Rules
 
 _POINTER = "'/' || replace(replace(x, '~', '~0'), '/', '~1')"
 CONTENT_HASH = "sha256(_pen_c)"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.errors import ContractError, PenstockError, UsageError
+from penstock.errors import ContractError, PenstockError
 from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Taken, Window
-from penstock.pseudonym import Keys
 from penstock.shape.arrow import (
     SUB_RECORDS,
     cast,
@@ -30,17 +29,16 @@ from penstock.shape.arrow import (
 from penstock.shape.careful import Sound, examine, without_dropped
 from penstock.shape.flat import Leaves, laid_sql, leaves_in, structures_sql
 from penstock.shape.infer import Kinds, infer_type
-from penstock.shape.layout import PLAIN, Layout
 from penstock.shape.personal import plain, pseudonymised
 from penstock.shape.prepared import Prepared
 from penstock.shape.refusals import conflicts, refusal
+from penstock.shape.rules import Rules
 from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
 from penstock.shape.uniform import Template, fits, learn, uniform_sql
 from penstock.sql import statement
 
-Mode = Literal["evolve", "rescue", "reject", "freeze"]
 Refused = Mapping[bytes, Mapping[bytes, str]]
 """What a destination refuses: identity → the record's SHA-256, of its bytes as quarantine keeps them → its words."""
 
@@ -50,56 +48,6 @@ _MAX_TEMPLATES = 4
 _MAX_LESSON = 1 << 16
 _MAX_LESSONS = 16
 """Templates tried and found useless, until no more are."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What a stream says about its records.
-
-    ``identity`` lists the key fields, empty for the content. ``declared`` maps fields to types. ``content`` asks for
-    the hash of the content beside the identity, for streams whose rows can be replaced: where such a stream has a
-    ``version``, the greatest one's record is the row. ``message`` makes the id of a
-    record's message its identity. ``pii`` are the fields whose pseudonyms under ``keys`` land beside them. With
-    a flat ``layout``, all fields have their flat names. With ``raw_json``, rows keep the whole record.
-    """
-
-    stream: str
-    identity: Sequence[str] = ()
-    declared: Sequence[tuple[str, str]] = ()
-    event_time: str | None = None
-    version: str | None = None
-    content: bool = False
-    message: bool = False
-    columns: Mode = "evolve"
-    types: Mode = "rescue"
-    max_record_bytes: int = 16 * 2**20
-    pii: Sequence[str] = ()
-    keys: Keys | None = None
-    layout: Layout = PLAIN
-    raw_json: bool = False
-
-    @property
-    def versioned(self) -> bool:
-        """Whether rows carry the key of their version, ``_pen_version``."""
-        return self.content and self.version is not None
-
-    def with_declared(self, schema: Schema) -> Schema:
-        """``schema`` with a column for each declared field that has none.
-
-        Raises:
-            UsageError: a field is declared as another type than its column has.
-        """
-        types = {c.field: c.type for c in schema.columns if not c.variant}
-        for field, type_ in self.declared:
-            if types.get(field, type_) != type_:
-                raise UsageError(
-                    f"stream {self.stream}: field {field!r} is declared {type_}, and its column is {types[field]}",
-                    fix=f"declare it {types[field]}; a column keeps its type; for another, penstock reset {self.stream}"
-                    " starts the stream anew",
-                )
-        new = [(f, t) for f, t in self.declared if f not in types]
-        names = name_columns([f for f, _ in new], schema.names)
-        return schema.grown(Column(field=f, name=names[f], type=t, declared=True) for f, t in new)
 
 
 class Shaper:

@@ -20,7 +20,7 @@ from penstock.shape.width import fit_sql, is_wide
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
-    from penstock.shape.shaper import Rules
+    from penstock.shape.rules import Rules
 
 _PLAIN = r'[^"\\\x00-\x1f]'
 _KEY = rf'\s*,?\s*"(?P<key>{_PLAIN}+)"\s*:\s*'
