@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -224,3 +225,27 @@ def test_models_of_what_landed(tmp_path: Path) -> None:
     assert done.code == SourceError.exit_code
     assert any(part.get("failures") for part in report["loads"])
     assert {n["status"] for n in report["transform"]["nodes"] if n["kind"] == "model"} == {"success"}
+
+
+@pytest.mark.parametrize("pattern", ["data", "data/**/*.csv", "data/*/*.csv"])
+@pytest.mark.parametrize("refresh", [False, True])
+def test_a_folder_that_may_not_be_listed(pattern: str, refresh: bool) -> None:
+    """What is in it is not known: it is told, what is beside it is read, and a refresh is not whole."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        write_files(root / "data", {"open/a.csv": b"n\n1\n", "closed/b.csv": b"n\n2\n"})
+        (root / "data" / "closed").chmod(0o000)
+        source = FilesSource("files", [pattern], root=root, refresh=refresh)
+        me = os.geteuid()
+        if me == 0:
+            os.seteuid(65534)  # root may list everything, and nobody may not
+        try:
+            plans = source.plan({})
+            batches = list(source.read({}))
+        finally:
+            os.seteuid(me)
+            (root / "data" / "closed").chmod(0o755)
+    assert [(p.place, p.action) for p in plans] == [("data/closed", "fail"), ("data/open/a.csv", "read")]
+    assert [b.as_py() for batch in batches for b in batch.bodies] == [b'{"n":"1"}']
+    assert [(e.where, "cannot be listed" in e.what) for e in source.failures] == [("data/closed", True)]

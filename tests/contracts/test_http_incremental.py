@@ -147,7 +147,7 @@ def test_numbers_and_texts(local: Destination) -> None:
         assert kept() == "10"
     values = ["k3", "k12"]
     with Api(answer) as api:
-        with pytest.raises(SourceError, match=r"'k.*', neither a time nor a number"):
+        with pytest.raises(SourceError, match="holds what is neither a time nor a number"):
             fetch(local, api, {"path": "texts", "incremental": incremental}, fingerprint=False)
         fetch(local, api, {"incremental": {**incremental, "type": "text"}}, fingerprint=False)
         assert kept() == "k3"

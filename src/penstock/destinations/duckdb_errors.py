@@ -46,4 +46,6 @@ def is_broken(error: BaseException) -> bool:
 def _reaction(error: duckdb.Error, *, rows: bool) -> Reaction:
     if rows and isinstance(error, _OF_ROWS):
         return "rows"
-    return "blocked" if isinstance(error, _LASTING) and not is_broken(error) else "away"
+    # the same rows need the same memory the next time
+    lasting = isinstance(error, _LASTING) or (rows and isinstance(error, duckdb.OutOfMemoryException))
+    return "blocked" if lasting and not is_broken(error) else "away"

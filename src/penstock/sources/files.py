@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, Literal
 
 from penstock.errors import SourceError
@@ -156,13 +157,15 @@ class FilesSource:
         """Files need no acknowledgement: the position in the ledger is all."""
 
     def paths(self) -> list[Path]:
-        """The files there are, in the order in which they are read. A dot or ``_`` before its name hides a file."""
+        """The files there are, in the order in which they are read, and the folders that may hold some and cannot be
+        listed. A dot or ``_`` before its name hides a file."""
         found: set[Path] = set()
         for pattern in self._patterns:
             full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
             if os.path.isdir(full):
                 full = os.path.join(full, "**")
             found.update(Path(p) for p in glob.iglob(full, recursive=True) if os.path.isfile(p) or _is_broken_link(p))
+            found.update(_closed_folders(full))
         return sorted(p for p in found if not p.name.startswith((".", "_")))
 
     def _paths(self) -> list[Path]:
@@ -216,6 +219,12 @@ class FilesSource:
     def _planned(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
         place = self._place(path)
         stat = _stat_of(path, place)
+        if S_ISDIR(stat.st_mode):
+            raise SourceError(
+                "the folder cannot be listed, so what is in it is not known",
+                where=place,
+                fix="give the user that runs Penstock the right to read it",
+            )
         if not self._fingerprint:
             return FilePlan(path, place, stat.st_size, "read")
         state = self._known(place, known)
@@ -400,6 +409,21 @@ def _is_broken_link(path: str) -> bool:
     """Whether it leads to what is not there, which may have been a file."""
     link = Path(path)
     return link.is_symlink() and not link.exists()
+
+
+def _closed_folders(pattern: str) -> Iterator[Path]:
+    """The folders that a pattern looks into and that cannot be listed, which :mod:`glob` passes over in silence."""
+    if not glob.has_magic(pattern):
+        return
+    parts = Path(pattern).parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base = Path(*parts[:first])
+    deepest = None if "**" in parts else len(parts) - 1
+    errors: list[OSError] = []
+    for folder, folders, _ in os.walk(base, onerror=errors.append):
+        if deepest is not None and len(Path(folder).parts) >= deepest:
+            folders.clear()
+    yield from (Path(str(e.filename)) for e in errors if isinstance(e, PermissionError))
 
 
 def _stat(stat: os.stat_result) -> dict[str, Any]:

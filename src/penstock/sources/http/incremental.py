@@ -113,7 +113,7 @@ class Watermark:
         if found is None:
             if odd is not None and mark is None:
                 raise SourceError(
-                    f"incremental field {self._settings.field!r} holds {odd[:40]!r}, neither a time nor a number",
+                    f"incremental field {self._settings.field!r} holds what is neither a time nor a number",
                     where=self._where,
                     fix="name another field, or set type: text when its order as text is the order of time",
                 )
