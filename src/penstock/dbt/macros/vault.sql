@@ -245,8 +245,8 @@ left join (select * from firsts where false) as nothing on true
   {%- if not found or found[0][0] != rule -%}
     {%- do exceptions.raise_compiler_error(
       this ~ ' was hashed by rule "' ~ (found[0][0] if found else 'unknown') ~ '", and the model now says "' ~ rule
-      ~ '": its keys would not meet those that are there. Rebuild the vault: dbt run --full-refresh -s '
-      ~ model.name ~ '+, with every table that shares the key'
+      ~ '": its keys would not meet those that are there. Rebuild the vault, with every table that shares'
+      ~ ' the key: penstock transform --full-refresh'
     ) -%}
   {%- endif -%}
 {%- endmacro %}
