@@ -41,7 +41,7 @@ def test_a_schema_that_is_gone(rabbitmq_url: str, tmp_path: Path, warehouse: dic
     file.write_text(file.read_text().replace("events:", "others:"))
     publish(other, numbered(0, 5))
     administer(folder, "drop schema raw cascade")
-    for _ in range(LIMIT + 2):
+    for _ in range(LIMIT + 1):
         one = consumer(folder, stream="others", until_empty=True)
         with pytest.raises(LandingBlocked, match="no schema raw") as blocked:
             one.run()
@@ -72,7 +72,7 @@ def test_a_user_without_rights(rabbitmq_url: str, tmp_path: Path, postgres_url: 
                 ("create schema raw", "grant usage, create on schema raw"),
             ):
                 administrator.execute(break_)
-                for _ in range(LIMIT + 2):
+                for _ in range(LIMIT + 1):
                     one = consumer(folder, until_empty=True)
                     with pytest.raises(LandingBlocked) as blocked:
                         one.run()
@@ -100,7 +100,7 @@ def test_a_frozen_contract(rabbitmq_url: str, tmp_path: Path, warehouse: dict[st
     queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
     folder = write_project(tmp_path / "p", queue, rabbitmq_url, more=SETTINGS, stream=FROZEN, **warehouse)
     publish(queue, [b'{"n":0,"surprise":1}', *numbered(1, 10)])
-    for run in range(LIMIT + 3):
+    for run in range(LIMIT + 2):
         one = consumer(folder, until_empty=True)
         with pytest.raises(ContractError, match="'surprise'" if not run else "broke the contract at 20.*nothing was"):
             one.run()
