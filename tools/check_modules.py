@@ -28,7 +28,7 @@ LAYERS = (
     ("transform",),
     ("session",),
     ("lineage",),
-    ("run", "plan", "presence", "project", "isolate"),
+    ("run", "plan", "presence", "broken", "project", "isolate"),
     ("sources", "destinations", "lake"),
     ("ledger",),
     ("shape",),

@@ -7,11 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.backoff import Backoff
+from penstock.broken import Broken
 from penstock.engine_errors import error_text, shown_error
 from penstock.errors import (
+    ContractError,
     DestinationError,
     LandingBlocked,
     LockedError,
@@ -60,6 +63,7 @@ class Consumer:
         until_empty: end when the queue is drained. Then a block is an error at once.
         max_messages, max_seconds: end after so many messages, or so long, whatever is waited for.
         stop: when set, what is in hand is landed and acknowledged, and :meth:`run` returns.
+        again: take messages also where one broke the contract, and nothing has changed since.
         patient: wait at the start, too, for a warehouse that is away or blocks the consumer.
         on_commit: called after each commit, in the consumer's thread.
         on_wait: called with the error and the seconds to wait, each time that nothing can be landed.
@@ -75,6 +79,7 @@ class Consumer:
         max_messages: int | None = None,
         max_seconds: float | None = None,
         stop: Stop | None = None,
+        again: bool = False,
         patient: bool = False,
         on_commit: Callable[[Receipt], None] = lambda _: None,
         on_wait: Callable[[Exception, float], None] = lambda _, __: None,
@@ -102,6 +107,7 @@ class Consumer:
             "max_seconds": max_seconds,
         }
         self._stop = Stop() if stop is None else stop
+        self._again = again
         self._patient = patient
         self._on_commit = on_commit
         self._on_wait = on_wait
@@ -110,6 +116,7 @@ class Consumer:
         self._outage = Repeated(_log)
         self._told: Told | None = None
         self._presence = presence_of(project, stream, source)
+        self._broken = Broken(project, stream, source)
         self._warned = False
 
     @property
@@ -186,6 +193,17 @@ class Consumer:
     def _look(self, session: Session, step: LoadStep) -> None:
         """See that something could be landed, before any message is taken for it."""
         session.destination.land(step.target(self._project)).rollback()
+        if self._again:
+            self._broken.forget(session.destination)
+            self._again = False
+        self._broken.check(session.destination)
+
+    def _remember(self, session: Session) -> None:
+        """Keep for later runs that a message in hand breaks the contract."""
+        try:
+            self._broken.remember(session.destination)
+        except Exception as e:  # noqa: BLE001 - what it was blocked by is told; the next look tries this again
+            _log.warning("it cannot be kept that a message broke the contract", error=error_text(e))
 
     def _consume(self, session: Session, step: LoadStep, source: _InHand, queue: QueueSource[Any]) -> None:
         waits: dict[str, Backoff] = {}
@@ -201,7 +219,7 @@ class Consumer:
                     session.shaper(self.stream),
                     step.target(self._project),
                     commit_bytes=0,
-                    on_commit=self._committed,
+                    on_commit=partial(self._committed, session),
                     presence=self._presence,
                 )
                 self._warn()
@@ -214,6 +232,8 @@ class Consumer:
                     waits, since = {}, None
                 since = time.monotonic() if since is None else since
                 queue.hold(True)
+                if isinstance(e, ContractError) and source.messages:
+                    self._remember(session)
                 with suppress(Exception):
                     session.release()
                 self.trouble, self.state, self._troubled_at = e, state, datetime.now(UTC)
@@ -230,7 +250,7 @@ class Consumer:
                         time.sleep(min(_POLL_SECONDS, seconds))
                     ended = queue.ending
                 if ended or drained:
-                    self.unlanded = source.messages
+                    self.unlanded = source.messages + queue.untaken
                     if self._stop and not self.unlanded:
                         return
                     raise
@@ -253,7 +273,7 @@ class Consumer:
         self._outage.over()
         queue.hold(False)
 
-    def _committed(self, receipt: Receipt) -> None:
+    def _committed(self, session: Session, receipt: Receipt) -> None:
         self.read += receipt.read
         self.landed += receipt.landed
         self.duplicates += receipt.duplicates
@@ -264,6 +284,8 @@ class Consumer:
         if self._told is not None:
             self._told.committed(receipt)
         self._on_commit(receipt)
+        if self._broken.known:
+            self._broken.forget(session.destination)
         if self.read >= _TELLING_RECORDS:
             self._warn()
 

@@ -64,9 +64,9 @@ def write_project(
     return folder
 
 
-def consumer(folder: Path, **said: Any) -> Consumer:
+def consumer(folder: Path, stream: str = "events", **said: Any) -> Consumer:
     """A consumer of the project's queue."""
-    return Consumer(load_project(folder, environ={}), "events", "queue", **said)
+    return Consumer(load_project(folder, environ={}), stream, "queue", **said)
 
 
 def counts(one: Consumer) -> tuple[int, int, int, int]:

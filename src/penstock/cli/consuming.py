@@ -39,6 +39,10 @@ def consume(
         int | None, typer.Option("--max-messages", min=1, help="End after so many messages.")
     ] = None,
     max_seconds: Annotated[float | None, typer.Option("--max-seconds", min=0, help="End after so long.")] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Take messages also where one broke the contract, and nothing has changed since."),
+    ] = False,
     project_dir: ProjectDir = None,
     target: TargetName = None,
     quiet: Quiet = False,
@@ -60,6 +64,7 @@ def consume(
                 max_messages=max_messages,
                 max_seconds=max_seconds,
                 stop=stop,
+                again=again,
             )
             for stream, source in queues(project, streams or ())
         ]

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,11 +19,13 @@ from penstock.cli.printing import count
 from penstock.logs import get_log, is_json
 
 if TYPE_CHECKING:
+    from penstock.consume import Consumer
     from penstock.orchestrate.running import Running
     from penstock.run import Stop
 
 _log = get_log("up")
 
+_LANDED = "stopped: what was in hand is landed"
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 2.0
 """How often it is looked whether the project's file was changed."""
@@ -73,14 +75,30 @@ def up(
         finally:
             stop.set()
             late = supervisor.close()
+        unlanded = supervisor.unlanded()
+        for consumer in unlanded:
+            fields = {"stream": consumer.stream, "source": consumer.source, "messages": consumer.unlanded}
+            _log.error("messages could not land, and are in the queue again", **fields, error=consumer.waiting_for)
         if is_json():
-            _log.info("stopped: what was in hand is landed")
-        elif not quiet:
-            print("stopped: what was in hand is landed", flush=True)
+            _log.info("stopped: all else that was in hand is landed" if unlanded or late else _LANDED)
+        elif not quiet or unlanded:
+            print(_last_line(unlanded, late), flush=True)
         if late:
             close_all()
             sys.stdout.flush()
             os._exit(0)
+
+
+def _last_line(unlanded: Sequence[Consumer], late: Sequence[str]) -> str:
+    """What became of that which was in hand."""
+    if not unlanded and not late:
+        return _LANDED
+    parts = [
+        f"{c.stream}: {count(c.unlanded, 'message')} not landed, and in the queue again; {c.waiting_for}"
+        for c in unlanded
+    ]
+    parts += [f"{part}: cut off; what it had not committed is done again at the next start" for part in late]
+    return "\n".join(f"stopped: {text}" for text in parts)
 
 
 @contextmanager

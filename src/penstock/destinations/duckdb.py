@@ -23,6 +23,7 @@ import pyarrow as pa
 from penstock.destinations import reading
 from penstock.destinations.dispositions import own_columns, wins_sql, without_conflicts
 from penstock.destinations.duckdb_errors import is_broken, refusal
+from penstock.destinations.duckdb_structure import check_raw, lacks_raw
 from penstock.destinations.erased import Erased
 from penstock.destinations.held import held_file
 from penstock.destinations.known import KnownIds
@@ -119,9 +120,9 @@ class DuckDBDestination:
 
     @sorting()
     def prepare(self) -> None:
-        """Make the ledger's tables where they are missing."""
+        """Make what is missing of the ledger's tables, and of the schemas."""
         present = self._ledger_columns()
-        if is_complete(present):
+        if is_complete(present) and not lacks_raw(self.connection.execute):
             return
         with self.held.landing:
             for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
@@ -472,6 +473,8 @@ class DuckDBLanding:
         expected = {c.name: duckdb_type(c.type).upper() for c in self._schema.columns}
         if not self._schema.version:
             check_foreign(self._table, [name for name, *_ in rows])
+            if self._target.identity:
+                check_raw(self._connection.execute, where=str(self._destination.path))
             return
         own = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
         actual, needed = {name: type_ for name, type_, _ in rows}, [name for name, _, has_to_be in rows if has_to_be]

@@ -31,7 +31,7 @@ from penstock.destinations.liveness import noticing
 from penstock.destinations.postgres_errors import asked, first_line, refusal
 from penstock.destinations.postgres_structure import check_postgres_table, column_type
 from penstock.destinations.refusals import refusals, sorting
-from penstock.destinations.rights import check_rights, missing_schemas
+from penstock.destinations.rights import check_rights, check_room, lacks_raw, missing_schemas
 from penstock.destinations.versions import key_postgres
 from penstock.destinations.whole import add_whole
 from penstock.destinations.wide import move_long_values
@@ -125,9 +125,9 @@ class PostgresDestination:
 
     @sorting()
     def prepare(self) -> None:
-        """Make the ledger's tables where they are missing; two processes may do so at once."""
+        """Make what is missing of the ledger's tables, and of the schemas; two processes may do so at once."""
         present = self._ledger_columns()
-        if is_complete(present):
+        if is_complete(present) and not lacks_raw(self.query):
             return
         self.check_rights()
         try:
@@ -302,6 +302,8 @@ class PostgresLanding:
             self._execute(ledger_sql("keep_stream"), target.stream, target.identity, target.disposition)
             kept = self._all(ledger_sql("stream"), target.stream)
             check_stream(target, *kept[0][:2])
+        if target.identity and not self._schema.version:
+            check_room(self._all, shown=self._destination.shown)
         check_postgres_table(self._all, self._table, self._schema, where=self._destination.shown)
         move_long_values(self._table, self._schema, self._table_of, self._execute)
         if (target.raw_json or target.versioned) and self._has_table():

@@ -227,6 +227,10 @@ class Supervisor:
             _log.warning("not waited for any longer", parts=late)
         return late
 
+    def unlanded(self) -> list[Consumer]:
+        """The consumers that ended with messages that could not land."""
+        return [consumer for _, consumer in self._consumers() if consumer.unlanded]
+
     def unready(self) -> list[str]:
         """Why the process is not ready; empty when it is."""
         reasons = [f"{p.name}: {p.condition}; {p.error}" for p in self.parts if p.condition != "running"]

@@ -121,6 +121,12 @@ class QueueSource(ABC, Generic[I]):
         return self._before[1] + (0 if self._receiver is None else self._receiver.received)
 
     @property
+    def untaken(self) -> int:
+        """Messages received and not yet given."""
+        waiting = 0 if self._receiver is None else self._receiver.waiting
+        return waiting + sum(len(run.tags) for run in self._runs)
+
+    @property
     def last_error(self) -> str:
         """Why the last connection ended; empty when none did."""
         return "" if self._receiver is None else self._receiver.last_error
