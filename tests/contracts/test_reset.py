@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from penstock.cli.inspecting import _print_status
 from penstock.errors import DestinationError, UsageError
 from penstock.inspect import check_ledger, read_status
 from penstock.logs import captured
@@ -126,7 +127,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str) -> None:
+def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A load, though there be nothing new, and a whole build refuse to go on and say what to do; status and doctor say
     it too; after a reset all lands again, and what comes later."""
     project, destination = landed.project, landed.destination
@@ -147,6 +148,9 @@ def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str) -> None
                 act(again)
         (damage,) = read_status(project)["damage"]
         assert damage["stream"] == "things" and "penstock reset things" in damage["fix"]
+        _print_status(project)
+        shown = capsys.readouterr().out
+        assert "the ledger does not fit" in shown and "nothing has landed" not in shown
         (check,) = check_ledger(project, None)
         assert not check.ok and check.name == "ledger of things"
         reset(again, "things")
