@@ -30,6 +30,8 @@ _KEYWORD_PASSWORD = re.compile(
     re.IGNORECASE,
 )
 MASK = "*****"
+MAX_NAMED = 50
+"""So many failures of one command are named; all of them are in what it prints as JSON, and in its log."""
 
 
 def redact(text: str) -> str:
@@ -138,14 +140,20 @@ class RefusedDelivery(DeliveryError):
 
 
 def together(errors: Sequence[PenstockError]) -> PenstockError:
-    """Errors of things that failed beside each other as one that names each; a single one as it is.
+    """Errors of things that failed beside each other as one that names each with its fix; a single one as it is.
 
     It is of the class, and has the exit code, of the first that does not pass by itself: a :class:`SourceError` only
     when all are.
     """
-    if len(errors) == 1:
-        return errors[0]
-    worst = next((e for e in errors if not isinstance(e, SourceError)), errors[0])
-    each = [f"{e.where}: {e.what}" if e.where else e.what for e in errors]
-    fixes = dict.fromkeys(e.fix for e in errors if e.fix)
-    return type(worst)("\n  - ".join([f"{len(errors)} failures", *each]), fix="; ".join(fixes))
+    apart = list({str(e): e for e in errors}.values())
+    if len(apart) == 1:
+        return apart[0]
+    worst = next((e for e in apart if not isinstance(e, SourceError)), apart[0])
+    fixes = list(dict.fromkeys(e.fix for e in apart if e.fix))
+    lines = [f"{len(apart)} failures"]
+    for e in apart[:MAX_NAMED]:
+        lines.append(f"  - {e.where}: {e.what}" if e.where else f"  - {e.what}")
+        lines += [f"    fix: {e.fix}"] if e.fix and len(fixes) > 1 else []
+    if len(apart) > MAX_NAMED:
+        lines.append(f"  and {len(apart) - MAX_NAMED:,} more")
+    return type(worst)("\n".join(lines), fix=fixes[0] if len(fixes) == 1 else "each as it says" if fixes else "")

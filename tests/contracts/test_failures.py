@@ -249,3 +249,28 @@ def test_a_folder_that_may_not_be_listed(pattern: str, refresh: bool) -> None:
     assert [(p.place, p.action) for p in plans] == [("data/closed", "fail"), ("data/open/a.csv", "read")]
     assert [b.as_py() for batch in batches for b in batch.bodies] == [b'{"n":"1"}']
     assert [(e.where, "cannot be listed" in e.what) for e in source.failures] == [("data/closed", True)]
+
+
+def test_a_folder_that_links_back_to_one_above(tmp_path: Path) -> None:
+    """What is behind such a link has been seen: each file is read once, and nothing fails."""
+    write_files(tmp_path / "data", {"a.csv": b"n\n1\n", "sub/b.csv": b"n\n2\n", "sub/c.csv": b"n\n3\n"})
+    (tmp_path / "data" / "sub" / "up").symlink_to("..")
+    (tmp_path / "data" / "self").symlink_to(".")
+    (tmp_path / "data" / "beside").symlink_to("sub")
+    source = FilesSource("files", ["data"], root=tmp_path)
+    assert [p.place for p in source.plan({})] == [
+        "data/a.csv", "data/beside/b.csv", "data/beside/c.csv", "data/sub/b.csv", "data/sub/c.csv",
+    ]  # fmt: skip
+    assert sum(len(batch.bodies) for batch in source.read({})) == 5
+    assert source.failures == []
+
+
+def test_failures_are_told_each_with_its_fix() -> None:
+    """What fails twice for one reason is told once, and of very many the first are."""
+    one, other = (SourceError(f"what {n}", where=f"file {n}", fix=f"mend {n}") for n in "ab")
+    assert str(together([one, other, one])).splitlines() == [
+        "2 failures", "  - file a: what a", "    fix: mend a", "  - file b: what b", "    fix: mend b",
+        "  fix: each as it says",
+    ]  # fmt: skip
+    many = together([SourceError("what", where=f"file {n}", fix="mend") for n in range(60)])
+    assert str(many).splitlines()[-2:] == ["  and 10 more", "  fix: mend"]

@@ -177,6 +177,8 @@ def query(
         raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
     running = running_process(project) if settings.type == "duckdb" else None
     statement = sys.stdin.read() if sql == "-" else sql
+    if not statement.strip(" ;\t\r\n"):
+        raise UsageError("there is no statement to ask", fix='penstock query "select * from penstock.loads"')
     if running is not None:
         rows = running.query(statement)
     else:

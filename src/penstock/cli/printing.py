@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 
+_CLOCK = re.compile(r" (?=\d)")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?")
 
 
@@ -61,7 +62,7 @@ def json_text(value: Any, indent: str = "") -> str:
         case datetime() | date() | time_of_day():
             return json.dumps(value.isoformat())
         case StoredTime():
-            return json.dumps(value.replace(" ", "T", 1))
+            return json.dumps(_CLOCK.sub("T", value, count=1))
         case _:
             return json.dumps(_text(value), ensure_ascii=False)
 

@@ -33,6 +33,8 @@ def refusal(error: Exception, where: str, *, rows: bool, prefix: str = "") -> De
     be written."""
     if not isinstance(error, AdbcError | psycopg.Error | pa.ArrowException | OSError):
         return None
+    if "cannot insert multiple commands" in str(error):
+        return DestinationError("several statements, where exactly one may be asked", where=where, fix="ask one")
     state = getattr(error, "sqlstate", "") or ""
     fix = _FIXES.get(state, "put back what it names, as it was" if state[:2] in _LASTING else "")
     return refused(_reaction(state, rows=rows), f"{prefix}{first_line(error)}", where=where, fix=fix)

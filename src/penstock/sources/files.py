@@ -164,7 +164,7 @@ class FilesSource:
             full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
             if os.path.isdir(full):
                 full = os.path.join(full, "**")
-            found.update(Path(p) for p in glob.iglob(full, recursive=True) if os.path.isfile(p) or _is_broken_link(p))
+            found.update(Path(p) for p in _matching(full) if os.path.isfile(p) or _is_broken_link(p))
             found.update(_closed_folders(full))
         return sorted(p for p in found if not p.name.startswith((".", "_")))
 
@@ -409,6 +409,28 @@ def _is_broken_link(path: str) -> bool:
     """Whether it leads to what is not there, which may have been a file."""
     link = Path(path)
     return link.is_symlink() and not link.exists()
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """What a pattern matches, as :mod:`glob` has it, but for links that lead back to a folder on the way to them.
+
+    What is behind those has been seen, and two of them beside each other are endless for glob.
+    """
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    place = parts.index("**")
+    rest = parts[place + 1 :] or ("*",)
+    for start in glob.iglob(os.path.join(*parts[:place])):
+        for folder, folders, _ in os.walk(start, followlinks=True):
+            folders[:] = [n for n in folders if not n.startswith(".") and not _leads_back(Path(folder, n))]
+            yield from _matching(os.path.join(glob.escape(folder), *rest))
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether it is a link to a folder on the way to it."""
+    return folder.is_symlink() and os.path.realpath(folder) in {os.path.realpath(above) for above in folder.parents}
 
 
 def _closed_folders(pattern: str) -> Iterator[Path]:
