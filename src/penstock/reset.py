@@ -105,7 +105,7 @@ def reset(session: Session, stream: str) -> Reset:
         for sql in statements("penstock.ledger", "reset_stream.sql", stream=literal(stream)):
             destination.query(sql)
         _lock_ledger(destination)
-        load_id = destination.query("select nextval('penstock.load_ids')").rows[0][0]
+        load_id, _ = _next_load_id(destination)
         now = datetime.now(UTC)
         destination.query(ledger_sql("add_load"), [load_id, stream, SOURCE, 0, 0, 0, 0, done.rows, 0, now, now])
     return done
@@ -113,7 +113,8 @@ def reset(session: Session, stream: str) -> Reset:
 
 def enter_lost(session: Session, stream: str) -> int:
     """Enter into the ledger the loads of which the stream's table has rows and which the ledger has lost, and delete
-    nothing; how many these are. Models take their rows in anew.
+    nothing; how many these are. Models take their rows in anew. Rows whose load's number was given to another stream
+    meanwhile get a new one, and numbers that any table has are not given again.
 
     Raises:
         UsageError: the ledger has lost none.
@@ -122,15 +123,38 @@ def enter_lost(session: Session, stream: str) -> int:
     destination = session.destination
     table = f"raw.{identifier(stream)}"
     with destination.transaction([stream]):
-        lost = 0
-        if _rows(destination, stream) is not None:
-            lost = int(destination.query(ledger_sql("loads_lost", table=table)).rows[0][1])
-        if not lost:
-            raise UsageError(f"the ledger has lost no load of {stream}", fix=f"penstock reset {shlex.quote(stream)}")
+        if _rows(destination, stream) is None:
+            raise _lost_none(stream)
+        lost = int(destination.query(ledger_sql("loads_lost", table=table), [stream]).rows[0][1])
         _lock_ledger(destination)
+        load_id, was_behind = _next_load_id(destination)
+        if not lost and not was_behind:
+            raise _lost_none(stream)
+        for (taken,) in destination.query(ledger_sql("loads_of_others", table=table), [stream]).rows:
+            destination.query(f"update {table} set _pen_load = $1 where _pen_load = $2", [load_id, taken])
+            load_id, _ = _next_load_id(destination)
         destination.query(ledger_sql("enter_lost", stream=literal(stream), source=literal(SOURCE), table=table))
         expect_sound(destination, [stream])
     return lost
+
+
+def _lost_none(stream: str) -> UsageError:
+    return UsageError(f"the ledger has lost no load of {stream}", fix=f"penstock reset {shlex.quote(stream)}")
+
+
+def _next_load_id(destination: Destination) -> tuple[int, bool]:
+    """A number that neither a load nor a row of any raw table has, and whether the sequence was behind those: it is
+    when it was restored from an older backup than the tables."""
+    tables = destination.query(ledger_sql("raw_tables")).rows
+    numbers = ["select max(load_id) from penstock.loads"]
+    numbers += [f"select max(_pen_load) from raw.{identifier(name)}" for (name,) in tables]
+    newest = max(number or 0 for (number,) in destination.query(" union all ".join(numbers)).rows)
+    load_id = int(destination.query("select nextval('penstock.load_ids')").rows[0][0])
+    behind = newest - load_id
+    if behind < 0:
+        return load_id, False
+    skipped = "select max(nextval('penstock.load_ids')) from generate_series(1, $1::bigint)"
+    return int(destination.query(skipped, [behind + 1]).rows[0][0]), True
 
 
 def _lock_ledger(destination: Destination) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from penstock.cli.inspecting import _print_status
 from penstock.errors import DestinationError, UsageError
 from penstock.inspect import check_ledger, read_status
 from penstock.logs import captured
@@ -116,6 +117,7 @@ def test_what_a_changed_identity_needs(landed: Session) -> None:
 DAMAGES = {
     "emptied": "delete from penstock.loads",
     "pruned": "delete from penstock.loads where seq = 1",
+    "newest lost": "delete from penstock.loads where seq = (select max(seq) from penstock.loads)",
     "no loads": "drop table penstock.loads{cascade}",
     "no columns": "delete from penstock.columns",
     "no ledger": "drop schema penstock cascade",
@@ -125,24 +127,30 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str) -> None:
-    """A load and a whole build refuse to go on and say what to do; status and doctor say it too; after a reset all
-    lands again, and what comes later."""
+def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A load, though there be nothing new, and a whole build refuse to go on and say what to do; status and doctor say
+    it too; after a reset all lands again, and what comes later."""
     project, destination = landed.project, landed.destination
-    if kind == "pruned":
+    if kind in ("pruned", "newest lost"):
         drop(project.directory, "between")
         load(landed)
     if destination.kind == "duckdb":
         destination.query("drop view raw.things__delta")  # which would stand in the way of a change of the table
     destination.query(DAMAGES[kind].format(cascade=" cascade" if destination.kind == "postgres" else ""))
     landed.close()
-    drop(project.directory, "later")
     with Session(project) as again:
+        if kind != "no ledger":  # nothing is known then, and all is new
+            with pytest.raises(DestinationError, match="penstock reset things"):
+                load(again)
+        drop(project.directory, "later")
         for act in (load, lambda s: Transformer(s).run(full_refresh=True)):
             with pytest.raises(DestinationError, match="penstock reset things"):
                 act(again)
         (damage,) = read_status(project)["damage"]
         assert damage["stream"] == "things" and "penstock reset things" in damage["fix"]
+        _print_status(project)
+        shown = capsys.readouterr().out
+        assert "the ledger does not fit" in shown and "nothing has landed" not in shown
         (check,) = check_ledger(project, None)
         assert not check.ok and check.name == "ledger of things"
         reset(again, "things")
@@ -208,6 +216,58 @@ def test_loads_entered_again(session: Session) -> None:
     assert len(before) == 6 and {n for _, n in before} == {1}
     Transformer(session).run(full_refresh=True)
     assert rows(session, NAMES) == before
+
+
+def set_back(session: Session, seq: int) -> None:
+    """What a restore of schema penstock from a backup as old as that commit makes of it."""
+    query, kept = session.destination.query, f"(select load_id from penstock.loads where seq <= {seq})"
+    query(f"delete from penstock.positions where load_id not in {kept}")
+    query(f"delete from penstock.loads where seq > {seq}")
+    query(f"update penstock.watermarks set seq = {seq} where seq > {seq}")
+    query("drop sequence penstock.load_ids")
+    query("create sequence penstock.load_ids")
+    for _ in range(seq):
+        query("select nextval('penstock.load_ids')")
+
+
+def test_a_ledger_of_an_older_backup(session: Session) -> None:
+    """A load and a build that has nothing to do notice that the newest loads are lost, though loads, positions and
+    watermarks agree; entered again, they are modelled, and their numbers are not given again."""
+    drop(session.project.directory, "third")
+    load(session)
+    set_back(session, 1)
+    for act in (load, build):
+        with pytest.raises(DestinationError, match=r"1 row of raw\.things is of 1 load (?s:.*) --keep-rows"):
+            act(session)
+    assert enter_lost(session, "things") == 1
+    drop(session.project.directory, "fourth")
+    load(session)
+    assert rows(session, "select count(*), count(distinct load_id) from penstock.loads") == [(3, 3)]
+    assert not [n for n in build(session).nodes if n.failed]
+    assert rows(session, NAMES) == [(name, 1) for name in ("first", "fourth", "second", "third")]
+    assert check_ledger(session.project, None)[0].ok
+
+
+def test_a_number_that_another_stream_was_given(landed: Session) -> None:
+    """A lost load whose number another stream's load has by now is entered under a new one."""
+    landed.destination.query("update penstock.loads set stream = 'others'")
+    with pytest.raises(DestinationError, match=r"2 rows of raw\.things are of 1 load (?s:.*) --keep-rows"):
+        load(landed)
+    assert enter_lost(landed, "things") == 1
+    assert rows(landed, "select stream, landed from penstock.loads order by seq") == [("others", 2), ("things", 2)]
+    assert not load(landed).receipts
+
+
+def test_numbers_that_would_be_given_again(landed: Session) -> None:
+    """A sequence that was set back is noticed before a load gets a number that there is, and is mended."""
+    set_back(landed, 1)
+    landed.destination.query("drop sequence penstock.load_ids")
+    landed.destination.query("create sequence penstock.load_ids")
+    drop(landed.project.directory, "third")
+    with pytest.raises(DestinationError, match=r"penstock\.load_ids was set back"):
+        load(landed)
+    assert enter_lost(landed, "things") == 0
+    assert load(landed).total("landed") == 1
 
 
 def test_a_view_of_somebody(tmp_path: Path, postgres_url: str) -> None:

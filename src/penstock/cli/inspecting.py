@@ -129,7 +129,7 @@ def _print_status(project: Project, *, json: bool = False) -> None:
         print(f"up: process {running.pid}, {running.url}")
         if found.get("note"):
             print(f"  {found['note']}")
-    if not found["streams"]:
+    if not found["streams"] and not found.get("damage"):
         print("nothing has landed yet; start with: penstock run")
     for title, key in (
         ("the ledger does not fit the raw tables", "damage"),

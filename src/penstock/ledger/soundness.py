@@ -6,11 +6,12 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import LandingBlocked
 from penstock.ledger import ledger_sql
 from penstock.logs import get_log
+from penstock.plural import count
 from penstock.sql import identifier
 
 if TYPE_CHECKING:
@@ -71,23 +72,18 @@ def missing_tables(destination: Destination) -> list[str]:
 
 
 def damage_of(destination: Destination, stream: str) -> Damage | None:
-    """What is wrong with a stream's table or its part of the ledger; None when nothing is."""
-    known, there = _columns(destination, stream)
-    if known and not there:
-        return _damage(stream, f"table raw.{stream} is gone, and the ledger has rows in it")
-    if lost := sorted(known - there):
-        return _damage(stream, f"table raw.{stream} lacks columns that the ledger has: {', '.join(lost)}")
-    return _forgotten(destination, stream, known, there)
+    """What is wrong with a stream's table or its part of the ledger; None when nothing is. Looks at all its loads."""
+    return _damage_of(destination, stream, whole=True)
 
 
 def expect_known(destination: Destination, stream: str) -> None:
-    """Refuse to land where the ledger has forgotten what a stream's table holds. Cheap where no load was ever deleted.
-    Whether the table is as it should be, the landing looks itself.
+    """Refuse to go on where the stream's table is gone, or the ledger has forgotten what it holds. Cheap: of the loads
+    it looks at the newest alone, as long as no others seem to be missing.
 
     Raises:
-        LandingBlocked: it has, with what mends it.
+        LandingBlocked: so it is, with what mends it.
     """
-    _refuse(_forgotten(destination, stream, *_columns(destination, stream)))
+    _refuse(_damage_of(destination, stream, whole=False))
 
 
 def expect_sound(destination: Destination, streams: Iterable[str]) -> None:
@@ -114,24 +110,46 @@ def _columns(destination: Destination, stream: str) -> tuple[set[str], set[str]]
     return known, there
 
 
-def _forgotten(destination: Destination, stream: str, known: set[str], there: set[str]) -> Damage | None:
-    """What the ledger has forgotten of a table that is there."""
+def _damage_of(destination: Destination, stream: str, *, whole: bool) -> Damage | None:
+    known, there = _columns(destination, stream)
+    if known and not there:
+        return _damage(stream, f"table raw.{stream} is gone, and the ledger has rows in it")
+    if lost := sorted(known - there):
+        return _damage(stream, f"table raw.{stream} lacks columns that the ledger has: {', '.join(lost)}")
     if "_pen_load" not in there:
         return None
     if not known and any(not name.startswith(_OWN) for name in there):
         return _damage(stream, f"the ledger does not know the columns of raw.{stream}: penstock.columns was emptied")
-    if not destination.query(ledger_sql("loads_kept"), [stream]).rows[0][0]:
-        return None
-    rows, loads = destination.query(ledger_sql("loads_lost", table=f"raw.{identifier(stream)}")).rows[0]
-    if not rows:
+    return _forgotten(destination, stream, whole=whole)
+
+
+def _forgotten(destination: Destination, stream: str, *, whole: bool) -> Damage | None:
+    """Which loads the ledger has forgotten of a table that is there."""
+    table = f"raw.{identifier(stream)}"
+
+    def answers(name: str) -> tuple[Any, ...]:
+        return tuple(destination.query(ledger_sql(name, table=table), [stream]).rows[0])
+
+    lacks_newest, given_again = answers(f"newest_load_{destination.kind}")
+    rows = loads = 0
+    if lacks_newest or answers("loads_kept")[0] or (whole and answers(f"loads_unknown_{destination.kind}")[0]):
+        rows, loads = answers("loads_lost")
+    if rows:
+        what = (
+            f"{count(rows, 'row')} of raw.{stream} {'is' if rows == 1 else 'are'} of {count(loads, 'load')} that the"
+            " ledger does not know: penstock.loads was emptied, in part or whole, or restored from an older backup,"
+            " and models would leave them out"
+        )
+    elif given_again:
+        what = "sequence penstock.load_ids was set back: it would give loads numbers that earlier loads have"
+    else:
         return None
     name = shlex.quote(stream)
     return Damage(
         stream=stream,
+        what=what,
         fix=f"have the loads entered again, which deletes nothing: penstock reset {name} --keep-rows; or restore the"
         f" schemas penstock and raw from one backup; or start the stream anew from its sources: penstock reset {name}",
-        what=f"{rows:,} rows of raw.{stream} are of {loads:,} loads that the ledger does not know: penstock.loads was"
-        " emptied, in part or whole, and models would leave them out",
     )
 
 

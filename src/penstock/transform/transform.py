@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import ContractError, PenstockError, TransformError, UsageError
 from penstock.ledger import ledger_sql
 from penstock.ledger.runs import RunRecord, RunStep, short
-from penstock.ledger.soundness import expect_sound
+from penstock.ledger.soundness import expect_known, expect_sound
 from penstock.lineage import lineage_of
 from penstock.sql import literal
 from penstock.transform.dbt import TESTS, Dbt, Node, Part
@@ -165,6 +165,9 @@ class Transformer:
         newest = int(destination.query("select coalesce(max(seq), 0) from penstock.loads").rows[0][0])
         if full_refresh or not same or seen > newest:
             expect_sound(destination, session.project.streams)
+        else:
+            for stream in session.project.streams:
+                expect_known(destination, stream)
         if seen > newest:  # what was seen was deleted, and the streams were reset since: all is built anew
             seen, same, tested = 0, False, False
         built = Built(upper_seq=upper)
