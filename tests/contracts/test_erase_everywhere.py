@@ -240,6 +240,38 @@ def test_what_depends(project: Path) -> None:
                 session.destination.query("drop role penstock_reader")
 
 
+def test_what_cannot_be_made_anew(postgres_url: str, tmp_path: Path) -> None:
+    """Nothing that went with a table is gone without being named."""
+    from penstock.privacy.restoring import restore, standing
+
+    people.make_project(tmp_path, "postgres", postgres_url)
+    with people.opened(tmp_path) as session:
+        query = session.destination.query
+        query("create schema a")
+        query("create table a.t (n int, gone int)")
+        for sql in (
+            "create view a.broken as select gone from a.t",
+            "comment on view a.broken is 'x'",
+            "create function a.of_broken() returns int language sql begin atomic select gone from a.broken; end",
+            "create publication changes for table a.t",
+            "create table a.other (whole a.t)",
+            "create view a.good as select n from a.t",
+        ):
+            query(sql)
+        before = standing(session.destination)
+        query("drop table a.t cascade")
+        query("create table a.t (n int)")
+        left = [line.partition(": ")[0] for line in restore(before, session.destination)]
+        assert sorted(left) == [
+            "comment on view a.broken",
+            "function a.of_broken()",
+            "publication relation a.t in publication changes",
+            "table column a.other.whole",
+            "view a.broken",
+        ]
+        assert query("select count(*) from a.good").rows == [(0,)]
+
+
 def standing_of(session: Session) -> dict[str, Any]:
     """The relations of the warehouse, and on PostgreSQL who owns them and who may do what with them."""
     from penstock.privacy.restoring import standing
