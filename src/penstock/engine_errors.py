@@ -22,7 +22,6 @@ _STATEMENT_KINDS = (
     "Catalog",
     "Parser",
     "Syntax",
-    "IO",
     "Permission",
     "Not implemented",
     "Dependency",
@@ -35,9 +34,9 @@ _STATEMENT_KINDS = (
     "Missing Extension",
     "Settings",
 )
-"""DuckDB's errors about statements and files."""
+"""DuckDB's errors about statements."""
 
-_KIND = re.compile(r"(?P<kind>[A-Za-z][A-Za-z ]{2,40}) Error: ")
+_KIND = re.compile(r"(?P<kind>[A-Za-z][A-Za-z ]{1,40}) Error: ")
 _EXCERPT = re.compile(r"\n+LINE \d+: (?P<line>[^\n]*)\n[ \t]*\^[ ^~]*\s*\Z")
 _CAST = re.compile(r"(?: to [A-Z][A-Z0-9_]*(?:\(\d+,\d+\))?(?:\[\])?)?(?: when casting from source column \w+)?\Z")
 """How DuckDB ends what it says of a cast."""
@@ -48,6 +47,9 @@ _KEY = re.compile(
     r"|is still referenced from table \"[^\"\n]+\")\.)?\s*\Z"
 )
 _DUPLICATE = re.compile(r"(?P<head>(?:Duplicate|Violates foreign key constraint because) key \"\w+: )(?s:.*)\"")
+_CHECK = re.compile(r"CHECK constraint failed on table \"[^\"\n]+\" with expression (?=CHECK\()")
+_INNER = re.compile(r"\"exception_message\":\"(?P<text>(?:[^\"\\]|\\.)*)\"")
+"""What happened to a file, inside of what a thread that wrote it says."""
 _QUOTED = re.compile(r"(?s:(['\"]).*\1)")
 _COLUMNS = re.compile(r"CSV parse error: (?:Row #\d+: )?Expected \d+ columns, got \d+")
 _LONG_NUMBER = re.compile(r"\d{5,}")
@@ -115,28 +117,44 @@ def duckdb_text(text: str) -> str:
     """DuckDB's message, by the kind that it begins with."""
     match = _KIND.match(text)
     if match is None:
-        return without_values(text)
-    if match["kind"] in _STATEMENT_KINDS:
+        return _masked(text, names=False)
+    head, kind = match[0], match["kind"]
+    if kind in _STATEMENT_KINDS:
         return _statement_text(text)
-    head, text, tail = match[0], _EXCERPT.sub("", text[match.end() :]), ""
-    if match["kind"] == "Conversion" and (cast := _CAST.search(text)):
+    text, tail = _EXCERPT.sub("", text[match.end() :]), ""
+    if kind == "Constraint":
+        return f"{head}{_constraint_text(text)}"
+    if kind == "IO" and (inner := _INNER.search(text)):
+        text = re.sub(r"\\(.)", r"\1", inner["text"])
+    if kind == "Conversion" and (cast := _CAST.search(text)):
         text, tail = text[: cast.start()], cast[0]
-    return f"{head}{without_values(text)}{tail}"
+    # any of these may begin with a value, which may read like a name
+    return f"{head}{_masked(text, names=False)}{tail}"
+
+
+def _constraint_text(text: str) -> str:
+    """What DuckDB says of a constraint, with the names where it puts them in front of any value."""
+    if _NOT_NULL.fullmatch(text):
+        return text
+    if match := _DUPLICATE.match(text):
+        return f'{match["head"]}{MASK}"{_masked(text[match.end() :], names=False)}'
+    if match := _CHECK.match(text):
+        return f"{match[0]}{MASK}"
+    return _masked(text, names=False)
 
 
 def without_values(text: str) -> str:
-    """The words that are an engine's own, and the names that stand before the first value. All else is masked."""
+    """The words that are PostgreSQL's own, and the names that stand before the first value. All else is masked."""
     text = _EXCERPT.sub("", text)
-    if _NOT_NULL.fullmatch(text):
-        return text
     if match := _KEY.match(text):
         return f"{match['head']}{MASK}{match['rest'] or ''}"
-    if match := _DUPLICATE.match(text):
-        return f'{match["head"]}{MASK}"{_masked(text[match.end() :], names=False)}'
-    return _masked(text)
+    # a detail may begin with a value: Failing row contains (...
+    summary, detail, rest = text.partition("\nDETAIL:")
+    return _MASKS.sub(MASK, f"{_masked(summary)}{detail}{_masked(rest, names=False)}")
 
 
 def _masked(text: str, *, names: bool = True) -> str:
+    """The words that are an engine's own; with ``names`` also those that stand before the first value."""
     kept: list[str] = []
     before = ""
     for token in _TOKEN.findall(text):

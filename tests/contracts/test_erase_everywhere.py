@@ -157,6 +157,30 @@ VIEWS = {
     "marts/greater.sql": "{{ config(materialized='view') }} select rate from {{ ref('greatest') }}",
 }
 
+HANGING = (
+    "alter view analysis.mine set (security_barrier = true)",
+    "comment on view analysis.mine is 'it''s ours'",
+    "comment on column analysis.mine.rate is 'per year'",
+    "create view analysis.next as select rate from analysis.mine",
+    "alter view analysis.next alter column rate set default 5",
+    "create rule only_read as on insert to analysis.next do instead nothing",
+    "create trigger kept_as_is instead of update on analysis.mine for each row"
+    " execute function suppress_redundant_updates_trigger()",
+    "comment on trigger kept_as_is on analysis.mine is 'no change'",
+    "create function analysis.total(above int) returns bigint language sql"
+    " begin atomic select sum(rate) from analysis.next where rate > above; end",
+    "comment on function analysis.total(int) is 'all of it'",
+    "revoke all on function analysis.total(int) from public",
+    "grant execute on function analysis.total(int) to penstock_reader",
+    "create view analysis.totals as select analysis.total(1) as total",
+    "create function analysis.first_of(r marts.rates) returns int language sql as 'select 1'",
+    "alter table marts.rates enable row level security",
+    "create policy everybody on marts.rates for select to penstock_reader using (rate > 0)",
+    "alter table marts.rates add constraint rate_is_positive check (rate > 0)",
+    "create statistics marts.together on customer_id, rate from marts.rates",
+)
+"""What hangs on tables and views in PostgreSQL, and goes with them."""
+
 
 def test_what_depends(project: Path) -> None:
     """After models were built anew, all relations, owners and grants are there that were; the next run has nothing to
@@ -180,6 +204,8 @@ def test_what_depends(project: Path) -> None:
             query("grant select (city) on marts.customers_by_city to penstock_reader with grant option")
             query("create materialized view analysis.kept as select * from marts.rates")
             query("create unique index only_once on marts.rates (customer_id)")
+            for sql in HANGING:
+                query(sql)
     try:
         with people.opened(project) as session:
             before = standing_of(session)
@@ -212,6 +238,38 @@ def test_what_depends(project: Path) -> None:
             with people.opened(project) as session:
                 session.destination.query("drop owned by penstock_reader")
                 session.destination.query("drop role penstock_reader")
+
+
+def test_what_cannot_be_made_anew(postgres_url: str, tmp_path: Path) -> None:
+    """Nothing that went with a table is gone without being named."""
+    from penstock.privacy.restoring import restore, standing
+
+    people.make_project(tmp_path, "postgres", postgres_url)
+    with people.opened(tmp_path) as session:
+        query = session.destination.query
+        query("create schema a")
+        query("create table a.t (n int, gone int)")
+        for sql in (
+            "create view a.broken as select gone from a.t",
+            "comment on view a.broken is 'x'",
+            "create function a.of_broken() returns int language sql begin atomic select gone from a.broken; end",
+            "create publication changes for table a.t",
+            "create table a.other (whole a.t)",
+            "create view a.good as select n from a.t",
+        ):
+            query(sql)
+        before = standing(session.destination)
+        query("drop table a.t cascade")
+        query("create table a.t (n int)")
+        left = [line.partition(": ")[0] for line in restore(before, session.destination)]
+        assert sorted(left) == [
+            "comment on view a.broken",
+            "function a.of_broken()",
+            "publication relation a.t in publication changes",
+            "table column a.other.whole",
+            "view a.broken",
+        ]
+        assert query("select count(*) from a.good").rows == [(0,)]
 
 
 def standing_of(session: Session) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from penstock.engine_errors import RAISED, error_text, without_values
+from penstock.engine_errors import RAISED, duckdb_text, error_text, without_values
 from penstock.errors import MASK, DestinationError
 from penstock.sql import literal
 
@@ -29,6 +29,35 @@ odd = st.lists(
     max_size=6,
 ).map("".join)
 values = st.builds(lambda a, b: f"{SECRET}{a}{SECRET}{b}{SECRET}", odd, odd)
+like_names = st.builds(
+    lambda head, noun, form, end: head + noun + form.format(SECRET) + end,
+    st.sampled_from(
+        [
+            "",
+            "[",
+            "(",
+            "'",
+            '"',
+            "Binder Error: ",
+            "Constraint Error: ",
+            "IO Error: ",
+            "Duplicate key ",
+            "duplicate key value violates unique ",
+            "NOT NULL constraint failed: ",
+            "CHECK constraint failed on table ",
+            'Violates foreign key constraint because key "',
+            '{"exception_message":"',
+        ]
+    ),
+    st.sampled_from(
+        ["", "table ", "constraint ", "column ", "type ", "on table ", "schema ", "relation ", "role ", "enum "]
+    ),
+    st.sampled_from(
+        ["{0}", '"{0}"', "'{0}'", "{0}.{0}", '"{0}: {0}"', '"{0}" with expression CHECK(', "({0})", "[{0}", '"{0}"}}']
+    ),
+    odd.map(lambda text: f" {text}{SECRET}"),
+)
+"""Values that read like what engines say of a name."""
 
 STATEMENTS = {
     "duckdb": [
@@ -43,6 +72,8 @@ STATEMENTS = {
         ("select strptime(email, '%Y') from person", "parse string"),
         ("select date_part(email, date '2026-01-01') from person", "specifier"),
         ("select error('bad ' || email) from person", "Invalid Input"),
+        ("select error(email) from person", "Invalid Input"),
+        ("select regexp_matches('x', '[' || replace(email, ']', '')) from person", "Invalid Input"),
         ("insert into person select email from person", "email"),
         ("insert into person values ({value})", "email"),
         ("select cast({value} as integer)", "INT32"),
@@ -79,8 +110,12 @@ def server(postgres_server: str) -> psycopg.Connection[object]:
     return psycopg.connect(postgres_server)
 
 
-@settings(max_examples=25, deadline=None)
-@given(value=values)
+@settings(max_examples=50, deadline=None)
+@given(value=values | like_names)
+@example(value=f"table {SECRET}")
+@example(value=f'constraint "{SECRET}"')
+@example(value=f"NOT NULL constraint failed: {SECRET}")
+@example(value=f'Duplicate key "{SECRET}: x" violates unique constraint')
 @example(value=f"{SECRET}' to INT32 when casting from source column {SECRET}")
 @example(value=f'{SECRET}" of relation "{SECRET}" column "{SECRET}"')
 @example(value=f"{SECRET}\nLINE 1: {SECRET}\n  ^")
@@ -99,7 +134,8 @@ def test_duckdb(value: str) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(value=values)
+@given(value=values | like_names)
+@example(value=f"table {SECRET}")
 @example(value=f'{SECRET}" of relation "{SECRET}" column "{SECRET}"')
 @example(value=f"{SECRET}) already exists.\nDETAIL:  Key (email)=({SECRET}")
 @example(value=f"{SECRET}\nLINE 1: {SECRET}\n  ^")
@@ -131,12 +167,43 @@ def test_postgres(server: psycopg.Connection[object], value: str) -> None:
             f"Type INT64 with value {MASK} can't be cast because the value is out of range for type INT8",
         ),
         ("value too long for type character varying(10)", "value too long for type character varying(10)"),
-        ("NOT NULL constraint failed: t.email", "NOT NULL constraint failed: t.email"),
     ],
 )
 def test_words(text: str, shown: str) -> None:
     """What is left is a sentence that helps."""
     assert without_values(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Constraint Error: NOT NULL constraint failed: t.email", None),
+        (
+            'Constraint Error: CHECK constraint failed on table "p q" with expression CHECK((n > 0))',
+            f'Constraint Error: CHECK constraint failed on table "p q" with expression {MASK}',
+        ),
+        (
+            'Constraint Error: Duplicate key "email: a@b.c" violates unique constraint.',
+            f'Constraint Error: Duplicate key "email: {MASK}" violates unique constraint.',
+        ),
+        (
+            'IO Error: Could not write file "/data/w.duckdb": No space left on device',
+            f"IO Error: Could not write file {MASK}: No space left on device",
+        ),
+        (
+            'IO Error: Async write failed for range [offset=0, size=1]: {"exception_type":"IO","exception_message":'
+            '"Could not write file \\"/data/x\\": No space left on device","errno":"28"}',
+            f"IO Error: Could not write file {MASK}: No space left on device",
+        ),
+        (
+            'TransactionContext Error: Failed to commit: Could not write file "/data/x": No space left on device',
+            f"TransactionContext Error: Failed to commit: Could not write file {MASK}: No space left on device",
+        ),
+    ],
+)
+def test_duckdb_words(text: str, shown: str | None) -> None:
+    """Names of constraints, and what the operating system says, can still be read."""
+    assert duckdb_text(text) == (shown or text)
 
 
 def test_others() -> None:

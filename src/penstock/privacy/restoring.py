@@ -1,12 +1,12 @@
-"""Views, indexes and grants that go with a table that is built anew, and their return.
+"""What goes with a table that is built anew, and its return.
 
-PostgreSQL drops the views that read a table together with it, the table's indexes, and who may read it. DuckDB has no
-grants, and its views stay.
+PostgreSQL drops together with a table the views and functions that read it, its indexes, who may read it, and what
+hangs on any of these: options, constraints, column defaults, rules, triggers, policies, comments. DuckDB has no grants,
+and its views stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,31 +21,40 @@ Name = tuple[str, str]
 
 @dataclass(slots=True, kw_only=True)
 class Standing:
-    """What stood in the warehouse: views by name with the statement that makes them, the owners of all relations; and
-    the indexes and the grants, each as its statement by the name it is about. An index has a second text, without its
-    own name: dbt gives the same index another name each time."""
+    """What stood in the warehouse: views and functions by name with the statement that makes them, the owners of all
+    relations; and the indexes and the grants, each as its statement by the name it is about. An index has a second
+    text, without its own name: dbt gives the same index another name each time. ``hanging`` is what hangs on relations
+    and functions: what it is, and the statement that makes it, empty where there is none."""
 
     views: dict[Name, str] = field(default_factory=dict)
+    functions: dict[Name, str] = field(default_factory=dict)
     owners: dict[Name, str] = field(default_factory=dict)
     grants: list[tuple[str, str, str]] = field(default_factory=list)
     indexes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    hanging: dict[str, str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
             "views": [[*name, sql] for name, sql in self.views.items()],
+            "functions": [[*name, sql] for name, sql in self.functions.items()],
             "owners": [[*name, role] for name, role in self.owners.items()],
             "grants": [list(grant) for grant in self.grants],
             "indexes": [list(index) for index in self.indexes],
+            "hanging": [[what, sql] for what, sql in self.hanging.items()],
         }
 
     def take_in(self, data: dict[str, Any]) -> None:
         """Add what stood before an erasure that was cut short, of which some may be gone now."""
         for schema, name, sql in data.get("views", ()):
             self.views.setdefault((schema, name), sql)
+        for schema, name, sql in data.get("functions", ()):
+            self.functions.setdefault((schema, name), sql)
         for schema, name, role in data.get("owners", ()):
             self.owners.setdefault((schema, name), role)
         self.grants += [g for g in map(tuple, data.get("grants", ())) if g not in self.grants]
+        for what, sql in data.get("hanging", ()):
+            self.hanging.setdefault(what, sql)
         known = {nameless for _, _, _, nameless in self.indexes}
         self.indexes += [i for i in map(tuple, data.get("indexes", ())) if i[3] not in known]
 
@@ -64,6 +73,9 @@ def standing(destination: Destination) -> Standing:
         found.grants.append((schema, name, sql))
     for schema, name, sql, nameless in destination.query(statement("penstock.privacy", "indexes.sql")).rows:
         found.indexes.append((schema, name, sql, nameless))
+    for schema, name, sql in destination.query(statement("penstock.privacy", "functions.sql")).rows:
+        found.functions[schema, name] = sql
+    found.hanging = _hanging(destination)
     return found
 
 
@@ -76,33 +88,47 @@ def missing(before: Standing, destination: Destination) -> list[Name]:
 
 
 def restore(before: Standing, destination: Destination) -> list[str]:
-    """Make the views and indexes that are missing, and give back owners and grants; what could not be is told."""
+    """Make what is missing, and give back owners and grants; what could not be is told."""
     if destination.kind != "postgres":
         return []
-    waiting, failures = missing(before, destination), dict[Name, str]()
-    while waiting:
-        # one may read another: as long as one can be made, there is hope for the rest
-        failures = _performed(destination, [(name, before.views[name]) for name in waiting])
-        if len(failures) == len(waiting):
-            break
-        waiting = list(failures)
-    lost = [f"view {_shown(name)}: {why}" for name, why in failures.items()]
     now = standing(destination)
-    owners = [
-        (name, f"alter table {identifier(name[0])}.{identifier(name[1])} owner to {identifier(role)}")
-        for name, role in before.owners.items()
-        if now.owners.get(name, role) != role
-    ]
-    lost += [f"the owner of {_shown(name)}: {why}" for name, why in _performed(destination, owners).items()]
+    makings = {f"view {_shown(n)}": sql for n, sql in before.views.items() if n not in now.views}
+    makings |= {f"function {_shown(n)}": sql for n, sql in before.functions.items() if n not in now.functions}
+    lost = _made(destination, makings)
+    now = standing(destination)
+    lost |= _performed(
+        destination,
+        {
+            f"the owner of {_shown(name)}": (
+                f"alter table {identifier(name[0])}.{identifier(name[1])} owner to {identifier(role)}"
+            )
+            for name, role in before.owners.items()
+            if now.owners.get(name, role) != role
+        },
+    )
     there = {nameless for _, _, _, nameless in now.indexes}
-    for schema, name, sql, nameless in before.indexes:
-        if (schema, name) in now.owners and nameless not in there:
-            lost += [f"{sql}: {why}" for why in _performed(destination, [((schema, name), sql)]).values()]
-    grants = [(schema, name, sql) for schema, name, sql in before.grants if (schema, name) in now.owners]
-    for schema, name, sql in grants:
-        if (schema, name, sql) not in now.grants:
-            lost += [f"{sql}: {why}" for why in _performed(destination, [((schema, name), sql)]).values()]
-    return lost
+    indexes = {
+        sql: sql
+        for schema, name, sql, nameless in before.indexes
+        if (schema, name) in now.owners and nameless not in there
+    }
+    lost |= _performed(destination, indexes)
+    now.hanging = _hanging(destination)
+    hanging = {what: sql for what, sql in before.hanging.items() if what not in now.hanging}
+    lost |= _made(destination, {what: sql for what, sql in hanging.items() if sql})
+    lost |= {what: "it was dropped with what it depends on; make it anew" for what, sql in hanging.items() if not sql}
+    grants = {
+        sql: sql
+        for schema, name, sql in before.grants
+        if (schema, name) in now.owners and (schema, name, sql) not in now.grants
+    }
+    lost |= _performed(destination, grants)
+    return [f"{what}: {why}" for what, why in lost.items()]
+
+
+def _hanging(destination: Destination) -> dict[str, str]:
+    rows = destination.query(statement("penstock.privacy", "hanging.sql")).rows
+    return {what: sql or "" for what, sql in rows}
 
 
 def refresh(destination: Destination) -> list[str]:
@@ -110,20 +136,33 @@ def refresh(destination: Destination) -> list[str]:
     if destination.kind != "postgres":
         return []
     rows = destination.query("select schemaname, matviewname from pg_matviews where ispopulated").rows
-    statements = [
-        ((schema, name), f"refresh materialized view {identifier(schema)}.{identifier(name)}") for schema, name in rows
-    ]
-    return [f"materialized view {_shown(name)}: {why}" for name, why in _performed(destination, statements).items()]
+    statements = {
+        f"materialized view {schema}.{name}": f"refresh materialized view {identifier(schema)}.{identifier(name)}"
+        for schema, name in rows
+    }
+    return [f"{what}: {why}" for what, why in _performed(destination, statements).items()]
 
 
-def _performed(destination: Destination, statements: Iterable[tuple[Name, str]]) -> dict[Name, str]:
+def _made(destination: Destination, statements: dict[str, str]) -> dict[str, str]:
+    """Perform them in whichever order works; of those that failed, why."""
+    waiting, failures = statements, dict[str, str]()
+    while waiting:
+        # one may need another: as long as one can be made, there is hope for the rest
+        failures = _performed(destination, waiting)
+        if len(failures) == len(waiting):
+            break
+        waiting = {what: statements[what] for what in failures}
+    return failures
+
+
+def _performed(destination: Destination, statements: dict[str, str]) -> dict[str, str]:
     """Perform each by itself; of those that failed, why."""
     failures = {}
-    for name, sql in statements:
+    for what, sql in statements.items():
         try:
             destination.query(sql)
         except DestinationError as e:
-            failures[name] = e.what
+            failures[what] = e.what
     return failures
 
 
