@@ -276,6 +276,7 @@ class Watcher(Troubles):
 
     def _committed(self, receipt: Receipt) -> None:
         self.files, self._places = tuple(self._places), {}
+        self.last_error = ""
         self._commits(receipt, self.files)
         if self._told is not None:
             self._told.committed(receipt)

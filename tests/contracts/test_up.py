@@ -199,6 +199,8 @@ def test_models_follow_messages_and_files(project: Path) -> None:
         (project / "data" / "user_events" / "more.ndjson").write_text(json.dumps(an_event("u9")) + "\n")
         eventually(lambda: process.query(CURRENT.format("u9")), [["Initech"]])
 
+        # rows are there before the build that made them has ended
+        until(lambda: process.figures()["penstock_transform_seconds_count", ""] >= 3, "three builds")
         figures = process.figures()
         read = figures["penstock_read_total", "user_events"]
         assert read == sum(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ def tell_lost(present: Columns) -> None:
 
 def missing_tables(destination: Destination) -> list[str]:
     """The tables that a ledger lacks; none where there is no ledger at all."""
-    there = {table for table, _ in destination.query(ledger_sql(f"ledger_columns_{destination.kind}")).rows}
+    there = {table for table, _ in _rows(destination, ledger_sql(f"ledger_columns_{destination.kind}"))}
     return [f"penstock.{table}" for table in _tables() if there and table not in there]
 
 
@@ -101,11 +101,20 @@ def _refuse(damage: Damage | None) -> None:
         raise LandingBlocked(damage.what, where=f"stream {damage.stream}", fix=damage.fix)
 
 
+def _rows(destination: Destination, sql: str, *parameters: str) -> Sequence[Sequence[Any]]:
+    """The rows of a question about the ledger. A table or schema of it that is gone has to be put back."""
+    try:
+        return destination.query(sql, parameters).rows
+    except LandingBlocked as e:
+        fix = "put the ledger back as it was: restore the schemas penstock and raw from one backup"
+        raise LandingBlocked(e.what, where=e.where, fix=e.fix or fix) from None
+
+
 def _columns(destination: Destination, stream: str) -> tuple[set[str], set[str]]:
     """The columns that the ledger knows, and those that the table has."""
     known: set[str] = set()
     there: set[str] = set()
-    for place, name in destination.query(ledger_sql(f"columns_there_{destination.kind}"), [stream]).rows:
+    for place, name in _rows(destination, ledger_sql(f"columns_there_{destination.kind}"), stream):
         (known if place == "ledger" else there).add(name)
     return known, there
 
@@ -128,7 +137,7 @@ def _forgotten(destination: Destination, stream: str, *, whole: bool) -> Damage 
     table = f"raw.{identifier(stream)}"
 
     def answers(name: str) -> tuple[Any, ...]:
-        return tuple(destination.query(ledger_sql(name, table=table), [stream]).rows[0])
+        return tuple(_rows(destination, ledger_sql(name, table=table), stream)[0])
 
     lacks_newest, given_again = answers(f"newest_load_{destination.kind}")
     rows = loads = 0
