@@ -163,6 +163,7 @@ def test_query(project: Path) -> None:
 def test_status(project: Path) -> None:
     """``status`` reads the ledger; before the first load there is nothing to read, and nothing is made."""
     parts = {"streams", "loads", "quarantine", "models", "runs", "schedules", "alerts", "expectations", "hosts"}
+    parts |= {"warnings", "damage"}
     assert set(printed(project, "status", "--json")) == parts
     assert not (project / "warehouse.duckdb").exists()
     penstock(project, "load")
