@@ -102,17 +102,25 @@ _COUNTS = ("x-delivery-count", "x-acquired-count", "x-stream-offset")
 """Headers by which a broker counts: a message that is delivered again is the same in spite of them."""
 
 
+_PUBLISHER = "penstock"
+_TRANSPORT = ("content_type", "content_encoding", "delivery_mode", "priority", "expiration", "cluster_id")
+"""Properties that say how a message travels, and nothing of the record: it is the same as one of a file."""
+
+
 def quarantine_id(stream: str, reject: Reject) -> UUID:
     """A record is quarantined once: the same bytes in the same stream are the same entry, with the same headers where
-    it came as a message. What was replayed stays the entry it is."""
+    it came as a message that has some. What was replayed stays the entry it is."""
     if reject.entry is not None:
         return UUID(reject.entry)
     digest = hashlib.sha256(stream.encode() + b"\0" + reject.body)
-    if reject.headers:
-        inner = reject.headers.get("headers")
-        if isinstance(inner, Mapping):
-            inner = {k: v for k, v in inner.items() if k not in _COUNTS}
-        digest.update(b"\0" + json.dumps({**reject.headers, "headers": inner or None}, sort_keys=True).encode())
+    beside = {k: v for k, v in (reject.headers or {}).items() if k not in _TRANSPORT}
+    if beside.get("app_id") == _PUBLISHER:
+        # what our own publisher adds is made of the record
+        beside = {}
+    if isinstance(inner := beside.pop("headers", None), Mapping):
+        inner = {k: v for k, v in inner.items() if k not in _COUNTS}
+    if inner or beside:
+        digest.update(b"\0" + json.dumps({**beside, "headers": inner or None}, sort_keys=True).encode())
     return UUID(bytes=digest.digest()[:16])
 
 

@@ -123,7 +123,8 @@ def _damage_of(destination: Destination, stream: str, *, whole: bool) -> Damage 
     known, there = _columns(destination, stream)
     if known and not there:
         return _damage(stream, f"table raw.{stream} is gone, and the ledger has rows in it")
-    if lost := sorted(known - there):
+    # a landing itself says with which statement a column is put back
+    if whole and (lost := sorted(known - there)):
         return _damage(stream, f"table raw.{stream} lacks columns that the ledger has: {', '.join(lost)}")
     if "_pen_load" not in there:
         return None
@@ -164,7 +165,9 @@ def _forgotten(destination: Destination, stream: str, *, whole: bool) -> Damage 
 
 def _damage(stream: str, what: str) -> Damage:
     anew = f"start the stream anew from its sources: penstock reset {shlex.quote(stream)}"
-    return Damage(stream=stream, what=what, fix=f"restore the schemas penstock and raw from one backup; or {anew}")
+    return Damage(
+        stream=stream, what=what, fix=f"put it back; or restore the schemas penstock and raw from one backup; or {anew}"
+    )
 
 
 def _tables() -> list[str]:
