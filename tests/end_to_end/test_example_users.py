@@ -267,7 +267,11 @@ def test_what_is_not_known_is_the_unknown_member(example: Example) -> None:
     (example.folder / "in" / "a.ndjson").write_text("\n".join(map(json.dumps, (bare, strange))))
     file = example.folder / "penstock.yml"
     text = file.read_text().replace("sources:\n", "sources:\n  files: {type: files, path: in}\n", 1)
-    file.write_text(text.replace("from: generator", "from: files").replace("    land: true", "    land: false"))
+    file.write_text(
+        text.replace("from: generator", "from: files").replace(
+            "    land: true", "    land: false\n    allow_missing: true"
+        )
+    )
     example.penstock("run")
     found = example.rows(
         "local",

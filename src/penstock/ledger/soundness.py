@@ -123,9 +123,13 @@ def _damage_of(destination: Destination, stream: str, *, whole: bool) -> Damage 
     known, there = _columns(destination, stream)
     if known and not there:
         return _damage(stream, f"table raw.{stream} is gone, and the ledger has rows in it")
-    # a landing itself says with which statement a column is put back
-    if whole and (lost := sorted(known - there)):
-        return _damage(stream, f"table raw.{stream} lacks columns that the ledger has: {', '.join(lost)}")
+    if lost := sorted(known - there):
+        adds = ", ".join(f"add column {identifier(name)} TYPE" for name in lost)
+        return _damage(
+            stream,
+            f"table raw.{stream} lacks columns that the ledger has: {', '.join(lost)}",
+            f"put it back: alter table raw.{identifier(stream)} {adds}, with the type that penstock.columns has",
+        )
     if "_pen_load" not in there:
         return None
     if not known and any(not name.startswith(_OWN) for name in there):
@@ -163,10 +167,10 @@ def _forgotten(destination: Destination, stream: str, *, whole: bool) -> Damage 
     )
 
 
-def _damage(stream: str, what: str) -> Damage:
+def _damage(stream: str, what: str, put_back: str = "put it back") -> Damage:
     anew = f"start the stream anew from its sources: penstock reset {shlex.quote(stream)}"
     return Damage(
-        stream=stream, what=what, fix=f"put it back; or restore the schemas penstock and raw from one backup; or {anew}"
+        stream=stream, what=what, fix=f"{put_back}; or restore the schemas penstock and raw from one backup; or {anew}"
     )
 
 
