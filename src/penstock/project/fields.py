@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
@@ -44,8 +45,9 @@ class NamedField:
 
     @property
     def key(self) -> str:
-        """Tells it from others of the stream."""
-        return f"{self.how} {self.field}"
+        """Tells it from others of the stream. What is dropped is not named in the ledger either."""
+        field = sha256(self.field.encode()).hexdigest()[:16] if self.how == "dropped" else self.field
+        return f"{self.how} {field}"
 
 
 def fields_named(stream: Stream, endpoint: Endpoint | None = None) -> tuple[NamedField, ...]:
