@@ -6,9 +6,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.cli.terminal import console
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LEAST_TEXT_WIDTH = 24
 """A column of longer texts is folded down to this, and no further."""
@@ -31,65 +34,61 @@ def print_table(
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     texts = [[cell(v) for v in row] for row in values]
     numeric = [any(_is_number(row[i]) for row in values) for i in range(len(columns))]
-    shown = _shown(columns, texts, numeric, spare, width)
+    longest = [max(_longest(text) for text in (name, *(row[i] for row in texts))) for i, name in enumerate(columns)]
+    least = [
+        size if number else max(min(size, LEAST_TEXT_WIDTH), _longest(name))
+        for name, size, number in zip(columns, longest, numeric, strict=True)
+    ]
+    shown = _shown(columns, least, spare, width)
     if shown is None:
         _print_blocks(columns, texts, title, width)
         return
-    _print_rich([columns[i] for i in shown], [[row[i] for i in shown] for row in texts], title, width, numeric, shown)
+    table = _table([columns[i] for i in shown], [[row[i] for i in shown] for row in texts], title)
+    for column, i in zip(table.columns, shown, strict=True):
+        column.justify, column.min_width = "right" if numeric[i] else "left", least[i]
+    _print_rich(table, width, whole=_width([longest[i] for i in shown]))
     left_out = [name for i, name in enumerate(columns) if i not in shown]
     if left_out:
         print(f"too narrow for: {', '.join(left_out)}")
 
 
-def _shown(
-    columns: Sequence[str],
-    texts: Sequence[Sequence[str]],
-    numeric: Sequence[bool],
-    spare: Sequence[str],
-    width: int,
-) -> list[int] | None:
+def _shown(columns: Sequence[str], least: Sequence[int], spare: Sequence[str], width: int) -> list[int] | None:
     """Places of the columns that have room; None when even without those to spare there is too little."""
-    from rich.cells import cell_len
-
-    least = [
-        max(
-            cell_len(columns[i]),
-            min(max((cell_len(line) for row in texts for line in row[i].split("\n")), default=0), LEAST_TEXT_WIDTH)
-            if not numeric[i]
-            else max(cell_len(row[i]) for row in texts),
-        )
-        for i in range(len(columns))
-    ]
     shown = list(range(len(columns)))
     for name in (None, *spare):
         shown = [i for i in shown if columns[i] != name]
-        if not width or sum(least[i] for i in shown) + _GAP * (len(shown) - 1) + _EDGES <= width:
+        if not width or _width([least[i] for i in shown]) <= width:
             return shown
     return None
 
 
-def _print_rich(
-    columns: Sequence[str],
-    texts: Sequence[Sequence[str]],
-    title: str,
-    width: int,
-    numeric: Sequence[bool],
-    shown: Sequence[int],
-) -> None:
-    from rich import box
+def _width(widths: Sequence[int]) -> int:
+    """How wide a table of such columns is."""
+    return sum(widths) + _GAP * (len(widths) - 1) + _EDGES
+
+
+def _longest(text: str) -> int:
+    """How wide the widest line of a text is."""
     from rich.cells import cell_len
+
+    return max(cell_len(line) for line in text.split("\n"))
+
+
+def _table(columns: Sequence[str], texts: Sequence[Sequence[str]], title: str) -> Table:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    whole = _EDGES
-    for place, (i, name) in enumerate(zip(shown, columns, strict=True)):
-        longest = max([cell_len(name), *(cell_len(line) for row in texts for line in row[place].split("\n"))])
-        whole += longest + _GAP
-        least = longest if numeric[i] else max(min(longest, LEAST_TEXT_WIDTH), cell_len(name))
-        table.add_column(Text(name), justify="right" if numeric[i] else "left", overflow="fold", min_width=least)
+    for name in columns:
+        table.add_column(Text(name), overflow="fold")
     for row in texts:
         table.add_row(*(Text(text) for text in row))
+    return table
+
+
+def _print_rich(table: Table, width: int, *, whole: int) -> None:
+    """Print for a terminal of that ``width``, or the ``whole`` of it for a pipe."""
     screen = console(width=width or whole)
     if width:
         screen.print(table)
