@@ -7,11 +7,12 @@ rows single.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISDIR
@@ -164,8 +165,12 @@ class FilesSource:
             full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
             if os.path.isdir(full):
                 full = os.path.join(full, "**")
-            found.update(Path(p) for p in _matching(full) if os.path.isfile(p) or _is_broken_link(p))
-            found.update(_closed_folders(full))
+            closed: list[OSError] = []
+            base, *parts = Path(full).parts
+            found.update(
+                p for p in _matching(Path(base), parts, closed.append) if os.path.isfile(p) or _is_broken_link(p)
+            )
+            found.update(Path(str(e.filename)) for e in closed if isinstance(e, PermissionError))
         return sorted(p for p in found if not p.name.startswith((".", "_")))
 
     def _paths(self) -> list[Path]:
@@ -405,47 +410,43 @@ class Hashing:
             pass
 
 
-def _is_broken_link(path: str) -> bool:
+def _is_broken_link(path: Path) -> bool:
     """Whether it leads to what is not there, which may have been a file."""
-    link = Path(path)
-    return link.is_symlink() and not link.exists()
+    return path.is_symlink() and not path.exists()
 
 
-def _matching(pattern: str) -> Iterator[str]:
-    """What a pattern matches, as :mod:`glob` has it, but for links that lead back to a folder on the way to them.
+def _matching(base: Path, parts: Sequence[str], on_error: Callable[[OSError], object]) -> Iterator[Path]:
+    """What a pattern, in its parts, matches below ``base``: as :mod:`glob` has it, but for two things.
 
-    What is behind those has been seen, and two of them beside each other are endless for glob.
+    A folder that cannot be listed is told to ``on_error`` instead of passed over in silence. A link that leads back to
+    a folder on the way to it is not followed: what is behind it has been seen, and two of them beside each other are
+    endless for glob.
     """
-    parts = Path(pattern).parts
-    if "**" not in parts:
-        yield from glob.iglob(pattern)
+    if not parts:
+        yield base
         return
-    place = parts.index("**")
-    rest = parts[place + 1 :] or ("*",)
-    for start in glob.iglob(os.path.join(*parts[:place])):
-        for folder, folders, _ in os.walk(start, followlinks=True):
+    part, *rest = parts
+    if part == "**":
+        for folder, folders, files in os.walk(base, followlinks=True, onerror=on_error):
             folders[:] = [n for n in folders if not n.startswith(".") and not _leads_back(Path(folder, n))]
-            yield from _matching(os.path.join(glob.escape(folder), *rest))
+            yield from _matching(Path(folder), rest, on_error) if rest else (Path(folder, n) for n in files)
+        return
+    if not glob.has_magic(part):
+        yield from _matching(base / part, rest, on_error)
+        return
+    try:
+        names = os.listdir(base)
+    except OSError as e:
+        on_error(e)
+        return
+    for name in fnmatch.filter(names, part):
+        if part.startswith(".") or not name.startswith("."):
+            yield from _matching(base / name, rest, on_error)
 
 
 def _leads_back(folder: Path) -> bool:
     """Whether it is a link to a folder on the way to it."""
     return folder.is_symlink() and os.path.realpath(folder) in {os.path.realpath(above) for above in folder.parents}
-
-
-def _closed_folders(pattern: str) -> Iterator[Path]:
-    """The folders that a pattern looks into and that cannot be listed, which :mod:`glob` passes over in silence."""
-    if not glob.has_magic(pattern):
-        return
-    parts = Path(pattern).parts
-    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    base = Path(*parts[:first])
-    deepest = None if "**" in parts else len(parts) - 1
-    errors: list[OSError] = []
-    for folder, folders, _ in os.walk(base, onerror=errors.append):
-        if deepest is not None and len(Path(folder).parts) >= deepest:
-            folders.clear()
-    yield from (Path(str(e.filename)) for e in errors if isinstance(e, PermissionError))
 
 
 def _stat(stat: os.stat_result) -> dict[str, Any]:
