@@ -274,3 +274,25 @@ def test_failures_are_told_each_with_its_fix() -> None:
     ]  # fmt: skip
     many = together([SourceError("what", where=f"file {n}", fix="mend") for n in range(60)])
     assert str(many).splitlines()[-2:] == ["  and 10 more", "  fix: mend"]
+
+
+def test_a_folder_that_may_be_listed_and_not_entered() -> None:
+    """Its files are told, each, and what is beside them is read."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        write_files(root / "data", {"a.csv": b"n\n1\n", "shut/b.csv": b"n\n2\n"})
+        (root / "data" / "shut").chmod(0o744)
+        source = FilesSource("files", ["data"], root=root)
+        me = os.geteuid()
+        if me == 0:
+            os.seteuid(65534)
+        else:
+            (root / "data" / "shut").chmod(0o400)
+        try:
+            batches = list(source.read({}))
+        finally:
+            os.seteuid(me)
+            (root / "data" / "shut").chmod(0o755)
+    assert [b.as_py() for batch in batches for b in batch.bodies] == [b'{"n":"1"}']
+    assert [e.where for e in source.failures] == ["data/shut/b.csv"]

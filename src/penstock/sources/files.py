@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Literal
 
 from penstock.errors import SourceError
@@ -167,9 +167,7 @@ class FilesSource:
                 full = os.path.join(full, "**")
             closed: list[OSError] = []
             base, *parts = Path(full).parts
-            found.update(
-                p for p in _matching(Path(base), parts, closed.append) if os.path.isfile(p) or _is_broken_link(p)
-            )
+            found.update(p for p in _matching(Path(base), parts, closed.append) if _may_be_file(p))
             found.update(Path(str(e.filename)) for e in closed if isinstance(e, PermissionError))
         return sorted(p for p in found if not p.name.startswith((".", "_")))
 
@@ -410,9 +408,14 @@ class Hashing:
             pass
 
 
-def _is_broken_link(path: Path) -> bool:
-    """Whether it leads to what is not there, which may have been a file."""
-    return path.is_symlink() and not path.exists()
+def _may_be_file(path: Path) -> bool:
+    """Whether it is a file, or may be one: a link to what is not there, or what may not be looked at."""
+    try:
+        return S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return path.is_symlink()
 
 
 def _matching(base: Path, parts: Sequence[str], on_error: Callable[[OSError], object]) -> Iterator[Path]:
