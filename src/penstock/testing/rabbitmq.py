@@ -98,11 +98,11 @@ class PrivateRabbitMQ(PrivateServer):
     def kill(self) -> None:
         """Pull the plug: SIGKILL to the node and all it started. :meth:`start` recovers.
 
-        RabbitMQ 3.10 writes the directory of quorum and stream queues every three minutes, and after a kill does not
-        find those declared since. It is made to write it first, as it has for queues that were there before.
+        RabbitMQ 3.10 writes the directory of its queues late, and after a kill does not find those declared since, nor
+        what is in them. It is made to write it first, as it has for queues that were there before.
         """
         if self.process is not None and self.process.poll() is None:
-            self.ctl("eval", "[dets:sync(Table) || Table <- dets:all()].")
+            self.ctl("eval", "mnesia:dump_log(), mnesia:sync_log(), [dets:sync(Table) || Table <- dets:all()].")
         super().kill()
 
     def stop(self) -> None:
