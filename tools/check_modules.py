@@ -66,7 +66,6 @@ HEAVY = (
     "watchfiles",
     "prompt_toolkit",
     "httpx2",
-    "stamina",
     "starlette",
     "uvicorn",
     "jinja2",

@@ -54,16 +54,6 @@ class LoadStep:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransformStep:
-    """Have dbt build what the new loads touch; everything anew with ``full_refresh``."""
-
-    full_refresh: bool = False
-
-
-Step = LoadStep | TransformStep
-
-
 def day_window(day: date | None, start: date | None, end: date | None) -> Window | None:
     """The window of ``--date``, or of ``--from`` and ``--to``, which are both taken in; None without any.
 

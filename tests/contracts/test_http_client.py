@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from penstock.cli.app import app
 from penstock.errors import SourceError
 from penstock.inspect import read_status
+from penstock.logs import captured
 from penstock.project import load_project
 from penstock.project.http_client import HttpConnection
 from penstock.sources.http.client import Answer, Client, Request
@@ -162,6 +163,18 @@ def test_faults_that_stay(fault: str) -> None:
             read(api.url)
         assert len(api.asked) == 4
         assert e.value.exit_code == 4 and e.value.fix and e.value.where == "source api"
+
+
+def test_waits_between_attempts() -> None:
+    """Each further attempt is logged before its wait, which doubles, is up to the first wait longer, and has an end."""
+    retries = {"attempts": 5, "first_wait_seconds": 0.02, "longest_wait_seconds": 0.1}
+    with Api(lambda _: reply("", 500)) as api, captured() as events, pytest.raises(SourceError):
+        read(api.url, retries=retries)
+    again = [event for event in events if event["event"] == "asking again"]
+    assert [event["attempt"] for event in again] == [2, 3, 4, 5]
+    waits = [event["again_in_seconds"] for event in again]
+    longest = [(0.02, 0.04), (0.04, 0.06), (0.08, 0.1), (0.1, 0.1)]
+    assert all(low <= wait <= high for wait, (low, high) in zip(waits, longest, strict=True))
 
 
 def test_nobody_listens() -> None:

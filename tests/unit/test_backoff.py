@@ -26,3 +26,21 @@ def test_jitter() -> None:
     assert [backoff.next_seconds() for _ in range(3)] == [0.5, 2.0, 3.0]
     drawn = [Backoff(8.0, 60.0, jitter=True).next_seconds() for _ in range(50)]
     assert all(4.0 <= seconds <= 8.0 for seconds in drawn) and len(set(drawn)) > 1
+
+
+def test_added_seconds() -> None:
+    """Up to so much longer, but never longer than the last; the doubling does not depend on it."""
+    drawn: list[tuple[float, float]] = []
+
+    def most(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high
+
+    backoff = Backoff(0.5, 4.0, added_seconds=0.25, draw=most)
+    assert [backoff.next_seconds() for _ in range(5)] == [0.75, 1.25, 2.25, 4.0, 4.0]
+    assert set(drawn) == {(0.0, 0.25)}
+
+
+def test_a_first_wait_above_the_last() -> None:
+    """The last is the longest, from the beginning."""
+    assert [Backoff(5.0, 2.0).next_seconds(), Backoff(5.0, 2.0, added_seconds=1.0).next_seconds()] == [2.0, 2.0]

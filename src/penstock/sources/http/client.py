@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
-import stamina
-from stamina.instrumentation import RetryDetails
 
+from penstock.backoff import Backoff
 from penstock.logs import described, get_log
 from penstock.sources.http.addresses import origin, with_query, without, without_user
 from penstock.sources.http.auth import credentials_of, query_key
@@ -44,16 +43,6 @@ _LOGS = ("httpx2", "hpack.hpack", "hpack.table")
 """Loggers of the libraries that write addresses and headers."""
 
 _log = get_log("http")
-
-
-def _asked_again(details: RetryDetails) -> None:
-    if isinstance(details.caused_by, Failed):
-        said = described(details.caused_by.error)
-        _log.info("asking again", attempt=details.retry_num + 1, **said, again_in_seconds=round(details.wait_for, 2))
-
-
-# by default it would print to standard output by itself
-stamina.instrumentation.set_on_retry_hooks((_asked_again,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,36 +226,30 @@ class Client:
 
     async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         retries = self._settings.retries
+        first = retries.first_wait_seconds
+        backoff = Backoff(first, retries.longest_wait_seconds, added_seconds=first)
         number = 1
         try:
             async with asyncio.timeout_at(self._deadline) as limit:
-                failed: Failed | None = None
-                try:
-                    return await once()
-                except Failed as e:  # only now stamina: preparing it costs a tenth of what a request does
-                    failed = e
-                async for attempt in stamina.retry_context(
-                    on=_wait_for,
-                    attempts=retries.attempts,
-                    timeout=None,
-                    wait_initial=retries.first_wait_seconds,
-                    wait_max=retries.longest_wait_seconds,
-                    wait_jitter=retries.first_wait_seconds,
-                ):
-                    with attempt:
-                        if failed is not None:
-                            first, failed = failed, None
-                            raise first
-                        number += 1
-                        count_retry(self._name)
+                while True:
+                    try:
                         return await once()
+                    except Failed as e:
+                        if number == retries.attempts:
+                            raise
+                        seconds = backoff.next_seconds() if e.seconds is None else e.seconds
+                        detail = described(e.error)
+                    number += 1
+                    _log.info("asking again", attempt=number, **detail, again_in_seconds=round(seconds, 2))
+                    await asyncio.sleep(seconds)
+                    count_retry(self._name)
         except Failed as e:
             raise self._refusals.last(e.error, number) from e
         except TimeoutError as e:
             if limit.expired():
                 raise self._refusals.out_of_time(request.method, self._address(request)) from e
             raise
-        raise AssertionError("stamina gives an attempt, or raises")
+        raise AssertionError("a time-out raises")
 
     @asynccontextmanager
     async def _attempt(self, request: Request) -> AsyncIterator[Answer]:
@@ -445,10 +428,3 @@ async def _beginning(answer: Answer) -> bytes:
     except Failed:
         pass
     return shown
-
-
-def _wait_for(error: Exception) -> bool | float:
-    """Whether to try again, and when, where that is known."""
-    if not isinstance(error, Failed):
-        return False
-    return True if error.seconds is None else error.seconds
