@@ -17,7 +17,7 @@ from penstock.generate import write_user_events
 from penstock.ports import Destination
 from tests.warehouse import ledger, table
 
-ROWS = 100_000
+ROWS = 10_000
 STEPS = ["before_stage", "after_stage", "before_commit", "after_commit", "file_middle"]
 
 PROJECT = """
@@ -36,7 +36,7 @@ load: {{ batch_bytes: 128KB, commit_bytes: 256KB }}
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """100,000 events in one file, some of them twice."""
+    """10,000 events in one file, some of them twice."""
     path = tmp_path_factory.mktemp("events") / "events.ndjson"
     write_user_events(path, count=ROWS, seed=7, duplicates=0.01, out_of_order=0.05)
     return path
