@@ -150,6 +150,7 @@ def test_a_queue_deleted_and_made_again(broker: PrivateRabbitMQ, kind: str) -> N
         publish(settings, numbered(0, 5))
 
 
+@pytest.mark.slow
 def test_a_consumer_whose_time_is_up(broker: PrivateRabbitMQ) -> None:
     """The broker closes the channel of one that does not acknowledge; it consumes again, and says why."""
     before = broker.ctl("eval", "application:get_env(rabbit, consumer_timeout).")
@@ -184,6 +185,7 @@ def test_a_broker_that_is_not_there_yet(broker: PrivateRabbitMQ, proxy: Proxy) -
         assert source.reconnects == 0
 
 
+@pytest.mark.slow
 def test_a_destination_that_is_away_for_long(
     broker: PrivateRabbitMQ, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +210,7 @@ def test_a_destination_that_is_away_for_long(
             source.acknowledge(batch.positions)
 
 
+@pytest.mark.slow
 def test_heartbeats_while_a_batch_lands(broker: PrivateRabbitMQ) -> None:
     """The reader is away for longer than the heartbeat, and its connection and acknowledgement are as good after."""
     settings = a_queue(broker.url, heartbeat_seconds=1)

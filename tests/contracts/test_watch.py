@@ -482,6 +482,7 @@ def test_same_rows_as_a_load(make: Callable[..., Path], kind: str, request: pyte
         assert table(session.destination, "events") == watched_rows
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(make: Callable[..., Path], rabbitmq_url: str) -> None:
     """Killed at random while files are dropped: each record lands once, and each is on the queue."""
     folder = make(rabbitmq=rabbitmq_url)

@@ -110,6 +110,7 @@ def test_killed_at_a_step(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str
     assert waiting(settings) == 0
 
 
+@pytest.mark.slow
 def test_killed_at_random_under_load(rabbitmq_url: str, postgres_url: str, tmp_path: Path) -> None:
     """10,000 messages, and a consumer that is killed twenty times on the way.
 
@@ -132,6 +133,7 @@ def test_killed_at_random_under_load(rabbitmq_url: str, postgres_url: str, tmp_p
     check(folder, by_file(lines, tmp_path))
 
 
+@pytest.mark.slow
 def test_broker_and_warehouse_are_killed(tmp_path: Path) -> None:
     """Both are killed with SIGKILL, in turn, while a consumer works on; it needs no other help than their return."""
     lines = corpus(tmp_path, 20_000)
@@ -179,7 +181,7 @@ def _declared(settings: RabbitMQ) -> bool:
     return True
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_many_consumers_of_one_queue(rabbitmq_url: str, postgres_url: str, tmp_path: Path, processes: int) -> None:
     """Several processes on one queue into one table: the same table, no deadlock, no lost row."""
     lines = corpus(tmp_path, 6_000)
