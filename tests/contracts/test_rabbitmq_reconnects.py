@@ -81,10 +81,15 @@ FAULTS: tuple[Fault, ...] = (cut, reset, refuse_for_a_while, stall, close_connec
 ONE_KIND = {kill: "classic", stall: "quorum", restart: "quorum", close_connection: "quorum"}
 """Slow, and the same for each kind of queue. (The registry of quorum queues is written late: one that is seconds old
 may not survive a kill.)"""
-CASES = [(f, k) for f in FAULTS for k in ("classic", "quorum", "stream") if ONE_KIND.get(f, k) == k]
+CASES = [
+    pytest.param(f, k, id=f"{f.__name__}-{k}", marks=pytest.mark.slow if f in (stall, restart) else ())
+    for f in FAULTS
+    for k in ("classic", "quorum", "stream")
+    if ONE_KIND.get(f, k) == k
+]
 
 
-@pytest.mark.parametrize(("fault", "kind"), CASES, ids=lambda c: c if isinstance(c, str) else c.__name__)
+@pytest.mark.parametrize(("fault", "kind"), CASES)
 def test_consuming_goes_on(broker: PrivateRabbitMQ, proxy: Proxy, fault: Fault, kind: str) -> None:
     """Nothing is lost, what was acknowledged stays so, and QoS is what it was."""
     direct = a_queue(broker.url, kind)

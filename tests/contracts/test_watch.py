@@ -370,6 +370,7 @@ def test_polling(make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> 
         found.until(lambda: found.landed == 3)
 
 
+@pytest.mark.slow
 def test_destination_away(make: Callable[..., Path]) -> None:
     """While PostgreSQL is away it is waited for; then all that came lands."""
     with PrivatePostgres(durable=True) as server:
