@@ -25,9 +25,14 @@ run: $(VENV)/run.stamp ## Run the example on the embedded DuckDB, and print the 
 	@$(BIN)/penstock query --project-dir $(EXAMPLE) "$(REPORT)"
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## Run all tests, on a private PostgreSQL and RabbitMQ too
+test: $(VENV)/dev.stamp ## Run the tests that take minutes, on a private PostgreSQL and RabbitMQ too
 	@tools/need_servers
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20 -m "not chromium and not slow" $(PYTEST_ARGS)
+
+.PHONY: test-all
+test-all: $(VENV)/dev.stamp ## Run all tests, the slow ones too; it takes half an hour
+	@tools/need_servers
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20 $(PYTEST_ARGS)
 
 .PHONY: test-airflow
 test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in a real Airflow, which has an environment of its own

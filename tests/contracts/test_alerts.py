@@ -71,6 +71,7 @@ def kept(project: Path) -> list[Sequence[Any]]:
         return list(session.destination.query(sql).rows)
 
 
+@pytest.mark.slow
 def test_a_schedule_that_fails(warehouse: dict[str, Any], tmp_path: Path) -> None:
     """A schedule that fails every second is told once; killed and started again while it goes on failing, not again;
     once it is mended it is told that it is well, and how long it lasted."""
@@ -103,6 +104,7 @@ def test_a_schedule_that_fails(warehouse: dict[str, Any], tmp_path: Path) -> Non
     assert kept(project) == [("schedule project", "over", "recovered", True)]
 
 
+@pytest.mark.slow
 def test_expectations_are_told(warehouse: dict[str, Any], tmp_path: Path) -> None:
     """An expectation that fails while a process is up is told, shown and measured; loads make it well again. What fails
     at the same time is one message; what only warns is none."""
@@ -277,6 +279,7 @@ def test_the_warehouse_is_away(tmp_path: Path, postgres_url: str) -> None:
     assert kept(project) == [("penstock load", "over", "recovered", True)]
 
 
+@pytest.mark.slow
 def test_files_and_nobody_there(tmp_path: Path) -> None:
     """A watched file that breaks the contract is told of; the receiver, away at first, has it when it comes."""
     port = free_port()
@@ -358,6 +361,7 @@ def supervised(directory: Path, told: Receiver, events: int) -> None:
         assert not supervisor.close()
 
 
+@pytest.mark.slow
 def test_models(tmp_path: Path) -> None:
     """Models that cannot be built are told of once, however often that is tried, and when they are mended."""
     with receiver() as told:

@@ -118,6 +118,7 @@ def test_a_second_process_waits_for_duckdb(tmp_path: Path) -> None:
         destination.close()
 
 
+@pytest.mark.slow
 def test_duckdb_held_by_another_process(tmp_path: Path) -> None:
     """After a bounded wait the error names the process that holds the file and how to go on; exit code 5."""
     project = _project(tmp_path / "p", ["*.ndjson"], {"s": "{ from: files }"}, kind="duckdb", wait=0.5)

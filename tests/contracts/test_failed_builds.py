@@ -15,7 +15,7 @@ from tests.contracts.test_up import call, eventually, up
 PROJECT = Path(__file__).parents[1] / "airflow" / "project"
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Two layers of models, of which one file is no YAML."""
     folder = tmp_path / "trips"
@@ -58,6 +58,7 @@ def test_commands(project: Path) -> None:
     assert failures(project)[0]["run_id"] == last["run_id"]
 
 
+@pytest.mark.slow
 def test_a_schedule(project: Path) -> None:
     """A scheduled run waits for its models, and fails with their error."""
     with (project / "penstock.yml").open("a") as file:

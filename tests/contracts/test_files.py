@@ -352,6 +352,7 @@ print(landed.total("landed"), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """A file of 300 MB, one array of a million objects, loads in under 700 MB of memory."""

@@ -64,6 +64,7 @@ def refused(connection: psycopg.Connection[tuple[object, ...]], *statements: str
         connection.rollback()
 
 
+@pytest.mark.slow
 def test_roles(server: str, tmp_path: Path) -> None:
     """A loader lands and grows tables, a transformer builds, an analyst reads what is nobody's; none does the rest."""
     with psycopg.connect(url_of(server, "analyst")) as analyst:

@@ -173,9 +173,12 @@ SERVER: dict[str, tuple[Fault, str, str]] = {
     ),
     "changed owner": (new_owner, "blocked", "make the user its owner again"),
 }
+ALWAYS = ("full disk", "dropped column", "table gone", "revoked right")
+"""One of each kind: of the disk, of a column, of a table and of rights; the others are slow, and much the same."""
 CASES = [
-    *(pytest.param("duckdb", *case, id=f"duckdb {name}") for name, case in EMBEDDED.items()),
-    *(pytest.param("postgres", *case, id=f"postgres {name}") for name, case in SERVER.items()),
+    pytest.param(kind, *case, id=f"{kind} {name}", marks=() if name in ALWAYS else pytest.mark.slow)
+    for kind, cases in (("duckdb", EMBEDDED), ("postgres", SERVER))
+    for name, case in cases.items()
 ]
 
 

@@ -81,10 +81,15 @@ FAULTS: tuple[Fault, ...] = (cut, reset, refuse_for_a_while, stall, close_connec
 ONE_KIND = {kill: "classic", stall: "quorum", restart: "quorum", close_connection: "quorum"}
 """Slow, and the same for each kind of queue. (The registry of quorum queues is written late: one that is seconds old
 may not survive a kill.)"""
-CASES = [(f, k) for f in FAULTS for k in ("classic", "quorum", "stream") if ONE_KIND.get(f, k) == k]
+CASES = [
+    pytest.param(f, k, id=f"{f.__name__}-{k}", marks=pytest.mark.slow if f in (stall, restart) else ())
+    for f in FAULTS
+    for k in ("classic", "quorum", "stream")
+    if ONE_KIND.get(f, k) == k
+]
 
 
-@pytest.mark.parametrize(("fault", "kind"), CASES, ids=lambda c: c if isinstance(c, str) else c.__name__)
+@pytest.mark.parametrize(("fault", "kind"), CASES)
 def test_consuming_goes_on(broker: PrivateRabbitMQ, proxy: Proxy, fault: Fault, kind: str) -> None:
     """Nothing is lost, what was acknowledged stays so, and QoS is what it was."""
     direct = a_queue(broker.url, kind)
@@ -150,6 +155,7 @@ def test_a_queue_deleted_and_made_again(broker: PrivateRabbitMQ, kind: str) -> N
         publish(settings, numbered(0, 5))
 
 
+@pytest.mark.slow
 def test_a_consumer_whose_time_is_up(broker: PrivateRabbitMQ) -> None:
     """The broker closes the channel of one that does not acknowledge; it consumes again, and says why."""
     before = broker.ctl("eval", "application:get_env(rabbit, consumer_timeout).")
@@ -184,6 +190,7 @@ def test_a_broker_that_is_not_there_yet(broker: PrivateRabbitMQ, proxy: Proxy) -
         assert source.reconnects == 0
 
 
+@pytest.mark.slow
 def test_a_destination_that_is_away_for_long(
     broker: PrivateRabbitMQ, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +215,7 @@ def test_a_destination_that_is_away_for_long(
             source.acknowledge(batch.positions)
 
 
+@pytest.mark.slow
 def test_heartbeats_while_a_batch_lands(broker: PrivateRabbitMQ) -> None:
     """The reader is away for longer than the heartbeat, and its connection and acknowledgement are as good after."""
     settings = a_queue(broker.url, heartbeat_seconds=1)

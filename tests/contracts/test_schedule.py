@@ -181,6 +181,7 @@ def scheduled(project: Project, **given: Any) -> Iterator[Scheduled]:
         assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_jitter_and_changed_schedule(tmp_path: Path) -> None:
     """A run waits a random part of the jitter; a cron schedule that was changed begins anew."""
     asked: list[tuple[float, float]] = []
@@ -235,6 +236,7 @@ def environment(**values: str) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_retries(warehouse: dict[str, Any], tmp_path: Path) -> None:
     """A run that fails is tried again after the delay, what failed of it alone; the ledger has each attempt with its
     error and fix; one that fails for good says so, and the next is tried anew."""
@@ -293,6 +295,7 @@ def test_killed_in_a_run(warehouse: dict[str, Any], tmp_path: Path) -> None:
     assert listed[0]["detail"]["due"] == listed[1]["detail"]["due"] and listed[0]["ended_at"]
 
 
+@pytest.mark.slow
 def test_models_follow_scheduled_loads(tmp_path: Path) -> None:
     """A scheduled run ends when the models hold what it landed, and has a step for each; a model that fails makes it
     fail, with the model's error."""

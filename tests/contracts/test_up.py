@@ -27,7 +27,7 @@ from tests.queues import a_queue, declare, publish, until, waiting
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def project(request: pytest.FixtureRequest, tmp_path: Path, rabbitmq_url: str) -> Path:
     """The example in a folder of its own, its events by queue too."""
     if request.param == "duckdb":
@@ -241,6 +241,7 @@ def test_models_follow_messages_and_files(project: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_failing_model_stops_nothing(embedded: Path) -> None:
     """While a model fails, records land, other models are built, the failure shows; mended, it is built by itself."""
     model = embedded / "models" / "crm" / "users_dim.sql"
@@ -262,6 +263,7 @@ def test_a_failing_model_stops_nothing(embedded: Path) -> None:
         assert process.end(signal.SIGINT) == 0
 
 
+@pytest.mark.slow
 def test_a_blocked_part_stops_no_other(embedded: Path) -> None:
     """A consumer whose stream is frozen is blocked by a new field: it shows, its messages stay, and the other parts go
     on."""
@@ -291,6 +293,7 @@ def test_a_blocked_part_stops_no_other(embedded: Path) -> None:
         assert blocked[0]["level"] == "error" and "surprise" in blocked[0]["error"]
 
 
+@pytest.mark.slow
 def test_the_broker_is_killed(tmp_path: Path) -> None:
     """A broker that dies and comes back is waited for: not ready meanwhile, all of it in the models after."""
     with PrivateRabbitMQ() as broker:
@@ -330,6 +333,7 @@ def test_stopped_under_load(project: Path) -> None:
         assert process.end() == 0
 
 
+@pytest.mark.slow
 def test_the_shell_beside_it(embedded: Path) -> None:
     """Both at one DuckDB file: the prompt asks the process, and says what only one of them can do."""
     with up(embedded) as process:

@@ -370,6 +370,7 @@ def test_polling(make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> 
         found.until(lambda: found.landed == 3)
 
 
+@pytest.mark.slow
 def test_destination_away(make: Callable[..., Path]) -> None:
     """While PostgreSQL is away it is waited for; then all that came lands."""
     with PrivatePostgres(durable=True) as server:
@@ -482,6 +483,7 @@ def test_same_rows_as_a_load(make: Callable[..., Path], kind: str, request: pyte
         assert table(session.destination, "events") == watched_rows
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(make: Callable[..., Path], rabbitmq_url: str) -> None:
     """Killed at random while files are dropped: each record lands once, and each is on the queue."""
     folder = make(rabbitmq=rabbitmq_url)

@@ -21,6 +21,7 @@ KINDS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_hundreds_of_fields_land(both: list[Destination], kind: str) -> None:
     """A record of 420 fields lands on both engines, as the same row: each of its values is in its column, or rescued

@@ -30,7 +30,7 @@ from tests.contracts.test_consume import until, write_project
 from tests.queues import a_queue, declare, waiting
 from tests.warehouse import land, quarantined, table, write_files
 
-MESSAGES = 100_000
+MESSAGES = 10_000
 PERSISTENT = b"".join(cast("Any", pika.BasicProperties)(delivery_mode=2).encode())
 STEPS = ["file_middle", "after_shape", "before_stage", "before_commit", "after_commit", "before_ack"]
 
@@ -110,16 +110,21 @@ def test_killed_at_a_step(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str
     assert waiting(settings) == 0
 
 
+@pytest.mark.slow
 def test_killed_at_random_under_load(rabbitmq_url: str, postgres_url: str, tmp_path: Path) -> None:
-    """100,000 messages, and a consumer that is killed twenty times on the way."""
+    """10,000 messages, and a consumer that is killed twenty times on the way.
+
+    A part of them comes before every start, so that there is something to land whenever it is killed.
+    """
     lines = corpus(tmp_path, MESSAGES)
     settings = a_queue(rabbitmq_url)
-    put(settings, lines)
+    declare(settings)
     folder = write_project(
-        tmp_path / "p", settings, rabbitmq_url, target="postgres", url=postgres_url, more="batch_messages: 500"
+        tmp_path / "p", settings, rabbitmq_url, target="postgres", url=postgres_url, more="batch_messages: 50"
     )
     chosen = random.Random(5)
-    for _ in range(20):
+    for n in range(20):
+        put(settings, lines[n::20])
         running = start(folder)
         time.sleep(chosen.uniform(0.9, 1.6))
         running.kill()
@@ -128,6 +133,7 @@ def test_killed_at_random_under_load(rabbitmq_url: str, postgres_url: str, tmp_p
     check(folder, by_file(lines, tmp_path))
 
 
+@pytest.mark.slow
 def test_broker_and_warehouse_are_killed(tmp_path: Path) -> None:
     """Both are killed with SIGKILL, in turn, while a consumer works on; it needs no other help than their return."""
     lines = corpus(tmp_path, 20_000)
@@ -175,13 +181,13 @@ def _declared(settings: RabbitMQ) -> bool:
     return True
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_many_consumers_of_one_queue(rabbitmq_url: str, postgres_url: str, tmp_path: Path, processes: int) -> None:
     """Several processes on one queue into one table: the same table, no deadlock, no lost row."""
-    lines = corpus(tmp_path, 20_000)
+    lines = corpus(tmp_path, 6_000)
     settings = a_queue(rabbitmq_url)
     put(settings, [*lines, *lines[:1000]])
-    more = "batch_messages: 400, prefetch: 800"
+    more = "batch_messages: 100, prefetch: 200"
     folder = write_project(tmp_path / "p", settings, rabbitmq_url, target="postgres", url=postgres_url, more=more)
     running = [start(folder) for _ in range(processes)]
     assert [r.wait(120) for r in running] == [0] * processes

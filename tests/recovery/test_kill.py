@@ -17,7 +17,7 @@ from penstock.generate import write_user_events
 from penstock.ports import Destination
 from tests.warehouse import ledger, table
 
-ROWS = 100_000
+ROWS = 10_000
 STEPS = ["before_stage", "after_stage", "before_commit", "after_commit", "file_middle"]
 
 PROJECT = """
@@ -36,7 +36,7 @@ load: {{ batch_bytes: 128KB, commit_bytes: 256KB }}
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """100,000 events in one file, some of them twice."""
+    """10,000 events in one file, some of them twice."""
     path = tmp_path_factory.mktemp("events") / "events.ndjson"
     write_user_events(path, count=ROWS, seed=7, duplicates=0.01, out_of_order=0.05)
     return path
@@ -97,7 +97,7 @@ def expected(events: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dic
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("nth", [1, 6])
+@pytest.mark.parametrize("nth", [1, pytest.param(6, marks=pytest.mark.slow)])
 def test_killed_at_every_step(project: Path, expected: list[dict[str, Any]], step: str, nth: int) -> None:
     """Killed at a step, early and late in the load; the next run completes the table exactly."""
     nth = min(nth, 3) if "commit" in step else nth
@@ -108,6 +108,7 @@ def test_killed_at_every_step(project: Path, expected: list[dict[str, Any]], ste
     assert rows == expected
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_at_random(project: Path, expected: list[dict[str, Any]]) -> None:
     """Killed 20 times at random moments of the load: never a row twice, and in the end the same table.
 

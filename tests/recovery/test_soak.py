@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 
 from penstock.publish.publisher import Message, Publisher, Route
 from penstock.sources.amqp import connected
@@ -62,6 +63,7 @@ class Consuming:
         return self._process.wait(30)
 
 
+@pytest.mark.slow
 def test_soak(tmp_path: Path) -> None:
     """Connections are cut, reset and stalled, the warehouse and the consumer killed, while messages keep coming."""
     chance = random.Random(SEED)

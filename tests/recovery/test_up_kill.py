@@ -40,6 +40,7 @@ def _right(process: Up) -> None:
     eventually(lambda: process.query(COUNTS), [[EVENTS, USERS, EVENTS]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_up_is_killed(kind: str, tmp_path: Path, rabbitmq_url: str, request: pytest.FixtureRequest) -> None:
     """SIGKILL at random moments, with messages in flight and models half built; each start goes on."""
