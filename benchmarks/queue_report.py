@@ -150,7 +150,7 @@ def write(results: Results, path: Path) -> None:
         METHOD,
         "## Machine and versions",
         "",
-        *machine_lines(("penstock", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg", "pika")),
+        *machine_lines(("penstock-elt", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg", "pika")),
         f"- {_rabbitmq_version()}",
         "",
     ]

@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, megabytes
 
-LIBRARIES = ("penstock", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg", "dbt-core")
+LIBRARIES = ("penstock-elt", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg", "dbt-core")
 
 METHOD = """\
 Input: user events of `penstock generate` with seed 1, NDJSON, about 285 bytes each; 1 % are exact copies of another,

@@ -30,7 +30,7 @@ DAYS = 10
 RESULTS = ROOT / "benchmarks" / "RESULTS-sizes.md"
 _SECONDS = 1800
 _USERS = "(select distinct username from raw.user_events) as users"
-_LIBRARIES = ("penstock", "duckdb", "adbc-driver-postgresql", "dbt-core", "dbt-duckdb", "dbt-postgres")
+_LIBRARIES = ("penstock-elt", "duckdb", "adbc-driver-postgresql", "dbt-core", "dbt-duckdb", "dbt-postgres")
 _SCHEMAS = """
     select n.nspname, sum(pg_table_size(c.oid))::bigint, sum(pg_indexes_size(c.oid))::bigint
     from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -223,7 +223,7 @@ def _check_versions() -> list[Check]:
     from importlib.metadata import PackageNotFoundError, version
 
     checks = []
-    for name in ("penstock", "duckdb", "pyarrow", "adbc-driver-postgresql", "dbt-core", "dbt-duckdb", "dbt-postgres"):
+    for name in ("penstock-elt", "duckdb", "pyarrow", "adbc-driver-postgresql", "dbt-core", "dbt-duckdb", "dbt-postgres"):
         try:
             checks.append(Check(name=name, ok=True, found=version(name)))
         except PackageNotFoundError:

@@ -122,7 +122,7 @@ def test_what_is_in_it(image: Image) -> None:
         capture_output=True, text=True, check=True, cwd=image.project,
     ).stdout  # fmt: skip
     installed = set(json.loads(said))
-    assert {"penstock", "dbt-postgres", "vl-convert-python"} <= installed
+    assert {"penstock-elt", "dbt-postgres", "vl-convert-python"} <= installed
     assert not {"pip", "hatchling", "editables", "setuptools", "pytest"} & installed
     names = {p.name for p in image.project.iterdir()}
     assert {"penstock.yml", "penstock.platform.yml", "dbt_project.yml", "models", "data", STATE} <= names
