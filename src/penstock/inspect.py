@@ -379,7 +379,7 @@ def check_ledger(project: Project, held: Held | None) -> list[Check]:
 
 
 def _check_dbt(project: Project) -> Check:
-    if project.transform is None or not (project.directory / "dbt_project.yml").is_file():
+    if not project.has_models:
         return Check(name="dbt project", ok=True, found="none; records are landed and not modelled")
     from penstock.transform.dbt import Dbt
     from penstock.transform.workspace import prepare_workspace

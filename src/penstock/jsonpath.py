@@ -15,6 +15,9 @@ _STEP = re.compile(
     re.VERBOSE,
 )
 
+POINTER_SQL = "'/' || replace(replace(x, '~', '~0'), '/', '~1')"
+"""SQL of the JSON pointer of the field that the column ``x`` names."""
+
 
 def parse_path(text: str) -> tuple[Step, ...]:
     """The steps of a path; none for ``$``, the whole document.
@@ -40,6 +43,14 @@ def parse_path(text: str) -> tuple[Step, ...]:
     if not text.strip():
         raise ValueError("expected a path such as results, data.items or $.data[*].items; $ is the whole answer")
     return tuple(steps)
+
+
+def pointer(path: Sequence[Step]) -> str:
+    """The JSON pointer (RFC 6901) of a value; unlike a ``$.`` path it works for every name.
+
+    DuckDB's JSON functions take it; :data:`POINTER_SQL` is the same of one name.
+    """
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def values_at(value: Any, path: Sequence[Step]) -> Iterator[Any]:

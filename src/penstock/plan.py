@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import UsageError
 from penstock.ports import Target, Window
+from penstock.project.nearest import hint
 from penstock.pseudonym import Personal
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def plan_loads(
     for name in streams:
         if name not in project.streams:
             raise UsageError(
-                f"no stream {name!r}{_nearest(name, project.streams)}", where=str(project.directory / "penstock.yml")
+                f"no stream {name!r}{hint(name, project.streams)}", where=str(project.directory / "penstock.yml")
             )
     chosen = list(streams) or list(project.streams)
     for name in streams if window is not None and not from_lake else ():
@@ -252,7 +252,7 @@ def named_streams(
     for name in streams:
         if name not in project.streams:
             names = ", ".join(sorted(known)) or "no schedule loads anything"
-            raise UsageError(f"there is no stream {name!r}{_nearest(name, project.streams)}", where=where, fix=names)
+            raise UsageError(f"there is no stream {name!r}{hint(name, project.streams)}", where=where, fix=names)
         if name not in known:
             fix = lands if up else f"penstock run {name}"
             raise UsageError(
@@ -284,9 +284,3 @@ def _takes_days(project: Project, stream: str, source: str) -> bool:
         return False
     asked = settings.type == "http" and settings.endpoints[stream].windows is not None
     return asked or project.streams[stream].event_time is not None
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    known = sorted(names)
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else f"; there is {', '.join(known)}" if known else ""

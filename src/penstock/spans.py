@@ -8,29 +8,39 @@ from typing import Any
 
 LONGEST = timedelta(days=366)
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_MOST_SECONDS = timedelta.max.days * 86_400
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_SPAN = re.compile(rf"({_NUMBER})\s*([smhdw])")
+SCHEMA = {
+    "anyOf": [
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": rf"^\s*({_NUMBER}|({_NUMBER}\s*[smhdwSMHDW]\s*)+)\s*$"},
+    ]
+}
+"""The JSON schema of what :func:`time_span` reads."""
 
 
 def time_span(value: Any) -> timedelta:
-    """The time of ``30s``, ``5m``, ``1h30m``, ``1d``; of a number, so many seconds.
+    """The time of ``30s``, ``5m``, ``1h30m``, ``1d``, ``1w``; of a number, so many seconds.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, is less than nothing, or is longer than a :class:`~datetime.timedelta` holds.
     """
     if isinstance(value, timedelta):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=min(value, LONGEST.total_seconds() + 1))
     text = str(value).strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return time_span(float(text))
-    if not re.fullmatch(rf"({_SPAN.pattern}\s*)+", text):
-        raise ValueError(f"expected a time such as 30s, 5m, 1h30m or 1d, not {value!r}")
-    seconds = sum(
-        float(number) * timedelta(**{_UNITS[unit]: 1}).total_seconds() for number, unit in _SPAN.findall(text)
-    )
-    return time_span(seconds)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(min(value, _MOST_SECONDS))
+    elif re.fullmatch(_NUMBER, text):
+        seconds = float(text)
+    elif re.fullmatch(rf"({_SPAN.pattern}\s*)+", text):
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _SPAN.findall(text))
+    else:
+        raise ValueError(f"expected a duration such as 30s, 5m, 1h30m or 1d, not {value!r}")
+    if not 0 <= seconds < _MOST_SECONDS:  # also false of what is no number
+        raise ValueError(f"expected a duration of 0s or more and of fewer than 1,000,000,000 days, not {value!r}")
+    return timedelta(seconds=seconds)
 
 
 def span_of_words(words: str) -> timedelta:
@@ -40,7 +50,7 @@ def span_of_words(words: str) -> timedelta:
         ValueError: it is none, or has no unit.
     """
     span = words[len("every ") :].strip()
-    if re.fullmatch(r"\d+(\.\d+)?", span):
+    if re.fullmatch(_NUMBER, span):
         raise ValueError(f"expected a time with its unit, such as every {span}m, not {words!r}")
     return time_span(span)
 
@@ -50,7 +60,7 @@ def span_text(span: timedelta) -> str:
     left = span.total_seconds()
     text = ""
     for unit in ("d", "h", "m"):
-        size = timedelta(**{_UNITS[unit]: 1}).total_seconds()
+        size = _SECONDS[unit]
         if left >= size:
             text += f"{int(left // size)}{unit}"
             left %= size

@@ -62,7 +62,7 @@ def _subjects(project: Project) -> Iterator[Key]:
     """All that can fail in ``penstock up``."""
     yield "warehouse_unreachable", warehouse_of(project)
     yield "part_failing", "part alerts"
-    if project.transform is not None and (project.directory / "dbt_project.yml").is_file():
+    if project.has_models:
         yield "models_failed", MODELS
         yield "part_failing", "part trigger"
     for name, stream in project.streams.items():

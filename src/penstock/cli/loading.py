@@ -137,7 +137,7 @@ def transform(
 ) -> None:
     """Have dbt build and test the models that new loads touch."""
     project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
-    if not has_models(project):
+    if not project.has_models:
         raise UsageError(
             "the project has no dbt models",
             where=str(project.directory),
@@ -192,7 +192,7 @@ def run(
             window_of(day, start, end),
             fingerprint=not no_fingerprint,
             lookback=lookback,
-            models=has_models(project),
+            models=project.has_models,
             full_refresh=full_refresh,
             notify=notify,
             quiet=quiet,
@@ -222,7 +222,7 @@ def backfill(
         kind="backfill",
         fingerprint=not no_fingerprint,
         lookback=lookback,
-        models=has_models(project),
+        models=project.has_models,
         notify=notify,
         quiet=quiet,
         json=json,
@@ -253,11 +253,6 @@ def _with_lake(project: Project, land: tuple[str, str] | None, from_lake: Path |
     if project.lake is not None:
         settings["compression"] = project.lake.compression
     return project.with_lake(Lake(**settings))
-
-
-def has_models(project: Project) -> bool:
-    """Whether there is a dbt project beside the project file, and it is wanted."""
-    return project.transform is not None and (project.directory / "dbt_project.yml").is_file()
 
 
 def _perform(

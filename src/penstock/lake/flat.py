@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from penstock.jsonpath import pointer
 from penstock.lake.names import RECORD
 from penstock.lake.sink import Sink
 from penstock.shape.schema import MAX_COLUMNS, name_columns
@@ -44,7 +45,7 @@ class Leaf:
     @property
     def pointer(self) -> str:
         """Its JSON pointer (RFC 6901)."""
-        return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in self.path)
+        return pointer(self.path)
 
 
 class Flattener:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.destinations.erased import ids_in, leaves, subject_condition
 from penstock.errors import DestinationError
+from penstock.jsonpath import pointer
 from penstock.lake.names import FOLDER, parse
 from penstock.lake.names import SOURCE as LAKE
 from penstock.privacy.files import clean_files, other_files
@@ -323,8 +324,6 @@ class Deletion:
             self._found.counts[table.replace('"', "")] = count
 
     def _rescued(self, field_: str) -> str:
-        from penstock.shape.layout import pointer
-
         return _RESCUED[self._destination.kind].format(pointer=literal(pointer([field_])), field=literal(field_))
 
     def _is_theirs(self, body: bytes, field_: str, beside: str = "") -> bool:

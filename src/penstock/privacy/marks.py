@@ -21,7 +21,7 @@ UNSORTED = frozenset({"_pen_rescued", "_pen_json", "_pen_version"})
 
 def open_dbt(project: Project) -> Dbt | None:
     """The project's dbt, to be asked; None when it has none."""
-    if project.transform is None or not (project.directory / "dbt_project.yml").is_file():
+    if not project.has_models:
         return None
     from penstock.transform.dbt import Dbt
     from penstock.transform.workspace import prepare_workspace

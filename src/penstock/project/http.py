@@ -16,28 +16,14 @@ from penstock.project.formats import Csv
 from penstock.project.group import Settings, none
 from penstock.project.http_client import HttpConnection
 from penstock.project.values import Frozen
+from penstock.spans import SCHEMA, time_span
 
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*")
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 def _checked_path(text: str) -> str:
     parse_path(text)
     return text
-
-
-def _duration(value: Any) -> Any:
-    """Seconds of ``30s``, ``10m``, ``2h``, ``1d``, ``1w`` or a plain number."""
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(str(value))
-    try:
-        if match is not None:
-            return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    except OverflowError:
-        pass
-    raise ValueError("expected a duration such as 30s, 10m, 2h or 1d")
 
 
 def _parameters(value: Any) -> Any:
@@ -65,10 +51,8 @@ def places_in(value: Any) -> list[str]:
 JsonPath = Annotated[str, AfterValidator(_checked_path)]
 Duration = Annotated[
     timedelta,
-    BeforeValidator(_duration),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*[smhdw]?\s*$"}]}
-    ),
+    BeforeValidator(time_span),
+    WithJsonSchema(SCHEMA),
 ]
 Scalar = bool | int | float | str
 Parameters = Annotated[Mapping[str, Scalar | tuple[Scalar, ...]], BeforeValidator(_parameters), Frozen]

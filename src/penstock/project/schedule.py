@@ -10,7 +10,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from penstock.project.group import Settings
-from penstock.spans import LONGEST, span_of_words, span_text, time_span
+from penstock.spans import LONGEST, SCHEMA, span_of_words, span_text, time_span
 
 NICKNAMES = {
     "@hourly": "0 * * * *",
@@ -63,9 +63,7 @@ Span = Annotated[
     timedelta,
     BeforeValidator(time_span),
     AfterValidator(_not_too_long),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*([0-9.]+\s*[smhdw]?\s*)+$"}]}
-    ),
+    WithJsonSchema(SCHEMA),
 ]
 
 

@@ -89,7 +89,7 @@ class Models:
         )
 
     def _read(self) -> Mapping[str, Any]:
-        if not (self.project.directory / "dbt_project.yml").is_file() or self.project.transform is None:
+        if not self.project.has_models:
             return {"nodes": {}, "sources": {}}
         path = self.project.directory / FOLDER / "dbt" / self.project.target / "manifest.json"
         manifest = _manifest(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.shape.layout import pointer
+from penstock.jsonpath import pointer
 from penstock.sql import literal
 
 _PIECE = r'"(?:[^"\\]|\\.)*"|[^"]+'

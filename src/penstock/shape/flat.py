@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from penstock.shape.layout import Layout, Path, leaves_of, pointer
+from penstock.jsonpath import pointer
+from penstock.shape.layout import Layout, Path, leaves_of
 from penstock.shape.select import clean_sql, suspect_sql
 from penstock.sql import literal, statement
 

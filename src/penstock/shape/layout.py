@@ -12,9 +12,11 @@ has nothing to land.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from penstock.jsonpath import pointer
 
 Path = tuple[str, ...]
 
@@ -22,11 +24,6 @@ Path = tuple[str, ...]
 def flat_name(path: str) -> str:
     """The field that a value inside of objects becomes: ``location.street.number`` is ``location_street_number``."""
     return path.replace(".", "_")
-
-
-def pointer(path: Sequence[str]) -> str:
-    """The JSON pointer (RFC 6901) of a value; unlike a ``$.`` path it works for every name."""
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

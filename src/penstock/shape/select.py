@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from penstock.shape.layout import pointer
+from penstock.jsonpath import POINTER_SQL, pointer
 from penstock.shape.schema import Column, Schema
 from penstock.shape.types import PATTERNS, value_sql
 from penstock.shape.version import version_sql
@@ -15,7 +15,6 @@ from penstock.sql import identifier, literal, statement
 if TYPE_CHECKING:
     from penstock.shape.rules import Rules
 
-_POINTER = "'/' || replace(replace(x, '~', '~0'), '/', '~1')"
 CONTENT_HASH = "sha256(_pen_c)"
 _UNMARK = r"""regexp_replace({0}, '"\\u0000n([^"]*)"', '\1', 'g')"""
 
@@ -76,7 +75,7 @@ def rows_sql(
     lost = _kept_out(schema) if wide else "_pen_lost"
     rescued = (
         f"json_normalize('{{' || array_to_string(list_transform({lost}, lambda x: to_json(x)::varchar || ':' ||"
-        f" json_extract(_pen_body, {_POINTER})::varchar), ',') || '}}')"
+        f" json_extract(_pen_body, {POINTER_SQL})::varchar), ',') || '}}')"
     )
     present = " + ".join(f"({_y(i)} is not null)::int" for i in range(1, len(fields) + 1)) or "0"
     columned_present = " + ".join(f"({_y(place[f])} is not null)::int" for f in columned) or "0"
@@ -202,9 +201,8 @@ def _kept_out(schema: Schema) -> str:
 def _unknown(columned: Sequence[str], present: str) -> str:
     """The fields with a value and without a column, or null."""
     known = "[" + ", ".join(literal(f) for f in columned) + "]::varchar[]"
-    unknown = (
-        f"list_filter(_pen_k, lambda x: not list_contains({known}, x) and json_type(_pen_body, {_POINTER}) <> 'NULL')"
-    )
+    has_value = f"json_type(_pen_body, {POINTER_SQL}) <> 'NULL'"
+    unknown = f"list_filter(_pen_k, lambda x: not list_contains({known}, x) and {has_value})"
     return f"case when len(_pen_k) > {present} then nullif({unknown}, []::varchar[]) end"
 
 

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from penstock.errors import SourceError
-from penstock.jsonpath import Step, parse_path
+from penstock.jsonpath import Step, parse_path, pointer
 from penstock.shape.arrow import lines_of
 from penstock.sql import literal, statement
 
@@ -176,11 +176,6 @@ def earlier(text: str, by: timedelta, format: str | None = None) -> str:
     if digits:
         shown += "." + f"{local.microsecond:06}".ljust(len(digits), "0")[: len(digits)]
     return f"{local.date().isoformat()}{match['between']}{shown}{match['zone'] or ''}"
-
-
-def pointer(path: Sequence[Step]) -> str:
-    """A path in DuckDB's words (RFC 6901), which name keys of any spelling."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _moment(text: str) -> datetime:
