@@ -39,7 +39,7 @@ def test_directions(tree: Path) -> None:
         "from penstock import run\n"
         "from penstock.errors import PenstockError\n"
         "def late():\n"
-        "    from penstock.session import Session\n"
+        "    from penstock.land.session import Session\n"
         "if TYPE_CHECKING:\n"
         "    from penstock.cli import main\n"
     )

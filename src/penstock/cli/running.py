@@ -19,9 +19,9 @@ from penstock.cli.printing import count
 from penstock.logs import get_log, is_json
 
 if TYPE_CHECKING:
-    from penstock.consume import Consumer
-    from penstock.orchestrate.running import Running
-    from penstock.run import Stop
+    from penstock.land.loop import Stop
+    from penstock.runs.consume import Consumer
+    from penstock.up.running import Running
 
 _log = get_log("up")
 
@@ -49,7 +49,7 @@ def up(
 ) -> None:
     """Land what comes, by queue, by file and by schedule, and build the models that depend on it, until stopped."""
     from penstock.lineage.emitter import close_all
-    from penstock.orchestrate.supervisor import Supervisor
+    from penstock.up.supervisor import Supervisor
 
     project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
 
@@ -104,7 +104,7 @@ def _last_line(unlanded: Sequence[Consumer], late: Sequence[str]) -> str:
 @contextmanager
 def _stoppable() -> Iterator[Stop]:
     """A stop that Ctrl-C and SIGTERM set, which is how it ends well. Twice means now."""
-    from penstock.run import Stop
+    from penstock.land.loop import Stop
 
     stop = Stop()
 

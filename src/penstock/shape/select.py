@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from penstock.schema import Column, Schema
 from penstock.shape.layout import pointer
-from penstock.shape.schema import Column, Schema
 from penstock.shape.types import PATTERNS, value_sql
 from penstock.shape.version import version_sql
 from penstock.shape.width import fit_sql, is_wide

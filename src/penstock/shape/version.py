@@ -17,7 +17,7 @@ from penstock.shape.types import ZONE
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from penstock.shape.schema import Schema
+    from penstock.schema import Schema
     from penstock.shape.select import Cell
 
 _BLANK = r"[ \t\r\n]*"

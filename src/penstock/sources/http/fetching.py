@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from penstock.errors import MASK, SourceError, redact
 from penstock.jsonpath import parse_path
+from penstock.records.opening import CsvDialect
 from penstock.sources.http.addresses import without
 from penstock.sources.http.client import Client, Page, Request
 from penstock.sources.http.links import next_link
@@ -26,12 +27,11 @@ from penstock.sources.http.secrets import is_secret
 from penstock.sources.http.seen import HOW_TO_END, Circle, Seen
 from penstock.sources.http.signs import Signs
 from penstock.sources.http.streaming import rows_of_stream
-from penstock.sources.opening import CsvDialect
 
 if TYPE_CHECKING:
     from penstock.ports import Reject
     from penstock.project.http import Endpoint
-    from penstock.sources.splitters import Cut
+    from penstock.records.splitters import Cut
 
 _ATTEMPTS = 3
 """How often a page is asked for whose content is not what was declared: a gateway may have answered in its place."""

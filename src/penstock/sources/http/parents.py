@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from penstock.errors import SourceError
 from penstock.jsonpath import parse_path, values_at
+from penstock.records.splitters import Cut
 from penstock.sources.http.signs import ABSENT, beside
-from penstock.sources.splitters import Cut
 
 if TYPE_CHECKING:
     from penstock.project.http import Http
