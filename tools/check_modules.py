@@ -20,30 +20,31 @@ LAYERS = (
     ("cli",),
     ("bi",),
     ("report",),
-    ("orchestrate",),
-    ("watch",),
-    ("inspect", "privacy", "reset", "quarantine", "scaffold", "consume", "publish", "samples"),
+    ("up", "airflow"),
+    ("doctor",),
     ("alerts",),
-    ("diagnose",),
+    ("runs", "publish", "privacy", "scaffold", "samples"),
     ("transform",),
-    ("session",),
+    ("land",),
     ("lineage",),
-    ("run", "plan", "presence", "broken", "project", "isolate"),
-    ("sources", "destinations", "lake"),
+    ("destinations",),
+    ("sources",),
+    ("lake",),
+    ("records",),
     ("ledger",),
+    ("project",),
     ("shape",),
+    ("ports", "logs"),
     (
-        "ports",
         "pseudonym",
         "errors",
         "engine_errors",
         "engine_words",
-        "logs",
         "faults",
         "backoff",
-        "draws",
         "jsonpath",
         "plural",
+        "schema",
         "spans",
         "sql",
         "stored",
@@ -52,7 +53,7 @@ LAYERS = (
 )
 """From the top: a layer imports from itself and from below."""
 
-FREE = {"testing", "generate", "dbt", "templates", "__init__", "__main__"}
+FREE = {"testing", "dbt", "templates", "__init__", "__main__"}
 HEAVY = (
     "duckdb",
     "pyarrow",
@@ -140,18 +141,12 @@ def residue() -> list[str]:
 
 
 def _imports(path: Path) -> list[tuple[str, int]]:
-    """The parts of penstock that a module imports, outside of ``if TYPE_CHECKING``, with the line."""
+    """The parts of penstock that a module imports, for types too, with the line."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    typed = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
     found = []
     for node in ast.walk(tree):
         names: list[str] = []
-        if id(node) in typed or not isinstance(node, ast.ImportFrom | ast.Import):
+        if not isinstance(node, ast.ImportFrom | ast.Import):
             continue
         if isinstance(node, ast.ImportFrom) and node.level:
             package = ["penstock", *path.relative_to(SOURCE).parts[:-1]]

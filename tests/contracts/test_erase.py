@@ -18,7 +18,7 @@ from penstock import Session
 from penstock.errors import UsageError
 from penstock.privacy.erasure import erase, parse_subject
 from penstock.privacy.masking import masked
-from penstock.runs.plan import LoadStep
+from penstock.project.steps import LoadStep
 from penstock.runs.replay import entries
 from tests.support import people
 from tests.support.people import customer, holding, load, traces, transform, write

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from penstock import Session, load_project
 from penstock.privacy.erasure import erase
 from penstock.project import Lake
-from penstock.runs.plan import LoadStep
+from penstock.project.steps import LoadStep
 from tests.support import people
 from tests.support.people import customer, dump, load, traces, transform, write
 

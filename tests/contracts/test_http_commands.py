@@ -11,7 +11,8 @@ from penstock.doctor.examine import examine, explain_loads
 from penstock.errors import UsageError
 from penstock.land.session import Session
 from penstock.project import load_project
-from penstock.runs.plan import LoadStep, day_window, plan_loads
+from penstock.project.steps import LoadStep
+from penstock.runs.plan import day_window, plan_loads
 from tests.support.api import Api, Asked, Said, pages_of, said
 
 PROJECT = """

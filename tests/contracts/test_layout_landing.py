@@ -15,7 +15,8 @@ from penstock.land.loop import Stop, load
 from penstock.land.session import Session
 from penstock.ports import Destination
 from penstock.project import RabbitMQ, load_project
-from penstock.runs.plan import LoadStep, plan_loads
+from penstock.project.steps import LoadStep
+from penstock.runs.plan import plan_loads
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules
 from tests.support.queues import a_queue, publish

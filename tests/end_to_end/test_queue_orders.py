@@ -14,8 +14,8 @@ import pytest
 from penstock import Session, load_project
 from penstock.land.loop import Stop
 from penstock.project import Project
+from penstock.project.steps import LoadStep
 from penstock.runs.consume import Consumer
-from penstock.runs.plan import LoadStep
 from penstock.transform.transform import Transformer
 from penstock.up.trigger import Trigger
 from tests.dbt.stories import lives

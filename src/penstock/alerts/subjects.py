@@ -11,7 +11,8 @@ from penstock.runs.plan import plan_loads, plan_schedules
 if TYPE_CHECKING:
     from penstock.alerts.notices import Problem
     from penstock.project import Project
-    from penstock.runs.plan import LoadStep, ScheduledLoads
+    from penstock.project.steps import LoadStep
+    from penstock.runs.plan import ScheduledLoads
 
 MODELS = "models"
 _LOADS = ("run", "load", "backfill")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from penstock.land.session import Session
     from penstock.ports import Destination, Rows
     from penstock.project import Project
-    from penstock.runs.plan import LoadStep
+    from penstock.project.steps import LoadStep
     from penstock.sources.files.source import FilePlan, FilesSource
     from penstock.sources.http.source import HttpSource
 

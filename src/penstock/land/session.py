@@ -10,7 +10,7 @@ from penstock.land.loop import Landed, Stop, load
 from penstock.land.presence import presence_of
 from penstock.lineage import lineage_of
 from penstock.logs import Commits, bound, described, get_log
-from penstock.runs.plan import LoadStep
+from penstock.project.steps import LoadStep
 
 if TYPE_CHECKING:
     from penstock.lake.writer import LakeWriter

@@ -22,7 +22,7 @@ from penstock.lineage.facts import Dataset
 
 if TYPE_CHECKING:
     from penstock.project import Destination, Project
-    from penstock.runs.plan import LoadStep
+    from penstock.project.steps import LoadStep
 
 UNNAMED_HOST = "localhost"
 

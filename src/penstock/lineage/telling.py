@@ -24,7 +24,7 @@ from penstock.shape.personal import PSEUDONYM
 if TYPE_CHECKING:
     from penstock.ports import Receipt
     from penstock.project import Project
-    from penstock.runs.plan import LoadStep
+    from penstock.project.steps import LoadStep
     from penstock.schema import Schema
 
 PARENT_VARIABLE = "OPENLINEAGE_PARENT_ID"

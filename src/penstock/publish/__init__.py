@@ -18,9 +18,10 @@ from pika.exceptions import AMQPError
 
 from penstock.errors import PenstockError, RefusedMessages, SourceError, UsageError, together
 from penstock.logs import get_log
+from penstock.project.steps import LoadStep
 from penstock.publish.messages import Encoder, Format
 from penstock.publish.publisher import Publisher, Route
-from penstock.runs.plan import LoadStep, plan_loads
+from penstock.runs.plan import plan_loads
 from penstock.sources.rabbitmq.amqp import connected, declare_topology, source_error
 
 if TYPE_CHECKING:

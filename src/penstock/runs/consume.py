@@ -28,8 +28,9 @@ from penstock.land.session import Session
 from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, Repeated, bound, described, get_log
 from penstock.ports import Batch, Position, Receipt
+from penstock.project.steps import LoadStep
 from penstock.runs.broken import Broken
-from penstock.runs.plan import LoadStep, plan_loads
+from penstock.runs.plan import plan_loads
 
 if TYPE_CHECKING:
     from penstock.project import Project

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from penstock.errors import UsageError
-from penstock.ports import Target, Window
-from penstock.pseudonym import Personal
+from penstock.ports import Window
+from penstock.project.steps import LoadStep
 
 if TYPE_CHECKING:
     from penstock.project import Project, Schedule
@@ -19,39 +19,6 @@ if TYPE_CHECKING:
 ON_REQUEST = "on request"
 """The name of the loads that nothing but a request starts, in ``penstock up``."""
 _LAST_DAY = date(9999, 12, 30)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadStep:
-    """Land what is new in one source into one stream; with ``land``, also in the lake.
-
-    ``lookback`` is how long after a day of the window its records may come: read sooner, it is asked for again.
-    """
-
-    stream: str
-    source: str
-    window: Window | None = None
-    fingerprint: bool = True
-    land: bool = False
-    lookback: timedelta = timedelta()
-
-    def target(self, project: Project, *, replay: bool = False) -> Target:
-        """What the destination has to know. A replay adds to a stream, also to one that loads replace."""
-        stream = project.streams[self.stream]
-        return Target(
-            stream=self.stream,
-            source=self.source,
-            disposition=stream.disposition,
-            version=stream.version and stream.field(stream.version),
-            raw_json=stream.raw_json,
-            identity=stream.sameness,
-            partial=replay,
-            message=stream.identity.kind == "message",
-            personal=Personal(
-                subjects={kind: stream.field(f) for kind, f in stream.subject.items()},
-                keys=project.privacy.known_keys(),
-            ),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from penstock.errors import UsageError
 from penstock.lake.names import parse
 from penstock.ledger import ledger_sql
 from penstock.ports import Batch, Position, Segment
-from penstock.runs.plan import LoadStep
+from penstock.project.steps import LoadStep
 from penstock.sql import literal
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from penstock.errors import PenstockError, UsageError
 from penstock.ledger import LEDGER_LOCK, ledger_sql
 from penstock.ledger.soundness import expect_sound
 from penstock.privacy.marks import open_dbt
-from penstock.runs.plan import LoadStep
+from penstock.project.steps import LoadStep
 from penstock.sql import identifier, literal, statements
 
 if TYPE_CHECKING:

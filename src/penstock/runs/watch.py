@@ -32,7 +32,8 @@ from penstock.ledger import ledger_sql, state_text
 from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.ports import Batch, Position, Receipt, Target
-from penstock.runs.plan import LoadStep, plan_loads
+from penstock.project.steps import LoadStep
+from penstock.runs.plan import plan_loads
 from penstock.sql import filled
 from penstock.troubles import Troubles
 

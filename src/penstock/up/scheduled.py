@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from penstock.land.loop import Stop
     from penstock.ports import Receipt
     from penstock.project import Project
-    from penstock.runs.plan import LoadStep, ScheduledLoads
+    from penstock.project.steps import LoadStep
+    from penstock.runs.plan import ScheduledLoads
     from penstock.up.trigger import Heard, Trigger
 
 _log = get_log("schedule")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from penstock.land.loop import Stop
     from penstock.ports import Receipt, Rows
     from penstock.project import Project
-    from penstock.runs.plan import LoadStep
+    from penstock.project.steps import LoadStep
     from penstock.up.figures import Values
 
 _log = get_log("up")
