@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from penstock.version import __version__
+
 if TYPE_CHECKING:
     from penstock.land.session import Session
     from penstock.project import Project, load_project
 
-__version__ = "0.1.0"
 __all__ = ["Project", "Session", "__version__", "load_project"]
 
 _HOMES = {"Project": "penstock.project", "load_project": "penstock.project", "Session": "penstock.land.session"}

@@ -52,12 +52,23 @@ def test_relative_imports_have_a_direction_too(tree: Path) -> None:
     """``from ..cli import`` goes up as much as ``from penstock.cli import``."""
     (tree / "src" / "penstock" / "sources").mkdir()
     (tree / "src" / "penstock" / "sources" / "files.py").write_text(
-        "from ..cli import app\n"
-        "from .. import land\n"
-        "from .splitters import lines\n"
-        "from ..errors import SourceError\n"
+        "from ..cli import app\nfrom .. import land\nfrom .splitters import lines\nfrom ..errors import SourceError\n"
     )
     assert [line.split(":")[1] for line in check_modules.directions()] == ["1", "2"]
+
+
+def test_circles(tree: Path) -> None:
+    """Two modules that know each other are one; who only uses them is not named."""
+    for name, text in {
+        "one": "from penstock.sources import two\n",
+        "two": "if TYPE_CHECKING:\n    from penstock.sources.one import One\n",
+        "user": "from penstock.sources.one import One\n",
+    }.items():
+        (tree / "src" / "penstock" / "sources").mkdir(exist_ok=True)
+        (tree / "src" / "penstock" / "sources" / f"{name}.py").write_text(text)
+    assert check_modules.circles() == [
+        "modules import each other in a circle: penstock.sources.one, penstock.sources.two"
+    ]
 
 
 def test_a_new_part_needs_a_layer(tree: Path) -> None:

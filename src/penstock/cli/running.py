@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock import __version__
 from penstock.cli.loading import has_models
 from penstock.cli.options import ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count
 from penstock.logs import get_log, is_json
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.land.loop import Stop

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from penstock.land.loop import Stop
     from penstock.ports import Destination
     from penstock.project import Project
+    from penstock.up.parts import Job
     from penstock.up.scheduled import Scheduled
-    from penstock.up.supervisor import Job
     from penstock.up.trigger import Trigger
 
 LOOK_SECONDS = 1.0

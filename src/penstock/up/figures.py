@@ -17,9 +17,9 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from penstock import __version__
 from penstock.ledger import ledger_sql
 from penstock.up.metrics import BY_NAME, PREFIX, MetricInfo
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import getpid
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from penstock.alerts.subjects import part_of_load, part_of_schedule
 from penstock.backoff import Backoff
@@ -31,6 +31,7 @@ from penstock.up.alerting import Alerting
 from penstock.up.changed import ChangedFile
 from penstock.up.figures import Figures, LedgerFigures
 from penstock.up.metrics import PREFIX
+from penstock.up.parts import Job
 from penstock.up.running import Running, announce, running_process, withdraw
 from penstock.up.scheduled import Scheduled
 from penstock.up.serving import Answers, Server
@@ -52,14 +53,6 @@ GRACE_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
 _STEADY_SECONDS = 60.0
 """A part that lived so long is restarted as if it were the first time."""
-
-
-class Job(Protocol):
-    """What a part does: runs in its thread until it is stopped, or fails."""
-
-    def run(self) -> None:
-        """Return once stopped."""
-        ...
 
 
 @dataclass(slots=True)

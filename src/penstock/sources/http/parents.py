@@ -17,7 +17,7 @@ from penstock.sources.http.signs import ABSENT, beside
 
 if TYPE_CHECKING:
     from penstock.project.http import Http
-    from penstock.sources.http.fetching import Fetched
+    from penstock.sources.http.fetched import Fetched
 
 _BLANK = b" \t\r\n"
 _SHOWN = 5
