@@ -1,4 +1,4 @@
-"""Destinations: the warehouses. One file a kind, each implementing :class:`penstock.ports.Destination`."""
+"""Destinations: the warehouses. A folder a kind, each implementing :class:`penstock.ports.Destination`."""
 
 from __future__ import annotations
 
