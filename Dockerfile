@@ -54,7 +54,7 @@ WORKDIR /project
 EXPOSE 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "penstock.orchestrate.probe", "/healthz"]
+    CMD ["python", "-m", "penstock.up.probe", "/healthz"]
 ENTRYPOINT ["penstock"]
 CMD ["up"]
 

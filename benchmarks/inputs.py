@@ -83,7 +83,7 @@ def _generate(what: str, path: Path, **arguments: int) -> None:
 
 def main() -> None:
     """Write the file that the arguments name."""
-    from penstock.generate import write_organizations, write_user_events
+    from penstock.samples.generate import write_organizations, write_user_events
 
     what, path = sys.argv[1], Path(sys.argv[2])
     arguments: dict[str, Any] = json.loads(sys.argv[3])

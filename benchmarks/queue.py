@@ -17,8 +17,8 @@ from typing import Any
 import pika
 
 from penstock.project import RabbitMQ
-from penstock.sources.amqp import connected, connection_parameters, declare_topology
-from penstock.sources.rabbitmq import RabbitMQSource
+from penstock.sources.rabbitmq.amqp import connected, connection_parameters, declare_topology
+from penstock.sources.rabbitmq.source import RabbitMQSource
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 
 _PREFETCH = 10_000

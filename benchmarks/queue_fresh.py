@@ -23,7 +23,7 @@ from benchmarks.projects import write_project
 from benchmarks.warehouses import PostgresDatabase
 from penstock.project import RabbitMQ
 from penstock.publish.publisher import Message, Publisher, Route
-from penstock.sources.amqp import connected, declare_topology
+from penstock.sources.rabbitmq.amqp import connected, declare_topology
 
 USERS = 100_000
 RATE = 1_000

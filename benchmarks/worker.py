@@ -20,7 +20,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not get between the answers
     from penstock import Session, load_project
-    from penstock.plan import LoadStep
+    from penstock.project.steps import LoadStep
     from penstock.transform.transform import Transformer
 
     project = load_project(Path(sys.argv[1]))

@@ -20,39 +20,41 @@ LAYERS = (
     ("cli",),
     ("bi",),
     ("report",),
-    ("orchestrate",),
-    ("watch",),
-    ("inspect", "privacy", "reset", "quarantine", "scaffold", "consume", "publish", "samples"),
+    ("up", "airflow"),
+    ("doctor",),
     ("alerts",),
-    ("diagnose",),
+    ("runs", "publish", "privacy", "scaffold", "samples"),
     ("transform",),
-    ("session",),
+    ("land",),
     ("lineage",),
-    ("run", "plan", "presence", "broken", "project", "isolate"),
-    ("sources", "destinations", "lake"),
+    ("destinations",),
+    ("sources",),
+    ("lake",),
+    ("records",),
     ("ledger",),
+    ("project",),
     ("shape",),
+    ("ports", "logs"),
     (
-        "ports",
         "pseudonym",
         "errors",
         "engine_errors",
         "engine_words",
-        "logs",
         "faults",
         "backoff",
-        "draws",
         "jsonpath",
         "plural",
+        "schema",
         "spans",
         "sql",
         "stored",
         "troubles",
+        "version",
     ),
 )
 """From the top: a layer imports from itself and from below."""
 
-FREE = {"testing", "generate", "dbt", "templates", "__init__", "__main__"}
+FREE = {"testing", "dbt", "templates", "__init__", "__main__"}
 HEAVY = (
     "duckdb",
     "pyarrow",
@@ -81,7 +83,7 @@ BINARY = {".png", ".gz", ".zst", ".parquet"}
 
 def main() -> int:
     """Print each finding; 1 when there is any."""
-    found = [*sizes(), *directions(), *start_up(), *residue()]
+    found = [*sizes(), *directions(), *circles(), *start_up(), *residue()]
     for line in found:
         print(line)
     print(f"modules: {'clean' if not found else f'{len(found)} findings'}")
@@ -116,6 +118,24 @@ def directions() -> list[str]:
     return found
 
 
+def circles() -> list[str]:
+    """Modules that import each other, directly or by way of others, for types too."""
+    modules = {_module(path): path for path in SOURCE.rglob("*.py")}
+    imports = {
+        name: {other for other in _modules_imported(path, modules) if other != name} for name, path in modules.items()
+    }
+    while True:
+        last = {name for name, others in imports.items() if not others}
+        if not last:
+            break
+        imports = {name: others - last for name, others in imports.items() if name not in last}
+    imported = set().union(*imports.values()) if imports else set()
+    while imports.keys() - imported:
+        imports = {name: others for name, others in imports.items() if name in imported}
+        imported = set().union(*imports.values()) if imports else set()
+    return [f"modules import each other in a circle: {', '.join(sorted(imports))}"] if imports else []
+
+
 def start_up() -> list[str]:
     """Heavy libraries that ``penstock --help`` would load."""
     code = f"import sys, penstock.cli.app; print([m for m in {HEAVY!r} if m in sys.modules])"
@@ -138,19 +158,31 @@ def residue() -> list[str]:
     return found
 
 
+def _module(path: Path) -> str:
+    """A file's name as a module."""
+    parts = ["penstock", *path.relative_to(SOURCE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _modules_imported(path: Path, modules: dict[str, Path]) -> set[str]:
+    """The modules of penstock that one imports by their whole names."""
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= inner & modules.keys() or {node.module} & modules.keys()
+        elif isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names} & modules.keys()
+    return imported
+
+
 def _imports(path: Path) -> list[tuple[str, int]]:
-    """The parts of penstock that a module imports, outside of ``if TYPE_CHECKING``, with the line."""
+    """The parts of penstock that a module imports, for types too, with the line."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    typed = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
     found = []
     for node in ast.walk(tree):
         names: list[str] = []
-        if id(node) in typed or not isinstance(node, ast.ImportFrom | ast.Import):
+        if not isinstance(node, ast.ImportFrom | ast.Import):
             continue
         if isinstance(node, ast.ImportFrom) and node.level:
             package = ["penstock", *path.relative_to(SOURCE).parts[:-1]]

@@ -1,4 +1,4 @@
-"""Makes the reference pages in ``docs/`` anew from the code.
+"""Makes the reference pages in ``docs/``, and the map in ``CONTRIBUTING.md``, anew from the code.
 
 Usage: python -m tools.make_reference
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from penstock.project.reference import configuration_page, project_schema
 from tools.reference.commands import commands_page
 from tools.reference.errors import errors_page
+from tools.reference.house import house_map
 from tools.reference.ledger import ledger_page
 from tools.reference.macros import macros_page
 from tools.reference.metrics import metrics_page
@@ -27,6 +28,7 @@ PAGES: Mapping[str, Callable[[str], str]] = {
     "macros.md": macros_page,
     "metrics.md": metrics_page,
     "python.md": python_page,
+    "../CONTRIBUTING.md": house_map,
     "penstock.schema.json": lambda _: json.dumps(project_schema(), indent=2, ensure_ascii=False) + "\n",
 }
 """Page → what makes it, given what it is now."""

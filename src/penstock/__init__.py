@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from penstock.project import Project, load_project
-    from penstock.session import Session
+from penstock.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from penstock.land.session import Session
+    from penstock.project import Project, load_project
+
 __all__ = ["Project", "Session", "__version__", "load_project"]
 
-_HOMES = {"Project": "penstock.project", "load_project": "penstock.project", "Session": "penstock.session"}
+_HOMES = {"Project": "penstock.project", "load_project": "penstock.project", "Session": "penstock.land.session"}
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from penstock.errors import SourceError
-    from penstock.shape.schema import Schema
+    from penstock.schema import Schema
 
 Reason = Literal[
     "invalid_json",

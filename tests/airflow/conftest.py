@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow_home import Airflow, copy_of, migrated
+from tests.support.airflow_home import Airflow, copy_of, migrated
 
 HERE = Path(__file__).parent
 

@@ -17,10 +17,10 @@ import pytest
 
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.private import free_port
-from tests import compose
-from tests.airflow_home import PENSTOCK, Airflow
-from tests.compose import ROOT
-from tests.processes import wait_until
+from tests.support import compose
+from tests.support.airflow_home import PENSTOCK, Airflow
+from tests.support.compose import ROOT
+from tests.support.processes import wait_until
 
 EXAMPLE = ROOT / "examples" / "user_events"
 

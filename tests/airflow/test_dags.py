@@ -11,13 +11,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from penstock.orchestrate.dag_files import Export, write_dags
+from penstock.airflow.dag_files import Export, write_dags
 from penstock.samples.cars import feeds
 from penstock.samples.moments import moment_of
 from penstock.samples.serving import SampleServer
 from penstock.samples.texts import page
 from penstock.scaffold import RESIDUE
-from tests.airflow_home import Airflow
+from tests.support.airflow_home import Airflow
 
 EXAMPLES = sorted(
     p.parent.parent for p in (Path(__file__).parents[2] / "examples").glob("*/dags/extract_load_pipeline.py")
@@ -34,7 +34,7 @@ found = {}
 for path in sys.argv[2:]:
     found |= {k: v for k, v in runpy.run_path(path).items() if isinstance(v, airflow.sdk.DAG)}
 seconds = time.process_time() - started  # of this process alone: the machine may be at other work
-heavy = [m for m in ("dbt", "duckdb", "pyarrow", "penstock.project", "penstock.run") if m in sys.modules]
+heavy = [m for m in ("dbt", "duckdb", "pyarrow", "penstock.project", "penstock.land.loop") if m in sys.modules]
 """
 
 
@@ -42,9 +42,7 @@ def dag_file(folder: Path, project: Path, **arguments: Any) -> Path:
     """The three lines."""
     given = "".join(f", {name}={value!r}" for name, value in arguments.items())
     path = folder / f"{project.name}_dags.py"
-    path.write_text(
-        f"from penstock.orchestrate.airflow import penstock_dags\n\npenstock_dags({str(project)!r}{given})\n"
-    )
+    path.write_text(f"from penstock.airflow.dags import penstock_dags\n\npenstock_dags({str(project)!r}{given})\n")
     return path
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from penstock.orchestrate.dag_files import Export, write_dags
-from tests.airflow_home import PENSTOCK, Airflow
+from penstock.airflow.dag_files import Export, write_dags
+from tests.support.airflow_home import PENSTOCK, Airflow
 
 FLAKY = f"""#!/bin/sh
 # The loader of trips is killed just before it commits, twice
@@ -86,7 +86,7 @@ def test_scheduled(airflow: Airflow, trips: Path, flaky: Path, shared: Path) -> 
     (airflow.home / "dags" / "shared").symlink_to(shared / "dags")
     (airflow.home / "dags" / "flaky_dags.py").write_text(
         "from datetime import UTC, datetime, timedelta\n"
-        "from penstock.orchestrate.airflow import penstock_dags\n"
+        "from penstock.airflow.dags import penstock_dags\n"
         f"penstock_dags({str(flaky)!r}, schedule='@yearly', catchup=True, retry_delay=timedelta(seconds=2),\n"
         "              start_date=datetime(2025, 1, 1, tzinfo=UTC), layers=False,\n"
         f"              penstock={str(flaky / 'command')!r})\n"

@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from tests.fixtures import both, destination, local, warehouse
+from tests.support.fixtures import both, destination, local, warehouse
 
 __all__ = ["both", "destination", "local", "warehouse"]

@@ -21,16 +21,16 @@ from penstock.alerts.notices import Observation
 from penstock.alerts.notifier import Notifier
 from penstock.cli.app import app
 from penstock.errors import PenstockError
-from penstock.orchestrate import alerting
-from penstock.orchestrate.supervisor import Supervisor
+from penstock.land.loop import Stop
+from penstock.land.session import Session
 from penstock.project import load_project
-from penstock.run import Stop
-from penstock.session import Session
 from penstock.testing.proxy import Proxy
+from penstock.up import alerting
+from penstock.up.supervisor import Supervisor
 from tests.contracts.test_up import Up, call, up
-from tests.fixtures import EMBEDDED
-from tests.queues import a_queue, publish, until
-from tests.receiver import Receiver, free_port, receiver
+from tests.support.fixtures import EMBEDDED
+from tests.support.queues import a_queue, publish, until
+from tests.support.receiver import Receiver, free_port, receiver
 
 
 def a_project(folder: Path, warehouse: dict[str, Any], url: str, **settings: Any) -> Path:

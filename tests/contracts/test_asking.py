@@ -17,7 +17,7 @@ from penstock.report.asking import Answer, answer, asking
 from penstock.report.models import Models
 from tests.contracts.test_schedule import a_project, drop, things
 from tests.contracts.test_up import call, eventually, up
-from tests.reports import models, question, shop
+from tests.support.reports import models, question, shop
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from penstock.testing.private import free_port
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.compose import ROOT
+from tests.support.compose import ROOT
 
 SETTINGS = ROOT / "scripts" / "rabbitmq"
 USER, PASSWORD = "penstock", "f00dfeed" * 6

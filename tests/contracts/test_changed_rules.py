@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import UsageError
+from penstock.land.loop import load
 from penstock.ports import Destination, Target
-from penstock.run import load
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
-from penstock.sources.files import FilesSource
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from penstock.sources.files.source import FilesSource
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 
 def _land_as(destination: Destination, folder: Path, identity: tuple[str, ...], disposition: str) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from penstock import Session, load_project
-from penstock.destinations.duckdb import DuckDBDestination
+from penstock.destinations.duckdb.destination import DuckDBDestination
 from penstock.errors import LockedError
 from penstock.ports import Destination
-from tests.warehouse import ledger, table
+from tests.support.warehouse import ledger, table
 
 ROUNDS = 2
 

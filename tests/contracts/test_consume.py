@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 import zstandard
 
-from penstock.consume import Consumer
 from penstock.errors import ContractError, DestinationError
+from penstock.land.loop import Stop
+from penstock.land.session import Session
 from penstock.project import RabbitMQ, load_project
-from penstock.quarantine import entries, replay
-from penstock.run import Stop
-from penstock.session import Session
+from penstock.runs.consume import Consumer
+from penstock.runs.replay import entries, replay
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
-from tests.queues import a_queue, numbered, publish, waiting
-from tests.warehouse import quarantined, table
+from tests.support.queues import a_queue, numbered, publish, waiting
+from tests.support.warehouse import quarantined, table
 
 PROJECT = """
 name: p

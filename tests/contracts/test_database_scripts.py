@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from penstock.testing.postgres import PrivatePostgres
-from tests.compose import DATABASE_SCRIPTS, ask_for_passwords, run_database_scripts
+from tests.support.compose import DATABASE_SCRIPTS, ask_for_passwords, run_database_scripts
 
 PASSWORDS = {
     "WAREHOUSE_PASSWORD": "a'b\"c\\d $HOME %40@:/",

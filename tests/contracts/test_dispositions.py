@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from penstock.errors import SourceError
+from penstock.land.loop import Landed
 from penstock.ports import Destination
-from penstock.run import Landed
 from penstock.shape.rules import Rules
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 KEYED = Rules(stream="s", identity=("k",), version="v", content=True)
 WHOLE = Rules(stream="s", identity=("k",), content=True)

@@ -12,11 +12,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
-from penstock.diagnose import Check, check_queue
+from penstock.doctor.broker import Check, check_queue
 from penstock.errors import SourceError
 from penstock.project import RabbitMQ
 from tests.conftest import RabbitMQServer
-from tests.queues import a_queue, declare, publish, until, waiting
+from tests.support.queues import a_queue, declare, publish, until, waiting
 
 Diagnose = Callable[..., dict[str, Check]]
 

@@ -16,12 +16,12 @@ import pytest
 
 from penstock import Session
 from penstock.errors import UsageError
-from penstock.plan import LoadStep
 from penstock.privacy.erasure import erase, parse_subject
 from penstock.privacy.masking import masked
-from penstock.quarantine import entries
-from tests import people
-from tests.people import customer, holding, load, traces, transform, write
+from penstock.project.steps import LoadStep
+from penstock.runs.replay import entries
+from tests.support import people
+from tests.support.people import customer, holding, load, traces, transform, write
 
 SNAPSHOT = """
 version: 2

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from penstock import Session, load_project
-from penstock.plan import LoadStep
 from penstock.privacy.erasure import erase
 from penstock.project import Lake
-from tests import people
-from tests.people import customer, dump, load, traces, transform, write
+from penstock.project.steps import LoadStep
+from tests.support import people
+from tests.support.people import customer, dump, load, traces, transform, write
 
 GENERATOR = '<!doctype html><meta name="generator" content="penstock">'
 

@@ -14,11 +14,11 @@ from penstock.alerts.expectations import judge, last_period, span_in_words
 from penstock.alerts.notices import Observation
 from penstock.alerts.notifier import Notifier
 from penstock.errors import UsageError
+from penstock.land.session import Session
 from penstock.ledger.runs import RunRecord
-from penstock.plan import plan_loads
 from penstock.project import load_project
-from penstock.session import Session
-from tests.receiver import receiver
+from penstock.runs.plan import plan_loads
+from tests.support.receiver import receiver
 
 
 class House:

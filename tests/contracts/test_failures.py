@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 
 from penstock.errors import ContractError, DestinationError, SourceError, together
+from penstock.land.loop import Landed, Stop, load
+from penstock.land.session import Session
 from penstock.ledger.runs import read_run
 from penstock.logs import captured
 from penstock.ports import Destination, Target
 from penstock.project import load_project
-from penstock.run import Landed, Stop, load
-from penstock.session import Session
+from penstock.runs.watch import Watcher
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
-from penstock.sources.files import FilesSource
-from penstock.watch import Watcher
+from penstock.sources.files.source import FilesSource
 from tests.contracts.test_alerts import command
 from tests.contracts.test_failed_builds import PROJECT as TRIPS
 from tests.contracts.test_schedule import scheduled
-from tests.fixtures import EMBEDDED
-from tests.warehouse import ledger, table, write_files
+from tests.support.fixtures import EMBEDDED
+from tests.support.warehouse import ledger, table, write_files
 
 SOUND = {f"{i:02}.csv": b"n\n%d\n" % i for i in range(0, 20, 2)}
 NOWHERE = "01.ndjson"

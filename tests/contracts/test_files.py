@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from penstock.errors import SourceError
+from penstock.land.loop import Landed, load
 from penstock.ports import Destination, Target, Window
-from penstock.run import Landed, load
+from penstock.records.opening import CsvDialect
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
-from penstock.sources.files import FilesSource
-from penstock.sources.opening import CsvDialect
-from tests.warehouse import land, quarantined, table, write_files
+from penstock.sources.files.source import FilesSource
+from tests.support.warehouse import land, quarantined, table, write_files
 
 RULES = Rules(stream="s")
 
@@ -340,8 +340,8 @@ def test_parquet_types(destination: Destination, tmp_path: Path) -> None:
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from tests.warehouse import land
-from penstock.destinations.duckdb import DuckDBDestination
+from tests.support.warehouse import land
+from penstock.destinations.duckdb.destination import DuckDBDestination
 from penstock.shape.rules import Rules
 
 folder = Path(sys.argv[1])

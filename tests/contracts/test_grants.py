@@ -12,8 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
-from tests import people
-from tests.people import customer, load, transform, write
+from tests.support import people
+from tests.support.people import customer, load, transform, write
 
 NAME = f"people{os.getpid()}"
 LOGINS = {role: f"{NAME}_login_{role}" for role in ("loader", "transformer", "analyst")}

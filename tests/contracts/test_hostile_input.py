@@ -15,7 +15,7 @@ import zstandard
 from penstock.errors import ContractError, SourceError
 from penstock.ports import Destination
 from penstock.shape.rules import Rules
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 BOM = b"\xef\xbb\xbf"
 DEEP = b'{"a":' + b"[" * 1000 + b"]" * 1000 + b"}"

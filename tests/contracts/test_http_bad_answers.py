@@ -10,9 +10,9 @@ import pytest
 
 from penstock.errors import SourceError
 from penstock.ports import Destination
-from tests.api import Api, Asked, Said, said
-from tests.fetching import fetch, ids
-from tests.warehouse import ledger, quarantined
+from tests.support.api import Api, Asked, Said, said
+from tests.support.fetching import fetch, ids
+from tests.support.warehouse import ledger, quarantined
 
 PAGES = {"records": "data", "pagination": "page"}
 HTML = b"<!DOCTYPE html>\n<html><head><title>Sign  in\nplease</title></head><body>&hellip;</body></html>"

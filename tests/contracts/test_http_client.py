@@ -22,15 +22,15 @@ import zstandard
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
+from penstock.doctor.examine import read_status
 from penstock.errors import SourceError
-from penstock.inspect import read_status
 from penstock.logs import captured
 from penstock.project import load_project
 from penstock.project.http_client import HttpConnection
 from penstock.sources.http.client import Answer, Client, Request
 from penstock.sources.http.standing import keep_standing
 from penstock.testing.proxy import Proxy
-from tests.apis import Api, Asked, Raw, head, reply
+from tests.support.apis import Api, Asked, Raw, head, reply
 
 T = TypeVar("T")
 BODY = json.dumps({"results": [{"id": i, "name": "n" * 50} for i in range(2000)]}).encode()

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from penstock.doctor.examine import examine, explain_loads
 from penstock.errors import UsageError
-from penstock.inspect import examine, explain_loads
-from penstock.plan import LoadStep, day_window, plan_loads
+from penstock.land.session import Session
 from penstock.project import load_project
-from penstock.session import Session
-from tests.api import Api, Asked, Said, pages_of, said
+from penstock.project.steps import LoadStep
+from penstock.runs.plan import day_window, plan_loads
+from tests.support.api import Api, Asked, Said, pages_of, said
 
 PROJECT = """
 name: api

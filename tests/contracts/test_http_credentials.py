@@ -19,7 +19,7 @@ from penstock.logs import captured
 from penstock.project.http_client import HttpConnection
 from penstock.project.loading import _plain
 from penstock.sources.http.client import Client, Page, Request
-from tests.apis import Api, Asked, Raw, certify, reply
+from tests.support.apis import Api, Asked, Raw, certify, reply
 
 T = TypeVar("T")
 SECRET = 'tr0ub4dor&3"/+='

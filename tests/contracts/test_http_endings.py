@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.doctor.examine import examine
 from penstock.errors import SourceError
-from penstock.inspect import examine
 from penstock.ports import Destination
-from tests.api import Api, Asked, Said, said
-from tests.fetching import fetch, ids, source_of
+from tests.support.api import Api, Asked, Said, said
+from tests.support.fetching import fetch, ids, source_of
 
 RECORDS = [{"id": n} for n in range(100)]
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import SourceError, UsageError
-from penstock.plan import day_window
 from penstock.ports import Destination
 from penstock.project.http import Incremental
+from penstock.runs.plan import day_window
 from penstock.shape.rules import Rules
 from penstock.sources.http.incremental import Columns, Watermark, earlier, rank
-from tests.api import Api, Asked, Said, said
-from tests.fetching import fetch, ids, source_of
+from tests.support.api import Api, Asked, Said, said
+from tests.support.fetching import fetch, ids, source_of
 
 KEYED = Rules(stream="cars", identity=("id", "updated"))
 

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.doctor.examine import examine
 from penstock.errors import ProjectError, SourceError
-from penstock.inspect import examine
 from penstock.lake.writer import LakeWriter
 from penstock.ports import Destination
 from penstock.project import Http, load_project
 from penstock.shape.rules import Rules
-from tests.api import Api, Asked, Said, said
-from tests.fetching import fetch, ids, source_of
-from tests.lake import load_from, load_source
-from tests.warehouse import ledger, quarantined, table
+from tests.support.api import Api, Asked, Said, said
+from tests.support.fetching import fetch, ids, source_of
+from tests.support.lake import load_from, load_source
+from tests.support.warehouse import ledger, quarantined, table
 
 BERTHS: dict[str, Any] = {"path": "harbours/{parent.code}/berths", "parent": {"endpoint": "harbours", "field": "code"}}
 HARBOURS: dict[str, Any] = {"harbours": {}}

@@ -17,9 +17,9 @@ from penstock.project import load_project
 from penstock.shape.rules import Rules
 from penstock.sources.http.links import next_link
 from penstock.sources.http.records import JsonCutter
-from tests.api import Api, Asked, Said, pages_of, said
-from tests.fetching import fetch, ids, origins, source_of
-from tests.warehouse import land, ledger, table, write_files
+from tests.support.api import Api, Asked, Said, pages_of, said
+from tests.support.fetching import fetch, ids, origins, source_of
+from tests.support.warehouse import land, ledger, table, write_files
 
 CARS = [{"id": n, "brand": f"brand {n % 7}", "price": n + 0.5} for n in range(25)]
 

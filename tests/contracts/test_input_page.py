@@ -10,13 +10,13 @@ import pytest
 
 from penstock.errors import ContractError
 from penstock.ports import Destination, Reason
+from penstock.records.opening import _COMPRESSED, _SUFFIXES
+from penstock.schema import MAX_COLUMNS
 from penstock.shape.careful import MAX_DEPTH, MAX_EXPONENT
 from penstock.shape.rules import Rules
-from penstock.shape.schema import MAX_COLUMNS
 from penstock.shape.types import SCALARS
-from penstock.sources.files import MAX_PENDING_BYTES
-from penstock.sources.opening import _COMPRESSED, _SUFFIXES
-from tests.warehouse import land, quarantined, table, write_files
+from penstock.sources.files.source import MAX_PENDING_BYTES
+from tests.support.warehouse import land, quarantined, table, write_files
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 
 from penstock import Session, load_project
 from penstock.errors import SourceError
+from penstock.land.loop import load
 from penstock.ports import Batch, Destination, Position, Target
 from penstock.privacy.masking import masked
 from penstock.project import RabbitMQ
-from penstock.quarantine import Entry, entries, replay
-from penstock.run import load
+from penstock.runs.replay import Entry, entries, replay
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
-from penstock.sources.inbox import Run
-from penstock.sources.messages import headers_of
-from penstock.sources.rabbitmq import RabbitMQSource
-from tests.warehouse import land, ledger, table, write_files
+from penstock.sources.rabbitmq.inbox import Run
+from penstock.sources.rabbitmq.messages import headers_of
+from penstock.sources.rabbitmq.source import RabbitMQSource
+from tests.support.warehouse import land, ledger, table, write_files
 
 PROPERTY = hypothesis_settings(
     max_examples=8,
@@ -201,7 +201,7 @@ def test_the_size_of_a_masked_body(tmp_path: Path) -> None:
     (tmp_path / "data" / "a.ndjson").write_bytes(b'{"email":"ada@example.com"\n')
     project = load_project(tmp_path)
     with Session(project) as session:
-        from penstock.plan import plan_loads
+        from penstock.runs.plan import plan_loads
 
         for step in plan_loads(project):
             session.load(step)

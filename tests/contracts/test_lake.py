@@ -18,16 +18,16 @@ from penstock.errors import PenstockError, ProjectError, SourceError
 from penstock.lake.names import Format
 from penstock.lake.rewriting import files_of, rewrite
 from penstock.lake.writer import LakeWriter
-from penstock.plan import plan_loads
+from penstock.land.session import Session
 from penstock.ports import Destination, Window
 from penstock.project import load_project
-from penstock.session import Session
+from penstock.runs.plan import plan_loads
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules
-from penstock.sources.files import FilesSource
+from penstock.sources.files.source import FilesSource
 from tests.contracts.test_hostile_input import CASES
-from tests.lake import land_in, load_from, load_source
-from tests.warehouse import ledger, quarantined, table, write_files
+from tests.support.lake import land_in, load_from, load_source
+from tests.support.warehouse import ledger, quarantined, table, write_files
 
 FORMATS = ["ndjson", "csv", "parquet"]
 
@@ -141,7 +141,7 @@ def test_the_latest_of_a_replaced_stream(destination: Destination, tmp_path: Pat
 
 def test_refused_rows(postgres_url: str, tmp_path: Path, lake: Path) -> None:
     """When the warehouse refuses rows and the load reads again, the lake has each record once, the refused ones too."""
-    from penstock.destinations.postgres import PostgresDestination
+    from penstock.destinations.postgres.destination import PostgresDestination
 
     destination = PostgresDestination(postgres_url, shown="test database")
     destination.prepare()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from penstock.doctor.examine import read_status
 from penstock.errors import ContractError, UsageError
-from penstock.inspect import read_status
-from penstock.plan import plan_loads
+from penstock.land.session import Session
 from penstock.project import load_project
-from penstock.session import Session
+from penstock.runs.plan import plan_loads
 from penstock.transform.dbt import Dbt, Node
 from penstock.transform.transform import Transformer
 from penstock.transform.workspace import prepare_workspace

@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from penstock.errors import UsageError
-from penstock.plan import LoadStep, plan_loads
+from penstock.land.loop import Stop, load
+from penstock.land.session import Session
 from penstock.ports import Destination
 from penstock.project import RabbitMQ, load_project
-from penstock.run import Stop, load
-from penstock.session import Session
+from penstock.project.steps import LoadStep
+from penstock.runs.plan import plan_loads
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules
-from tests.queues import a_queue, publish
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.queues import a_queue, publish
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 TYPES = (("login_uuid", "text"), ("n_first", "text"), ("n_age", "bigint"), ("at_lat", "decimal(9,6)"))
 DROP = ("login_password", "login_hash")

@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from penstock.consume import Consumer
 from penstock.lineage import emitter, telling
 from penstock.lineage.emitter import Emitter, close_all
 from penstock.lineage.facts import Event, Run
 from penstock.logs import captured
 from penstock.project import Lineage, load_project
+from penstock.runs.consume import Consumer
 from tests.contracts.test_layers import PROJECT
 from tests.contracts.test_schedule import a_project
-from tests.fixtures import EMBEDDED
-from tests.lineage import LAST, judge, named, read_events, receiving
-from tests.queues import a_queue, publish, until
+from tests.support.fixtures import EMBEDDED
+from tests.support.lineage import LAST, judge, named, read_events, receiving
+from tests.support.queues import a_queue, publish, until
 
 KEY = "k3y-of-lineage"
 

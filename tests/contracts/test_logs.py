@@ -7,14 +7,14 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from penstock.land.loop import Stop
 from penstock.logs import captured
-from penstock.run import Stop
 from penstock.testing.proxy import Proxy
 from tests.contracts.test_consume import consumer, until, write_project
 from tests.contracts.test_schedule import a_project
 from tests.contracts.test_up import call
-from tests.fixtures import EMBEDDED
-from tests.queues import a_queue, numbered, publish
+from tests.support.fixtures import EMBEDDED
+from tests.support.queues import a_queue, numbered, publish
 
 
 def test_a_load(tmp_path: Path) -> None:

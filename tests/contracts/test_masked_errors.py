@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
-from tests import people
-from tests.people import customer, dump, load, write
+from tests.support import people
+from tests.support.people import customer, dump, load, write
 
 ODD = 'zqxann\'ö" of relation "zqxann\n\nLINE 1: zqxann ) already exists. zqxann@example.org'
 """A value that looks like the words around it."""

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from penstock.errors import DestinationError, MetabaseError, UsageError
-from tests.api import Api, Said
-from tests.metabase_server import API_KEY, EMAIL, PASSWORD, MetabaseServer
-from tests.metabase_shop import CARDS, QUESTIONS, Shop
+from tests.support.api import Api, Said
+from tests.support.metabase_server import API_KEY, EMAIL, PASSWORD, MetabaseServer
+from tests.support.metabase_shop import CARDS, QUESTIONS, Shop
 
 THERE = {"database shop", "collection Shop", "dashboard Shop", *(f"card {c}" for c in CARDS)}
 

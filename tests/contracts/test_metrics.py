@@ -12,14 +12,14 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from penstock.ledger.runs import RunRecord
-from penstock.orchestrate.catalogue import metric_catalogue
-from penstock.orchestrate.figures import Figures, LedgerFigures, text_page
 from penstock.ports import Destination, Receipt
 from penstock.project import load_project
+from penstock.up.figures import Figures, LedgerFigures, text_page
+from penstock.up.metrics import metric_catalogue
 from tests.contracts.test_schedule import a_project
 from tests.contracts.test_up import call
-from tests.fixtures import EMBEDDED
-from tests.metrics import conform
+from tests.support.fixtures import EMBEDDED
+from tests.support.metrics import conform
 
 
 def values(family: Metric) -> dict[tuple[str, ...], float]:

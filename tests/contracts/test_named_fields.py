@@ -12,19 +12,19 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
-from penstock.consume import Consumer
+from penstock.doctor.examine import examine, read_status
 from penstock.errors import ContractError, ProjectError, SourceError
-from penstock.inspect import examine, read_status
-from penstock.plan import plan_loads
+from penstock.land.loop import Landed
+from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.project.fields import NamesFields
 from penstock.project.http import Endpoint, Incremental, Parent
 from penstock.project.settings import Stream
-from penstock.run import Landed
-from penstock.session import Session
-from tests.api import Api, Asked, said
-from tests.fixtures import EMBEDDED
-from tests.queues import a_queue, publish, until, waiting
+from penstock.runs.consume import Consumer
+from penstock.runs.plan import plan_loads
+from tests.support.api import Api, Asked, said
+from tests.support.fixtures import EMBEDDED
+from tests.support.queues import a_queue, publish, until, waiting
 
 RECORDS: list[dict[str, Any]] = [
     {"id": 1, "email": "ada@mail.example", "login": {"password": "x", "name": "ada"}, "at": "2026-01-01T00:00:00Z"},

@@ -22,19 +22,19 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-import penstock.consume
-import penstock.run
+import penstock.land.loop
+import penstock.runs.consume
 from penstock.errors import ContractError, LandingBlocked, PenstockError
+from penstock.land.loop import Stop
+from penstock.land.session import Session
 from penstock.logs import captured, configure
-from penstock.orchestrate.supervisor import Supervisor
 from penstock.project import load_project
-from penstock.run import Stop
-from penstock.session import Session
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
+from penstock.up.supervisor import Supervisor
 from tests.contracts.test_consume import consumer, rows, write_project
-from tests.disks import fill, make_room, small_disk
-from tests.queues import a_queue, numbered, publish, reading, until, waiting
+from tests.support.disks import fill, make_room, small_disk
+from tests.support.queues import a_queue, numbered, publish, reading, until, waiting
 
 LIMIT = 5
 """Deliveries after which the queue drops a message."""
@@ -197,14 +197,14 @@ def server() -> Iterator[tuple[PrivatePostgres, Path]]:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Short waits; how often a landing was tried."""
     for name in ("_FIRST_WAIT_SECONDS", "_LAST_WAIT_SECONDS", "FIRST_LOOK_SECONDS", "LAST_LOOK_SECONDS"):
-        monkeypatch.setattr(penstock.consume, name, 0.05)
+        monkeypatch.setattr(penstock.runs.consume, name, 0.05)
     tried: list[int] = []
 
     def counting(*values: Any, **options: Any) -> Any:
         tried.append(1)
-        return penstock.run.load(*values, **options)
+        return penstock.land.loop.load(*values, **options)
 
-    monkeypatch.setattr(penstock.consume, "load", counting)
+    monkeypatch.setattr(penstock.runs.consume, "load", counting)
     return tried
 
 
@@ -365,7 +365,7 @@ def test_a_changed_identity_takes_no_message(rabbitmq_url: str, tmp_path: Path, 
     assert not hurry[1:], "nothing was read for it"
 
 
-@pytest.mark.parametrize("place", ["penstock.run.fault_point", "penstock.sources.queued.headers_of"])
+@pytest.mark.parametrize("place", ["penstock.land.loop.fault_point", "penstock.sources.rabbitmq.queued.headers_of"])
 def test_a_fault_of_ours_gives_nothing_back(
     rabbitmq_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurry: list[int], place: str
 ) -> None:
@@ -399,7 +399,7 @@ def test_a_connection_that_breaks_takes_nothing_anew(
     """While nothing can land, connections that are made again, after whatever ended them, are no deliveries."""
     broker = urlsplit(rabbitmq_url)
     queue = a_queue(rabbitmq_url, arguments={"x-delivery-limit": LIMIT})
-    monkeypatch.setattr("penstock.sources.inbox._LAST_BACKOFF_SECONDS", 0.1)
+    monkeypatch.setattr("penstock.sources.rabbitmq.inbox._LAST_BACKOFF_SECONDS", 0.1)
     with Proxy(broker.hostname or "", broker.port or 5672) as proxy:
         settings = f"arguments: {{ x-delivery-limit: {LIMIT} }}"
         folder = write_project(tmp_path / "p", queue, proxy.url_of(rabbitmq_url), more=settings)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from penstock.cli.app import app
 from penstock.privacy.rekey import rekey
-from tests import people
-from tests.people import KEY, customer, load, traces, transform, write
+from tests.support import people
+from tests.support.people import KEY, customer, load, traces, transform, write
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

@@ -11,11 +11,11 @@ import pytest
 
 from penstock import Session, load_project
 from penstock.errors import UsageError
-from penstock.plan import plan_loads
 from penstock.ports import Destination
-from penstock.quarantine import drop, entries, replay
+from penstock.runs.plan import plan_loads
+from penstock.runs.replay import drop, entries, replay
 from penstock.shape.rules import Rules
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 PROJECT = """
 name: held

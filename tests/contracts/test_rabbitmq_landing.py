@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.plan import plan_loads
+from penstock.land.loop import Stop, load
+from penstock.land.session import Session
 from penstock.project import RabbitMQ, load_project
-from penstock.run import Stop, load
-from penstock.session import Session
-from tests.queues import a_queue, numbered, publish, waiting
+from penstock.runs.plan import plan_loads
+from tests.support.queues import a_queue, numbered, publish, waiting
 
 
 def project_of(folder: Path, settings: RabbitMQ, url: str) -> Session:

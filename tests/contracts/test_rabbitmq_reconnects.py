@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from penstock.project import RabbitMQ
-from penstock.sources.amqp import connected
-from penstock.sources.rabbitmq import RabbitMQSource
+from penstock.sources.rabbitmq.amqp import connected
+from penstock.sources.rabbitmq.source import RabbitMQSource
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.queues import a_queue, bodies_of, declare, drain, numbered, publish, reading, take, until, waiting
+from tests.support.queues import a_queue, bodies_of, declare, drain, numbered, publish, reading, take, until, waiting
 
 Fault = Callable[[PrivateRabbitMQ, Proxy, RabbitMQSource, RabbitMQ], None]
 
@@ -195,7 +195,7 @@ def test_a_destination_that_is_away_for_long(
     broker: PrivateRabbitMQ, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody reads, the socket is full, the connection dies of it: memory stays bounded, and less is sent ahead."""
-    monkeypatch.setattr("penstock.sources.receiver.WAITING_BYTES", 4 << 20)
+    monkeypatch.setattr("penstock.sources.rabbitmq.receiver.WAITING_BYTES", 4 << 20)
     direct = a_queue(broker.url)
     settings = direct.model_copy(update={"heartbeat_seconds": 1, "batch_bytes": 1 << 20, "port": proxy.port})
     published = numbered(0, 50, size=1 << 18)

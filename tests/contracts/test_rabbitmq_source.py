@@ -14,10 +14,10 @@ import pika
 import pytest
 
 from penstock.errors import SourceError
-from penstock.sources.amqp import connected
+from penstock.sources.rabbitmq.amqp import connected
 from penstock.testing.private import free_port
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.queues import (
+from tests.support.queues import (
     a_queue,
     bodies_of,
     declare,
@@ -256,7 +256,7 @@ def test_tls(broker: PrivateRabbitMQ, tmp_path: Path) -> None:
 def test_a_slow_reader_bounds_memory(broker: PrivateRabbitMQ, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading from the socket pauses when enough waits, and goes on; nothing is lost."""
     limit = 4 << 20
-    monkeypatch.setattr("penstock.sources.receiver.WAITING_BYTES", limit)
+    monkeypatch.setattr("penstock.sources.rabbitmq.receiver.WAITING_BYTES", limit)
     settings = a_queue(broker.url, kind, batch_bytes=1 << 20)
     published = numbered(0, 60, size=1 << 19)
     publish(settings, published)

@@ -15,13 +15,13 @@ import zstandard
 
 from penstock.errors import SourceError
 from penstock.ports import Batch
-from penstock.sources.amqp import connected
-from penstock.sources.rabbitmq_stream import StreamProtocolSource
+from penstock.sources.rabbitmq.amqp import connected
+from penstock.sources.rabbitmq.stream_source import StreamProtocolSource
 from penstock.testing.private import free_port
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.queues import a_queue, bodies_of, declare, drain, numbered, publish, reading, take, until
-from tests.streams import a_stream, data, publish_batches, publish_entries, with_id
+from tests.support.queues import a_queue, bodies_of, declare, drain, numbered, publish, reading, take, until
+from tests.support.streams import a_stream, data, publish_batches, publish_entries, with_id
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from penstock.land.loop import load
 from penstock.ports import Destination, Target
-from penstock.run import load
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
-from penstock.sources.files import FilesSource
-from tests.warehouse import write_files
+from penstock.sources.files.source import FilesSource
+from tests.support.warehouse import write_files
 
 RECORDS = [
     b'{"id": 1, "at": "2024-02-29T10:00:00Z", "who": {"name": "Ada", "pin": 1}, "exact": 0.1234567890123456789}',

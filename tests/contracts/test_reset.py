@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from penstock.cli.inspecting import _print_status
+from penstock.doctor.examine import check_ledger, read_status
 from penstock.errors import DestinationError, UsageError
-from penstock.inspect import check_ledger, read_status
+from penstock.land.loop import Landed
+from penstock.land.session import Session
 from penstock.logs import captured
-from penstock.plan import plan_loads
 from penstock.project import Project, load_project
-from penstock.reset import enter_lost, look, reset
-from penstock.run import Landed
-from penstock.session import Session
+from penstock.runs.plan import plan_loads
+from penstock.runs.reset import enter_lost, look, reset
 from penstock.transform.transform import Built, Transformer
 from tests.contracts.test_schedule import a_project, drop
 from tests.contracts.test_up import call, up
-from tests.fixtures import EMBEDDED
-from tests.modelled import a_modelled_project
+from tests.support.fixtures import EMBEDDED
+from tests.support.modelled import a_modelled_project
 
 NAMES = "select name, records from reports.by_name order by 1"
 

@@ -9,12 +9,12 @@ import pytest
 import zstandard
 
 from penstock.errors import ProjectError, SourceError, UsageError
-from penstock.plan import day_window, plan_loads
 from penstock.ports import Destination
 from penstock.project import load_project
+from penstock.runs.plan import day_window, plan_loads
 from penstock.shape.careful import Unsound, examine
 from penstock.shape.rules import Rules
-from tests.warehouse import land, quarantined, table, write_files
+from tests.support.warehouse import land, quarantined, table, write_files
 
 PROJECT = """
 name: p

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
-from penstock.destinations.postgres import PostgresDestination
+from penstock.destinations.postgres.destination import PostgresDestination
 from penstock.errors import DestinationError, UsageError
 from penstock.ports import Destination
 from penstock.shape.rules import Rules
-from tests.warehouse import land, write_files
+from tests.support.warehouse import land, write_files
 
 
 def test_schemas_that_an_administrator_made(postgres_url: str, tmp_path: Path) -> None:

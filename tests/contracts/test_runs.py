@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 
 from penstock.cli.runs import print_run
+from penstock.land.session import Session
 from penstock.ledger.runs import KEPT, RunRecord, RunStep, forget, read_run, read_runs
 from penstock.ports import Destination
 from penstock.project import load_project
-from penstock.session import Session
 from tests.contracts.test_schedule import a_project, drop, start
 from tests.contracts.test_up import call
-from tests.fixtures import EMBEDDED
+from tests.support.fixtures import EMBEDDED
 
 
 def shown(project: Path, run: int) -> dict[str, Any]:

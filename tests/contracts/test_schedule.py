@@ -19,15 +19,15 @@ from typing import Any
 
 import pytest
 
+from penstock.land.loop import Stop
+from penstock.land.session import Session
 from penstock.logs import captured
-from penstock.orchestrate.scheduled import Scheduled
-from penstock.plan import plan_schedules
 from penstock.project import Project, load_project
-from penstock.run import Stop
-from penstock.session import Session
+from penstock.runs.plan import plan_schedules
+from penstock.up.scheduled import Scheduled
 from tests.contracts.test_up import Up, call, eventually, up
-from tests.fixtures import EMBEDDED
-from tests.queues import until
+from tests.support.fixtures import EMBEDDED
+from tests.support.queues import until
 
 
 def a_project(folder: Path, warehouse: dict[str, Any], schedule: Any, **stream: Any) -> Path:

@@ -11,12 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from penstock.land.session import Session
 from penstock.ports import Destination
 from penstock.project import load_project
-from penstock.session import Session
 from tests.contracts.test_schedule import a_project, drop, runs, start
 from tests.contracts.test_up import Up, up
-from tests.queues import until
+from tests.support.queues import until
 
 
 def machines(folder: Path, warehouse: dict[str, Any], count: int, schedule: Any, **stream: Any) -> list[Path]:

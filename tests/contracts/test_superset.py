@@ -14,7 +14,7 @@ from penstock.bi.superset.exporting import files_of, zipped
 from penstock.bi.warehouse import Reach, reach_of
 from penstock.cli.app import app
 from penstock.errors import UsageError
-from tests.reports import every_kind, shop
+from tests.support.reports import every_kind, shop
 
 REACH = Reach(
     host="db.example.com",

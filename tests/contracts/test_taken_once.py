@@ -12,12 +12,12 @@ import psycopg
 import pytest
 
 from penstock.errors import ContractError, LandingBlocked
+from penstock.land.loop import Stop
+from penstock.land.session import Session
 from penstock.project import load_project
-from penstock.run import Stop
-from penstock.session import Session
-from penstock.sources.amqp import connected
+from penstock.sources.rabbitmq.amqp import connected
 from tests.contracts.test_consume import consumer, rows, warehouse, write_project
-from tests.queues import a_queue, numbered, publish, until, waiting
+from tests.support.queues import a_queue, numbered, publish, until, waiting
 
 __all__ = ["warehouse"]
 LIMIT = 2

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from penstock.destinations.duckdb import DuckDBDestination
+from penstock.destinations.duckdb.destination import DuckDBDestination
+from penstock.land.session import Session
 from penstock.ports import Destination
 from penstock.project import load_project
-from penstock.session import Session
 from penstock.shape.rules import Rules
 from penstock.transform.transform import Transformer
-from tests.warehouse import land, ledger, table
+from tests.support.warehouse import land, ledger, table
 
 THREADS = 4
 FILES = 6
@@ -144,7 +144,7 @@ def test_landing_while_dbt_builds(tmp_path: Path) -> None:
     landed = threading.Event()
 
     def lander() -> None:
-        from penstock.plan import plan_loads
+        from penstock.runs.plan import plan_loads
 
         with Session(project) as session:
             for number in range(12):
@@ -164,7 +164,7 @@ def test_landing_while_dbt_builds(tmp_path: Path) -> None:
             transformer.run()
 
     with Session(project) as session:
-        from penstock.plan import plan_loads
+        from penstock.runs.plan import plan_loads
 
         for step in plan_loads(project):
             session.load(step)

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from penstock.orchestrate import trigger as trigger_module
-from penstock.orchestrate.trigger import Trigger
-from penstock.plan import plan_loads
+from penstock.land.loop import Stop
+from penstock.land.session import Session
 from penstock.ports import Receipt
 from penstock.project import Project, load_project
-from penstock.run import Stop
-from penstock.session import Session
+from penstock.runs.plan import plan_loads
 from penstock.transform.transform import Transformer
-from tests.queues import until
+from penstock.up import trigger as trigger_module
+from penstock.up.trigger import Trigger
+from tests.support.queues import until
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 USERS = "select count(*) from dimensional.dim_user where user_id like 't%' and is_current"

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from penstock.orchestrate import trigger as trigger_module
-from penstock.plan import plan_loads
+from penstock.land.session import Session
 from penstock.project import load_project
-from penstock.session import Session
+from penstock.runs.plan import plan_loads
 from penstock.testing.proxy import Proxy
 from penstock.transform.dbt import Dbt
 from penstock.transform.transform import Transformer
+from penstock.up import trigger as trigger_module
 from tests.contracts.test_schedule import drop
 from tests.contracts.test_trigger import triggered
-from tests.fixtures import EMBEDDED
-from tests.modelled import a_modelled_project
-from tests.queues import until
+from tests.support.fixtures import EMBEDDED
+from tests.support.modelled import a_modelled_project
+from tests.support.queues import until
 
 
 def test_a_warehouse_that_comes_back(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.project import load_project
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.metrics import conform
-from tests.queues import a_queue, declare, publish, until, waiting
+from tests.support.metrics import conform
+from tests.support.queues import a_queue, declare, publish, until, waiting
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 

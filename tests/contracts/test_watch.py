@@ -21,16 +21,16 @@ import pika
 import pytest
 
 from penstock.errors import PenstockError, SourceError, UsageError
-from penstock.generate import write_user_events
+from penstock.land.loop import Stop
+from penstock.land.session import Session
 from penstock.logs import captured
 from penstock.ports import Receipt
 from penstock.project import load_project
-from penstock.run import Stop
-from penstock.session import Session
+from penstock.runs.watch import UNNAMED, Watcher, watched
+from penstock.samples.generate import write_user_events
 from penstock.testing.postgres import PrivatePostgres
-from penstock.watch import UNNAMED, Watcher, watched
-from tests.queues import until
-from tests.warehouse import table
+from tests.support.queues import until
+from tests.support.warehouse import table
 
 PROJECT = """
 name: trial
@@ -279,7 +279,7 @@ def test_ndjson_that_never_rests(make: Callable[..., Path]) -> None:
 
 def test_an_unfinished_line_counts_in_the_end(make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody finishes it, so it goes where ``penstock load`` sends it: to quarantine."""
-    monkeypatch.setattr("penstock.watch.UNFINISHED_SECONDS", 1.0)
+    monkeypatch.setattr("penstock.runs.watch.UNFINISHED_SECONDS", 1.0)
     folder = make()
     with watching(folder) as found:
         (folder / "data" / "cut.ndjson").write_text(lines(0, 2) + '{"n": ')

@@ -11,7 +11,7 @@ import pytest
 from penstock.ports import Batch, Destination, Segment, Target
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
-from tests.warehouse import ledger, quarantined, table
+from tests.support.warehouse import ledger, quarantined, table
 
 KINDS: dict[str, Any] = {
     "23 bytes": lambda i: f"answer of person {i:07}"[-23:],

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from penstock.errors import UsageError
-from penstock.plan import day_window
 from penstock.ports import Destination, Window
+from penstock.runs.plan import day_window
 from penstock.shape.rules import Rules
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 DAYS = [dt.date(2020, 12, d) for d in range(5, 12)]
 RULES = {"event_time": "at", "declared": (("at", "timestamp"),)}

@@ -13,8 +13,8 @@ from graphlib import TopologicalSorter
 import duckdb
 import pytest
 
-from tests.car_marts import Company, Row, lines, plain
-from tests.car_project import STREAMS, CarProject, expected
+from tests.support.car_marts import Company, Row, lines, plain
+from tests.support.car_project import STREAMS, CarProject, expected
 
 COMPANIES = 100
 RECORDS = 220

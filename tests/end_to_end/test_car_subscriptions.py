@@ -26,8 +26,8 @@ from penstock.samples.faults import parse_faults
 from penstock.samples.moments import moment_of
 from penstock.samples.serving import SampleServer
 from penstock.samples.texts import page
-from tests.car_marts import Company, Row, parsed, plain
-from tests.car_project import EXAMPLE, CarProject, expected
+from tests.support.car_marts import Company, Row, parsed, plain
+from tests.support.car_project import EXAMPLE, CarProject, expected
 
 RECORDS, SPAN = 1_400, 100
 """As many a day as the sample has by default, for a hundred days."""

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from penstock.generate import write_user_events
+from penstock.samples.generate import write_user_events
 
 COMMANDS = [
     "init",

@@ -20,9 +20,9 @@ from psycopg.conninfo import make_conninfo
 
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.private import free_port
-from tests import compose
-from tests.dockerfile import ByHand, Stage, account, health_command, ignored, stages
-from tests.processes import wait_until
+from tests.support import compose
+from tests.support.dockerfile import ByHand, Stage, account, health_command, ignored, stages
+from tests.support.processes import wait_until
 
 STATE = ".penstock"
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from penstock.samples.serving import SampleServer
-from tests.metabase_server import EMAIL, PASSWORD, MetabaseServer
+from tests.support.metabase_server import EMAIL, PASSWORD, MetabaseServer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DISPLAYS = {"user_events": "area", "random_users": "map", "car_subscriptions": "line"}

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from penstock import Session, load_project
-from penstock.consume import Consumer
-from penstock.orchestrate.trigger import Trigger
-from penstock.plan import LoadStep
+from penstock.land.loop import Stop
 from penstock.project import Project
-from penstock.run import Stop
+from penstock.project.steps import LoadStep
+from penstock.runs.consume import Consumer
 from penstock.transform.transform import Transformer
+from penstock.up.trigger import Trigger
 from tests.dbt.stories import lives
 from tests.end_to_end.test_example import EXAMPLE, LAYERS
-from tests.queues import a_queue, publish, until
+from tests.support.queues import a_queue, publish, until
 
 ORDERS = 20
 SAME_BATCHES = 5

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import ROOT, Reader, blocks, commands
+from tests.support.documents import ROOT, Reader, blocks, commands
 
 
 def test_readme_commands(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from penstock.orchestrate.catalogue import metric_catalogue
 from penstock.scaffold import create_project
 from penstock.testing.postgres import server_binaries
 from penstock.testing.private import MissingServer
-from tests.documents import DOCS, Reader, free_port, libpq_environment
+from penstock.up.metrics import metric_catalogue
+from tests.support.documents import DOCS, Reader, free_port, libpq_environment
 
 RUNBOOK = DOCS / "runbook.md"
 RULES = DOCS / "assets" / "alerts.yml"

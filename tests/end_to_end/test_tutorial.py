@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import DOCS, Reader, agrees, free_port, libpq_environment
+from tests.support.documents import DOCS, Reader, agrees, free_port, libpq_environment
 
 
 def test_tutorial(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.documents import DOCS, Reader
+from tests.support.documents import DOCS, Reader
 
 
 def test_the_whole_project(tmp_path: Path) -> None:

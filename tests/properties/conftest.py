@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from tests.fixtures import both, destination
+from tests.support.fixtures import both, destination
 
 __all__ = ["both", "destination"]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from penstock.errors import SourceError
 from penstock.ports import Destination
 from penstock.shape.rules import Rules
-from tests.csv_texts import COMMA, PIECES, simple
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.csv_texts import COMMA, PIECES, simple
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 DECLARED = tuple((name, "text") for name in "abc")
 _numbers = itertools.count(1)

@@ -9,12 +9,12 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.plan import day_window
 from penstock.ports import Destination
+from penstock.runs.plan import day_window
 from penstock.shape.rules import Rules
-from tests.api import Api, Asked, Said, said
-from tests.fetching import fetch, ids
-from tests.warehouse import land, write_files
+from tests.support.api import Api, Asked, Said, said
+from tests.support.fetching import fetch, ids
+from tests.support.warehouse import land, write_files
 
 FEW = settings(
     max_examples=5,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from penstock.ports import Destination
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules
-from tests.versions import versions
-from tests.warehouse import MAY_DIFFER, land, ledger, quarantined, write_files
+from tests.support.versions import versions
+from tests.support.warehouse import MAY_DIFFER, land, ledger, quarantined, write_files
 
 _numbers = itertools.count(1)
 _NAMES = (

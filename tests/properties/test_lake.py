@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.shape.rules import Rules
-from tests.lake import land_in, load_from
 from tests.properties.test_laws import PROPERTY, _ndjson, _stream, lines, records
-from tests.warehouse import ledger, quarantined, table, write_files
+from tests.support.lake import land_in, load_from
+from tests.support.warehouse import ledger, quarantined, table, write_files
 
 
 @PROPERTY

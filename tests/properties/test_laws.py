@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.shape.rules import Rules
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 PROPERTY = settings(
     max_examples=15,

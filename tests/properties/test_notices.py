@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from penstock.alerts.notices import Observation, Problem, closed, due, observe, problem_of, told
 from penstock.alerts.notifier import Notifier
+from penstock.land.session import Session
 from penstock.project import Notify, load_project
-from penstock.session import Session
-from tests.receiver import receiver
+from tests.support.receiver import receiver
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 Step = tuple[int, bool | None, bool]

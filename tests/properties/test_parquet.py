@@ -23,8 +23,8 @@ from penstock.errors import SourceError
 from penstock.ports import Destination
 from penstock.shape.careful import Sound, examine
 from penstock.shape.rules import Rules
-from penstock.sources.parquet import parquet_rows
-from tests.warehouse import land, ledger, quarantined, table
+from penstock.sources.files.parquet import parquet_rows
+from tests.support.warehouse import land, ledger, quarantined, table
 
 PROPERTY = settings(
     max_examples=40,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.shape.rules import Rules
-from tests.versions import Rank, versions
-from tests.warehouse import land, ledger, table, write_files
+from tests.support.versions import Rank, versions
+from tests.support.warehouse import land, ledger, table, write_files
 
 _numbers = itertools.count(1)
 _keys = st.lists(st.lists(versions, min_size=1, max_size=4), min_size=1, max_size=12)

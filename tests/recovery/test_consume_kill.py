@@ -16,19 +16,19 @@ from typing import Any, cast
 import pika
 import pytest
 
-from penstock.destinations.duckdb import DuckDBDestination
-from penstock.generate import write_user_events
+from penstock.destinations.duckdb.destination import DuckDBDestination
+from penstock.land.session import Session
 from penstock.project import RabbitMQ, load_project
 from penstock.publish.publisher import Message, Publisher, Route
-from penstock.session import Session
+from penstock.samples.generate import write_user_events
 from penstock.shape.rules import Rules
-from penstock.sources.amqp import connected
+from penstock.sources.rabbitmq.amqp import connected
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 from tests.conftest import RabbitMQServer
 from tests.contracts.test_consume import until, write_project
-from tests.queues import a_queue, declare, waiting
-from tests.warehouse import land, quarantined, table, write_files
+from tests.support.queues import a_queue, declare, waiting
+from tests.support.warehouse import land, quarantined, table, write_files
 
 MESSAGES = 10_000
 PERSISTENT = b"".join(cast("Any", pika.BasicProperties)(delivery_mode=2).encode())

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from penstock.destinations.duckdb import DuckDBDestination
-from penstock.generate import write_user_events
+from penstock.destinations.duckdb.destination import DuckDBDestination
+from penstock.land.session import Session
 from penstock.project import load_project
-from penstock.session import Session
+from penstock.samples.generate import write_user_events
 from penstock.shape.rules import Rules
-from tests.api import Api, Asked, Said
-from tests.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.api import Api, Asked, Said
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 RECORDS, SIZE = 12_000, 100
 KILLS = 4

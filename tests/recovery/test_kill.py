@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from penstock.generate import write_user_events
 from penstock.ports import Destination
-from tests.warehouse import ledger, table
+from penstock.samples.generate import write_user_events
+from tests.support.warehouse import ledger, table
 
 ROWS = 10_000
 STEPS = ["before_stage", "after_stage", "before_commit", "after_commit", "file_middle"]

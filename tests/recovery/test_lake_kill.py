@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.generate import write_user_events
+from penstock.samples.generate import write_user_events
 
 ROWS = 20_000
 STEPS = ["file_middle", "after_stage", "lake_prepared", "before_commit", "after_commit", "lake_middle", "before_ack"]

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.reports import every_kind, page_of
+from tests.support.reports import every_kind, page_of
 
 pytestmark = pytest.mark.chromium
 

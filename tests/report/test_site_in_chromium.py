@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.built_site import build_site
+from tests.support.built_site import build_site
 
 pytestmark = pytest.mark.chromium
 

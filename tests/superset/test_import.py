@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.metabase_shop import QUESTIONS, Shop
+from tests.support.metabase_shop import QUESTIONS, Shop
 
 ADMIN = {"username": "admin", "password": "only-for-tests"}
 CONFIG = """

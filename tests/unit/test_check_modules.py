@@ -33,18 +33,18 @@ def test_sizes(tree: Path) -> None:
 
 
 def test_directions(tree: Path) -> None:
-    """A source may not know the command line, in whichever way it is imported; types may be named."""
+    """A source may not know the command line, in whichever way it is imported, for types too."""
     (tree / "src" / "penstock" / "sources.py").write_text(
         "import penstock.cli.app\n"
-        "from penstock import run\n"
+        "from penstock import runs\n"
         "from penstock.errors import PenstockError\n"
         "def late():\n"
-        "    from penstock.session import Session\n"
+        "    from penstock.land.session import Session\n"
         "if TYPE_CHECKING:\n"
         "    from penstock.cli import main\n"
     )
     found = check_modules.directions()
-    assert [line.split(":")[1] for line in found] == ["1", "2", "5"]
+    assert [line.split(":")[1] for line in found] == ["1", "2", "5", "7"]
     assert all("sources imports" in line and "above" in line for line in found)
 
 
@@ -52,12 +52,23 @@ def test_relative_imports_have_a_direction_too(tree: Path) -> None:
     """``from ..cli import`` goes up as much as ``from penstock.cli import``."""
     (tree / "src" / "penstock" / "sources").mkdir()
     (tree / "src" / "penstock" / "sources" / "files.py").write_text(
-        "from ..cli import app\n"
-        "from .. import session\n"
-        "from .splitters import lines\n"
-        "from ..errors import SourceError\n"
+        "from ..cli import app\nfrom .. import land\nfrom .splitters import lines\nfrom ..errors import SourceError\n"
     )
     assert [line.split(":")[1] for line in check_modules.directions()] == ["1", "2"]
+
+
+def test_circles(tree: Path) -> None:
+    """Two modules that know each other are one; who only uses them is not named."""
+    for name, text in {
+        "one": "from penstock.sources import two\n",
+        "two": "if TYPE_CHECKING:\n    from penstock.sources.one import One\n",
+        "user": "from penstock.sources.one import One\n",
+    }.items():
+        (tree / "src" / "penstock" / "sources").mkdir(exist_ok=True)
+        (tree / "src" / "penstock" / "sources" / f"{name}.py").write_text(text)
+    assert check_modules.circles() == [
+        "modules import each other in a circle: penstock.sources.one, penstock.sources.two"
+    ]
 
 
 def test_a_new_part_needs_a_layer(tree: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from penstock import __version__
-from tests import compose
-from tests.compose import ENV_EXAMPLE, OVERRIDE, ROOT, make_env
+from tests.support import compose
+from tests.support.compose import ENV_EXAMPLE, OVERRIDE, ROOT, make_env
 
 SERVICES: dict[str, dict[str, Any]] = compose.raw()["services"]
 EVERYDAY = {"postgres", "rabbitmq", "penstock"}

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from penstock.errors import SourceError
 from penstock.ports import Reject
-from penstock.sources import csv_records
-from penstock.sources.csv_records import CsvSplitter
-from penstock.sources.opening import CsvDialect
-from penstock.sources.tabular import csv_rows
-from tests.csv_texts import COMMA, OTHER, PIECES, simple
+from penstock.records.opening import CsvDialect
+from penstock.sources.files import csv_records
+from penstock.sources.files.csv_records import CsvSplitter
+from penstock.sources.files.tabular import csv_rows
+from tests.support.csv_texts import COMMA, OTHER, PIECES, simple
 
 SIZES = st.sampled_from([1, 2, 3, 5, 7, 16, 64, 4096])
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from penstock.airflow.dag_files import FILES, Export, dag_texts, write_dags
+from penstock.airflow.dags import penstock_dags
+from penstock.airflow.pipeline import Asked, Timing, read_pipeline
 from penstock.errors import PenstockError, ProjectError, UsageError
-from penstock.orchestrate.airflow import penstock_dags
-from penstock.orchestrate.dag_files import FILES, Export, dag_texts, write_dags
-from penstock.orchestrate.pipeline import Asked, Timing, read_pipeline
 from penstock.project import load_project
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

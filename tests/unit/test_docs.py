@@ -10,7 +10,7 @@ import pytest
 
 from penstock import errors
 from penstock.scaffold import create_project
-from penstock.shape.schema import name_columns, normal_name
+from penstock.schema import name_columns, normal_name
 from tools.make_reference import PAGES, made
 from tools.reference.commands import MARK, commands, commands_page
 from tools.reference.ledger import ledger_tables

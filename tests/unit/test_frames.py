@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pika import frame, spec
 from pika.exceptions import InvalidFrameError
 
-from penstock.sources.frames import DeliveryDecoder, is_plain, message_id, properties, stream_offset
+from penstock.sources.rabbitmq.frames import DeliveryDecoder, is_plain, message_id, properties, stream_offset
 
 Properties: Any = spec.BasicProperties
 Basic: Any = spec.Basic

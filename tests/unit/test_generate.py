@@ -18,7 +18,7 @@ import pytest
 import zstandard
 
 from penstock.errors import UsageError
-from penstock.generate import organizations_for, write_organizations, write_user_events
+from penstock.samples.generate import organizations_for, write_organizations, write_user_events
 
 Record = dict[str, Any]
 
@@ -47,7 +47,7 @@ def test_another_process_writes_the_same(tmp_path: Path) -> None:
     here, there = tmp_path / "here.ndjson", tmp_path / "there.ndjson"
     write_user_events(here, count=5_000, duplicates=0.02, out_of_order=0.1)
     script = (
-        "import sys, pathlib; from penstock.generate import write_user_events as w;"
+        "import sys, pathlib; from penstock.samples.generate import write_user_events as w;"
         "w(pathlib.Path(sys.argv[1]), count=5_000, duplicates=0.02, out_of_order=0.1)"
     )
     environ = {"PYTHONHASHSEED": "99", "OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(p for p in sys.path if p)}
@@ -233,7 +233,7 @@ def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_count(tmp_path: Path) -> None:
     """Ten times the events take at most a third more memory."""
     script = (
-        "import resource, sys, pathlib; from penstock.generate import write_user_events as w;"
+        "import resource, sys, pathlib; from penstock.samples.generate import write_user_events as w;"
         "w(pathlib.Path(sys.argv[1]), count=int(sys.argv[2]), duplicates=0.01, out_of_order=0.05, organizations=1000);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped
+from penstock.schema import Schema
 from penstock.shape import select
 from penstock.shape.rules import Rules
-from penstock.shape.schema import Schema
 from penstock.shape.shaper import Shaper
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped
+from penstock.schema import Schema
 from penstock.shape import flat, select
 from penstock.shape import shaper as shaping
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules
-from penstock.shape.schema import Schema
 from penstock.shape.shaper import Shaper
 from penstock.shape.uniform import learn
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ProjectError
+from penstock.land.session import Session
 from penstock.project import load_project
-from penstock.session import Session
 from penstock.shape.layout import Layout
 
 

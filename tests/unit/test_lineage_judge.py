@@ -12,7 +12,7 @@ from openlineage.client.serde import Serde
 
 from penstock.lineage.events import run_event
 from penstock.lineage.facts import Dataset, Event, Field, Run
-from tests.lineage import judge
+from tests.support.lineage import judge
 
 RUN = Run(id="01a1fedc-3b71-759c-99fa-9aaf1d803828", namespace="penstock", job="p.load.s.f")
 

@@ -21,9 +21,9 @@ from penstock.lineage.facts import Run
 from penstock.lineage.naming import base_of, inputs, table
 from penstock.lineage.telling import BuiltNode, Telling, _uuid7
 from penstock.logs import captured
-from penstock.plan import plan_loads
 from penstock.project import Lineage, Project, load_project
-from tests.lineage import Event, judge, named
+from penstock.runs.plan import plan_loads
+from tests.support.lineage import Event, judge, named
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
 MODEL = BuiltNode(

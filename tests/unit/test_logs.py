@@ -21,7 +21,7 @@ from penstock.errors import DestinationError, UsageError
 from penstock.logs import FORMAT_VARIABLE, LEVEL_VARIABLE, Commits, bound, captured, configure, described, get_log
 from penstock.ports import Receipt
 from penstock.sources.http.secrets import MaskedLog, Secrets
-from tests.queues import until
+from tests.support.queues import until
 
 log = get_log("part")
 

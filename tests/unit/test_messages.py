@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika import spec
 
-from penstock.sources.messages import Message, Unreadable, headers_of, read_message
+from penstock.sources.rabbitmq.messages import Message, Unreadable, headers_of, read_message
 
 Properties: Any = spec.BasicProperties
 RECORD = b'{"a": 1.10, "b": "\xc3\xa4"}'

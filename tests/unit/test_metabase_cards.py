@@ -9,7 +9,7 @@ from penstock.bi.metabase.dashboards import COLUMNS, laid_out
 from penstock.bi.metabase.marks import Mark, mark_of, owned_by, owner_line, without_mark
 from penstock.errors import UsageError
 from penstock.report.asking import Answer
-from tests.reports import DAYS, answered, every_kind, question
+from tests.support.reports import DAYS, answered, every_kind, question
 
 SHOWN = {
     "count": ("scalar", {"scalar.field": "n", "column_settings": {'["name","n"]': {"suffix": " orders"}}}),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.shape.schema import RECORD_COLUMNS, name_columns, normal_name, variant_name
+from penstock.schema import RECORD_COLUMNS, name_columns, normal_name, variant_name
 
 names = st.text(max_size=80)
 

@@ -15,7 +15,7 @@ from penstock.errors import PenstockError
 from penstock.testing import postgres
 from penstock.testing.postgres import PrivatePostgres, server_binaries
 from penstock.testing.private import MissingServer
-from tests.processes import lives, wait_until
+from tests.support.processes import lives, wait_until
 
 OWNER = """
 import sys

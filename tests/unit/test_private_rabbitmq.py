@@ -20,7 +20,7 @@ from penstock.testing import rabbitmq
 from penstock.testing.private import MissingServer, free_port
 from penstock.testing.rabbitmq import PrivateRabbitMQ, server_scripts
 from tests.conftest import RabbitMQServer
-from tests.processes import lives, wait_until
+from tests.support.processes import lives, wait_until
 
 OWNER = """
 import sys

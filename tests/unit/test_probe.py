@@ -48,7 +48,7 @@ def write(folder: Path, text: str) -> None:
 def probe(folder: Path, *words: str) -> tuple[int, str]:
     """The exit code and what is said, without any proxy that the environment may name."""
     done = subprocess.run(
-        [sys.executable, "-m", "penstock.orchestrate.probe", *words],
+        [sys.executable, "-m", "penstock.up.probe", *words],
         cwd=folder, capture_output=True, text=True, check=False, env={"http_proxy": "http://127.0.0.1:9"},
     )  # fmt: skip
     assert not done.stderr

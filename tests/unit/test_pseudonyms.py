@@ -11,14 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from penstock.doctor.examine import _check_keys
 from penstock.errors import ProjectError, UsageError
-from penstock.inspect import _check_keys
+from penstock.land.session import Session
 from penstock.ports import Batch, Segment
 from penstock.project import load_project
 from penstock.pseudonym import Keys
-from penstock.session import Session
+from penstock.schema import Schema
 from penstock.shape.rules import Rules
-from penstock.shape.schema import Schema
 from penstock.shape.shaper import Shaper
 
 KEYS = Keys(current="v1", secrets={"v1": b"sixteen letters of key", "v0": b"an older key of the project"})

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ProjectError, SourceError, UsageError
-from penstock.plan import ending, plan_loads
 from penstock.project import Project, RabbitMQ, load_project
-from penstock.sources.amqp import connection_parameters
+from penstock.runs.plan import ending, plan_loads
+from penstock.sources.rabbitmq.amqp import connection_parameters
 
 HEAD = "name: p\ndestinations: {local: {type: duckdb, path: w.duckdb}}\n"
 

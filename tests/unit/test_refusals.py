@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from psycopg import errors as of_postgres
 
-from penstock.destinations import duckdb_errors, postgres_errors
+from penstock.destinations.duckdb import driver_errors as duckdb_errors
+from penstock.destinations.postgres import driver_errors as postgres_errors
 from penstock.errors import DestinationError, LandingBlocked, RejectedRows
 
 STATES = {

@@ -14,7 +14,7 @@ from penstock.errors import UsageError
 from penstock.report.charts import MAX_BARS, chart_of, countries
 from penstock.report.pictures import check_renderer
 from penstock.report.plot import plotted
-from tests.reports import DAYS, HOSTILE, answered, every_kind, page_of
+from tests.support.reports import DAYS, HOSTILE, answered, every_kind, page_of
 
 
 class _Page(HTMLParser):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.built_site import build_site
+from tests.support.built_site import build_site
 
 _LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data"}
 _STYLE = re.compile(r"(?:@import|url\()\s*[\"']?((?:https?:)?//[^\s)\"']*)")

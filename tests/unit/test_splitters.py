@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.records.splitters import LineSplitter, Splitter, ValueSplitter
 from penstock.shape.careful import Sound, examine
-from penstock.sources.splitters import LineSplitter, Splitter, ValueSplitter
 
 FAST = settings(max_examples=60, deadline=None)
 

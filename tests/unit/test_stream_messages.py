@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.sources.amqp1 import is_plain, message_id, properties, split_message
-from penstock.sources.chunks import BadChunk, read_chunk
-from tests.streams import data, with_id
+from penstock.sources.rabbitmq.amqp1 import is_plain, message_id, properties, split_message
+from penstock.sources.rabbitmq.chunks import BadChunk, read_chunk
+from tests.support.streams import data, with_id
 
 
 def chunk(entries: list[bytes], *, first: int = 0, records: int | None = None, crc: int | None = None) -> bytes:

@@ -18,9 +18,9 @@ from rich.cells import cell_len
 
 from penstock.cli.printing import json_text, moment, print_table, zone_line
 from penstock.cli.tables import LEAST_TEXT_WIDTH
-from penstock.orchestrate.wire import dump_rows, load_rows
 from penstock.ports import Rows
 from penstock.stored import Document, Stored, stored_time
+from penstock.up.wire import dump_rows, load_rows
 
 
 class _Terminal(io.StringIO):

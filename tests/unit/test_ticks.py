@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from penstock.errors import ProjectError
-from penstock.orchestrate.ticks import MOST_MISSED, after, due
-from penstock.plan import ON_REQUEST, named_streams, of_interval, plan_schedules
 from penstock.project import Schedule, load_project
+from penstock.runs.plan import ON_REQUEST, named_streams, of_interval, plan_schedules
 from penstock.spans import span_text, time_span
+from penstock.up.ticks import MOST_MISSED, after, due
 
 
 def at(text: str) -> datetime:

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped, Window
+from penstock.schema import Column, Schema
 from penstock.shape import shaper as shaping
 from penstock.shape.rules import Rules
-from penstock.shape.schema import Column, Schema
 from penstock.shape.shaper import Shaper
 from penstock.shape.uniform import learn
 

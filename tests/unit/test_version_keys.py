@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.shape.version import key_sql
-from tests.versions import Rank, versions
+from tests.support.versions import Rank, versions
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from penstock.orchestrate.catalogue import MetricInfo, metric_catalogue
+from penstock.up.metrics import MetricInfo, metric_catalogue
 from tools.reference.markdown import MADE, code, table
 
 _HEAD = f"""\
 # Metrics
 
-{MADE.format(source="src/penstock/orchestrate/catalogue.py")}
+{MADE.format(source="src/penstock/up/metrics.py")}
 
 In Prometheus' text format. What to do when one of them is out of line: the [runbook](runbook.md).
 """

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import penstock
-from penstock.orchestrate.airflow import penstock_dags
-from penstock.plan import plan_loads
+from penstock.airflow.dags import penstock_dags
+from penstock.runs.plan import plan_loads
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
@@ -35,7 +35,7 @@ EXAMPLE = """\
 from pathlib import Path
 
 from penstock import Session, load_project
-from penstock.plan import plan_loads
+from penstock.runs.plan import plan_loads
 
 project = load_project(Path("shop"))
 with Session(project) as session:

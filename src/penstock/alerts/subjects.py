@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from penstock.alerts.notices import Key, Observation
-from penstock.plan import plan_loads, plan_schedules
+from penstock.runs.plan import plan_loads, plan_schedules
 
 if TYPE_CHECKING:
     from penstock.alerts.notices import Problem
-    from penstock.plan import LoadStep, ScheduledLoads
     from penstock.project import Project
+    from penstock.project.steps import LoadStep
+    from penstock.runs.plan import ScheduledLoads
 
 MODELS = "models"
 _LOADS = ("run", "load", "backfill")

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from penstock import __version__
 from penstock.errors import DeliveryError, RefusedDelivery, redact
 from penstock.sources.http.secrets import MaskedLog, Secrets
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.alerts.messages import Message

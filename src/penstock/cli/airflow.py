@@ -72,7 +72,7 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write DAG files that need nothing of Penstock in Airflow's environment."""
-    from penstock.orchestrate.dag_files import FOLDER, Export, write_dags
+    from penstock.airflow.dag_files import FOLDER, Export, write_dags
     from penstock.project import find_project
 
     directory = find_project(project_dir or Path.cwd())

@@ -97,7 +97,7 @@ def tell_run(
 ) -> None:
     """Tell of a command that ended, if it began or ceased to fail."""
     from penstock.alerts.observing import command_subject, ended
-    from penstock.orchestrate.running import running_process
+    from penstock.up.running import running_process
 
     seen = ended("run_failed", command_subject(kind, words), error, run=runs[-1] if runs else None)
     # a process that is up may have begun with another penstock.yml, by which it judges what is there
@@ -139,7 +139,7 @@ def _print(verdicts: list[Verdict]) -> None:
 
 def _notify(project: Project, verdicts: list[Verdict]) -> None:
     from penstock.alerts.observing import observed
-    from penstock.orchestrate.running import running_process
+    from penstock.up.running import running_process
 
     running = running_process(project)
     if running is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penstock import __version__, logs
+from penstock import logs
 from penstock.cli import (
     airflow,
     alerting,
@@ -29,6 +29,7 @@ from penstock.cli import (
     superset,
     watching,
 )
+from penstock.version import __version__
 
 app = typer.Typer(
     name="penstock",

@@ -19,8 +19,8 @@ from penstock.errors import DestinationError
 from penstock.logs import fail
 
 if TYPE_CHECKING:
-    from penstock.consume import Consumer
-    from penstock.run import Stop
+    from penstock.land.loop import Stop
+    from penstock.runs.consume import Consumer
 
 GRACE_SECONDS = 10.0
 """How long consumers may take to end once they are to: what they wait for may not let go of them."""
@@ -50,7 +50,7 @@ def consume(
     verbose: Verbose = False,
 ) -> None:
     """Land what comes by queue, until stopped. A message is acknowledged once what it holds is committed."""
-    from penstock.consume import Consumer, queues
+    from penstock.runs.consume import Consumer, queues
 
     project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
 

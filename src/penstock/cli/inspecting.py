@@ -67,7 +67,7 @@ def explain(
     json: Json = False,
 ) -> None:
     """Print what a run would do, and the settings in force, secrets masked. Does nothing."""
-    from penstock.inspect import explain_loads
+    from penstock.doctor.examine import explain_loads
 
     project = open_project(project_dir, target)
     window = window_of(day, start, end)
@@ -113,8 +113,8 @@ def status(
 
 
 def _print_status(project: Project, *, json: bool = False) -> None:
-    from penstock.inspect import read_status
-    from penstock.orchestrate.running import running_process
+    from penstock.doctor.examine import read_status
+    from penstock.up.running import running_process
 
     running = running_process(project)
     found = read_status(project) if running is None else running.status()
@@ -165,8 +165,8 @@ def query(
 ) -> None:
     """Run SQL on the destination and print the rows."""
     from penstock.destinations import open_destination
-    from penstock.orchestrate.running import running_process
     from penstock.privacy.masking import masked_rows
+    from penstock.up.running import running_process
 
     if csv and json:
         raise UsageError("--csv and --json exclude each other", fix="give one of them")
@@ -208,8 +208,8 @@ def _distinct(columns: Sequence[str]) -> list[str]:
 
 def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:
     """Check versions, project, sources, destination and dbt, and say how to mend what is wrong."""
-    from penstock.inspect import examine
-    from penstock.orchestrate.running import running_process
+    from penstock.doctor.examine import examine
+    from penstock.up.running import running_process
 
     checks = examine(project_dir, target, running_process)
     if json:

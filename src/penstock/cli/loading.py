@@ -46,11 +46,11 @@ from penstock.errors import DestinationError, LockedError, PenstockError, Reject
 from penstock.logs import bound
 
 if TYPE_CHECKING:
+    from penstock.land.loop import Landed, Stop
+    from penstock.land.session import Session
     from penstock.ledger.runs import RunStep
     from penstock.ports import Window
     from penstock.project import Project
-    from penstock.run import Landed, Stop
-    from penstock.session import Session
     from penstock.transform.transform import Built
 
 _UNBUILT = "models were not built, since the warehouse is away"
@@ -300,10 +300,10 @@ def _work(
     json: bool,
 ) -> None:
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
+    from penstock.land.session import Session
     from penstock.ledger.runs import RunRecord
     from penstock.lineage import lineage_of
-    from penstock.plan import ending, left_to_consume, plan_loads
-    from penstock.session import Session
+    from penstock.runs.plan import ending, left_to_consume, plan_loads
 
     planned = (
         []
@@ -410,8 +410,8 @@ def _build(
 
 def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
     """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
-    from penstock.orchestrate.running import running_process
-    from penstock.plan import named_streams, plan_schedules
+    from penstock.runs.plan import named_streams, plan_schedules
+    from penstock.up.running import running_process
 
     found = named_streams(project, plan_schedules(project), streams, up=running_process(project) is not None)
     return list(dict.fromkeys(step.stream for loads in found for step in loads.steps)), [loads.claim for loads in found]
@@ -496,7 +496,7 @@ def _built_json(built: Built) -> dict[str, Any]:
 @contextmanager
 def stoppable() -> Iterator[Stop]:
     """A stop that Ctrl-C and SIGTERM set: the batch in hand is finished, then all is committed. Twice means now."""
-    from penstock.run import Stop
+    from penstock.land.loop import Stop
 
     stop = Stop()
 

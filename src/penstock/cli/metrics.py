@@ -28,7 +28,7 @@ def metrics(
     target: TargetName = None,
 ) -> None:
     """Print what the ledger says as Prometheus' metrics, for commands that end before anybody could ask them."""
-    from penstock.orchestrate.figures import LedgerFigures, text_page
+    from penstock.up.figures import LedgerFigures, text_page
 
     project = open_project(project_dir, target)
     with asked(project) as query:

@@ -78,7 +78,7 @@ def open_project(
 
 def window_of(day: str | None, start: str | None, end: str | None) -> Window | None:
     """The window the options ask for."""
-    from penstock.plan import day_window
+    from penstock.runs.plan import day_window
 
     return day_window(_day("--date", day), _day("--from", start), _day("--to", end))
 

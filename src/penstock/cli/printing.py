@@ -26,8 +26,8 @@ from penstock.plural import count as count  # commands have it from here, as all
 from penstock.stored import Document, StoredTime
 
 if TYPE_CHECKING:
+    from penstock.land.loop import Landed
     from penstock.ports import Batch
-    from penstock.run import Landed
     from penstock.transform.dbt import Node
     from penstock.transform.transform import Built
 

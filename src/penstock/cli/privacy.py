@@ -40,10 +40,10 @@ def erase(
     json: Json = False,
 ) -> None:
     """Erase one person from tables, ledger, lakes and files, for good, and keep out what is sent again."""
-    from penstock.orchestrate.running import running_process
+    from penstock.land.session import Session
     from penstock.privacy.erasure import OUT_OF_REACH, parse_subject
     from penstock.privacy.erasure import erase as perform
-    from penstock.session import Session
+    from penstock.up.running import running_process
 
     project = open_project(project_dir, target)
     if lake is not None:
@@ -96,9 +96,9 @@ def rekey(
     json: Json = False,
 ) -> None:
     """Give raw tables the pseudonyms of the current key, after it was changed or a field was marked as personal."""
-    from penstock.plan import plan_loads
+    from penstock.land.session import Session
     from penstock.privacy.rekey import rekey as perform
-    from penstock.session import Session
+    from penstock.runs.plan import plan_loads
 
     project = open_project(project_dir, target)
     plan_loads(project, streams or ())
@@ -123,10 +123,10 @@ def grants(
     quiet: Quiet = False,
 ) -> None:
     """Print SQL for the roles of loader, transformer and analyst on PostgreSQL; analysts see no personal data."""
+    from penstock.land.session import Session
     from penstock.privacy.grants import check_roles
     from penstock.privacy.grants import grants as statements
     from penstock.privacy.marks import open_dbt
-    from penstock.session import Session
 
     project = open_project(project_dir, target)
     check_roles(project)

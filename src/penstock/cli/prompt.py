@@ -13,10 +13,12 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import FileHistory
 
-from penstock.cli.shell import OWN_WORDS, SQL_WORDS, history_file
+from penstock.cli.words import OWN_WORDS, SQL_WORDS
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from penstock.project import Project
 
 _MORE_SQL_WORDS = [
@@ -181,3 +183,10 @@ def _matching(word: str, choices: Iterable[str]) -> Iterable[Completion]:
 def _last(pattern: re.Pattern[str], before: str) -> str:
     found = pattern.search(before)
     return found[0] if found else ""
+
+
+def history_file(project: Project) -> Path:
+    """Where what was typed is kept."""
+    folder = project.directory / ".penstock"
+    folder.mkdir(exist_ok=True)
+    return folder / "history"

@@ -78,13 +78,13 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML file with all answers, freshness, last loads, quarantine and lineage."""
-    from penstock.inspect import read_status
-    from penstock.orchestrate.running import running_process
+    from penstock.doctor.examine import read_status
     from penstock.report.models import Models
     from penstock.report.page import report_page
     from penstock.report.pictures import check_renderer
     from penstock.report.questions import chosen, read_questions
     from penstock.report.writing import write_whole
+    from penstock.up.running import running_process
 
     check_renderer()
     project = open_project(project_dir, target)

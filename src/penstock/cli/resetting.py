@@ -12,7 +12,7 @@ from penstock.cli.printing import count, print_json
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from penstock.reset import Reset
+    from penstock.runs.reset import Reset
 
 
 def register(app: typer.Typer) -> None:
@@ -33,10 +33,10 @@ def reset(
     json: Json = False,
 ) -> None:
     """Delete what has landed of a stream, and have its sources read from their beginning by the next load."""
-    from penstock.orchestrate.running import running_process
-    from penstock.reset import enter_lost, look
-    from penstock.reset import reset as perform
-    from penstock.session import Session
+    from penstock.land.session import Session
+    from penstock.runs.reset import enter_lost, look
+    from penstock.runs.reset import reset as perform
+    from penstock.up.running import running_process
 
     project = open_project(project_dir, target)
     running = running_process(project)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock import __version__
 from penstock.cli.options import ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count
 from penstock.logs import get_log, is_json
+from penstock.version import __version__
 
 if TYPE_CHECKING:
-    from penstock.consume import Consumer
-    from penstock.orchestrate.running import Running
-    from penstock.run import Stop
+    from penstock.land.loop import Stop
+    from penstock.runs.consume import Consumer
+    from penstock.up.running import Running
 
 _log = get_log("up")
 
@@ -48,7 +48,7 @@ def up(
 ) -> None:
     """Land what comes, by queue, by file and by schedule, and build the models that depend on it, until stopped."""
     from penstock.lineage.emitter import close_all
-    from penstock.orchestrate.supervisor import Supervisor
+    from penstock.up.supervisor import Supervisor
 
     project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
 
@@ -103,7 +103,7 @@ def _last_line(unlanded: Sequence[Consumer], late: Sequence[str]) -> str:
 @contextmanager
 def _stoppable() -> Iterator[Stop]:
     """A stop that Ctrl-C and SIGTERM set, which is how it ends well. Twice means now."""
-    from penstock.run import Stop
+    from penstock.land.loop import Stop
 
     stop = Stop()
 

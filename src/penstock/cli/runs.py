@@ -136,7 +136,7 @@ def run_in_process(project: Project, streams: Sequence[str], *, quiet: bool, jso
     Raises:
         typer.Exit: with 1, a run failed.
     """
-    from penstock.orchestrate.running import running_process
+    from penstock.up.running import running_process
 
     running = running_process(project)
     if running is None:
@@ -155,8 +155,8 @@ def run_in_process(project: Project, streams: Sequence[str], *, quiet: bool, jso
 @contextmanager
 def asked(project: Project) -> Iterator[Query | None]:
     """The warehouse, or the process that holds it; None when there is no ledger yet."""
-    from penstock.inspect import existing_destination
-    from penstock.orchestrate.running import running_process
+    from penstock.doctor.examine import existing_destination
+    from penstock.up.running import running_process
 
     running = running_process(project) if project.destination.type == "duckdb" else None
     if running is not None:

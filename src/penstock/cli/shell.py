@@ -7,60 +7,18 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from penstock.cli.locked import explained
 from penstock.cli.options import ProjectDir, TargetName, open_project
+from penstock.cli.words import OWN_WORDS, SQL_WORDS
 from penstock.errors import PenstockError, UsageError
 
 if TYPE_CHECKING:
     from penstock.project import Project
 
-SQL_WORDS = [
-    "select",
-    "with",
-    "from",
-    "insert",
-    "update",
-    "delete",
-    "merge",
-    "create",
-    "drop",
-    "alter",
-    "truncate",
-    "show",
-    "describe",
-    "explain",
-    "values",
-    "table",
-    "copy",
-    "set",
-    "reset",
-    "begin",
-    "commit",
-    "rollback",
-    "vacuum",
-    "analyze",
-    "pragma",
-    "attach",
-    "detach",
-    "summarize",
-    "call",
-    "grant",
-    "revoke",
-    "pivot",
-    "unpivot",
-    "install",
-    "load",
-    "use",
-    "checkpoint",
-]
-"""How statements begin, in DuckDB and PostgreSQL."""
-
-OWN_WORDS = ("help", "quit", "exit")
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*(?:\n|$)|/\*.*?\*/|\$(\w*)\$.*?\$\1\$", re.DOTALL)
 _WORDS = re.compile(r"\s*(\w*)\s*(\w*)")
 
@@ -70,10 +28,10 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: penstock shell --target production")(shell)
 
 
-def shell(project_dir: ProjectDir = None, target: TargetName = None) -> None:
+def shell(context: typer.Context, project_dir: ProjectDir = None, target: TargetName = None) -> None:
     """One prompt for this project: commands as on the command line, and SQL, which ends with a semicolon."""
     project = open_project(project_dir, target)
-    found = Shell(project)
+    found = Shell(project, context.find_root().command)
     if sys.stdin.isatty():
         from penstock.cli.prompt import entries
 
@@ -88,10 +46,7 @@ def shell(project_dir: ProjectDir = None, target: TargetName = None) -> None:
 class Shell:
     """Performs entries: a command of ``penstock``, or SQL. An error is printed, and ends nothing."""
 
-    def __init__(self, project: Project) -> None:
-        from penstock.cli.app import app
-
-        root: Any = typer.main.get_command(app)
+    def __init__(self, project: Project, root: Any) -> None:
         self.commands: Mapping[str, Any] = {name: c for name, c in root.commands.items() if name != "shell"}
         self._root = root
         self._project = project
@@ -209,10 +164,3 @@ def _words(entry: str) -> list[str]:
         return shlex.split(entry.strip().rstrip(";"))
     except ValueError as e:
         raise UsageError(f"{e}: {entry.strip()}", fix="close the quotes") from None
-
-
-def history_file(project: Project) -> Path:
-    """Where what was typed is kept."""
-    folder = project.directory / ".penstock"
-    folder.mkdir(exist_ok=True)
-    return folder / "history"

@@ -66,7 +66,7 @@ def generate(
     quiet: Quiet = False,
 ) -> None:
     """Write made-up user events or organisations, the same for the same seed, streaming to disk."""
-    from penstock.generate import write_organizations, write_user_events
+    from penstock.samples.generate import write_organizations, write_user_events
 
     if organizations:
         write_organizations(path, count=count, seed=seed)
@@ -111,7 +111,7 @@ def schema(
     if stream is None:
         print_document(json_module.dumps(project_schema(), indent=2))
         return
-    from penstock.session import Session
+    from penstock.land.session import Session
 
     with Session(open_project(project_dir, target)) as session:
         columns = session.destination.schema(stream).columns

@@ -18,10 +18,10 @@ from penstock.errors import SourceError
 from penstock.logs import listed
 
 if TYPE_CHECKING:
+    from penstock.land.loop import Stop
     from penstock.ports import Receipt, Rows
     from penstock.project import Project
-    from penstock.run import Stop
-    from penstock.watch import Watcher
+    from penstock.runs.watch import Watcher
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +51,7 @@ def watch(
     verbose: Verbose = False,
 ) -> None:
     """Land files as they are dropped into a folder, as soon as each is wholly written. Until stopped."""
-    from penstock.watch import Watcher, watched
+    from penstock.runs.watch import Watcher, watched
 
     project = open_project(project_dir, target, serves=not once, quiet=quiet, verbose=verbose)
     say = _say if once and not quiet and not json else (lambda _: None)
@@ -107,7 +107,7 @@ def watch(
 
 def _asked(project: Project) -> Callable[[str], Rows] | None:
     """The way to ask the process that has the project's DuckDB file to itself, if there is one."""
-    from penstock.orchestrate.running import running_process
+    from penstock.up.running import running_process
 
     running = running_process(project) if project.destination.type == "duckdb" else None
     return None if running is None else running.query

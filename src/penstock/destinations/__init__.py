@@ -1,4 +1,4 @@
-"""Destinations: the warehouses. One file a kind, each implementing :class:`penstock.ports.Destination`."""
+"""Destinations: the warehouses. A folder a kind, each implementing :class:`penstock.ports.Destination`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def open_destination(settings: DuckDB | Postgres) -> Destination:
     """The destination that the settings describe. Connects when it is first used."""
     if settings.type == "duckdb":
-        from penstock.destinations.duckdb import DuckDBDestination
+        from penstock.destinations.duckdb.destination import DuckDBDestination
 
         return DuckDBDestination(
             settings.path,
@@ -20,6 +20,6 @@ def open_destination(settings: DuckDB | Postgres) -> Destination:
             threads=settings.threads,
             memory_limit=settings.memory_limit,
         )
-    from penstock.destinations.postgres import PostgresDestination
+    from penstock.destinations.postgres.destination import PostgresDestination
 
     return PostgresDestination(settings.conninfo(), shown=settings.conninfo(masked=True))

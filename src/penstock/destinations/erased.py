@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from penstock.destinations.dispositions import kept_rows
 from penstock.ports import Reject, Shaped, Taken
 from penstock.pseudonym import Personal, id_text, subject_text
-from penstock.shape.schema import Schema
+from penstock.schema import Schema
 from penstock.sql import identifier, literal
 
 _SCALAR = r'"(?:[^"\\]|\\.)*"|-?\d[0-9.eE+-]*'
@@ -85,7 +85,7 @@ class Erased:
         return found
 
     def _in_reject(self, reject: Reject) -> bool:
-        from penstock.sources.messages import readings_of  # lazily: pika comes with it
+        from penstock.sources.rabbitmq.messages import readings_of  # lazily: pika comes with it
 
         return any(self._in_body(body) for body in readings_of(reject.headers, reject.body))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from penstock.ports import Target
-    from penstock.shape.schema import Schema
+    from penstock.schema import Schema
 
 _ROWS = 200_000
 

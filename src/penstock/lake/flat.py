@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from penstock.jsonpath import pointer
 from penstock.lake.names import RECORD
 from penstock.lake.sink import Sink
-from penstock.shape.schema import MAX_COLUMNS, name_columns
+from penstock.schema import MAX_COLUMNS, name_columns
 from penstock.sql import identifier, literal, statement
 
 MAX_DEPTH = 8

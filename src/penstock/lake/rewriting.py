@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from penstock.lake.formats import NdjsonEncoder, body_of
 from penstock.lake.names import RECORD, Compression, hidden_name, parse
 from penstock.lake.sink import Sink
-from penstock.sources.opening import Kind, kind_of, opened
-from penstock.sources.splitters import LineSplitter
+from penstock.records.opening import Kind, kind_of, opened
+from penstock.records.splitters import LineSplitter
 
 _READ_BYTES = 1 << 23
 _PARQUET_ROWS = 20_000

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from penstock.errors import UsageError
 from penstock.ports import Reject, SchemaMoved, Target
-from penstock.shape.schema import Column, Schema
+from penstock.schema import Column, Schema
 from penstock.sql import identifier, literal, statement, statements
 
 LEDGER_LOCK = "penstock ledger"

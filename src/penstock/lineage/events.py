@@ -22,9 +22,9 @@ from openlineage.client.facet_v2 import (
     sql_job,
 )
 
-from penstock import __version__
 from penstock.errors import redact
 from penstock.lineage.facts import Dataset, Event, Field, Run
+from penstock.version import __version__
 
 PRODUCER = f"pkg:pypi/penstock@{__version__}"
 """Who says so, as a package URL."""

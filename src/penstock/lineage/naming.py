@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from penstock.lineage.facts import Dataset
 
 if TYPE_CHECKING:
-    from penstock.plan import LoadStep
     from penstock.project import Destination, Project
+    from penstock.project.steps import LoadStep
 
 UNNAMED_HOST = "localhost"
 

@@ -22,10 +22,10 @@ from penstock.logs import described, get_log
 from penstock.shape.personal import PSEUDONYM
 
 if TYPE_CHECKING:
-    from penstock.plan import LoadStep
     from penstock.ports import Receipt
     from penstock.project import Project
-    from penstock.shape.schema import Schema
+    from penstock.project.steps import LoadStep
+    from penstock.schema import Schema
 
 PARENT_VARIABLE = "OPENLINEAGE_PARENT_ID"
 """``namespace/job/run id`` of the run that started this process, as Airflow's provider gives it to commands."""

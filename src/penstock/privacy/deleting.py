@@ -20,7 +20,7 @@ from penstock.privacy.files import clean_files, other_files
 from penstock.privacy.ledger_texts import erase_positions, erase_texts
 from penstock.privacy.marks import hidden_columns, personal_fields, subject_field
 from penstock.privacy.traces import Traces
-from penstock.sources.messages import readings_of
+from penstock.sources.rabbitmq.messages import readings_of
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:

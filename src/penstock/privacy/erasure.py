@@ -26,9 +26,9 @@ from penstock.pseudonym import Keys, id_text, subject_text
 from penstock.sql import literal
 
 if TYPE_CHECKING:
+    from penstock.land.session import Session
     from penstock.ports import Destination
     from penstock.project import Project
-    from penstock.session import Session
     from penstock.transform.dbt import Dbt, Relation
 
 _KEPT = ("table", "incremental", "snapshot", "seed", "test")

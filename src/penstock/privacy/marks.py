@@ -43,7 +43,7 @@ def subject_field(project: Project, stream: str, kind: str) -> str:
 
 def personal_names(fields: Iterable[str]) -> frozenset[str]:
     """The names of columns that hold personal fields, and of those that may hold any; none without fields."""
-    from penstock.shape.schema import normal_name
+    from penstock.schema import normal_name
 
     names = frozenset(name for f in fields for name in (f.lower(), normal_name(f)))
     return names | UNSORTED if names else names

@@ -8,8 +8,8 @@ from penstock.shape.personal import PSEUDONYM, plain, with_columns, with_pseudon
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from penstock.session import Session
-    from penstock.shape.schema import Column, Schema
+    from penstock.land.session import Session
+    from penstock.schema import Column, Schema
 
 _ROWS = 20_000
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
-
-if TYPE_CHECKING:
-    from penstock.project.http import Endpoint
-    from penstock.project.settings import Stream
 
 How = Literal["field", "path", "dropped"]
 
@@ -50,7 +46,7 @@ class NamedField:
         return f"{self.how} {field}"
 
 
-def fields_named(stream: Stream, endpoint: Endpoint | None = None) -> tuple[NamedField, ...]:
+def fields_named(stream: BaseModel, endpoint: BaseModel | None = None) -> tuple[NamedField, ...]:
     """The fields that a stream's settings name, and those of the endpoint that feeds it; each once."""
     found = [*_named(stream), *(() if endpoint is None else _named(endpoint))]
     return tuple({(named.key, named.vital): named for named in reversed(found)}.values())[::-1]

@@ -18,15 +18,16 @@ from pika.exceptions import AMQPError
 
 from penstock.errors import PenstockError, RefusedMessages, SourceError, UsageError, together
 from penstock.logs import get_log
-from penstock.plan import LoadStep, plan_loads
+from penstock.project.steps import LoadStep
 from penstock.publish.messages import Encoder, Format
 from penstock.publish.publisher import Publisher, Route
-from penstock.sources.amqp import connected, declare_topology, source_error
+from penstock.runs.plan import plan_loads
+from penstock.sources.rabbitmq.amqp import connected, declare_topology, source_error
 
 if TYPE_CHECKING:
     from penstock.ports import Batch
     from penstock.project import Project, RabbitMQ
-    from penstock.sources.files import FilesSource
+    from penstock.sources.files.source import FilesSource
 
 _log = get_log("publish")
 
@@ -231,8 +232,8 @@ def route_of(settings: RabbitMQ, request: Request) -> Route:
 
 def files_of(project: Project, request: Request) -> FilesSource:
     """The files to read, CSV as the stream's own files are written."""
+    from penstock.land.session import Session
     from penstock.project import Files
-    from penstock.session import Session
 
     step = LoadStep(stream=request.stream, source="publish", fingerprint=False)
     own = (project.sources[name] for name in project.streams[request.stream].from_)

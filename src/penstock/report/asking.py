@@ -64,8 +64,8 @@ def asking(project: Project, *, show_pii: bool = False) -> Iterator[Query]:
         DestinationError: there is no warehouse yet, or it is away.
     """
     from penstock.destinations import open_destination
-    from penstock.orchestrate.running import running_process
     from penstock.privacy.masking import masked_rows
+    from penstock.up.running import running_process
 
     def shown(query: Query) -> Query:
         return query if show_pii else lambda sql: masked_rows(project, query(sql), sql)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from penstock.draws import Draw
+from penstock.samples.draws import Draw
 from penstock.samples.feed import BLOCK, COPY_RECORDS, START, Feed, Lives, Timeline
 from penstock.samples.paging import Pages
 from penstock.samples.texts import Texts, Whole, chosen, days, joined, moments, money, numbers, quoted, unless, words

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from penstock.draws import Draw
 from penstock.errors import UsageError
+from penstock.samples.draws import Draw
 
 ANSWERS = {
     "stall": "half of the answer, and then nothing",

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.draws import Draw, Numbers
+from penstock.samples.draws import Draw, Numbers
 from penstock.samples.texts import Texts, Whole
 
 BLOCK = 10

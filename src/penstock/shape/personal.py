@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from penstock.pseudonym import Keys
-from penstock.shape.schema import Column, Schema, pseudonym_name
+from penstock.schema import Column, Schema, pseudonym_name
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:

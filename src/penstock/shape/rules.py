@@ -8,8 +8,8 @@ from typing import Literal
 
 from penstock.errors import UsageError
 from penstock.pseudonym import Keys
+from penstock.schema import Column, Schema, name_columns
 from penstock.shape.layout import PLAIN, Layout
-from penstock.shape.schema import Column, Schema, name_columns
 
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from penstock.jsonpath import POINTER_SQL, pointer
-from penstock.shape.schema import Column, Schema
+from penstock.schema import Column, Schema
+from penstock.shape.cell import Cell
 from penstock.shape.types import PATTERNS, value_sql
 from penstock.shape.version import version_sql
 from penstock.shape.width import fit_sql, is_wide
@@ -37,14 +38,6 @@ SUSPICIOUS = (
 )
 """Signs of trouble in a body: a trailing comma, a number of 17 characters or with an exponent, NaN and Infinity,
 an escaped NUL or surrogate. False alarms only cost time: both lanes give the same rows."""
-
-
-class Cell(NamedTuple):
-    """SQL for one field of a record: its value as text, its JSON type, and its value as JSON text."""
-
-    text: str
-    type: str
-    json: str
 
 
 def rows_sql(

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from penstock.errors import ContractError, PenstockError
 from penstock.ports import CONFLICT, Batch, Reason, Reject, Shaped, Taken, Window
+from penstock.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.arrow import (
     SUB_RECORDS,
     cast,
@@ -33,7 +34,6 @@ from penstock.shape.personal import plain, pseudonymised
 from penstock.shape.prepared import Prepared
 from penstock.shape.refusals import conflicts, refusal
 from penstock.shape.rules import Rules
-from penstock.shape.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
 from penstock.shape.uniform import Template, fits, learn, uniform_sql

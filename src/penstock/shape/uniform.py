@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from penstock.schema import Schema
+from penstock.shape.cell import Cell
 from penstock.shape.layout import PLAIN, Layout, Path
-from penstock.shape.schema import Schema
-from penstock.shape.select import CONTENT_HASH, Cell, asked_fields, column_value, event_time, identity, version
+from penstock.shape.select import CONTENT_HASH, asked_fields, column_value, event_time, identity, version
 from penstock.shape.width import fit_sql, is_wide
 from penstock.sql import identifier, literal, statement
 

@@ -17,8 +17,8 @@ from penstock.shape.types import ZONE
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from penstock.shape.schema import Schema
-    from penstock.shape.select import Cell
+    from penstock.schema import Schema
+    from penstock.shape.cell import Cell
 
 _BLANK = r"[ \t\r\n]*"
 _NUMBER = rf"{_BLANK}([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{{1,7}}))?{_BLANK}"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from penstock.sql import identifier
 
 if TYPE_CHECKING:
+    from penstock.schema import Schema
     from penstock.shape.rules import Rules
-    from penstock.shape.schema import Schema
 
 MAX_ROW_BYTES = 7_900
 """Of the 8,160 on a page, what the row's header, its map of nulls and our own columns leave."""

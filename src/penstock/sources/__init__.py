@@ -1,1 +1,1 @@
-"""Sources: where records come from. One file a kind, each implementing :class:`penstock.ports.Source`."""
+"""Sources: where records come from. A folder a kind, each implementing :class:`penstock.ports.Source`."""

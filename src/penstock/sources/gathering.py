@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.ports import Batch, Position, Reject, Segment
-from penstock.sources.splitters import Cut
+from penstock.records.splitters import Cut
 
 
 @dataclass(slots=True)

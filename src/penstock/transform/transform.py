@@ -23,7 +23,7 @@ from penstock.transform.told import built_nodes, table_columns
 from penstock.transform.workspace import prepare_workspace, project_fingerprint
 
 if TYPE_CHECKING:
-    from penstock.session import Session
+    from penstock.land.session import Session
 
 _HEAD = re.compile(r"\w+ Error in \w+ \S+ \((.+)\)")
 """The line with which dbt begins what it says of a node; it has the file."""

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx2
 
-from penstock import __version__
 from penstock.backoff import Backoff
 from penstock.bi.metabase.access import Access
 from penstock.errors import MetabaseError, UsageError
 from penstock.logs import get_log
 from penstock.sources.http.secrets import Secrets
+from penstock.version import __version__
 
 OLDEST, NEWEST = 50, 64
 """The versions that were read about: 0.50 brought the trash, 0.64 is the latest whose source was compared."""

@@ -9,14 +9,16 @@ import random
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from penstock.errors import MASK, SourceError, redact
 from penstock.jsonpath import parse_path
+from penstock.records.opening import CsvDialect
 from penstock.sources.http.addresses import without
 from penstock.sources.http.client import Client, Page, Request
+from penstock.sources.http.fetched import Fetched, Walk
 from penstock.sources.http.links import next_link
 from penstock.sources.http.paging import Answer, Paginator, Step, paginator
 from penstock.sources.http.parents import Additions, Conflict
@@ -26,12 +28,11 @@ from penstock.sources.http.secrets import is_secret
 from penstock.sources.http.seen import HOW_TO_END, Circle, Seen
 from penstock.sources.http.signs import Signs
 from penstock.sources.http.streaming import rows_of_stream
-from penstock.sources.opening import CsvDialect
 
 if TYPE_CHECKING:
     from penstock.ports import Reject
     from penstock.project.http import Endpoint
-    from penstock.sources.splitters import Cut
+    from penstock.records.splitters import Cut
 
 _ATTEMPTS = 3
 """How often a page is asked for whose content is not what was declared: a gateway may have answered in its place."""
@@ -50,53 +51,6 @@ _EMPTY = frozenset({204, 205})
 """Statuses of answers without a body (RFC 9110), which have no records."""
 _IN_A_ROW = 3
 """So many pages one after the other that cannot be read end their list: those behind them cannot be read either."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
-    """A list to go through, page by page: what the endpoint is asked with, and from which page on.
-
-    ``key`` names the pass it belongs to. ``parent`` says which parent it is of: the state of the parents' page, the
-    parent's keys, and the same of its own parent; ``fields`` are what records get of it, as JSON. ``resumed`` walks
-    begin anew when the API does not know their page any more.
-    """
-
-    key: str
-    path: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    shown: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    state: Mapping[str, Any] = field(default_factory=dict)
-    parent: Mapping[str, Any] | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
-    resumed: bool = False
-    alone: bool = True
-    """Whether no other list is read beside it, of another parent or window."""
-    failure: SourceError | None = None
-    """Why there is no list to go through: the parents could not be read."""
-    finishes: bool = False
-    """It is no list, but stands behind the last one of its pass."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """Records of one page, or of a part of it.
-
-    ``at`` is the page's state and ``following`` that of the page to go on with, None when there is none. Only when it
-    is ``whole`` have all of the page's records been given. ``missing`` says that there is no such page, ``failure`` why
-    it could not be read.
-    """
-
-    walk: Walk
-    place: str = ""
-    cuts: Sequence[Cut] = ()
-    rejects: Sequence[Reject] = ()
-    bytes: int = 0
-    at: Mapping[str, Any] = field(default_factory=dict)
-    following: Mapping[str, Any] | None = None
-    whole: bool = True
-    missing: bool = False
-    failure: SourceError | None = None
 
 
 class Fetcher:

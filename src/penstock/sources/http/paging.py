@@ -17,7 +17,7 @@ from penstock.sources.http.signs import ABSENT, Signs
 if TYPE_CHECKING:
     from penstock.ports import Reject
     from penstock.project import http as settings
-    from penstock.sources.splitters import Cut
+    from penstock.records.splitters import Cut
 
 State = Mapping[str, Any]
 _NO = frozenset({"", "0", "false", "no", "n", "f", "null", "none"})

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from penstock.errors import SourceError
 from penstock.jsonpath import parse_path, values_at
+from penstock.records.splitters import Cut
 from penstock.sources.http.signs import ABSENT, beside
-from penstock.sources.splitters import Cut
 
 if TYPE_CHECKING:
     from penstock.project.http import Http
-    from penstock.sources.http.fetching import Fetched
+    from penstock.sources.http.fetched import Fetched
 
 _BLANK = b" \t\r\n"
 _SHOWN = 5

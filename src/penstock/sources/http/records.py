@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from penstock.errors import redact
 from penstock.jsonpath import Step, value_at
-from penstock.sources.splitters import Cut, LineSplitter, element_ends, elements, value_end
+from penstock.records.splitters import Cut, LineSplitter, element_ends, elements, value_end
 
 MAX_PENDING_BYTES = 1 << 28
 """A record longer than this, or so much around the records, stops the load: the answer is not what was declared."""

@@ -20,7 +20,8 @@ from penstock.sources.gathering import Gathering
 from penstock.sources.http.auth import query_key
 from penstock.sources.http.background import iterate
 from penstock.sources.http.client import Client
-from penstock.sources.http.fetching import Fetched, Fetcher, Walk
+from penstock.sources.http.fetched import Fetched, Walk
+from penstock.sources.http.fetching import Fetcher
 from penstock.sources.http.incremental import Columns
 from penstock.sources.http.lanes import in_lanes
 from penstock.sources.http.parents import Siblings

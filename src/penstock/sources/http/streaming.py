@@ -11,9 +11,9 @@ from penstock.sources.http.records import BadPage
 
 if TYPE_CHECKING:
     from penstock.ports import Reject
-    from penstock.sources.opening import CsvDialect
-    from penstock.sources.splitters import Cut
-    from penstock.sources.tabular import Stream
+    from penstock.records.opening import CsvDialect
+    from penstock.records.splitters import Cut
+    from penstock.sources.files.tabular import Stream
 
 _BLOCK_BYTES = 4 << 20
 _BEGIN_BYTES = 1 << 10
@@ -29,7 +29,7 @@ def rows_of_stream(
         BadPage: it is a web page.
     """
     # not at the top: what it needs takes a quarter of the start of a process that reads none
-    from penstock.sources.tabular import csv_rows
+    from penstock.sources.files.tabular import csv_rows
 
     reader = _Begun(stream)
     if reader.begins.lstrip()[:14].lower().startswith(_WEB_PAGES):

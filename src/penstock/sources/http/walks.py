@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from penstock.sources.http.fetching import Fetched, Fetcher, Walk
+from penstock.sources.http.fetched import Fetched, Walk
+from penstock.sources.http.fetching import Fetcher
 from penstock.sources.http.parents import Parent, Parents, placed
 from penstock.sources.http.passes import Pass, filled
 

@@ -1,0 +1,1 @@
+"""A project's DAGs for Apache Airflow."""

@@ -1,0 +1,1 @@
+"""Looks at a project, its sources and its warehouse without changing them."""

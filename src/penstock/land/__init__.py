@@ -1,0 +1,1 @@
+"""The loop: read, shape, land, commit, acknowledge."""

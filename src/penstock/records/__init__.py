@@ -1,0 +1,1 @@
+"""From bytes to records: files opened and decompressed, and cut into records."""

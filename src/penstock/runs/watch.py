@@ -1,0 +1,415 @@
+"""Watches folders: a file dropped there is landed, or put on the stream's queue, as soon as it is wholly written.
+
+Delivery: each file once, as the files source has it. How far files were published is kept in the ledger too, after all
+their messages are confirmed: killed in between, the same messages are sent again, with the same ids.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from penstock.backoff import Backoff
+from penstock.errors import (
+    ContractError,
+    DestinationError,
+    LockedError,
+    PenstockError,
+    RefusedMessages,
+    RejectedRows,
+    SourceError,
+    UsageError,
+)
+from penstock.faults import fault_point
+from penstock.land.presence import presence_of
+from penstock.ledger import ledger_sql, state_text
+from penstock.lineage import Told, lineage_of
+from penstock.logs import Commits, bound, described, get_log, listed
+from penstock.ports import Batch, Position, Receipt, Target
+from penstock.project.steps import LoadStep
+from penstock.runs.plan import plan_loads
+from penstock.sql import filled
+from penstock.troubles import Troubles
+
+if TYPE_CHECKING:
+    from penstock.land.loop import Stop
+    from penstock.land.session import Session
+    from penstock.ports import Rows
+    from penstock.project import Files, Project
+    from penstock.schema import Schema
+    from penstock.sources.files.arrivals import Arrivals
+    from penstock.sources.files.source import FilesSource
+
+_log = get_log("watch")
+
+UNNAMED = "watch"
+"""The source under which files land from a folder that none of the stream's sources covers."""
+
+UNFINISHED_SECONDS = 60.0
+"""How long a last line may stay unfinished before it counts as it is."""
+
+_GROUP = 10_000
+_FIRST_BACKOFF_SECONDS = 0.5
+_LAST_BACKOFF_SECONDS = 30.0
+
+
+class Watcher(Troubles):
+    """Lands what arrives in a folder, in the calling thread.
+
+    Args:
+        stream: where it lands.
+        source: one of the stream's ``files`` sources, which says which files and of what kind; or :data:`UNNAMED`, for
+            all files in ``directory``.
+        directory: only files in this folder, at any depth. A stream that each load replaces is read whole all the same.
+        publish: put the records on the stream's queue instead.
+        once: end when everything there has been taken, and do not wait for a destination that is away.
+        on_commit: called after each commit, when ``files`` has the names of those that it landed.
+        on_known: called with the names of files that brought nothing, and with why: they landed before, or are empty.
+        held: gives the way to ask a process that has the warehouse to itself, None while there is none: how far files
+            were published is then kept through it.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        stream: str,
+        source: str,
+        *,
+        directory: Path | None = None,
+        publish: bool = False,
+        once: bool = False,
+        stop: Stop,
+        on_commit: Callable[[Receipt], None] = lambda _: None,
+        on_known: Callable[[str, Sequence[str]], None] = lambda *_: None,
+        held: Callable[[], Callable[[str], Rows] | None] = lambda: None,
+    ) -> None:
+        self.files: Sequence[str] = ()
+        self.failures: dict[Path, PenstockError] = {}
+        """The files that could not be taken, as they are now. One that changes is tried again."""
+        self.published = 0
+        """Messages that the broker has confirmed."""
+        self.stream = stream
+        self.source = source
+        self._project = project
+        self._stream = stream
+        self._publish = publish
+        self._once = once
+        self._stop = stop
+        self._on_commit = on_commit
+        self._on_known = on_known
+        self._held = held
+        self._places: dict[str, None] = {}
+        self._empty: dict[str, None] = {}
+        self._commits = Commits(_log, stream=stream, source=source)
+        self._told: Told | None = None
+        self._settings = _settings_of(project, stream, source, directory)
+        self._directory = None if directory is None else _as_written(project, self._settings, directory)
+        self._step = LoadStep(
+            stream=stream,
+            source=f"publish {source}" if publish else source,
+            land=project.streams[stream].land and not publish,
+        )
+        self._whole = not publish and project.streams[stream].disposition == "replace"
+        self._pending = False
+        self._warned: set[str] = set()
+
+    @property
+    def state(self) -> Literal["running", "waiting"]:
+        """``waiting`` while what takes the records is away."""
+        return "waiting" if self.last_error else "running"
+
+    def run(self) -> None:
+        """Take the files that are there, then those that come, until stopped.
+
+        Raises:
+            UsageError: the project does not fit what landed before, or the stream has no queue to publish to.
+            DestinationError, LockedError, SourceError, RefusedMessages: with ``once``, what takes the records is away.
+        """
+        from penstock.land.session import Session
+        from penstock.sources.files.arrivals import Arrivals
+
+        with bound(stream=self._stream, source=self._step.source), Session(self._project) as session:
+            arrivals = Arrivals(
+                session.files(self._step, self._settings),
+                folders=_folders(self._project, self._settings),
+                within=None if self._whole else self._directory,
+                settle_seconds=self._settings.settle_seconds,
+                format=self._settings.format,
+            )
+            folders = [str(folder) for folder in _folders(self._project, self._settings)]
+            _log.info("watching", folders=[str(self._directory)] if self._directory else folders)
+            try:
+                self._follow_told(session, arrivals)
+            finally:
+                self._commits.flush()
+            _log.info("stopped watching")
+
+    def _follow_told(self, session: Session, arrivals: Arrivals) -> None:
+        """The lineage of what is published is told by whoever consumes it."""
+        if self._publish:
+            self._follow(session, arrivals)
+            return
+        telling = lineage_of(self._project)
+        schema = partial(_schema, session, self._stream)
+        with telling.load(self._step, schema, streaming=not self._once) as self._told:
+            self._follow(session, arrivals)
+
+    def _follow(self, session: Session, arrivals: Arrivals) -> None:
+        from penstock.sources.files.arrivals import RESCAN_SECONDS
+
+        while not self._stop:
+            with arrivals.noticing():  # anew now and then: folders come and go
+                waited = 0.0
+                while not self._stop and waited < RESCAN_SECONDS:
+                    self._take(session, arrivals)
+                    if self._once and arrivals.settled:
+                        return
+                    session.release()
+                    waited += arrivals.wait(RESCAN_SECONDS - waited, self._stop)
+
+    def _take(self, session: Session, arrivals: Arrivals) -> None:
+        """What has arrived since the last time."""
+        found = arrivals.scan()
+        self.failures = {path: e for path, e in self.failures.items() if path.exists()}
+        if self._whole:
+            self._pending = self._pending or bool(found) or arrivals.lost
+            if self._pending and arrivals.settled and arrivals.files:
+                self._pending = False
+                self._take_files(session, arrivals, arrivals.files, final=True)
+            return
+        for final in (False, True):
+            paths = [arrival.path for arrival in found if (arrival.final or self._once) == final]
+            for at in range(0, len(paths), _GROUP):
+                self._take_files(session, arrivals, paths[at : at + _GROUP], final=final)
+
+    def _take_files(self, session: Session, arrivals: Arrivals, paths: Sequence[Path], *, final: bool) -> None:
+        """Files together; when one of them cannot be taken, it is found, and the others are."""
+        if self._stop:
+            return
+        settings = self._settings.model_copy(update={"path": tuple(glob.escape(str(path)) for path in paths)})
+        source = session.files(self._step, settings, refresh=self._whole, growing=not final)
+        failure = self._patiently(session, source)
+        arrivals.again(source.unfinished, seconds=UNFINISHED_SECONDS, final=True)
+        if failure is None:
+            if not self._stop:
+                self._tell_known("published before" if self._publish else "landed before", source.skipped)
+                self._tell_known("no records", sorted(self._empty.keys() - set(source.skipped)))
+            for path in paths:
+                self.failures.pop(path, None)
+            for path, error in source.failed.items():
+                self._fails(path, error)
+        elif self._whole or len(paths) == 1:
+            self._fails(paths[0], failure)
+        else:
+            half = len(paths) // 2
+            self._take_files(session, arrivals, paths[:half], final=final)
+            self._take_files(session, arrivals, paths[half:], final=final)
+
+    def _tell_known(self, why: str, places: Sequence[str]) -> None:
+        if places:
+            _log.info(why, files=listed(places))
+            self._on_known(why, places)
+
+    def _fails(self, path: Path, error: PenstockError) -> None:
+        if path.exists():
+            self.failures[path] = error
+            _log.warning("a file cannot be taken", file=str(path), **described(error))
+
+    def _patiently(self, session: Session, source: FilesSource) -> PenstockError | None:
+        """Take files, as soon as what takes the records is there; the error of a file that cannot be taken."""
+        backoff = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
+        while not self._stop:
+            try:
+                failure = self._publish_files(session, source) if self._publish else self._land(session, source)
+                self.last_error = ""
+                return failure
+            except (DestinationError, LockedError, SourceError, RefusedMessages) as e:
+                session.release()
+                if self._once:
+                    raise
+                if str(e) != self.last_error:
+                    self.last_error = str(e)
+                    _log.warning("waiting for what takes the records", **described(e))
+                self._stop.wait(backoff.next_seconds())
+        return None
+
+    def _land(self, session: Session, source: FilesSource) -> PenstockError | None:
+        from penstock.land.loop import load
+
+        destination = session.destination
+        self._places, self._empty = {}, {}
+        try:
+            landed = load(
+                source,
+                destination,
+                session.shaper(self._stream),
+                self._step.target(self._project),
+                commit_bytes=self._project.load.commit_bytes,
+                progress=self._wrote,
+                on_commit=self._committed,
+                stop=self._stop,
+                lake=session.lake(self._step),
+                presence=presence_of(self._project, self._stream, self._step.source),
+            )
+        except (SourceError, ContractError, RejectedRows) as e:
+            return e
+        except OSError as e:
+            return _unreadable(e)
+        for text in landed.warnings:
+            if text not in self._warned:
+                self._warned.add(text)
+                _log.warning("the project file may be mistaken", detail=text)
+        return None
+
+    def _wrote(self, batch: Batch) -> None:
+        places = {segment.place: None for segment in batch.segments}
+        places |= {reject.origin.rpartition("#")[0]: None for reject in batch.rejects}
+        self._places |= places
+        self._empty |= {position.key: None for position in batch.positions}
+        for place in places:
+            self._empty.pop(place, None)
+
+    def _committed(self, receipt: Receipt) -> None:
+        self.files, self._places = tuple(self._places), {}
+        self.last_error = ""
+        self._commits(receipt, self.files)
+        if self._told is not None:
+            self._told.committed(receipt)
+        self._on_commit(receipt)
+
+    def _publish_files(self, session: Session, source: FilesSource) -> PenstockError | None:
+        from penstock.publish import Request, bodies_of, feeding
+
+        batches = source.read(self._published_before(session))
+        with feeding(self._project, Request(stream=self._stream, files=())) as send:
+            while not self._stop:
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    break
+                except SourceError as e:
+                    return e
+                except OSError as e:
+                    return _unreadable(e)
+                send(bodies := bodies_of(batch))
+                fault_point("after_publish")
+                self._remember(session, batch.positions)
+                self.published += len(bodies)
+                if bodies:
+                    places = sorted({segment.place for segment in batch.segments})
+                    where = places[0] if len(places) == 1 else f"{len(places)} files"
+                    _log.info("published", messages=len(bodies), place=where)
+        return None
+
+    def _published_before(self, session: Session) -> dict[str, dict[str, Any]]:
+        query = self._held()
+        if query is None:
+            return session.destination.positions(self._stream, self._step.source)
+        rows = query(filled(ledger_sql("positions"), [self._stream, self._step.source])).rows
+        return {key: json.loads(state) for key, state in rows}
+
+    def _remember(self, session: Session, positions: Sequence[Position]) -> None:
+        """Keep in the ledger how far files were published."""
+        if (query := self._held()) is not None:
+            load_id = str(query("select nextval('penstock.load_ids')").rows[0][0])
+            now = datetime.now(UTC).isoformat()
+            for p in positions:
+                values = [self._stream, p.source, p.key, state_text(p.state), load_id, now]
+                query(filled(ledger_sql("keep_position", state="$4"), values))
+            return
+        landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
+        try:
+            landing.keep(positions)
+            landing.commit()
+        except BaseException:
+            landing.rollback()
+            raise
+
+
+def watched(project: Project, directory: Path | None, stream: str | None) -> list[tuple[str, str]]:
+    """Streams, each with the source, that watching a folder is about; without a folder, all that files feed.
+
+    Raises:
+        UsageError: no such folder or stream, or the folder is no stream's, or several streams'.
+    """
+    steps = plan_loads(project, () if stream is None else (stream,))
+    found = [(s.stream, s.source) for s in steps if project.sources[s.source].type == "files"]
+    where = str(project.file)
+    if directory is None:
+        if not found:
+            raise UsageError("no stream is fed by files", where=where, fix="name a folder and a --stream")
+        return found
+    if not directory.is_dir():
+        raise UsageError("there is no such folder", where=str(directory), fix=f"mkdir -p {directory}")
+    real = Path(os.path.realpath(directory))
+    found = [(name, source) for name, source in found if _covers(project, source, real)]
+    if stream is not None:
+        return found or [(stream, UNNAMED)]
+    names = sorted({name for name, _ in found})
+    if len(names) == 1:
+        return found
+    said = f"the folder feeds {' and '.join(names)}" if names else "no stream's files are in this folder"
+    raise UsageError(
+        said, where=str(directory), fix=f"penstock watch {directory} --stream {names[0] if names else 'NAME'}"
+    )
+
+
+def _covers(project: Project, source: str, real: Path) -> bool:
+    """Whether files in a folder may be the source's."""
+    settings = project.sources[source]
+    assert settings.type == "files"
+    bases = [Path(os.path.realpath(folder)) for folder in _folders(project, settings)]
+    return any(base == real or base in real.parents or real in base.parents for base in bases)
+
+
+def _settings_of(project: Project, stream: str, source: str, directory: Path | None) -> Files:
+    """The source's own; for files that none of the stream's sources covers, all in the folder, CSV as in the first."""
+    from penstock.project import Files
+
+    settings = project.sources.get(source)
+    if isinstance(settings, Files):
+        return settings
+    if directory is None:
+        raise UsageError(f"source {source!r} has no folder to watch", where=str(project.file), fix="name a folder")
+    own = (project.sources[name] for name in project.streams[stream].from_)
+    first = next((s for s in own if isinstance(s, Files)), Files.model_validate({"type": "files", "path": "."}))
+    return first.model_copy(update={"path": (f"{glob.escape(str(directory.absolute()))}/**",)})
+
+
+def _folders(project: Project, settings: Files) -> list[Path]:
+    """The folders that hold all that the patterns may match."""
+    folders = []
+    for pattern in settings.path:
+        base = project.directory
+        for part in Path(pattern).parts:
+            if glob.has_magic(part):
+                break
+            base = base / part
+        else:
+            base = base if base.is_dir() else base.parent
+        folders.append(base)
+    return folders
+
+
+def _as_written(project: Project, settings: Files, directory: Path) -> Path:
+    """A folder by the path under which the source finds its files, which may lead through links."""
+    real = Path(os.path.realpath(directory))
+    for base in _folders(project, settings):
+        at = Path(os.path.realpath(base))
+        if at == real or at in real.parents:
+            return base / real.relative_to(at)
+    return directory.absolute()
+
+
+def _schema(session: Session, stream: str) -> Schema:
+    return session.destination.schema(stream)
+
+
+def _unreadable(error: OSError) -> SourceError:
+    return SourceError(f"cannot be read: {error.strerror or error}", where=str(error.filename or ""), fix="look at it")

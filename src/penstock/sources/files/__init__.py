@@ -1,0 +1,1 @@
+"""Files as a source: JSON, NDJSON, CSV and Parquet, also compressed."""

@@ -1,0 +1,482 @@
+"""Files as a source: JSON, NDJSON, CSV and Parquet, also compressed, by globs.
+
+Delivery: each file is read once as long as its content stays; NDJSON that grew is read from where it
+stopped; anything in doubt (a file replaced, a run killed inside a CSV) is read again, and identity keeps the
+rows single.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import Any, Literal
+
+from penstock.errors import SourceError
+from penstock.ports import Batch, Position, Window
+from penstock.records.opening import CsvDialect, Kind, kind_of, opened
+from penstock.records.splitters import LineSplitter, Splitter, ValueSplitter
+from penstock.sources.gathering import Gathering
+
+MAX_PENDING_BYTES = 1 << 28
+"""A single record longer than this stops the load: the file is not what its format says."""
+
+_READ_BYTES = 1 << 22
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """What a load will do with one file: ``skip``, ``resume`` after ``offset`` bytes, ``read`` it whole, or ``fail``,
+    since it cannot be read for ``error``."""
+
+    path: Path
+    place: str
+    size: int
+    action: Literal["skip", "resume", "read", "fail"]
+    offset: int = 0
+    error: SourceError | None = None
+
+
+class FilesSource:
+    """Reads the files that match ``patterns``, in order of their names.
+
+    Args:
+        name: the source's name, under which positions are kept.
+        root: the folder relative patterns start from.
+        format, compression: as in the project file; ``auto`` goes by name, then by content.
+        window: only part of each file is wanted, so positions are kept for that part alone.
+        fingerprint: skip content that landed before; without it every file is read.
+        refresh: read everything or nothing: if any file is new or changed, all are read.
+        growing: leave an NDJSON file's unfinished last line for later, and list the file in ``unfinished``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        patterns: Sequence[str],
+        *,
+        root: Path,
+        format: str = "auto",
+        compression: str = "auto",
+        dialect: CsvDialect | None = None,
+        batch_bytes: int = 16 << 20,
+        window: Window | None = None,
+        fingerprint: bool = True,
+        refresh: bool = False,
+        growing: bool = False,
+    ) -> None:
+        self.name = name
+        self.failures: list[SourceError] = []
+        self.failed: dict[Path, SourceError] = {}
+        """The failures, by file."""
+        self.skipped: list[str] = []
+        self.unfinished: list[Path] = []
+        self._patterns = patterns
+        self._root = root
+        self._format = format
+        self._compression = compression
+        self._dialect = dialect or CsvDialect()
+        self._batch_bytes = batch_bytes
+        self._scope = f"@{window}" if window else ""
+        self._fingerprint = fingerprint
+        self._refresh = refresh
+        self._growing = growing
+        self._twins: dict[str, State] = {}
+
+    def plan(self, known: Mapping[str, State]) -> list[FilePlan]:
+        """What :meth:`read` would do with each file, from names, sizes and times alone where these suffice.
+
+        Raises:
+            SourceError: no file matches.
+        """
+        whole: dict[int, dict[str, State]] = {}
+        for state in known.values():
+            if state.get("complete") and state.get("scope", "") in ("", self._scope):
+                whole.setdefault(state["size"], {})[state["content"]] = state
+        plans = [self._plan_file(path, known, whole) for path in self._paths()]
+        if self._refresh and (self._gone(plans, known) or any(p.action != "skip" for p in plans)):
+            plans = [p if p.action == "fail" else FilePlan(p.path, p.place, p.size, "read") for p in plans]
+        return plans
+
+    def probe(self, plan: FilePlan) -> None:
+        """Open a file and read its first bytes.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        if plan.error is not None:
+            raise plan.error
+        kind = kind_of(plan.path, plan.place, self._format, self._compression)
+        with opened(plan.path, plan.place, kind.compression) as stream:
+            stream.read(1)
+
+    def read(self, known: Mapping[str, State]) -> Iterator[Batch]:
+        """Yield batches of about ``batch_bytes``; small files share one. A file that cannot be read stops no other."""
+        self.failures.clear()
+        self.failed.clear()
+        self.skipped.clear()
+        self.unfinished.clear()
+        gathering = Gathering()
+        plans = self.plan(known)
+        for plan in plans:
+            if plan.action == "skip":
+                self.skipped.append(plan.place)
+                key = plan.place + self._scope
+                state = self._known(plan.place, known)
+                stat = _stat_of(plan.path, plan.place)
+                if state is None or not _same_stat(state, stat):
+                    fresh = {**(state or self._twins[plan.place]), **_stat(stat)}
+                    gathering.positions[key] = Position(source=self.name, key=key, state=fresh)
+                continue
+            try:
+                if plan.error is not None:
+                    raise plan.error
+                kind = kind_of(plan.path, plan.place, self._format, self._compression)
+                untyped = self._is_untyped(plan, kind)
+                if gathering.rows and gathering.untyped != untyped:
+                    yield gathering.take()
+                gathering.untyped = untyped
+                for _ in self._read_file(plan, kind, known, gathering):
+                    if gathering.bytes >= 0.9 * self._batch_bytes:
+                        yield gathering.take()
+            except SourceError as e:
+                self.failures.append(e)
+                self.failed[plan.path] = e
+        for key in self._gone(plans, known):
+            gathering.positions[key] = Position(source=self.name, key=key, state={"gone": True})
+        if gathering.rows or gathering.rejects or gathering.positions:
+            yield gathering.take()
+
+    def acknowledge(self, positions: Sequence[Position]) -> None:
+        """Files need no acknowledgement: the position in the ledger is all."""
+
+    def paths(self) -> list[Path]:
+        """The files there are, in the order in which they are read, and the folders that may hold some and cannot be
+        listed. A dot or ``_`` before its name hides a file."""
+        found: set[Path] = set()
+        for pattern in self._patterns:
+            full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
+            if os.path.isdir(full):
+                full = os.path.join(full, "**")
+            closed: list[OSError] = []
+            base, *parts = Path(full).parts
+            found.update(p for p in _matching(Path(base), parts, closed.append) if _may_be_file(p))
+            found.update(Path(str(e.filename)) for e in closed if isinstance(e, PermissionError))
+        return sorted(p for p in found if not p.name.startswith((".", "_")))
+
+    def _paths(self) -> list[Path]:
+        files = self.paths()
+        if not files:
+            raise SourceError(
+                f"source {self.name}: no file matches {', '.join(self._patterns)}",
+                where=str(self._root),
+                fix="put files there, or mend path: in penstock.yml",
+            )
+        return files
+
+    def _is_untyped(self, plan: FilePlan, kind: Kind) -> bool:
+        """Whether every value of a file is text without a type."""
+        del plan
+        return kind.format == "csv"
+
+    def _place(self, path: Path) -> str:
+        try:
+            place = path.relative_to(self._root).as_posix()
+        except ValueError:
+            place = str(path)
+        try:
+            place.encode()
+        except UnicodeEncodeError:
+            shown = place.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise SourceError("a file name that is not UTF-8", where=shown, fix="rename the file") from None
+        return place
+
+    def _gone(self, plans: Sequence[FilePlan], known: Mapping[str, State]) -> list[str]:
+        """With ``refresh``: the keys of files that were read and are no longer there."""
+        there = {p.place + self._scope for p in plans}
+        mine = (k for k, s in known.items() if not s.get("gone") and s.get("scope", "") == self._scope)
+        return sorted(k for k in mine if k not in there) if self._refresh else []
+
+    def _known(self, place: str, known: Mapping[str, State]) -> State | None:
+        """What was read of a file: for this window, or whole."""
+        whole = known.get(place)
+        if whole is not None and whole.get("complete"):
+            return whole
+        part = known.get(place + self._scope)
+        return None if part is None or part.get("gone") else part
+
+    def _plan_file(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
+        """``whole`` are the files that were read to their end, by size and content."""
+        try:
+            return self._planned(path, known, whole)
+        except SourceError as e:
+            return FilePlan(path, e.where, 0, "fail", error=e)
+
+    def _planned(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
+        place = self._place(path)
+        stat = _stat_of(path, place)
+        if S_ISDIR(stat.st_mode):
+            raise SourceError(
+                "the folder cannot be listed, so what is in it is not known",
+                where=place,
+                fix="give the user that runs Penstock the right to read it",
+            )
+        if not self._fingerprint:
+            return FilePlan(path, place, stat.st_size, "read")
+        state = self._known(place, known)
+        if state is not None:
+            if state["complete"] and _same_stat(state, stat):
+                return FilePlan(path, place, stat.st_size, "skip")
+            if state["complete"] and state["size"] == stat.st_size and self._content(path, place) == state["content"]:
+                return FilePlan(path, place, stat.st_size, "skip")
+            if state.get("prefix") and (not state["complete"] or stat.st_size > state["size"]):
+                return FilePlan(path, place, stat.st_size, "resume", state["offset"])
+            return FilePlan(path, place, stat.st_size, "read")
+        twins = whole.get(stat.st_size)
+        if twins and (twin := twins.get(self._content(path, place))):
+            self._twins[place] = twin
+            return FilePlan(path, place, stat.st_size, "skip")
+        return FilePlan(path, place, stat.st_size, "read")
+
+    def _content(self, path: Path, place: str) -> str:
+        """SHA-256 of the decompressed bytes."""
+        kind = kind_of(path, place, self._format, self._compression)
+        digest = hashlib.sha256()
+        with opened(path, place, kind.compression) as stream:
+            while chunk := stream.read(_READ_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _read_file(
+        self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: Gathering
+    ) -> Iterator[None]:
+        """Add a file's records to the batch in hand, pausing where a batch may end."""
+        stat = self._state(plan)
+        if kind.format == "parquet" or kind.format == "csv":
+            yield from self._read_table(plan, kind, stat, gathering)
+            return
+        with opened(plan.path, plan.place, kind.compression) as stream:
+            if kind.format == "ndjson":
+                digest, splitter, offset = self._resumed(plan, stream, known)
+                if splitter is None:
+                    with opened(plan.path, plan.place, kind.compression) as again:
+                        fresh = LineSplitter(line_end=None)
+                        yield from self._split(plan, again, fresh, hashlib.sha256(), 0, stat, gathering)
+                    return
+                yield from self._split(plan, stream, splitter, digest, offset, stat, gathering)
+            else:
+                yield from self._split(plan, stream, ValueSplitter(), hashlib.sha256(), 0, stat, gathering)
+
+    def _state(self, plan: FilePlan) -> dict[str, Any]:
+        """What a position says of a file before it is read."""
+        stat = _stat(_stat_of(plan.path, plan.place))
+        return {**stat, "scope": self._scope} if self._scope else stat
+
+    def _resumed(self, plan: FilePlan, stream: Any, known: Mapping[str, State]) -> tuple[Any, LineSplitter | None, int]:
+        """Skip what was read, if it is still what it was. Without a splitter, start over."""
+        digest = hashlib.sha256()
+        if plan.action != "resume":
+            return digest, LineSplitter(line_end=None), 0
+        state = self._known(plan.place, known)
+        assert state is not None
+        missing = plan.offset
+        while missing and (chunk := stream.read(min(missing, _READ_BYTES))):
+            digest.update(chunk)
+            missing -= len(chunk)
+        if missing or digest.hexdigest() != state["prefix"]:
+            return digest, None, 0
+        line_end = state.get("line_end", "\n").encode()
+        return digest, LineSplitter(lines_before=state["lines"], line_end=line_end), plan.offset
+
+    def _split(
+        self,
+        plan: FilePlan,
+        stream: Any,
+        splitter: Splitter,
+        digest: Any,
+        offset: int,
+        stat: dict[str, Any],
+        gathering: Gathering,
+    ) -> Iterator[None]:
+        by_line = isinstance(splitter, LineSplitter)
+        key = plan.place + self._scope
+        chunk_bytes = min(self._batch_bytes, 1 << 24)
+        lines = splitter.lines if isinstance(splitter, LineSplitter) else 0
+        while chunk := stream.read(chunk_bytes):
+            before = splitter.rest
+            cut = splitter.cut(chunk)
+            if isinstance(splitter, LineSplitter):
+                taken = len(before) + len(chunk) - len(splitter.rest)
+                if taken:
+                    digest.update(before)
+                    digest.update(memoryview(chunk)[: len(chunk) - len(splitter.rest)])
+                offset += taken
+                lines = splitter.lines
+                if splitter.line_end == b"\r":
+                    stat = {**stat, "line_end": "\r"}
+            else:
+                digest.update(chunk)
+            if cut is None:
+                self._check_pending(splitter, plan.place)
+                continue
+            gathering.add(plan.place, cut)
+            if by_line:
+                state = {**stat, "complete": False, "offset": offset, "lines": lines, "prefix": digest.hexdigest()}
+                gathering.positions[key] = Position(source=self.name, key=key, state=state)
+            yield
+        prefix = digest.hexdigest()
+        rest = splitter.rest
+        if by_line and rest and self._growing and not _is_json(rest):
+            self.unfinished.append(plan.path)
+            yield
+            return
+        if by_line:
+            digest.update(rest)
+            if rest and _is_json(rest):
+                # its line is still open, so it does not count among the lines before
+                prefix, offset = digest.hexdigest(), offset + len(rest)
+        if (cut := splitter.finish()) is not None:
+            gathering.add(plan.place, cut)
+        done = {**stat, "complete": True, "content": digest.hexdigest()}
+        if by_line:
+            done |= {"offset": offset, "lines": lines, "prefix": prefix}
+        gathering.positions[key] = Position(source=self.name, key=key, state=done)
+        yield
+
+    def _check_pending(self, splitter: Splitter, place: str) -> None:
+        if len(splitter.rest) > MAX_PENDING_BYTES:
+            raise SourceError(
+                f"a record longer than {MAX_PENDING_BYTES >> 20} MiB; the file is not what its format says",
+                where=place,
+                fix="check the file, or set format: on the source",
+            )
+
+    def _read_table(self, plan: FilePlan, kind: Kind, stat: dict[str, Any], gathering: Gathering) -> Iterator[None]:
+        """CSV and Parquet: their position is the whole file."""
+        # not at the top: what they need takes a quarter of the start of a process that reads none
+        from penstock.sources.files.parquet import parquet_rows
+        from penstock.sources.files.tabular import csv_rows
+
+        if kind.format == "parquet":
+            for cut in parquet_rows(str(plan.path), plan.place):
+                gathering.add(plan.place, cut)
+                yield
+            digest = self._content(plan.path, plan.place)
+        else:
+            dialect = self._dialect
+            if dialect.delimiter is None and kind.delimiter:
+                dialect = replace(dialect, delimiter=kind.delimiter)
+            with opened(plan.path, plan.place, kind.compression) as stream:
+                hashing = Hashing(stream)
+                for cut, rejects in csv_rows(hashing, plan.place, dialect, min(self._batch_bytes, 8 << 20)):
+                    gathering.add(plan.place, cut)
+                    gathering.rejects.extend(rejects)
+                    yield
+            digest = hashing.digest.hexdigest()
+        key = plan.place + self._scope
+        state = {**stat, "complete": True, "content": digest}
+        gathering.positions[key] = Position(source=self.name, key=key, state=state)
+        yield
+
+
+class Hashing:
+    """A stream that hashes what is read from it."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        chunk: bytes = self._stream.read(size)
+        self.digest.update(chunk)
+        return chunk
+
+    def readable(self) -> bool:
+        return True
+
+    def drain(self) -> None:
+        while self.read(_READ_BYTES):
+            pass
+
+
+def _may_be_file(path: Path) -> bool:
+    """Whether it is a file, or may be one: a link to what is not there, or what may not be looked at."""
+    try:
+        return S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return path.is_symlink()
+
+
+def _matching(base: Path, parts: Sequence[str], on_error: Callable[[OSError], object]) -> Iterator[Path]:
+    """What a pattern, in its parts, matches below ``base``: as :mod:`glob` has it, but for two things.
+
+    A folder that cannot be listed is told to ``on_error`` instead of passed over in silence. A link that leads back to
+    a folder on the way to it is not followed: what is behind it has been seen, and two of them beside each other are
+    endless for glob.
+    """
+    if not parts:
+        yield base
+        return
+    part, *rest = parts
+    if part == "**":
+        for folder, folders, files in os.walk(base, followlinks=True, onerror=on_error):
+            folders[:] = [n for n in folders if not n.startswith(".") and not _leads_back(Path(folder, n))]
+            yield from _matching(Path(folder), rest, on_error) if rest else (Path(folder, n) for n in files)
+        return
+    if not glob.has_magic(part):
+        yield from _matching(base / part, rest, on_error)
+        return
+    try:
+        names = os.listdir(base)
+    except OSError as e:
+        on_error(e)
+        return
+    for name in fnmatch.filter(names, part):
+        if part.startswith(".") or not name.startswith("."):
+            yield from _matching(base / name, rest, on_error)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether it is a link to a folder on the way to it."""
+    return folder.is_symlink() and os.path.realpath(folder) in {os.path.realpath(above) for above in folder.parents}
+
+
+def _stat(stat: os.stat_result) -> dict[str, Any]:
+    return {
+        "size": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "ctime_ns": stat.st_ctime_ns,
+        "inode": stat.st_ino,
+    }
+
+
+def _stat_of(path: Path, place: str) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as e:
+        raise SourceError(
+            f"cannot be read: {e.strerror}", where=place, fix="run again; it may have been replaced"
+        ) from None
+
+
+def _same_stat(state: State, stat: os.stat_result) -> bool:
+    return all(state.get(name) == value for name, value in _stat(stat).items())
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether a last line without its newline is whole. A cut-off one is, unless it is a bare number, not JSON."""
+    try:
+        return not isinstance(json.loads(line), int | float)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,1 @@
+"""RabbitMQ's queues and streams as a source."""

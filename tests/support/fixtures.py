@@ -1,0 +1,63 @@
+"""Fixtures that several test folders share: a warehouse of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.ports import Destination
+
+
+def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> Destination:
+    """A new, empty warehouse of a kind, its ledger in place."""
+    opened: Destination
+    if kind == "duckdb":
+        from penstock.destinations.duckdb.destination import DuckDBDestination
+
+        opened = DuckDBDestination(folder / "warehouse.duckdb", threads=1)
+    else:
+        from penstock.destinations.postgres.destination import PostgresDestination
+
+        opened = PostgresDestination(request.getfixturevalue("postgres_url"), shown="test database")
+    opened.prepare()
+    return opened
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
+    """Each kind of warehouse in turn."""
+    opened = open_warehouse(request.param, tmp_path, request)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def local(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
+    """A DuckDB, for what does not depend on the warehouse."""
+    opened = open_warehouse("duckdb", tmp_path, request)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Destination]]:
+    """A warehouse of each kind, at once."""
+    opened = [open_warehouse(kind, tmp_path, request) for kind in ("duckdb", "postgres")]
+    yield opened
+    for one in opened:
+        one.close()
+
+
+EMBEDDED = {"type": "duckdb", "path": "warehouse.duckdb"}
+"""The settings of a warehouse in the project's folder."""
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A destination's settings."""
+    if request.param == "duckdb":
+        return dict(EMBEDDED)
+    return {"type": "postgres", "url": request.getfixturevalue("postgres_url")}

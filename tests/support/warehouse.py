@@ -1,0 +1,114 @@
+"""Landing files in a test's warehouse, and reading back what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from penstock.land.loop import Landed, load
+from penstock.ports import Destination, Target, Window
+from penstock.shape.rules import Rules
+from penstock.shape.shaper import Shaper
+from penstock.sources.files.source import FilesSource
+
+MAY_DIFFER = {"_pen_load", "_pen_loaded_at", "_pen_origin"}
+"""Law 2: the only record columns that the way a record came may change."""
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make ``folder`` hold exactly ``files``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def land(
+    destination: Destination,
+    folder: Path,
+    rules: Rules,
+    *,
+    disposition: str = "append",
+    window: Window | None = None,
+    fingerprint: bool = True,
+    batch_bytes: int = 16 << 20,
+    commit_bytes: int | None = None,
+) -> Landed:
+    """Land every file in ``folder`` into ``rules.stream``.
+
+    Raises:
+        SourceError: files could not be read; the others are landed.
+    """
+    source = FilesSource(
+        "files",
+        ["**"],
+        root=folder,
+        window=window,
+        fingerprint=fingerprint,
+        batch_bytes=batch_bytes,
+        refresh=disposition == "replace",
+    )
+    shaper = Shaper(rules, threads=1)
+    try:
+        landed = load(
+            source,
+            destination,
+            shaper,
+            Target(
+                stream=rules.stream,
+                source="files",
+                disposition=disposition,  # type: ignore[arg-type]
+                version=rules.version,
+                raw_json=rules.raw_json,
+            ),
+            window=window,
+            commit_bytes=commit_bytes,
+        )
+    finally:
+        shaper.close()
+    if landed.failure is not None:
+        raise landed.failure
+    return landed
+
+
+def table(destination: Destination, stream: str) -> list[dict[str, Any]]:
+    """The raw table's rows without what may differ, in one order, JSON as values."""
+    found = destination.query(f'select * from raw."{stream}"')
+    types = {c.name: c.type for c in destination.schema(stream).columns} | {"_pen_rescued": "json", "_pen_json": "json"}
+    rows = []
+    for values in found.rows:
+        row = dict(zip(found.columns, values, strict=True))
+        for name, value in row.items():
+            if types.get(name) == "json" and value is not None:
+                row[name] = json.loads(value, parse_float=_number, parse_int=_number)
+        rows.append({k: _plain(v) for k, v in row.items() if k not in MAY_DIFFER})
+    return sorted(rows, key=lambda r: str(r["_pen_id"]))
+
+
+def ledger(destination: Destination, stream: str) -> list[tuple[int, int, int, int]]:
+    """``(read, landed, duplicates, quarantined)`` of each load, in the order of their commits."""
+    rows = destination.query(
+        "select read, landed, duplicates, quarantined from penstock.loads where stream = $1 order by seq", [stream]
+    ).rows
+    return [(r[0], r[1], r[2], r[3]) for r in rows]
+
+
+def quarantined(destination: Destination, stream: str) -> dict[bytes, str]:
+    """Body → reason code of what is in quarantine."""
+    rows = destination.query("select body, reason_code from penstock.quarantine where stream = $1", [stream]).rows
+    return {bytes(body): code for body, code in rows}
+
+
+def _number(text: str) -> Any:
+    from decimal import Decimal
+
+    return Decimal(text).normalize()
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if hasattr(value, "hex") and not isinstance(value, float | bytes) else value
