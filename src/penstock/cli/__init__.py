@@ -1,4 +1,4 @@
-"""The command line: parses and prints; all else is done elsewhere.
+"""The command line: its commands parse options, start what does the work, and print what came of it.
 
 Exit codes: 0 fine, 1 failed, 2 wrong call or project file, 3 contract or test failed, 4 source unreachable,
 5 warehouse locked, 130 and 143 stopped by Ctrl-C and SIGTERM.

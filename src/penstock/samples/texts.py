@@ -1,4 +1,4 @@
-"""Columns of JSON texts from columns of numbers, a page at a time, with no Python per record."""
+"""Columns of JSON texts from columns of numbers, a page at a time, by operations on whole columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one module that touches dbt's Python API, which dbt-core 2 will not have."""
+"""Calls dbt's Python API, which dbt-core 2 will not have. ``lean.py`` and ``masked.py`` replace parts of dbt."""
 
 from __future__ import annotations
 

@@ -120,11 +120,11 @@ class DuckDBDestination:
 
     @sorting()
     def prepare(self) -> None:
-        """Make what is missing of the ledger's tables, and of the schemas."""
+        """Make what is missing of the ledger's tables, and of the schemas: all of it, or after an error nothing."""
         present = self._ledger_columns()
         if is_complete(present) and not lacks_raw(self.connection.execute):
             return
-        with self.held.landing:
+        with self.transaction():
             for sql in (*(f"create schema if not exists {s}" for s in SCHEMAS), *create_statements("duckdb")):
                 self.connection.execute(sql)
         tell_lost(present)
