@@ -125,6 +125,7 @@ def test_in_a_project(
         assert command == "doctor" or document["error"]["what"]
 
 
+@pytest.mark.slow
 def test_models_that_cannot_be_built(
     landed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

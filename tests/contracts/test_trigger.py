@@ -208,6 +208,7 @@ def test_connections_that_the_server_closed(tmp_path: Path, postgres_url: str) -
             assert trigger.failures == 0
 
 
+@pytest.mark.slow
 def test_tests_are_not_repeated_after_many_builds(project: Project) -> None:
     """However many builds followed loads since, tests come again only when they are older than they may be."""
     with Session(project) as session:

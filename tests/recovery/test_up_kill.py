@@ -67,6 +67,7 @@ def test_up_is_killed(kind: str, tmp_path: Path, rabbitmq_url: str, request: pyt
         assert process.end() == 0
 
 
+@pytest.mark.slow
 def test_the_warehouse_is_killed(tmp_path: Path, rabbitmq_url: str) -> None:
     """PostgreSQL dies under load, twice: what is in hand waits, the models that were at work are built again."""
     with PrivatePostgres(durable=True) as server:
