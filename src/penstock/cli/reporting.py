@@ -79,7 +79,7 @@ def report(
 ) -> None:
     """Write one HTML file with all answers, freshness, last loads, quarantine and lineage."""
     from penstock.inspect import read_status
-    from penstock.orchestrate.running import running_process
+    from penstock.orchestrate.running import holder
     from penstock.report.models import Models
     from penstock.report.page import report_page
     from penstock.report.pictures import check_renderer
@@ -90,7 +90,7 @@ def report(
     project = open_project(project_dir, target)
     models = Models(project)
     answers = _answers(project, chosen(read_questions(project.directory), names or []), models, show_pii=show_pii)
-    running = running_process(project) if project.destination.type == "duckdb" else None
+    running = holder(project)
     status = read_status(project) if running is None else running.status()
     page = report_page(project, answers, status, models, now=datetime.now(UTC))
     path = output or project.directory / "report.html"
