@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.destinations import duckdb as duckdb_module
-from penstock.destinations import postgres as postgres_module
+from penstock.destinations.duckdb import destination as duckdb_module
+from penstock.destinations.postgres import destination as postgres_module
 from penstock.errors import DestinationError
 from penstock.ledger import create_statements
 from penstock.ports import Destination

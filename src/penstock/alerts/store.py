@@ -88,9 +88,9 @@ class Store:
             from penstock.destinations import open_destination
 
             settings = self._project.destination
-            if settings.type == "duckdb" and not settings.path.exists():
+            if not settings.may_exist:
                 # that something fails is no reason to make a warehouse
-                raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
+                raise DestinationError("there is no warehouse yet", where=settings.address, fix="penstock run")
             opened = open_destination(settings)
             opened.prepare()
             self._destination = opened

@@ -166,15 +166,15 @@ def query(
     """Run SQL on the destination and print the rows."""
     from penstock.destinations import open_destination
     from penstock.privacy.masking import masked_rows
-    from penstock.up.running import running_process
+    from penstock.up.running import holder
 
     if csv and json:
         raise UsageError("--csv and --json exclude each other", fix="give one of them")
     project = open_project(project_dir, target)
     settings = project.destination
-    if settings.type == "duckdb" and not settings.path.exists():
-        raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
-    running = running_process(project) if settings.type == "duckdb" else None
+    if not settings.may_exist:
+        raise DestinationError("there is no warehouse yet", where=settings.address, fix="penstock run")
+    running = holder(project)
     statement = sys.stdin.read() if sql == "-" else sql
     if not statement.strip(" ;\t\r\n"):
         raise UsageError("there is no statement to ask", fix='penstock query "select * from penstock.loads"')
@@ -209,9 +209,9 @@ def _distinct(columns: Sequence[str]) -> list[str]:
 def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:
     """Check versions, project, sources, destination and dbt, and say how to mend what is wrong."""
     from penstock.doctor.examine import examine
-    from penstock.up.running import running_process
+    from penstock.up.running import holder
 
-    checks = examine(project_dir, target, running_process)
+    checks = examine(project_dir, target, holder)
     if json:
         print_json([{"check": c.name, "ok": c.ok, "warns": c.warns, "found": c.found, "fix": c.fix} for c in checks])
     else:

@@ -84,13 +84,13 @@ def report(
     from penstock.report.pictures import check_renderer
     from penstock.report.questions import chosen, read_questions
     from penstock.report.writing import write_whole
-    from penstock.up.running import running_process
+    from penstock.up.running import holder
 
     check_renderer()
     project = open_project(project_dir, target)
     models = Models(project)
     answers = _answers(project, chosen(read_questions(project.directory), names or []), models, show_pii=show_pii)
-    running = running_process(project) if project.destination.type == "duckdb" else None
+    running = holder(project)
     status = read_status(project) if running is None else running.status()
     page = report_page(project, answers, status, models, now=datetime.now(UTC))
     path = output or project.directory / "report.html"

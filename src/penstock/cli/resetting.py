@@ -47,8 +47,8 @@ def reset(
             fix=f"stop it with Ctrl-C or SIGTERM, reset, and start it again: kill {running.pid}",
         )
     settings = project.destination
-    if settings.type == "duckdb" and not settings.path.exists():
-        raise UsageError("nothing has landed yet", where=str(settings.path), fix="penstock run")
+    if not settings.may_exist:
+        raise UsageError("nothing has landed yet", where=settings.address, fix="penstock run")
     if keep_rows:
         with Session(project) as session:
             entered = enter_lost(session, stream)

@@ -156,9 +156,9 @@ def run_in_process(project: Project, streams: Sequence[str], *, quiet: bool, jso
 def asked(project: Project) -> Iterator[Query | None]:
     """The warehouse, or the process that holds it; None when there is no ledger yet."""
     from penstock.doctor.examine import existing_destination
-    from penstock.up.running import running_process
+    from penstock.up.running import holder
 
-    running = running_process(project) if project.destination.type == "duckdb" else None
+    running = holder(project)
     if running is not None:
         yield running.query
         return

@@ -107,9 +107,9 @@ def watch(
 
 def _asked(project: Project) -> Callable[[str], Rows] | None:
     """The way to ask the process that has the project's DuckDB file to itself, if there is one."""
-    from penstock.up.running import running_process
+    from penstock.up.running import holder
 
-    running = running_process(project) if project.destination.type == "duckdb" else None
+    running = holder(project)
     return None if running is None else running.query
 
 

@@ -170,7 +170,7 @@ def examine(
     streams = count(len(project.streams), "stream")
     where = f"{project.directory / 'penstock.yml'}, {streams}, destination {project.target}"
     checks.append(Check(name="project", ok=True, found=where))
-    running = held(project) if project.destination.type == "duckdb" else None
+    running = held(project)
     checks += _check_sources(project)
     checks += _check_fields(project, running)
     checks += _check_keys(project)
@@ -186,10 +186,9 @@ def existing_destination(project: Project) -> Destination | None:
     """The destination, unless nothing was ever landed in it."""
     from penstock.destinations import open_destination
 
-    settings = project.destination
-    if settings.type == "duckdb" and not settings.path.exists():
+    if not project.destination.may_exist:
         return None
-    destination = open_destination(settings)
+    destination = open_destination(project.destination)
     try:
         if not destination.is_prepared():
             missing = missing_tables(destination)
@@ -366,7 +365,7 @@ def _check_destination(project: Project, held: Held | None) -> Check:
 
 def check_ledger(project: Project, held: Held | None) -> list[Check]:
     """Whether the ledger fits what the raw tables hold; nothing where there is none."""
-    if held is not None and project.destination.type == "duckdb":
+    if held is not None:
         damages = [Damage(**found) for found in held.status().get("damage", [])]
     else:
         try:

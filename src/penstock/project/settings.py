@@ -60,6 +60,11 @@ class DuckDB(Settings):
         """Tells this warehouse from others."""
         return str(self.path.absolute())
 
+    @property
+    def may_exist(self) -> bool:
+        """False when nothing can have landed: there is no such file."""
+        return self.path.exists()
+
 
 class Postgres(Settings):
     """A PostgreSQL database, version 13 or later."""
@@ -93,6 +98,11 @@ class Postgres(Settings):
     def address(self) -> str:
         """Tells this warehouse from others."""
         return f"{self.host}:{self.port}/{self.database or ''}"
+
+    @property
+    def may_exist(self) -> bool:
+        """Always: only the server knows."""
+        return True
 
     def conninfo(self, *, masked: bool = False) -> str:
         """The connection as a libpq connection string; with ``masked``, the password as ``*****``."""

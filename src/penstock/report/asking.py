@@ -65,19 +65,18 @@ def asking(project: Project, *, show_pii: bool = False) -> Iterator[Query]:
     """
     from penstock.destinations import open_destination
     from penstock.privacy.masking import masked_rows
-    from penstock.up.running import running_process
+    from penstock.up.running import holder
 
     def shown(query: Query) -> Query:
         return query if show_pii else lambda sql: masked_rows(project, query(sql), sql)
 
     settings = project.destination
-    if settings.type == "duckdb":
-        running = running_process(project)
-        if running is not None:
-            yield shown(partial(running.query, read_only=True))
-            return
-        if not settings.path.exists():
-            raise DestinationError("there is no warehouse yet", where=str(settings.path), fix="penstock run")
+    running = holder(project)
+    if running is not None:
+        yield shown(partial(running.query, read_only=True))
+        return
+    if not settings.may_exist:
+        raise DestinationError("there is no warehouse yet", where=settings.address, fix="penstock run")
     destination = open_destination(settings)
     try:
         yield shown(partial(destination.query, read_only=True))

@@ -110,6 +110,14 @@ def running_process(project: Project) -> Running | None:
     return found if found.target == project.target and found.answers() else None
 
 
+def holder(project: Project) -> Running | None:
+    """The process that has the project's warehouse to itself, which is asked in the warehouse's place.
+
+    None where this process can open the warehouse: nobody is up, or others may be in it at the same time.
+    """
+    return running_process(project) if project.destination.type == "duckdb" else None
+
+
 def announce(project: Project, running: Running) -> None:
     """Write down where this process answers, readable by its owner only."""
     path = _path(project)
