@@ -19,7 +19,7 @@ from pika.exceptions import AMQPError
 from penstock.errors import PenstockError, RefusedMessages, SourceError, UsageError, together
 from penstock.logs import get_log
 from penstock.plan import LoadStep, plan_loads
-from penstock.publish.messages import Encoder, Format
+from penstock.publish.messages import EVENT_TYPE_PREFIX, Encoder, Format
 from penstock.publish.publisher import Publisher, Route
 from penstock.sources.amqp import connected, declare_topology, source_error
 
@@ -167,7 +167,7 @@ def _encoder_of(project: Project, request: Request) -> Encoder:
         event_time=stream.event_time,
         format=request.format,
         source=f"/penstock/{project.name}/{request.stream}",
-        type=request.stream,
+        type=f"{EVENT_TYPE_PREFIX}{request.stream}",
     )
 
 
