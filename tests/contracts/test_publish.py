@@ -198,7 +198,7 @@ def test_cloudevents(make: Callable[..., Path], channel: Any, format: Format) ->
             "specversion": "1.0",
             "id": said.message_id,
             "source": "/penstock/trial/events",
-            "type": "events",
+            "type": "io.penstock.events",
         }
     assert times == ["2020-12-07T09:11:12.500000Z", "2020-12-07T10:11:12Z", None]
 

@@ -37,7 +37,6 @@ profile: penstock
 model-paths: [models]
 macro-paths: [macros]
 packages-install-path: .penstock/dbt_packages
-target-path: .penstock/target
 models: { shop: { +schema: marts, +materialized: table } }
 """
 MACROS = """

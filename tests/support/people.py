@@ -48,7 +48,6 @@ profile: penstock
 model-paths: [models]
 macro-paths: [macros]
 packages-install-path: .penstock/dbt_packages
-target-path: .penstock/target
 models:
   people:
     +materialized: table

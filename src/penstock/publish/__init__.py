@@ -19,7 +19,7 @@ from pika.exceptions import AMQPError
 from penstock.errors import PenstockError, RefusedMessages, SourceError, UsageError, together
 from penstock.logs import get_log
 from penstock.project.steps import LoadStep
-from penstock.publish.messages import Encoder, Format
+from penstock.publish.messages import EVENT_TYPE_PREFIX, Encoder, Format
 from penstock.publish.publisher import Publisher, Route
 from penstock.runs.plan import plan_loads
 from penstock.sources.rabbitmq.amqp import connected, declare_topology, source_error
@@ -168,7 +168,7 @@ def _encoder_of(project: Project, request: Request) -> Encoder:
         event_time=stream.event_time,
         format=request.format,
         source=f"/penstock/{project.name}/{request.stream}",
-        type=request.stream,
+        type=f"{EVENT_TYPE_PREFIX}{request.stream}",
     )
 
 

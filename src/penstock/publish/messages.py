@@ -17,6 +17,8 @@ from pika.spec import BasicProperties
 from penstock.publish.publisher import Message
 
 Format = Literal["json", "cloudevents", "cloudevents-binary"]
+EVENT_TYPE_PREFIX = "io.penstock."
+"""What the CloudEvents attribute ``type`` begins with, before the stream's name: reverse-DNS, as the standard asks."""
 _PERSISTENT = 2
 _ID = "0" * 64
 
