@@ -15,7 +15,8 @@ from penstock.project.http import Duration
 from penstock.project.schedule import Span
 from penstock.spans import SCHEMA, span_text, time_span
 
-PATTERN = re.compile(str(SCHEMA["anyOf"][1]["pattern"]))
+_FORMS: Any = SCHEMA["anyOf"]
+PATTERN = re.compile(_FORMS[1]["pattern"])
 
 
 @given(st.integers(0, 366 * 86_400).map(lambda seconds: timedelta(seconds=seconds)))
