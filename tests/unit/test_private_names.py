@@ -87,7 +87,7 @@ def test_private_names_are_listed() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         tree = ast.parse(path.read_text())
         imported = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))}
-        if any(re.search(r"\bpika\b|sources\.amqp import", text) for text in imported):
+        if any(re.search(r"\bpika\b|rabbitmq\.amqp import", text) for text in imported):
             taken |= set(foreign(tree))
     assert taken == listed
 
