@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,19 +122,15 @@ def directions() -> list[str]:
 def circles() -> list[str]:
     """Modules that import each other, directly or by way of others, for types too."""
     modules = {_module(path): path for path in SOURCE.rglob("*.py")}
-    imports = {
-        name: {other for other in _modules_imported(path, modules) if other != name} for name, path in modules.items()
-    }
-    while True:
-        last = {name for name, others in imports.items() if not others}
-        if not last:
+    edges = {(name, other) for name, path in modules.items() for other in _modules_imported(path, modules)}
+    while edges:
+        importing, imported = {name for name, _ in edges}, {other for _, other in edges}
+        kept = {(name, other) for name, other in edges if name in imported and other in importing}
+        if kept == edges:
             break
-        imports = {name: others - last for name, others in imports.items() if name not in last}
-    imported = set().union(*imports.values()) if imports else set()
-    while imports.keys() - imported:
-        imports = {name: others for name, others in imports.items() if name in imported}
-        imported = set().union(*imports.values()) if imports else set()
-    return [f"modules import each other in a circle: {', '.join(sorted(imports))}"] if imports else []
+        edges = kept
+    names = sorted({name for name, _ in edges})
+    return [f"modules import each other in a circle: {', '.join(names)}"] if names else []
 
 
 def start_up() -> list[str]:
@@ -164,39 +161,28 @@ def _module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _modules_imported(path: Path, modules: dict[str, Path]) -> set[str]:
-    """The modules of penstock that one imports by their whole names."""
-    imported = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            imported |= inner & modules.keys() or {node.module} & modules.keys()
-        elif isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names} & modules.keys()
-    return imported
+def _modules_imported(path: Path, modules: Iterable[str]) -> set[str]:
+    """The other modules of penstock that one imports. What a package itself gives is that package's."""
+    names = {name for name, _ in _names_imported(path)}
+    return {name if name in modules else name.rpartition(".")[0] for name in names} & {*modules} - {_module(path)}
 
 
 def _imports(path: Path) -> list[tuple[str, int]]:
     """The parts of penstock that a module imports, for types too, with the line."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = []
-    for node in ast.walk(tree):
-        names: list[str] = []
-        if not isinstance(node, ast.ImportFrom | ast.Import):
-            continue
-        if isinstance(node, ast.ImportFrom) and node.level:
+    named = ((name.split("."), line) for name, line in _names_imported(path))
+    return list(dict.fromkeys((parts[1], line) for parts, line in named if parts[0] == "penstock" and len(parts) > 1))
+
+
+def _names_imported(path: Path) -> Iterator[tuple[str, int]]:
+    """What a module imports, with its whole name and the line: ``penstock.sources.files.FilesSource``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
             package = ["penstock", *path.relative_to(SOURCE).parts[:-1]]
-            base = ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
-            names = [f"{base}.{a.name}" for a in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{a.name}" if node.module == "penstock" else node.module for a in node.names]
-        elif isinstance(node, ast.Import):
-            names = [a.name for a in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "penstock" and len(parts) > 1:
-                found.append((parts[1], node.lineno))
-    return found
+            before = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*before, *([node.module] if node.module else [])])
+            yield from ((f"{base}.{alias.name}", node.lineno) for alias in node.names)
 
 
 if __name__ == "__main__":
