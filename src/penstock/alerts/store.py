@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.alerts.notices import Key, Problem, merged, problem_of
-from penstock.errors import DestinationError, PenstockError
+from penstock.errors import PenstockError
 from penstock.ledger import ledger_sql
 from penstock.ledger.runs import KEPT
 
@@ -85,12 +85,10 @@ class Store:
 
     def _opened(self) -> Destination:
         if self._destination is None:
-            from penstock.destinations import open_destination
+            from penstock.destinations import expect_warehouse, open_destination
 
             settings = self._project.destination
-            if not settings.may_exist:
-                # that something fails is no reason to make a warehouse
-                raise DestinationError("there is no warehouse yet", where=settings.address, fix="penstock run")
+            expect_warehouse(settings)  # that something fails is no reason to make a warehouse
             opened = open_destination(settings)
             opened.prepare()
             self._destination = opened

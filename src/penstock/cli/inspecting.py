@@ -26,7 +26,7 @@ from penstock.cli.options import (
     window_of,
 )
 from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen, with_moments, zone_line
-from penstock.errors import DestinationError, UsageError
+from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from penstock.project import Project
@@ -164,7 +164,7 @@ def query(
     json: Json = False,
 ) -> None:
     """Run SQL on the destination and print the rows."""
-    from penstock.destinations import open_destination
+    from penstock.destinations import expect_warehouse, open_destination
     from penstock.privacy.masking import masked_rows
     from penstock.up.running import holder
 
@@ -172,8 +172,7 @@ def query(
         raise UsageError("--csv and --json exclude each other", fix="give one of them")
     project = open_project(project_dir, target)
     settings = project.destination
-    if not settings.may_exist:
-        raise DestinationError("there is no warehouse yet", where=settings.address, fix="penstock run")
+    expect_warehouse(settings)
     running = holder(project)
     statement = sys.stdin.read() if sql == "-" else sql
     if not statement.strip(" ;\t\r\n"):

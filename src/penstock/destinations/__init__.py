@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penstock.errors import DestinationError
+
 if TYPE_CHECKING:
     from penstock.ports import Destination
     from penstock.project import DuckDB, Postgres
+
+
+def expect_warehouse(settings: DuckDB | Postgres) -> None:
+    """For those who only look, or tell: nobody makes a warehouse by that.
+
+    Raises:
+        DestinationError: there is no warehouse yet.
+    """
+    if not settings.may_exist:
+        raise DestinationError("there is no warehouse yet", where=settings.address, fix="penstock run")
 
 
 def open_destination(settings: DuckDB | Postgres) -> Destination:

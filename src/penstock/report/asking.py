@@ -63,7 +63,7 @@ def asking(project: Project, *, show_pii: bool = False) -> Iterator[Query]:
     Raises:
         DestinationError: there is no warehouse yet, or it is away.
     """
-    from penstock.destinations import open_destination
+    from penstock.destinations import expect_warehouse, open_destination
     from penstock.privacy.masking import masked_rows
     from penstock.up.running import holder
 
@@ -75,8 +75,7 @@ def asking(project: Project, *, show_pii: bool = False) -> Iterator[Query]:
     if running is not None:
         yield shown(partial(running.query, read_only=True))
         return
-    if not settings.may_exist:
-        raise DestinationError("there is no warehouse yet", where=settings.address, fix="penstock run")
+    expect_warehouse(settings)
     destination = open_destination(settings)
     try:
         yield shown(partial(destination.query, read_only=True))
