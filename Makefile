@@ -25,7 +25,7 @@ run: $(VENV)/run.stamp ## Run the example on the embedded DuckDB, and print the 
 	@$(BIN)/penstock query --project-dir $(EXAMPLE) "$(REPORT)"
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## Run the tests that take minutes, on a private PostgreSQL and RabbitMQ too
+test: $(VENV)/dev.stamp ## Run the tests but for the slow ones, on a private PostgreSQL and RabbitMQ too
 	@tools/need_servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20 -m "not chromium and not slow" $(PYTEST_ARGS)
 
