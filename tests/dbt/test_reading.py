@@ -42,12 +42,9 @@ def _read(warehouse: Warehouse, rows: list[dict[str, Any]]) -> dict[int, tuple[A
     )
     warehouse.execute(f"create table raw.readings ({columns}, _pen_rescued json)")
     names = ("id", "said", "plain", "zoned", "day", "spelt", "_pen_rescued")
-    mark = "?" if warehouse.engine == "duckdb" else "%s"
     with warehouse.connected() as connection:
-        connection.cursor().executemany(
-            f"insert into raw.readings ({', '.join(names)}) values ({', '.join([mark] * len(names))})",
-            [[row.get(name) for name in names] for row in rows],
-        )
+        values = [[row.get(name) for name in names] for row in rows]
+        warehouse.insert(connection.cursor(), f"raw.readings ({', '.join(names)})", values)
     warehouse.dbt("run", "-s", "readings")
     return {row[0]: row[1:] for row in warehouse.rows("select * from probe.readings order by id")}
 

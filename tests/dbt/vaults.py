@@ -65,16 +65,13 @@ def land(warehouse: Warehouse, stream: str, records: Sequence[Record], seq: int,
     """One load of a stream: the rows and the ledger's entry, in one transaction."""
     columns = list(COLUMNS[stream])
     load = 1000 + seq if load_id is None else load_id
-    mark = "?" if warehouse.engine == "duckdb" else "%s"
     at = f"2025-01-01 00:00:{seq % 60:02}+00"
     with warehouse.connected() as connection:
         cursor = connection.cursor()
         cursor.execute("begin")
         if records:
-            cursor.executemany(
-                f"insert into raw.{stream} values ({', '.join([mark] * len(columns))}, {load}, '{at}')",
-                [[record.get(name) for name in columns] for record in records],
-            )
+            rows = [[*(record.get(name) for name in columns), load, at] for record in records]
+            warehouse.insert(cursor, f"raw.{stream}", rows)
         cursor.execute(
             "insert into penstock.loads (load_id, seq, stream, read, landed)"
             f" values ({load}, {seq}, '{stream}', {len(records)}, {len(records)})"

@@ -16,7 +16,8 @@ import pytest
 from tests.support.car_marts import Company, Row, lines, plain
 from tests.support.car_project import STREAMS, CarProject, expected
 
-COMPANIES = 100
+COMPANIES, FEW = 100, 10
+"""All of them, and as many as are calculated each time."""
 RECORDS = 220
 DAYS = 330
 
@@ -78,7 +79,9 @@ def test_marts_as_dbt_builds_them(built: CarProject, served: list[dict[str, byte
     assert built.marts() == expected(served[0])
 
 
-@pytest.mark.parametrize("company", range(COMPANIES))
+@pytest.mark.parametrize(
+    "company", [pytest.param(n, marks=[pytest.mark.slow] if n >= FEW else []) for n in range(COMPANIES)]
+)
 def test_marts_are_what_python_calculates(
     statements: list[str], landed: duckdb.DuckDBPyConnection, served: list[dict[str, bytes]], company: int
 ) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from penstock.samples.faults import parse_faults
 from penstock.samples.moments import moment_of
 from penstock.samples.serving import SampleServer
 from penstock.samples.texts import page
+from tests.support import commands
 from tests.support.car_marts import Company, Row, parsed, plain
 from tests.support.car_project import EXAMPLE, CarProject, expected
 
@@ -191,11 +189,7 @@ def test_a_person_is_erased_everywhere(once: CarProject, tmp_path: Path) -> None
 
 
 def _penstock(project: CarProject, *arguments: str) -> dict[str, list[dict[str, Any]]]:
-    command = [sys.executable, "-m", "penstock", *arguments, "--json"]
-    environ = {**os.environ, **project.environ}
-    done = subprocess.run(
-        command, cwd=project.folder, env=environ, capture_output=True, text=True, timeout=240, check=False
-    )
+    done = commands.penstock(project.folder, *arguments, "--json", environ=project.environ)
     assert done.returncode == 0, done.stdout + done.stderr
     report: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
     return report

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import commands
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "user_events"
 LAYERS = ("raw", "staging", "historical", "snapshots", "dimensional", "crm", "reports")
@@ -62,10 +64,7 @@ class Project:
 
     def penstock(self, *arguments: str) -> Any:
         """Run a command with ``--json`` and give what it printed."""
-        command = [sys.executable, "-m", "penstock", *arguments, "--json", "--target", self.target]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=240, check=False
-        )
+        done = commands.penstock(self.folder, *arguments, "--json", "--target", self.target, environ=self.environ)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
@@ -233,10 +232,7 @@ def test_questions_on_the_command_line(tmp_path: Path, postgres_url: str) -> Non
     file.write_text(file.read_text().replace("    identity: content ", "    pii: [username]\n    identity: content "))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "penstock", *arguments]
-        return subprocess.run(
-            command, cwd=project.folder, env=project.environ, capture_output=True, text=True, timeout=120, check=False
-        )
+        return commands.penstock(project.folder, *arguments, environ=project.environ)
 
     code = (
         "import sys; from penstock.cli.app import app\n"

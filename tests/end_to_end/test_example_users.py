@@ -8,8 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -21,6 +19,7 @@ import pytest
 from penstock import Session, load_project
 from penstock.samples.serving import SampleServer
 from penstock.samples.users import AS_OF, user
+from tests.support import commands
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "random_users"
 RUN_COLUMNS = {"_pen_load", "_pen_loaded_at", "_pen_origin"}
@@ -59,10 +58,7 @@ class Example:
 
     def penstock(self, *arguments: str) -> Any:
         """Run a command with ``--json`` and give what it printed."""
-        command = [sys.executable, "-m", "penstock", *arguments, "--json"]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=240, check=False
-        )
+        done = commands.penstock(self.folder, *arguments, "--json", environ=self.environ)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 

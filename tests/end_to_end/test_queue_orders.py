@@ -22,9 +22,8 @@ from tests.dbt.stories import lives
 from tests.end_to_end.test_example import EXAMPLE, LAYERS
 from tests.support.queues import a_queue, publish, until
 
-ORDERS = 20
-SAME_BATCHES = 5
-"""Rounds with one size of batches, and one warm dbt."""
+ORDERS, SAME_BATCHES = 20, 5
+"""Rounds in all, and rounds with one size of batches and one warm dbt."""
 ORGANIZATIONS = LoadStep(stream="organizations", source="organization_files")
 NEWEST = "select max(seq) from penstock.loads where landed > 0 or deleted > 0"
 MODELS = ("historical.user_event", "snapshots.user_snapshot", "dimensional.dim_user", "dimensional.fct_user_daily")
@@ -79,7 +78,6 @@ class Orders:
     def __init__(self, folder: Path, target: str, postgres_url: str, rabbitmq_url: str) -> None:
         self.queue = a_queue(rabbitmq_url, "classic")
         self.bodies = _bodies(7)
-        self.rounds = ORDERS if target == "local" else ORDERS // 4
         self._folder = folder
         self._said = {"target": target, "url": postgres_url, "broker": rabbitmq_url, "queue": self.queue.queue}
         shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*", "target", "logs"))
@@ -111,11 +109,20 @@ def orders(rabbitmq_url: str, postgres_url: str, tmp_path: Path, request: pytest
 
 
 @pytest.mark.timeout(900)
-def test_orders_and_splits_by_queue(orders: Orders) -> None:
+@pytest.mark.parametrize(
+    ("orders", "first"),
+    [
+        ("local", 0),
+        ("production", 0),
+        *(pytest.param("local", first, marks=pytest.mark.slow) for first in range(SAME_BATCHES, ORDERS, SAME_BATCHES)),
+    ],
+    indirect=["orders"],
+)
+def test_orders_and_splits_by_queue(orders: Orders, first: int) -> None:
     """Twenty random orders and splits, models built in between at random, equal one load of a file."""
-    for seed in range(orders.rounds):
+    for seed in range(first, first + SAME_BATCHES):
         chance = random.Random(seed)
-        if seed % SAME_BATCHES == 0:
+        if seed == first:
             session = Session(orders.project("event_queue", chance.randint(1, 60)))
             transformer = Transformer(session)
         shuffled = chance.sample(orders.bodies, len(orders.bodies))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from penstock.scaffold import create_project
 from penstock.testing.postgres import server_binaries
 from penstock.testing.private import MissingServer
 from penstock.up.metrics import metric_catalogue
+from tests.support import commands
 from tests.support.documents import DOCS, Reader, free_port, libpq_environment
 
 RUNBOOK = DOCS / "runbook.md"
@@ -146,15 +146,7 @@ def test_quarantine(project: Path, section: str) -> None:
 
 def penstock(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """What a command prints; it has to go well."""
-    done = subprocess.run(
-        [sys.executable, "-m", "penstock", *arguments],
-        cwd=folder,
-        env=os.environ | dict(environment or {}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = commands.penstock(folder, *arguments, environ=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
