@@ -37,6 +37,7 @@ LAYERS = (
         "pseudonym",
         "errors",
         "engine_errors",
+        "extras",
         "engine_words",
         "logs",
         "faults",
@@ -47,6 +48,7 @@ LAYERS = (
         "spans",
         "sql",
         "stored",
+        "system",
         "troubles",
     ),
 )
