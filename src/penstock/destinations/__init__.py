@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penstock.extras import require
+
 if TYPE_CHECKING:
     from penstock.ports import Destination
     from penstock.project import DuckDB, Postgres
 
 
 def open_destination(settings: DuckDB | Postgres) -> Destination:
-    """The destination that the settings describe. Connects when it is first used."""
+    """The destination that the settings describe. Connects when it is first used.
+
+    Raises:
+        MissingLibrary: its libraries are not installed.
+    """
     if settings.type == "duckdb":
         from penstock.destinations.duckdb.destination import DuckDBDestination
 
@@ -20,6 +26,7 @@ def open_destination(settings: DuckDB | Postgres) -> Destination:
             threads=settings.threads,
             memory_limit=settings.memory_limit,
         )
+    require("postgres")
     from penstock.destinations.postgres.destination import PostgresDestination
 
     return PostgresDestination(settings.conninfo(), shown=settings.conninfo(masked=True))

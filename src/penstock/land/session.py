@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from penstock.extras import require
 from penstock.land.loop import Landed, Stop, load
 from penstock.land.presence import presence_of
 from penstock.lineage import lineage_of
@@ -175,6 +176,7 @@ class Session:
 
     def http(self, step: LoadStep, settings: Http) -> HttpSource:
         """The source of a step that reads an endpoint of an API."""
+        require("http")
         from penstock.sources.http.source import HttpSource
         from penstock.sources.http.standing import keep_standing
 
@@ -202,6 +204,7 @@ class Session:
         stop: Callable[[], bool] = lambda: False,
     ) -> QueueSource[Any]:
         """The source of a step that consumes a queue: until stopped, unless a limit is given. Close it after use."""
+        require("rabbitmq")
         kind: type[QueueSource[Any]]
         if settings.protocol == "stream":
             from penstock.sources.rabbitmq.stream_source import StreamProtocolSource as kind
