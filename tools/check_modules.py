@@ -25,6 +25,7 @@ LAYERS = (
     ("inspect", "privacy", "reset", "quarantine", "scaffold", "consume", "publish", "samples"),
     ("alerts",),
     ("diagnose",),
+    ("runs",),
     ("transform",),
     ("session",),
     ("lineage",),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.alerting import expectation_row
-from penstock.cli.loading import has_models
 from penstock.cli.options import (
     Day,
     From,
@@ -75,7 +74,7 @@ def explain(
     plans = explain_loads(
         project, streams or (), window, fingerprint=not no_fingerprint, lookback=timedelta(days=lookback)
     )
-    models = has_models(project)
+    models = project.has_models
     if json:
         print_json({"settings": project.masked(), "steps": [p.as_dict() for p in plans], "transform": models})
         return

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock import __version__
-from penstock.cli.loading import has_models
 from penstock.cli.options import ProjectDir, Quiet, TargetName, Verbose, open_project
 from penstock.cli.printing import count
 from penstock.logs import get_log, is_json
@@ -63,7 +62,7 @@ def up(
             print("".join(f"  {part}\n" for part in parts), end="", flush=True)
 
     with _stoppable() as stop:
-        supervisor = Supervisor(project, models=has_models(project), stop=stop, host=host, port=port, on_up=greet)
+        supervisor = Supervisor(project, models=project.has_models, stop=stop, host=host, port=port, on_up=greet)
         try:
             supervisor.start()
             looked = time.monotonic()

@@ -91,6 +91,11 @@ class Project:
         """The project file."""
         return self.directory / FILE_NAME
 
+    @property
+    def has_models(self) -> bool:
+        """Whether there is a dbt project beside the project file, and it is wanted."""
+        return self.transform is not None and (self.directory / "dbt_project.yml").is_file()
+
     def masked(self) -> dict[str, Any]:
         """The settings in the file's own words, all of them, with passwords as ``*****``."""
         return {
