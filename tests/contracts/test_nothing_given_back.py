@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,12 +24,11 @@ import psycopg
 import pytest
 
 import penstock.consume
-import penstock.run
 from penstock.errors import ContractError, LandingBlocked, PenstockError
 from penstock.logs import captured, configure
 from penstock.orchestrate.supervisor import Supervisor
 from penstock.project import load_project
-from penstock.run import Stop
+from penstock.run import Stop, load
 from penstock.session import Session
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
@@ -199,7 +199,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counting(*values: Any, **options: Any) -> Any:
         tried.append(1)
-        return penstock.run.load(*values, **options)
+        return load(*values, **options)
 
     monkeypatch.setattr(penstock.consume, "load", counting)
     return tried
@@ -377,7 +377,8 @@ def test_a_fault_of_ours_gives_nothing_back(
         raise RuntimeError("nobody thought of this")
 
     with monkeypatch.context() as patched:
-        patched.setattr(place, broken)
+        module, _, name = place.rpartition(".")
+        patched.setattr(import_module(module), name, broken)
         with supervised(folder) as (supervisor, stop):
             one = the_consumer(supervisor)
             until(lambda: one().state == "blocked", lambda: one().last_error)
