@@ -55,13 +55,15 @@ class Session:
         progress: Callable[[Batch], None] = lambda _: None,
         on_commit: Callable[[Receipt], None] = lambda _: None,
         stop: Stop | None = None,
+        source: Source | None = None,
     ) -> Landed:
-        """Perform one step; see :func:`penstock.land.loop.load` for what it promises and raises."""
+        """Perform one step, from ``source`` when one is given; see :func:`penstock.land.loop.load` for what it
+        promises and raises."""
         with bound(stream=step.stream, source=step.source):
             started = time.monotonic()
             _log.info("load started", window=None if step.window is None else str(step.window))
             try:
-                landed = self._load(step, progress, on_commit, stop)
+                landed = self._load(step, progress, on_commit, stop, source)
             except BaseException as e:
                 _log.info("load failed", **described(e))
                 raise
@@ -79,6 +81,7 @@ class Session:
         progress: Callable[[Batch], None],
         on_commit: Callable[[Receipt], None],
         stop: Stop | None,
+        source: Source | None,
     ) -> Landed:
         receipts: list[Receipt] = []
         commits = Commits(_log)
@@ -92,11 +95,11 @@ class Session:
                 on_commit(receipt)
 
             landed = load(
-                self.source(step),
+                source or self.source(step),
                 destination,
                 self.shaper(step.stream),
                 step.target(self.project),
-                window=self._filter(step),
+                window=self._filter(step) if source is None else step.window,
                 commit_bytes=self.project.load.commit_bytes,
                 progress=progress,
                 on_commit=took,

@@ -31,7 +31,7 @@ def check_postgres_table(ask: Callable[..., list[tuple[Any, ...]]], table: str, 
     Raises:
         LandingBlocked: it is not.
     """
-    rows: Sequence[tuple[Any, ...]] = ask(statement("penstock.destinations.postgres.destination", "table.sql"), table)
+    rows: Sequence[tuple[Any, ...]] = ask(statement("penstock.destinations.postgres", "table.sql"), table)
     if not schema.version:
         check_foreign(table, [name for name, *_ in rows])
         return
