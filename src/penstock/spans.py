@@ -37,7 +37,7 @@ def time_span(value: Any) -> timedelta:
     elif re.fullmatch(rf"({_SPAN.pattern}\s*)+", text):
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _SPAN.findall(text))
     else:
-        raise ValueError(f"expected a duration such as 30s, 5m, 1h30m or 1d, not {value!r}")
+        raise ValueError(f"expected a duration, not {value!r}: expected a time such as 30s, 5m, 1h30m or 1d")
     if not 0 <= seconds < _MOST_SECONDS:  # also false of what is no number
         raise ValueError(f"expected a duration of 0s or more and of fewer than 1,000,000,000 days, not {value!r}")
     return timedelta(seconds=seconds)
