@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 EXAMPLE := examples/user_events
 REPORT := select * from reports.user_events_daily order by 1, 2, 3
 PYTEST_ARGS ?=
+RUN_EXTRAS := postgres rabbitmq http lineage examples
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .PHONY: help
@@ -116,11 +117,11 @@ wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 .PHONY: lock
 lock: ## Compile the hashed requirement files anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--quiet pyproject.toml --extra examples --group build -c requirements/pins.in -o requirements/run.txt
+		--quiet pyproject.toml $(RUN_EXTRAS:%=--extra %) --group build -c requirements/pins.in -o requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--quiet pyproject.toml --extra examples --extra report --group dev -c requirements/run.txt -o requirements/dev.txt
+		--quiet pyproject.toml --extra all --group dev -c requirements/run.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--quiet pyproject.toml --extra examples --extra report -c requirements/run.txt -o requirements/image.txt
+		--quiet pyproject.toml --extra all -c requirements/run.txt -o requirements/image.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet --group build -c requirements/run.txt -o requirements/build.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \

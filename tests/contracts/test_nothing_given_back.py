@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,9 +23,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-import penstock.land.loop
 import penstock.runs.consume
 from penstock.errors import ContractError, LandingBlocked, PenstockError
+from penstock.land import loop
 from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.logs import captured, configure
@@ -202,7 +203,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counting(*values: Any, **options: Any) -> Any:
         tried.append(1)
-        return penstock.land.loop.load(*values, **options)
+        return loop.load(*values, **options)
 
     monkeypatch.setattr(penstock.runs.consume, "load", counting)
     return tried
@@ -380,7 +381,8 @@ def test_a_fault_of_ours_gives_nothing_back(
         raise RuntimeError("nobody thought of this")
 
     with monkeypatch.context() as patched:
-        patched.setattr(place, broken)
+        module, _, name = place.rpartition(".")
+        patched.setattr(import_module(module), name, broken)
         with supervised(folder) as (supervisor, stop):
             one = the_consumer(supervisor)
             until(lambda: one().state == "blocked", lambda: one().last_error)

@@ -249,4 +249,4 @@ def test_without_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(UsageError, match="need uvicorn") as caught:
         SampleServer.of("cars")
-    assert caught.value.fix == "pip install starlette uvicorn"
+    assert caught.value.fix == 'pip install "penstock-elt[examples]"'

@@ -125,7 +125,7 @@ def _luminance(colour: str) -> float:
 def test_without_the_library_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error has the command that installs it."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with pytest.raises(UsageError, match="fix: pip install vl-convert-python"):
+    with pytest.raises(UsageError, match=r'fix: pip install "penstock-elt\[report\]"'):
         check_renderer()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import penstock
 from penstock.airflow.dags import penstock_dags
+from penstock.runs.batch import Report
 from penstock.runs.plan import plan_loads
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
@@ -17,8 +18,18 @@ from tools.reference.markdown import MADE, code, from_rst, table
 
 _PUBLIC: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "Projects": (
-        "A project is read, a session lands its streams:",
-        (penstock.load_project, penstock.Project, plan_loads, penstock.Session),
+        "What the commands do, a program can call:",
+        (
+            penstock.run,
+            penstock.plan,
+            penstock.land,
+            penstock.query,
+            Report,
+            penstock.load_project,
+            penstock.Project,
+            plan_loads,
+            penstock.Session,
+        ),
     ),
     "Airflow": ("[Under Airflow](airflow.md) says how it is used.", (penstock_dags,)),
     "Tests": (
@@ -32,16 +43,15 @@ _SHOWN: Mapping[Any, set[str]] = {penstock.Session: {"destination", "load", "rel
 
 EXAMPLE = """\
 ```python
-from pathlib import Path
+import penstock
 
-from penstock import Session, load_project
-from penstock.runs.plan import plan_loads
+report = penstock.run("shop")
+for load in report.loads:
+    print(load.step.stream, load.landed.total("landed"))
 
-project = load_project(Path("shop"))
-with Session(project) as session:
-    for step in plan_loads(project):
-        landed = session.load(step)
-        print(step.stream, landed.total("landed"))
+rows = penstock.query("shop", "select stream, sum(landed) from penstock.loads group by stream").rows
+for stream, landed in rows:
+    print(stream, landed)
 ```
 """
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from penstock.backoff import Backoff
 from penstock.engine_errors import error_text
 from penstock.errors import DeliveryError, PenstockError, RefusedDelivery
+from penstock.extras import require
 
 if TYPE_CHECKING:
     from penstock.alerts.messages import Message
@@ -48,6 +49,7 @@ def send(channel: Channel, message: Message) -> None:
         DeliveryError: it did not arrive.
     """
     if channel.webhook is not None:
+        require("http")
         from penstock.alerts.webhook import send_webhook
 
         send_webhook(channel.webhook, message)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from penstock import logs
 from penstock.cli import document
 from penstock.engine_errors import error_text, shown_error
 from penstock.errors import PenstockError, UsageError
+from penstock.extras import explained_import
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -41,11 +42,7 @@ def _run(*, as_data: bool) -> None:
         else:
             app()
     except PenstockError as e:
-        sys.stdout.flush()
-        error = explained(e)
-        document.print_failure(error.as_dict(), e.exit_code)
-        logs.fail(error)
-        sys.exit(e.exit_code)
+        _fail(explained(e))
     except KeyboardInterrupt:
         document.print_failure({"what": "stopped"}, _STOPPED)
         print("stopped", file=sys.stderr)
@@ -54,12 +51,21 @@ def _run(*, as_data: bool) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as e:  # noqa: BLE001 - a fault of ours; its traceback may not quote what a row held
+        if isinstance(e, ImportError) and (missing := explained_import(e)):
+            _fail(missing)
         import traceback
 
         sys.stdout.flush()
         document.print_failure({"what": f"{type(e).__name__}: {error_text(e)}"}, 1)
         traceback.print_exception(shown_error(e))
         sys.exit(1)
+
+
+def _fail(error: PenstockError) -> NoReturn:
+    sys.stdout.flush()
+    document.print_failure(error.as_dict(), error.exit_code)
+    logs.fail(error)
+    sys.exit(error.exit_code)
 
 
 def _perform(app: Typer) -> None:

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,29 +31,15 @@ from penstock.cli.options import (
     open_project,
     window_of,
 )
-from penstock.cli.printing import (
-    built_line,
-    doing,
-    failures_json,
-    landed_line,
-    node_line,
-    print_json,
-    print_warnings,
-    progress_bar,
-)
+from penstock.cli.printing import doing, print_json, print_warnings
 from penstock.cli.runs import run_in_process
-from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows, UsageError, together
-from penstock.logs import bound
+from penstock.errors import PenstockError, UsageError
 
 if TYPE_CHECKING:
-    from penstock.land.loop import Landed, Stop
-    from penstock.land.session import Session
-    from penstock.ledger.runs import RunStep
+    from penstock.land.loop import Stop
     from penstock.ports import Window
     from penstock.project import Project
-    from penstock.transform.transform import Built
 
-_UNBUILT = "models were not built, since the warehouse is away"
 LAKE_FORMATS = ("ndjson", "csv", "parquet")
 Land = Annotated[
     tuple[str, str] | None,
@@ -262,23 +248,24 @@ def _perform(
     *,
     kind: str = "run",
     notify: bool = False,
-    **said: Any,
+    **options: Any,
 ) -> None:
     """As :func:`_work`; with ``notify``, tell when it fails and when it is well again."""
+    kind = kind if streams is not None else "transform"
     if not notify:
-        _work(project, streams, window, kind=kind, **said)
+        _work(project, streams, window, kind=kind, **options)
         return
     from penstock.cli.alerting import tell_run, warn_nobody
 
     warn_nobody(project)
     begun: list[int] = []
-    words = [said["layer"]] if said.get("layer") else list(streams or ())
+    words = [options["layer"]] if options.get("layer") else list(streams or ())
     try:
-        _work(project, streams, window, kind=kind, began=begun.append, **said)
+        _work(project, streams, window, kind=kind, began=begun.append, **options)
     except Exception as e:
-        tell_run(project, kind if streams is not None else "transform", words, e, begun)
+        tell_run(project, kind, words, e, begun)
         raise
-    tell_run(project, kind if streams is not None else "transform", words, None, begun)
+    tell_run(project, kind, words, None, begun)
 
 
 def _work(
@@ -300,112 +287,40 @@ def _work(
     json: bool,
 ) -> None:
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
+    from penstock.cli.progress import Printing, report_json
     from penstock.land.session import Session
-    from penstock.ledger.runs import RunRecord
-    from penstock.lineage import lineage_of
-    from penstock.runs.plan import ending, left_to_consume, plan_loads
+    from penstock.runs.batch import RunPlan, perform, plan_run
 
-    planned = (
-        []
-        if streams is None
-        else plan_loads(
+    if streams is None:
+        plan = RunPlan(kind=kind, models=models, full_refresh=full_refresh, layer=layer)
+    else:
+        plan = plan_run(
             project,
             streams,
+            kind=kind,
             window=window,
             fingerprint=fingerprint,
+            lookback=timedelta(days=lookback),
             land=land,
             from_lake=from_lake,
-            lookback=timedelta(days=lookback),
+            models=models,
+            full_refresh=full_refresh,
         )
-    )
-    steps = ending(project, planned)
-    say = _silent if quiet or json else _say
-    report: dict[str, Any] = {"project": project.name, "target": project.target, "loads": []}
-    report["warnings"] = left_to_consume(project, planned, dated=window is not None) if streams or window else []
-    if not (quiet or json):
-        print_warnings(report["warnings"])
-    failures: list[PenstockError] = []
-    away = False
-    with Session(project) as session, stoppable() as stop, ExitStack() as context:
-        record = None if streams is None else RunRecord.begin(session.destination, kind)
-        if record is not None:
-            began(record.run_id)
-            context.enter_context(bound(run_id=record.run_id))
-        told = context.enter_context(lineage_of(project).run(kind if streams is not None else "transform"))
-        for step in steps:
-            assert record is not None
-            started = time.monotonic()
-            try:
-                with record.step("load", step.stream, step.source) as entry:
-                    landed = _load(session, step, stop, entry, quiet=quiet or json)
-            except PenstockError as e:
-                failures.append(e)
-                report["loads"].append({"stream": step.stream, "source": step.source, "error": str(e)})
-                say(f"{step.stream}: failed, {e.what}")
-                if away := _is_away(session, e):
-                    break
-                continue
-            failures += landed.failures
-            say(landed_line(landed, time.monotonic() - started))
-            if not (quiet or json):
-                print_warnings(landed.warnings)
-            report["loads"].append(_landed_json(landed))
-            if stop:
-                break
-        if models and away:
-            report["transform"] = {"reason": _UNBUILT, "nodes": []}
-            say(f"dbt: {_UNBUILT}")
-        elif models and not stop:
-            failures += _build(
-                session, stop, report, say, nodes=nodes, quiet=quiet or json,
-                full_refresh=full_refresh, layer=layer, parent=record,
-            )  # fmt: skip
-        failure = together(failures) if failures else None
-        told.error, told.stopped = failure, bool(stop)
-        if record is not None:
-            # the warehouse may be what failed
-            with suppress(PenstockError) if failure is not None else nullcontext():
-                record.end("error" if failure is not None else "stopped" if stop else "success")
-            report["run"] = record.run_id
-    if json:
-        print_json(report if failure is None else {**report, "error": explained(failure).as_dict()})
-    if failure is not None:
-        raise failure
+    silent = quiet or json
+    if not silent:
+        print_warnings(plan.warnings)
+    with Session(project) as session, stoppable() as stop:
+        listener = Printing(session, began=began, nodes=nodes, silent=silent)
+        report = perform(plan, session, listener, stop=stop)
+    error = report.error
+    if json and (error is None or isinstance(error, PenstockError)):
+        failed = {} if error is None else {"error": explained(error).as_dict()}
+        print_json({**report_json(project, report), **failed})
+    report.raise_for_error()
     if stop:
-        say("stopped: what was landed is committed, the rest waits for the next run")
+        if not silent:
+            print("stopped: what was landed is committed, the rest waits for the next run", flush=True)
         sys.exit(stop.exit_code)
-
-
-def _build(
-    session: Session,
-    stop: Stop,
-    report: dict[str, Any],
-    say: Callable[[str], None],
-    *,
-    nodes: bool,
-    quiet: bool,
-    **settings: Any,
-) -> list[PenstockError]:
-    """Build models, and print and report what was done; what it failed of."""
-    from penstock.transform.transform import Transformer
-
-    say("dbt: looking for what the loads touch")
-    started = time.monotonic()
-    done: list[Built] = []
-    failures: list[PenstockError] = []
-    try:
-        with doing("dbt", quiet=quiet) as progress:
-            transformer = Transformer(session, wait=stop.wait)
-            done.append(transformer.run(ended=done.append, progress=progress, **settings))
-    except PenstockError as e:
-        failures.append(e)
-    for built in done[:1]:
-        for node in built.nodes if nodes else ():
-            if node.kind != "exposure":
-                say(node_line(node))
-        say(built_line(built, time.monotonic() - started))
-        report["transform"] = _built_json(built)
-    return failures
 
 
 def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -434,65 +349,6 @@ def _claimed(project: Project, names: Sequence[str], *, quiet: bool) -> Iterator
         yield
 
 
-def _load(session: Session, step: Any, stop: Stop, entry: RunStep, *, quiet: bool) -> Landed:
-    total = 0
-    settings = session.project.sources[step.source]
-    # only a progress bar wants to know beforehand what the load will find out itself
-    if not quiet and (settings.type == "files" or settings.type == "lake"):
-        known = session.destination.positions(step.stream, step.source)
-        total = sum(p.size - p.offset for p in session.files(step, settings).plan(known) if p.action != "skip")
-    with progress_bar(step.stream, total, quiet=quiet) as progress:
-        landed = session.load(step, progress=progress, on_commit=entry.committed, stop=stop)
-    entry.ended(landed.failure, stopped=landed.stopped)
-    return landed
-
-
-def _is_away(session: Session, error: PenstockError) -> bool:
-    """Whether a load failed of what the next one would fail of too: a warehouse that does not answer."""
-    if isinstance(error, LockedError):
-        return True
-    if not isinstance(error, DestinationError) or isinstance(error, RejectedRows):
-        return False
-    try:
-        session.destination.query("select 1")
-    except PenstockError:
-        return True
-    return False
-
-
-def _landed_json(landed: Landed) -> dict[str, Any]:
-    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")}
-    return {
-        "stream": landed.stream,
-        "source": landed.source,
-        **counts,
-        "loads": [r.load_id for r in landed.receipts],
-        "skipped": landed.skipped,
-        **({} if landed.failure is None else {"error": str(landed.failure)}),
-        **failures_json(landed.failures),
-        "warnings": landed.warnings,
-    }
-
-
-def _built_json(built: Built) -> dict[str, Any]:
-    return {
-        "upper_seq": built.upper_seq,
-        "reason": built.reason or None,
-        "waiting": built.waiting,
-        "nodes": [
-            {
-                "name": n.name,
-                "kind": n.kind,
-                "status": n.status,
-                "seconds": round(n.seconds, 3),
-                "rows": n.rows,
-                "error": n.message if n.failed else None,
-            }
-            for n in built.nodes
-        ],
-    }
-
-
 @contextmanager
 def stoppable() -> Iterator[Stop]:
     """A stop that Ctrl-C and SIGTERM set: the batch in hand is finished, then all is committed. Twice means now."""
@@ -511,11 +367,3 @@ def stoppable() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _silent(_: str) -> None:
-    pass

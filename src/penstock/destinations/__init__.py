@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.errors import DestinationError
+from penstock.extras import require
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
@@ -22,7 +23,11 @@ def expect_warehouse(settings: DuckDB | Postgres) -> None:
 
 
 def open_destination(settings: DuckDB | Postgres) -> Destination:
-    """The destination that the settings describe. Connects when it is first used."""
+    """The destination that the settings describe. Connects when it is first used.
+
+    Raises:
+        MissingLibrary: its libraries are not installed.
+    """
     if settings.type == "duckdb":
         from penstock.destinations.duckdb.destination import DuckDBDestination
 
@@ -32,6 +37,7 @@ def open_destination(settings: DuckDB | Postgres) -> Destination:
             threads=settings.threads,
             memory_limit=settings.memory_limit,
         )
+    require("postgres")
     from penstock.destinations.postgres.destination import PostgresDestination
 
     return PostgresDestination(settings.conninfo(), shown=settings.conninfo(masked=True))

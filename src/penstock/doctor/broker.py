@@ -13,6 +13,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from penstock.errors import PenstockError
+from penstock.extras import require
 from penstock.plural import count
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def check_queue(name: str, settings: RabbitMQ) -> list[Check]:
     Raises:
         SourceError: the broker is away or refuses.
     """
+    require("rabbitmq")
     from penstock.sources.rabbitmq.amqp import connected
 
     with connected(settings, name=f"{settings.consumer_name} doctor") as connection:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from penstock.doctor.broker import Check, check_queue, failed
 from penstock.errors import DestinationError, PenstockError, SourceError, together
+from penstock.extras import DISTRIBUTION
 from penstock.land.presence import missing_fields, presence_of
 from penstock.ledger.soundness import Damage, damage_of, missing_tables
 from penstock.plural import count
@@ -222,19 +223,15 @@ def _check_versions() -> list[Check]:
     from importlib.metadata import PackageNotFoundError, version
 
     checks = []
-    for name in (
-        "penstock-elt",
-        "duckdb",
-        "pyarrow",
-        "adbc-driver-postgresql",
-        "dbt-core",
-        "dbt-duckdb",
-        "dbt-postgres",
-    ):
+    for name in (DISTRIBUTION, "duckdb", "pyarrow", "dbt-core", "dbt-duckdb"):
         try:
             checks.append(Check(name=name, ok=True, found=version(name)))
         except PackageNotFoundError:
-            checks.append(Check(name=name, ok=False, found="not installed", fix=f"pip install {name}"))
+            checks.append(Check(name=name, ok=False, found="not installed", fix=f"pip install {DISTRIBUTION}"))
+    # these are an extra: whether the project needs it, the check of its destination says
+    for name in ("adbc-driver-postgresql", "dbt-postgres"):
+        with suppress(PackageNotFoundError):
+            checks.append(Check(name=name, ok=True, found=version(name)))
     return checks
 
 

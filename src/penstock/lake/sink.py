@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any, cast
 
 import zstandard
 
 from penstock.lake.names import Compression
+from penstock.system import lock, sync_folder
 
 
 class Sink:
@@ -26,7 +27,7 @@ class Sink:
         self.size = 0
         temporary.parent.mkdir(parents=True, exist_ok=True)
         self._raw = temporary.open("xb")
-        fcntl.flock(self._raw, fcntl.LOCK_EX)
+        lock(self._raw)
         self._digest = hashlib.sha256()
         self._stream: Any = self._raw
         if compression == "zstd":
@@ -64,7 +65,7 @@ class Sink:
             self._stream.close()
         self._raw.flush()
         os.fsync(self._raw.fileno())
-        _sync_folder(self.temporary.parent)
+        sync_folder(self.temporary.parent)
         stat = os.fstat(self._raw.fileno())
         return {
             "size": stat.st_size,
@@ -77,6 +78,8 @@ class Sink:
 
     def publish(self) -> None:
         """Give the file its name."""
+        if sys.platform == "win32":  # where no open file can be renamed
+            self._raw.close()
         publish(self.temporary, self.final)
         self._raw.close()
 
@@ -86,6 +89,8 @@ class Sink:
 
     def discard(self) -> None:
         """Remove the file."""
+        if sys.platform == "win32":
+            self._raw.close()
         self.temporary.unlink(missing_ok=True)
         self._raw.close()
 
@@ -93,22 +98,14 @@ class Sink:
 def publish(temporary: Path, final: Path) -> None:
     """Rename a complete file, durably."""
     temporary.rename(final)
-    _sync_folder(final.parent)
+    sync_folder(final.parent)
 
 
 def is_abandoned(temporary: Path) -> bool:
     """Whether no process writes the file any more."""
     try:
         with temporary.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
     except OSError:
         return False
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from penstock.extras import require
 from penstock.land.loop import Landed, Stop, load
 from penstock.land.presence import presence_of
 from penstock.lineage import lineage_of
@@ -54,13 +55,15 @@ class Session:
         progress: Callable[[Batch], None] = lambda _: None,
         on_commit: Callable[[Receipt], None] = lambda _: None,
         stop: Stop | None = None,
+        source: Source | None = None,
     ) -> Landed:
-        """Perform one step; see :func:`penstock.land.loop.load` for what it promises and raises."""
+        """Perform one step, from ``source`` when one is given; see :func:`penstock.land.loop.load` for what it
+        promises and raises."""
         with bound(stream=step.stream, source=step.source):
             started = time.monotonic()
             _log.info("load started", window=None if step.window is None else str(step.window))
             try:
-                landed = self._load(step, progress, on_commit, stop)
+                landed = self._load(step, progress, on_commit, stop, source)
             except BaseException as e:
                 _log.info("load failed", **described(e))
                 raise
@@ -78,6 +81,7 @@ class Session:
         progress: Callable[[Batch], None],
         on_commit: Callable[[Receipt], None],
         stop: Stop | None,
+        source: Source | None,
     ) -> Landed:
         receipts: list[Receipt] = []
         commits = Commits(_log)
@@ -91,11 +95,11 @@ class Session:
                 on_commit(receipt)
 
             landed = load(
-                self.source(step),
+                source or self.source(step),
                 destination,
                 self.shaper(step.stream),
                 step.target(self.project),
-                window=self._filter(step),
+                window=self._filter(step) if source is None else step.window,
                 commit_bytes=self.project.load.commit_bytes,
                 progress=progress,
                 on_commit=took,
@@ -175,6 +179,7 @@ class Session:
 
     def http(self, step: LoadStep, settings: Http) -> HttpSource:
         """The source of a step that reads an endpoint of an API."""
+        require("http")
         from penstock.sources.http.source import HttpSource
         from penstock.sources.http.standing import keep_standing
 
@@ -202,6 +207,7 @@ class Session:
         stop: Callable[[], bool] = lambda: False,
     ) -> QueueSource[Any]:
         """The source of a step that consumes a queue: until stopped, unless a limit is given. Close it after use."""
+        require("rabbitmq")
         kind: type[QueueSource[Any]]
         if settings.protocol == "stream":
             from penstock.sources.rabbitmq.stream_source import StreamProtocolSource as kind

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.engine_errors import error_text
 from penstock.errors import PenstockError, redact
 from penstock.ledger import ledger_sql
+from penstock.system import is_alive
 
 if TYPE_CHECKING:
     from penstock.ports import Destination, Receipt, Rows
@@ -209,15 +210,7 @@ def _airflow(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _lives(pid: Any) -> bool:
-    if not isinstance(pid, int):
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return not isinstance(pid, int) or is_alive(pid)
 
 
 def _dicts(rows: Rows) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.backoff import Backoff
+from penstock.extras import require
 from penstock.logs import described, get_log
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Emitter:
         while (event := self._queue.get()) is not None:
             while True:
                 try:
+                    require("lineage")
                     send = send or self._connect()
                     from penstock.lineage.events import run_event
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from penstock.errors import PenstockError, UsageError
+from penstock.errors import PenstockError
+from penstock.extras import require
 
 _SIZE = re.compile(r'^<svg[^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="([^"]*)"[^>]*>')
 _CLASSES = re.compile(r' (?:class|role|aria-roledescription|aria-label|aria-hidden|pointer-events)="[^"]*"')
@@ -21,14 +22,9 @@ def check_renderer() -> None:
     """Say how to get the library that draws, where it is missing.
 
     Raises:
-        UsageError: it is not installed.
+        MissingLibrary: it is not installed.
     """
-    try:
-        import vl_convert  # noqa: F401
-    except ImportError:
-        raise UsageError(
-            "charts are drawn by vl-convert-python, which is not installed", fix="pip install vl-convert-python"
-        ) from None
+    require("report")
 
 
 class Painter:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from penstock.errors import UsageError
+from penstock.extras import require
 from penstock.samples import SAMPLES
 from penstock.samples.conditions import App, Conditions
 
@@ -38,14 +39,8 @@ def sample_app(name: str, conditions: Conditions | None = None, **settings: Any)
 
 
 def require_server() -> None:
-    """Raises UsageError when Starlette or uvicorn is missing."""
-    try:
-        importlib.import_module("starlette")
-        importlib.import_module("uvicorn")
-    except ImportError as e:
-        raise UsageError(
-            f"sample APIs need {e.name}, which is not installed", fix="pip install starlette uvicorn"
-        ) from None
+    """Raises MissingLibrary when Starlette or uvicorn is missing."""
+    require("examples")
 
 
 def serve(app: App, *, port: int = 0, ready: Callable[[str], None] = lambda _: None) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from penstock.errors import UsageError
+from penstock.system import link_folder
 
 if TYPE_CHECKING:
     from penstock.project import DuckDB, Postgres, Project
@@ -134,11 +135,7 @@ def _is_settings(name: str) -> bool:
 
 def _link_package(packages: Path) -> None:
     packages.mkdir(exist_ok=True)
-    link = packages / "penstock"
-    if link.is_symlink() and link.readlink() == package_folder():
-        return
-    link.unlink(missing_ok=True)
-    link.symlink_to(package_folder(), target_is_directory=True)
+    link_folder(packages / "penstock", package_folder())
 
 
 def _own_profiles(directory: Path) -> Path | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import DestinationError
+from penstock.system import is_alive
 from penstock.transform.workspace import FOLDER
 from penstock.up.wire import load_rows
 
@@ -104,10 +105,9 @@ def running_process(project: Project) -> Running | None:
     """The process that is up for the project and its target, if there is one."""
     try:
         found = Running(**json.loads(_path(project).read_text(encoding="utf-8")))
-        os.kill(found.pid, 0)
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.target == project.target and found.answers() else None
+    return found if is_alive(found.pid) and found.target == project.target and found.answers() else None
 
 
 def holder(project: Project) -> Running | None:

@@ -10,9 +10,10 @@ import struct
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from pika.spec import BasicProperties
+if TYPE_CHECKING:
+    from pika.spec import BasicProperties
 
 _DEEPEST = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +25,8 @@ def properties(head: bytes) -> BasicProperties:
     Raises:
         ValueError: they cannot be decoded.
     """
+    from pika.spec import BasicProperties
+
     decoded: Any = BasicProperties()  # type: ignore[no-untyped-call]
     try:
         fields = _Fields(head, 2)

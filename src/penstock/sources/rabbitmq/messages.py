@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from penstock.extras import require
 from penstock.ports import Reason
 from penstock.sources.rabbitmq.fields import properties
 
@@ -87,11 +88,13 @@ def read_kept(
 
     Raises:
         Unreadable: as :func:`read_message`.
+        MissingLibrary: what reads messages is not installed.
     """
     encoding = headers.get("content_encoding")
     compressed = isinstance(encoding, str) and body.startswith(_COMPRESSED)
     if "part" in headers or not (headers.get("form") == "message" or compressed):
         return None
+    require("rabbitmq")
     from pika.spec import BasicProperties
 
     said: Any = BasicProperties()  # type: ignore[no-untyped-call]

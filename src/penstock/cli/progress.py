@@ -1,0 +1,127 @@
+"""A run as commands print it: a line a step while it goes on, JSON at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from penstock.cli.printing import built_line, doing, failures_json, landed_line, node_line, print_warnings, progress_bar
+from penstock.runs.batch import Listener, words_of
+
+if TYPE_CHECKING:
+    from penstock.land.loop import Landed
+    from penstock.land.session import Session
+    from penstock.ports import Batch
+    from penstock.project import Project
+    from penstock.project.steps import LoadStep
+    from penstock.runs.batch import Report, StepReport
+    from penstock.transform.transform import Built
+
+
+class Printing(Listener):
+    """Prints what a run does, but nothing when ``silent``; ``nodes`` has it print each model and test."""
+
+    def __init__(self, session: Session, *, began: Callable[[int], None], nodes: bool, silent: bool) -> None:
+        self._session = session
+        self._began = began
+        self._nodes = nodes
+        self._silent = silent
+
+    def began(self, run_id: int) -> None:
+        self._began(run_id)
+
+    @contextmanager
+    def loading(self, step: LoadStep) -> Iterator[Callable[[Batch], None]]:
+        total = 0
+        settings = self._session.project.sources[step.source]
+        # only a progress bar wants to know beforehand what the load will find out itself
+        if not self._silent and (settings.type == "files" or settings.type == "lake"):
+            known = self._session.destination.positions(step.stream, step.source)
+            plan = self._session.files(step, settings).plan(known)
+            total = sum(p.size - p.offset for p in plan if p.action != "skip")
+        with progress_bar(step.stream, total, quiet=self._silent) as progress:
+            yield progress
+
+    def loaded(self, load: StepReport) -> None:
+        if load.error is not None:
+            self._say(f"{load.step.stream}: failed, {words_of(load.error)}")
+        elif load.landed is not None:
+            self._say(landed_line(load.landed, load.seconds))
+            if not self._silent:
+                print_warnings(load.landed.warnings)
+
+    @contextmanager
+    def building(self) -> Iterator[Callable[[str], object]]:
+        self._say("dbt: looking for what the loads touch")
+        with doing("dbt", quiet=self._silent) as progress:
+            yield progress
+
+    def built(self, built: Built, seconds: float) -> None:
+        for node in built.nodes if self._nodes else ():
+            if node.kind != "exposure":
+                self._say(node_line(node))
+        self._say(built_line(built, seconds))
+
+    def unbuilt(self, reason: str) -> None:
+        self._say(f"dbt: {reason}")
+
+    def _say(self, line: str) -> None:
+        if not self._silent:
+            print(line, flush=True)
+
+
+def report_json(project: Project, report: Report) -> dict[str, Any]:
+    """A report as data."""
+    data: dict[str, Any] = {
+        "project": project.name,
+        "target": project.target,
+        "loads": [_load_json(load) for load in report.loads],
+        "warnings": list(report.plan.warnings),
+    }
+    if report.unbuilt:
+        data["transform"] = {"reason": report.unbuilt, "nodes": []}
+    elif report.built is not None:
+        data["transform"] = _built_json(report.built)
+    if report.run_id is not None:
+        data["run"] = report.run_id
+    return data
+
+
+def _load_json(load: StepReport) -> dict[str, Any]:
+    if load.landed is not None:
+        return _landed_json(load.landed)
+    return {"stream": load.step.stream, "source": load.step.source, "error": str(load.error)}
+
+
+def _landed_json(landed: Landed) -> dict[str, Any]:
+    counts = {n: landed.total(n) for n in ("read", "landed", "duplicates", "quarantined", "deleted", "bytes")}
+    return {
+        "stream": landed.stream,
+        "source": landed.source,
+        **counts,
+        "loads": [r.load_id for r in landed.receipts],
+        "skipped": landed.skipped,
+        **({} if landed.failure is None else {"error": str(landed.failure)}),
+        **failures_json(landed.failures),
+        "warnings": landed.warnings,
+    }
+
+
+def _built_json(built: Built) -> dict[str, Any]:
+    return {
+        "upper_seq": built.upper_seq,
+        "reason": built.reason or None,
+        "waiting": built.waiting,
+        "nodes": [
+            {
+                "name": n.name,
+                "kind": n.kind,
+                "status": n.status,
+                "seconds": round(n.seconds, 3),
+                "rows": n.rows,
+                "error": n.message if n.failed else None,
+            }
+            for n in built.nodes
+        ],
+    }

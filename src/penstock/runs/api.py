@@ -1,0 +1,115 @@
+"""What a program calls: ``penstock.run``, ``penstock.plan``, ``penstock.land``, ``penstock.query``."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penstock.errors import UsageError
+from penstock.land.session import Session
+from penstock.project import Project, load_project
+from penstock.project.steps import LoadStep
+from penstock.runs.batch import Listener, Report, RunPlan, perform, plan_run
+from penstock.runs.plan import day_window
+
+if TYPE_CHECKING:
+    from penstock.land.loop import Landed, Stop
+    from penstock.ports import Rows, Source
+
+ProjectLike = Project | str | os.PathLike[str]
+
+
+def run(
+    project: ProjectLike,
+    *,
+    streams: Sequence[str] = (),
+    date: datetime.date | None = None,
+    from_: datetime.date | None = None,
+    to: datetime.date | None = None,
+    models: bool = True,
+    full_refresh: bool = False,
+    check: bool = True,
+    listener: Listener | None = None,
+    stop: Stop | None = None,
+) -> Report:
+    """Load, then transform, as ``penstock run`` does; again does nothing.
+
+    Args:
+        project: a project, or its folder.
+        streams: the streams; all of them when none is named.
+        date: the day to load, by event time; or ``from_`` and ``to``, which are both taken in.
+        check: raise what failed, once all else is done; without, it is the report's ``error``.
+
+    Raises:
+        PenstockError: what failed, unless ``check`` is false; what cannot be planned, in either case.
+    """
+    loaded = _project(project)
+    planned = plan(loaded, streams=streams, date=date, from_=from_, to=to, models=models, full_refresh=full_refresh)
+    with Session(loaded) as session:
+        report = perform(planned, session, listener, stop=stop)
+    if check:
+        report.raise_for_error()
+    return report
+
+
+def plan(
+    project: ProjectLike,
+    *,
+    streams: Sequence[str] = (),
+    date: datetime.date | None = None,
+    from_: datetime.date | None = None,
+    to: datetime.date | None = None,
+    models: bool = True,
+    full_refresh: bool = False,
+) -> RunPlan:
+    """What :func:`run` would do, as data: its ``loads``, and whether it builds ``models``.
+
+    Raises:
+        UsageError: no such stream, or days that none of them has.
+    """
+    window = day_window(date, from_, to)
+    return plan_run(_project(project), streams, window=window, models=models, full_refresh=full_refresh)
+
+
+def land(project: ProjectLike, stream: str, *, source: Source | None = None) -> Landed:
+    """Land what is new in one stream, from its source, or from an object that is one.
+
+    Args:
+        project: a project, or its folder.
+        stream: the stream.
+        source: what has ``name``, ``failures``, ``read`` and ``acknowledge``, as ``penstock.ports.Source`` says.
+
+    Raises:
+        PenstockError: what it failed of; what was committed before stays.
+    """
+    loaded = _project(project)
+    if source is None:
+        step, *others = plan(loaded, streams=[stream], models=False).loads
+        if others:
+            raise UsageError(f"stream {stream} has several sources", fix=f'penstock.run(project, streams=["{stream}"])')
+    else:
+        if stream not in loaded.streams:
+            raise UsageError(f"there is no stream {stream!r}", where=str(loaded.file), fix=", ".join(loaded.streams))
+        step = LoadStep(stream=stream, source=source.name, land=loaded.streams[stream].land)
+    with Session(loaded) as session:
+        landed = session.load(step, source=source)
+    if landed.failure is not None:
+        raise landed.failure
+    return landed
+
+
+def query(project: ProjectLike, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+    """Run one statement on the destination, in a transaction that can change nothing; parameters are ``$1``, ``$2``.
+
+    Raises:
+        DestinationError: the warehouse refuses it.
+    """
+    with Session(_project(project)) as session:
+        return session.destination.query(sql, parameters, read_only=True)
+
+
+def _project(project: ProjectLike) -> Project:
+    return project if isinstance(project, Project) else load_project(Path(project))

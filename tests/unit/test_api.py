@@ -1,0 +1,63 @@
+"""What a person imports: few names, and they do what the commands do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import penstock
+from penstock.errors import SourceError
+from penstock.ports import Batch, Position, Segment
+from penstock.scaffold import create_project
+
+
+class Two:
+    """A source that somebody wrote: two records, once."""
+
+    name = "mine"
+
+    def __init__(self) -> None:
+        self.failures: list[SourceError] = []
+
+    def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
+        """Both, unless they have landed."""
+        if "all" not in known:
+            bodies = pa.array([b'{"id": 1}', b'{"id": 2}'], pa.binary())
+            segments = [Segment(start=0, place="mine", number=1)]
+            yield Batch(
+                bodies=bodies, segments=segments, positions=[Position(source="mine", key="all", state={"done": True})]
+            )
+
+    def acknowledge(self, positions: Sequence[Position]) -> None:
+        """Nobody waits for it."""
+
+
+def test_the_package_shows_what_a_person_imports() -> None:
+    """And nothing else; the import of a module inside hides none of it."""
+    assert dir(penstock) == sorted(penstock.__all__)
+    assert all(callable(getattr(penstock, name)) for name in penstock.__all__ if name != "__version__")
+
+
+def test_a_run_reports_and_again_lands_nothing(tmp_path: Path) -> None:
+    """The report counts what landed; the ledger has the run."""
+    create_project(tmp_path / "shop")
+    planned = penstock.plan(tmp_path / "shop", models=False)
+    report = penstock.run(tmp_path / "shop", models=False)
+    assert report.status == "success"
+    assert [load.step for load in report.loads] == list(planned.loads)
+    assert report.total("landed") > 0
+    assert penstock.run(tmp_path / "shop", models=False).total("landed") == 0
+    rows = penstock.query(tmp_path / "shop", "select kind, status from penstock.runs").rows
+    assert [tuple(row) for row in rows] == [("run", "success")] * 2
+
+
+def test_a_source_may_be_an_object(tmp_path: Path) -> None:
+    """What it gives lands once."""
+    create_project(tmp_path / "shop")
+    project = penstock.load_project(tmp_path / "shop")
+    stream = next(iter(project.streams))
+    assert penstock.land(project, stream, source=Two()).total("read") == 2
+    assert penstock.land(project, stream, source=Two()).total("read") == 0
