@@ -10,7 +10,7 @@ DISTRIBUTION = "penstock-elt"
 EXTRAS = {
     "postgres": ("psycopg", "adbc_driver_manager", "adbc_driver_postgresql", "psycopg2"),  # the last is dbt's
     "rabbitmq": ("pika",),
-    "http": ("httpx2", "stamina", "brotli"),
+    "http": ("httpx2", "brotli"),
     "lineage": ("openlineage",),
     "report": ("vl_convert",),
     "examples": ("starlette", "uvicorn"),
