@@ -39,11 +39,11 @@ _SCHEMA = "penstock.schema.json"
 
 def templates() -> dict[str, Path]:
     """The templates there are, each with its folder."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for root in (_EXAMPLES, _PACKAGED):
         if root.is_dir():
-            found |= {folder.name: folder for folder in sorted(root.iterdir()) if (folder / "penstock.yml").is_file()}
-    return found
+            folders |= {folder.name: folder for folder in sorted(root.iterdir()) if (folder / "penstock.yml").is_file()}
+    return folders
 
 
 def create_project(

@@ -112,11 +112,11 @@ def pseudonym_name(name: str, taken: Iterable[str]) -> str:
 
 def _free(name: str, seed: str, used: set[str]) -> str:
     """``name``, or where it is taken, with eight digits of a hash of ``seed``."""
-    found = name
-    while found in used:
-        found = f"{name[:54]}_{_digest(seed)}"
+    candidate = name
+    while candidate in used:
+        candidate = f"{name[:54]}_{_digest(seed)}"
         seed += "+"
-    return found
+    return candidate
 
 
 def _digest(text: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from penstock.errors import SourceError
 from penstock.logs import captured
 from penstock.project.http_client import HttpConnection
-from penstock.project.masking import masked
+from penstock.project.plain import masked
 from penstock.sources.http.client import Client, Page, Request
 from tests.support.apis import Api, Asked, Raw, certify, reply
 

@@ -24,9 +24,9 @@ def server_binaries() -> Path:
         MissingServer: names the command that installs them.
     """
     for name in ("postgres", "pg_ctl"):
-        found = shutil.which(name)
-        if found and (Path(found).resolve().parent / "initdb").exists():
-            return Path(found).resolve().parent
+        program = shutil.which(name)
+        if program and (Path(program).resolve().parent / "initdb").exists():
+            return Path(program).resolve().parent
     versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]) if p.parts[-3].isdigit() else 0)
     if versions:
         return versions[-1].parent

@@ -162,12 +162,12 @@ class PrivateServer(ABC):
 
     def _children(self) -> list[int]:
         """All that the server started, which may hold what it held until they are gone too."""
-        found = [] if self.process is None else [self.process.pid]
-        for pid in found:
+        pids = [] if self.process is None else [self.process.pid]
+        for pid in pids:
             listed = Path(f"/proc/{pid}/task/{pid}/children")
             if listed.exists():
-                found += [int(child) for child in listed.read_text().split()]
-        return found[1:]
+                pids += [int(child) for child in listed.read_text().split()]
+        return pids[1:]
 
 
 def free_port() -> int:
