@@ -16,11 +16,11 @@ from penstock.project.document import Document, parse
 from penstock.project.document import Path as SettingPath
 from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
-from penstock.project.plain import masked
 from penstock.project.metabase import Metabase
 from penstock.project.notify import Notify
 from penstock.project.observing import Lineage, Logging
 from penstock.project.overrides import override
+from penstock.project.plain import masked
 from penstock.project.privacy import Privacy
 from penstock.project.problems import problems_of, raise_problems
 from penstock.project.schedule import Schedule

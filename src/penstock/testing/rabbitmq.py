@@ -30,8 +30,8 @@ def server_scripts() -> Path:
     Raises:
         MissingServer: names the command that installs them.
     """
-    found = shutil.which("rabbitmq-server")
-    for folder in (_DEBIAN, Path(found).resolve().parent if found else _DEBIAN):
+    program = shutil.which("rabbitmq-server")
+    for folder in (_DEBIAN, Path(program).resolve().parent if program else _DEBIAN):
         if (folder / "rabbitmq-env").exists():
             return folder
     raise _missing("no RabbitMQ server on PATH or in /usr/lib/rabbitmq")
