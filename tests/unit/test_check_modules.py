@@ -57,6 +57,15 @@ def test_relative_imports_have_a_direction_too(tree: Path) -> None:
     assert [line.split(":")[1] for line in check_modules.directions()] == ["1", "2"]
 
 
+def test_parts_that_stay_apart(tree: Path) -> None:
+    """The lake's writer and the sources know nothing of each other, in either direction."""
+    for part, other in (("lake", "sources"), ("sources", "lake")):
+        (tree / "src" / "penstock" / part).mkdir()
+        (tree / "src" / "penstock" / part / "one.py").write_text(f"from penstock.{other} import two\n")
+    findings = check_modules.directions()
+    assert len(findings) == 2 and all("stay apart" in line for line in findings)
+
+
 def test_circles(tree: Path) -> None:
     """Two modules that know each other are one; who only uses them is not named."""
     for name, text in {

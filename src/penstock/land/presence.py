@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ContractError
 from penstock.jsonpath import parse_path
-from penstock.lake.names import SOURCE as LAKE
 from penstock.ports import Batch, Destination, Position
 from penstock.project.fields import NamedField, fields_named
 from penstock.project.nearest import nearest
+from penstock.records.lake_files import SOURCE as LAKE
 from penstock.shape.layout import flat_name
 
 if TYPE_CHECKING:

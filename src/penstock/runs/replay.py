@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from penstock.errors import UsageError
-from penstock.lake.names import parse
 from penstock.ledger import ledger_sql
 from penstock.ports import Batch, Position, Segment
 from penstock.project.steps import LoadStep
+from penstock.records.lake_files import parse
 from penstock.sql import literal
 
 if TYPE_CHECKING:
