@@ -42,6 +42,7 @@ LAYERS = (
         "extras",
         "engine_words",
         "faults",
+        "findings",
         "backoff",
         "jsonpath",
         "plural",

@@ -23,11 +23,11 @@ from penstock.project.settings import (
     Files,
     Load,
     Postgres,
-    Source,
     Stream,
     Transform,
     Up,
 )
+from penstock.project.sources import SourceSettings
 from penstock.project.values import Identity
 
 __all__ = [
@@ -53,7 +53,7 @@ __all__ = [
     "Project",
     "RabbitMQ",
     "Schedule",
-    "Source",
+    "SourceSettings",
     "Stream",
     "Transform",
     "Up",

@@ -24,7 +24,8 @@ from penstock.project.observing import Lineage, Logging
 from penstock.project.overrides import choices_in, override, parts_of_list
 from penstock.project.privacy import Privacy
 from penstock.project.schedule import Schedule
-from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
+from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Stream, Transform, Up
+from penstock.project.sources import SourceSettings
 from penstock.project.values import Identity, WrongName
 from penstock.spans import span_text
 
@@ -68,7 +69,7 @@ class Project:
     directory: Path
     target: str
     destinations: Mapping[str, Destination]
-    sources: Mapping[str, Source | Lake]
+    sources: Mapping[str, SourceSettings]
     streams: Mapping[str, Stream]
     load: Load
     transform: Transform | None
@@ -102,7 +103,7 @@ class Project:
             "name": self.name,
             "target": self.target,
             "destinations": _plain(self.destinations),
-            "sources": {name: _plain(s) for name, s in self.sources.items() if s.type != "lake"},
+            "sources": {name: _plain(s) for name, s in self.sources.items() if not isinstance(s, Lake)},
             **{key: _plain(getattr(self, key)) for key in _GROUPS},
         }
 
@@ -277,7 +278,10 @@ def _problems(error: ValidationError, document: Document) -> Iterator[Problem]:
             yield _choice(document, path, data, expected)
         elif kind == "value_error":
             wrong = context["error"]
-            yield document.problem((*path, wrong.name) if isinstance(wrong, WrongName) else path, str(wrong))
+            if isinstance(wrong, WrongName):
+                yield document.problem((*path, wrong.name), str(wrong), wrong.fix)
+            else:
+                yield document.problem(path, str(wrong))
         else:
             message = detail["msg"].removeprefix("Input should be ").partition(", unable")[0]
             message = _WORDS.get(str(path[-1]) if kind == "string_pattern_mismatch" else kind, message)

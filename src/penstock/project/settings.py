@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from penstock.errors import MASK
 from penstock.project.expect import Expectations
@@ -21,6 +30,7 @@ from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.schedule import Schedule, own_schedule, schedule_of
+from penstock.project.sources import SourceSettings, added_settings, added_types
 from penstock.project.values import (
     CONTENT,
     ByteSize,
@@ -121,7 +131,7 @@ class Postgres(Settings):
         return " ".join(f"{k}={_quoted(v)}" for k, v in values.items() if v is not None)
 
 
-class Files(Settings):
+class Files(SourceSettings):
     """Files in a folder: JSON, NDJSON, CSV or Parquet, plain or compressed."""
 
     type: Literal["files"]
@@ -264,7 +274,22 @@ def _transform(value: Any) -> Any:
 
 
 Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
-Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type")]
+
+
+def _source(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Settings of a kind that is built in, or that an installed distribution adds."""
+    type_ = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(type_, str) or type_ in SOURCE_TYPES:
+        return handler(value)
+    settings = added_settings(type_)
+    if settings is not None:
+        return settings.model_validate(value, context=info.context)
+    known = ", ".join(repr(name) for name in dict.fromkeys([*SOURCE_TYPES, *added_types()]))
+    raise PydanticKnownError("union_tag_invalid", {"discriminator": "'type'", "tag": type_, "expected_tags": known})
+
+
+SOURCE_TYPES = ("files", "rabbitmq", "http")
+Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type"), WrapValidator(_source)]
 
 
 class ProjectFile(Settings):
