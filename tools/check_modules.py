@@ -29,8 +29,7 @@ LAYERS = (
     ("land",),
     ("lineage",),
     ("destinations",),
-    ("sources",),
-    ("lake",),
+    ("sources", "lake"),
     ("records",),
     ("ledger",),
     ("project",),
@@ -43,6 +42,7 @@ LAYERS = (
         "extras",
         "engine_words",
         "faults",
+        "findings",
         "backoff",
         "jsonpath",
         "plural",
@@ -56,6 +56,14 @@ LAYERS = (
     ),
 )
 """From the top: a layer imports from itself and from below."""
+
+APART = (("lake", "sources"),)
+"""Parts of one floor that do not import each other: what both know stands below them."""
+
+KINDS = ("files", "http", "rabbitmq", "lake")
+"""Kinds of source or of engine. Only the folder of its name knows what one is, and ``project/``, for its settings."""
+SETTINGS = ("Files", "Http", "RabbitMQ", "Lake")
+"""The classes of their settings."""
 
 FREE = {"testing", "dbt", "templates", "__init__", "__main__"}
 HEAVY = (
@@ -86,11 +94,11 @@ BINARY = {".png", ".gz", ".zst", ".parquet"}
 
 def main() -> int:
     """Print each finding; 1 when there is any."""
-    found = [*sizes(), *directions(), *circles(), *start_up(), *residue()]
-    for line in found:
+    findings = [*sizes(), *directions(), *circles(), *kinds_asked(), *start_up(), *residue()]
+    for line in findings:
         print(line)
-    print(f"modules: {'clean' if not found else f'{len(found)} findings'}")
-    return 1 if found else 0
+    print(f"modules: {'clean' if not findings else f'{len(findings)} findings'}")
+    return 1 if findings else 0
 
 
 def sizes() -> list[str]:
@@ -105,20 +113,23 @@ def sizes() -> list[str]:
 
 
 def directions() -> list[str]:
-    """Imports that go up."""
+    """Imports that go up, and those between parts that stay apart."""
     rank = {name: i for i, layer in enumerate(LAYERS) for name in layer}
-    found = []
+    apart = {pair for one, other in APART for pair in ((one, other), (other, one))}
+    findings = []
     for path in sorted(SOURCE.rglob("*.py")):
         part = path.relative_to(SOURCE).parts[0].removesuffix(".py")
         if part in FREE:
             continue
         if part not in rank:
-            found.append(f"{path.relative_to(ROOT)}: {part} has no layer in tools/check_modules.py")
+            findings.append(f"{path.relative_to(ROOT)}: {part} has no layer in tools/check_modules.py")
             continue
         for other, line in _imports(path):
-            if other in rank and rank[other] < rank[part]:
-                found.append(f"{path.relative_to(ROOT)}:{line}: {part} imports {other}, which is above it")
-    return found
+            if (part, other) in apart:
+                findings.append(f"{path.relative_to(ROOT)}:{line}: {part} imports {other}, and they stay apart")
+            elif other in rank and rank[other] < rank[part]:
+                findings.append(f"{path.relative_to(ROOT)}:{line}: {part} imports {other}, which is above it")
+    return findings
 
 
 def circles() -> list[str]:
@@ -133,6 +144,40 @@ def circles() -> list[str]:
         edges = kept
     names = sorted({name for name, _ in edges})
     return [f"modules import each other in a circle: {', '.join(names)}"] if names else []
+
+
+def kinds_asked() -> list[str]:
+    """Places that look which kind something is, instead of asking its kind."""
+    findings = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).parts
+        own = {parts[1]} if len(parts) > 2 and parts[0] in ("sources", "destinations") else set()
+        if parts[0] == "project":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        asked = {(line, name) for node in ast.walk(tree) for line, name in _kinds_in(node) if name.lower() not in own}
+        where = path.relative_to(ROOT)
+        findings += [
+            f"{where}:{line}: asks for {name}: what that is, its own folder says" for line, name in sorted(asked)
+        ]
+    return findings
+
+
+def _kinds_in(node: ast.AST) -> list[tuple[int, str]]:
+    """The kinds that a comparison, a ``match`` or an ``isinstance`` asks for by name."""
+    sides: list[ast.AST] = []
+    about = ("type", "kind")
+    if isinstance(node, ast.Compare):
+        compared = [node.left, *node.comparators]
+        if any(isinstance(side, ast.Attribute) and side.attr in about for side in compared):
+            sides += compared
+    elif isinstance(node, ast.Match) and isinstance(node.subject, ast.Attribute) and node.subject.attr in about:
+        sides += [case.pattern for case in node.cases]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+        sides += node.args[1:]
+    named = [inner for side in sides for inner in ast.walk(side)]
+    texts = [(n.lineno, str(n.value)) for n in named if isinstance(n, ast.Constant) and n.value in KINDS]
+    return texts + [(n.lineno, n.id) for n in named if isinstance(n, ast.Name) and n.id in SETTINGS]
 
 
 def start_up() -> list[str]:

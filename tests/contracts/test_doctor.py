@@ -12,13 +12,14 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
-from penstock.doctor.broker import Check, check_queue
 from penstock.errors import SourceError
+from penstock.findings import Finding
 from penstock.project import RabbitMQ
+from penstock.sources.rabbitmq.checking import check_queue
 from tests.conftest import RabbitMQServer
 from tests.support.queues import a_queue, declare, publish, until, waiting
 
-Diagnose = Callable[..., dict[str, Check]]
+Diagnose = Callable[..., dict[str, Finding]]
 
 
 @pytest.fixture
@@ -26,12 +27,12 @@ def diagnose(rabbitmq_server: RabbitMQServer) -> Diagnose:
     """Gives the findings on a queue by their names."""
     port = urlsplit(rabbitmq_server.management).port
 
-    def diagnose(settings: RabbitMQ) -> dict[str, Check]:
+    def diagnose(settings: RabbitMQ) -> dict[str, Finding]:
         asked = (
             settings.model_copy(update={"management_port": port}) if settings.management_port == 15_672 else settings
         )
         checks = check_queue("queue", asked)
-        assert all(c.found and (c.ok or c.fix) for c in checks)
+        assert all(c.detail and (c.ok or c.fix) for c in checks)
         return {c.name.removeprefix("queue, "): c for c in checks}
 
     return diagnose
@@ -58,13 +59,13 @@ def test_nothing_is_wrong(diagnose: Diagnose, rabbitmq_url: str, kind: str) -> N
     """On a queue as penstock declares it, also before it is declared, and nothing is changed by looking."""
     settings = a_queue(rabbitmq_url, kind, exchange="facts", routing_keys="a.#")
     before = diagnose(settings)
-    assert "will be declared" in before["queue"].found
+    assert "will be declared" in before["queue"].detail
     declare(settings)
     publish(settings, [b"{}"] * 3)
     after = diagnose(settings)
     for checks in (before, after):
         assert all(c.ok for c in checks.values()), checks
-        assert checks["permissions"].found == "read, configure, write granted"
+        assert checks["permissions"].detail == "read, configure, write granted"
     if kind != "stream":
         assert waiting(settings) == 3
 
@@ -114,7 +115,7 @@ def test_permissions(
         declare(a_queue(rabbitmq_url, exchange="facts").model_copy(update={"queue": settings.queue}))
     found = diagnose(settings)["permissions"]
     assert not found.ok
-    assert f"may not {missing} in" in found.found
+    assert f"may not {missing} in" in found.detail
     assert "set_permissions" in found.fix
 
 
@@ -124,7 +125,7 @@ def test_permission_that_only_publishing_needs(diagnose: Diagnose, user: Callabl
     declare(settings.model_copy(update={"declare": True, **_account(rabbitmq_url)}))
     found = diagnose(settings)["permissions"]
     assert found.ok
-    assert "only penstock publish needs" in found.found
+    assert "only penstock publish needs" in found.detail
 
 
 def test_another_type(diagnose: Diagnose, rabbitmq_url: str) -> None:
@@ -142,7 +143,7 @@ def test_quorum_without_dead_letters(diagnose: Diagnose, rabbitmq_url: str, rabb
     declare(settings)
     found = diagnose(settings)["dead letters"]
     assert not found.ok
-    assert "dropped after 20 deliveries" in found.found
+    assert "dropped after 20 deliveries" in found.detail
     _policy(rabbitmq_server, rabbitmq_url, {"dead-letter-exchange": "dead"})
     until(lambda: diagnose(settings)["dead letters"].ok, "the policy is not seen")
 
@@ -153,7 +154,7 @@ def test_few_deliveries(diagnose: Diagnose, rabbitmq_url: str) -> None:
     declare(settings)
     found = diagnose(settings)["dead letters"]
     assert not found.ok
-    assert "after 2 deliveries" in found.found
+    assert "after 2 deliveries" in found.detail
 
 
 def test_mirrored(diagnose: Diagnose, rabbitmq_url: str, rabbitmq_server: RabbitMQServer) -> None:
@@ -193,10 +194,10 @@ def test_no_management_api(diagnose: Diagnose, user: Callable[..., str], rabbitm
     """It is said that it cannot be asked, and why; that is no fault."""
     away = diagnose(a_queue(rabbitmq_url, "classic", management_port=9))["management API"]
     assert away.ok
-    assert "does not answer" in away.found
+    assert "does not answer" in away.detail
     refused = diagnose(a_queue(user(".*", ".*", ".*", tags=""), "classic"))["management API"]
     assert refused.ok
-    assert "set_user_tags" in refused.found
+    assert "set_user_tags" in refused.detail
 
 
 def test_command(tmp_path: Path, rabbitmq_url: str, rabbitmq_server: RabbitMQServer) -> None:

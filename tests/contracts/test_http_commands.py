@@ -61,7 +61,7 @@ def test_a_project_of_an_api(tmp_path: Path) -> None:
         cars, visits = explain_loads(project, (), None)
         assert "with since=2020-12-04T23:50:00Z, from the first page" in cars.how
         checks = {c.name: c for c in examine(tmp_path, None)}
-        assert checks["source shop of cars"].found == "GET /cars?page=1: 2 records"
+        assert checks["source shop of cars"].detail == "GET /cars?page=1: 2 records"
         assert all(c.ok for n, c in checks.items() if n.startswith("source"))
         assert "hush" not in str(project.masked())
 

@@ -295,7 +295,7 @@ def test_doctor_says_what_looks_like_a_mistake(tmp_path: Path) -> None:
         (tmp_path / "penstock.yml").write_text(text % (api.url, endpoints))
         (check,) = [c for c in examine(tmp_path, None) if c.name == "source api of cars"]
     assert check.ok
-    assert "warning: source api, endpoint cars: pagination.path finds nothing at nxt" in check.found
+    assert "warning: source api, endpoint cars: pagination.path finds nothing at nxt" in check.detail
 
 
 def test_pages_that_differ_in_one_record() -> None:

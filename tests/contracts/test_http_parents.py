@@ -332,7 +332,7 @@ def test_doctor_asks_the_child_too(tmp_path: Path) -> None:
         with Api(answer) as api:
             (tmp_path / "penstock.yml").write_text(PROJECT % (api.url, "{ harbours: {}, berths: " + berths + " }"))
             (check,) = [c for c in examine(tmp_path, None) if c.name == "source api of berths"]
-            return f"{check.ok} {check.found} {check.fix}"
+            return f"{check.ok} {check.detail} {check.fix}"
 
     assert found(harbours("A", "B")).startswith("True GET /harbours/A/berths: 2 records")
     assert "True GET /harbours/B/berths: 2" in found(

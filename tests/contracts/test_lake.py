@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from penstock.errors import PenstockError, ProjectError, SourceError
-from penstock.lake.names import Format
 from penstock.lake.rewriting import files_of, rewrite
 from penstock.lake.writer import LakeWriter
 from penstock.land.session import Session
 from penstock.ports import Destination, Window
 from penstock.project import load_project
+from penstock.records.lake_files import Format
 from penstock.runs.plan import plan_loads
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules

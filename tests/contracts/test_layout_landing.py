@@ -14,11 +14,12 @@ from penstock.errors import UsageError
 from penstock.land.loop import Stop, load
 from penstock.land.session import Session
 from penstock.ports import Destination
-from penstock.project import RabbitMQ, load_project
+from penstock.project import load_project
 from penstock.project.steps import LoadStep
 from penstock.runs.plan import plan_loads
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules
+from penstock.sources.kinds import Until, consume_source
 from tests.support.queues import a_queue, publish
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
@@ -134,9 +135,7 @@ def test_by_queue_as_by_file(rabbitmq_url: str, tmp_path: Path) -> None:
         tmp_path, stream, f"{{type: rabbitmq, url: '{rabbitmq_url}', queue: {settings.queue}, queue_type: classic}}"
     ) as session:
         [step] = plan_loads(session.project)
-        queue = session.project.sources["s"]
-        assert isinstance(queue, RabbitMQ)
-        with session.queue(step, queue, until_empty=True) as source:
+        with consume_source(session.project, step, Until(empty=True)) as source:
             target = step.target(session.project)
             landed = load(source, session.destination, session.shaper("users"), target, stop=Stop())
         assert [landed.total(n) for n in ("read", "landed", "duplicates", "quarantined")] == [21, 10, 10, 1]

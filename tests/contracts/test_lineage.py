@@ -21,7 +21,7 @@ from penstock.lineage import emitter, telling
 from penstock.lineage.emitter import Emitter, close_all
 from penstock.lineage.facts import Event, Run
 from penstock.logs import captured
-from penstock.project import Lineage, load_project
+from penstock.project import Lineage, RabbitMQ, load_project
 from penstock.runs.consume import Consumer
 from tests.contracts.test_layers import PROJECT
 from tests.contracts.test_schedule import a_project
@@ -253,7 +253,7 @@ def test_a_queue(tmp_path: Path, rabbitmq_url: str, monkeypatch: pytest.MonkeyPa
     (tmp_path / "penstock.yml").write_text(json.dumps(project))
     loaded = load_project(tmp_path)
     own = loaded.sources["queue"]
-    assert own.type == "rabbitmq"
+    assert isinstance(own, RabbitMQ)
     consumer = Consumer(loaded, "events", "queue", max_messages=20)
     thread = threading.Thread(target=consumer.run)
     thread.start()

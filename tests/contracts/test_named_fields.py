@@ -157,7 +157,7 @@ def test_a_misspelt_field(warehouse: dict[str, Any], tmp_path: Path, setting: tu
     vital = setting[1] in ("pii", "drop")
     found = [check for check in examine(folder, None) if check.name == "fields of users"]
     assert [(check.ok, check.warns) for check in found] == [(not vital, True)]
-    assert f"{setting[1]}: names 'emial'" in found[0].found and "did you mean 'email'" in found[0].found
+    assert f"{setting[1]}: names 'emial'" in found[0].detail and "did you mean 'email'" in found[0].detail
     if vital:
         with pytest.raises(ContractError, match=f"{setting[1]}: names 'emial'.*nothing landed") as stopped:
             load(folder)
@@ -165,7 +165,7 @@ def test_a_misspelt_field(warehouse: dict[str, Any], tmp_path: Path, setting: tu
         assert status(folder) == [] and read_status(load_project(folder))["loads"] == []
         a_project(folder, source, {**stream, "allow_missing": True}, warehouse)
     (warning,) = load(folder).warnings
-    assert warning == found[0].found and status(folder) == [warning]
+    assert warning == found[0].detail and status(folder) == [warning]
     assert load(folder).warnings == [warning], "nothing new, and the name is as wrong as it was"
     filed(folder, [{**RECORDS[0], "id": 3, TYPO: "2026-01-01T00:00:00Z"}], "b")
     assert load(folder).warnings == [] and status(folder) == [], "the field has come"

@@ -11,6 +11,7 @@ from penstock.land.loop import Stop, load
 from penstock.land.session import Session
 from penstock.project import RabbitMQ, load_project
 from penstock.runs.plan import plan_loads
+from penstock.sources.kinds import Until, consume_source
 from tests.support.queues import a_queue, numbered, publish, waiting
 
 
@@ -34,11 +35,9 @@ def test_a_queue_is_landed_and_acknowledged(rabbitmq_url: str, tmp_path: Path, k
     publish(settings, [b"none"], content_encoding="gzip")
     with project_of(tmp_path, settings, rabbitmq_url) as session:
         (step,) = plan_loads(session.project)
-        queue = session.project.sources["q"]
-        assert isinstance(queue, RabbitMQ)
         totals = []
         for _ in range(2):
-            with session.queue(step, queue, until_empty=True) as source:
+            with consume_source(session.project, step, Until(empty=True)) as source:
                 landed = load(
                     source,
                     session.destination,
@@ -63,7 +62,7 @@ def test_a_stop_ends_a_queue_that_is_quiet(rabbitmq_url: str, tmp_path: Path) ->
     with project_of(tmp_path, settings, rabbitmq_url) as session:
         (step,) = plan_loads(session.project)
         stop = Stop()
-        with session.source(step) as source:  # type: ignore[attr-defined]
+        with consume_source(session.project, step, Until()) as source:
             landed = load(
                 source,
                 session.destination,

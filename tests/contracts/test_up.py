@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from penstock.project import load_project
+from penstock.project import RabbitMQ, load_project
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 from tests.support.metrics import conform
 from tests.support.queues import a_queue, declare, publish, until, waiting
@@ -89,7 +89,7 @@ def an_event(id_: str, kind: str = "User Created", at: str = "2025-05-01T10:00:0
 def send(project: Path, events: Sequence[dict[str, str]]) -> None:
     """Put events on the project's queue."""
     settings = load_project(project).sources["event_queue"]
-    assert settings.type == "rabbitmq"
+    assert isinstance(settings, RabbitMQ)
     publish(settings, [json.dumps(e).encode() for e in events])
 
 
@@ -236,7 +236,7 @@ def test_models_follow_messages_and_files(project: Path) -> None:
         assert time.monotonic() - started < 15
         assert not process.file.exists()
     settings = load_project(project).sources["event_queue"]
-    assert settings.type == "rabbitmq" and waiting(settings) == 0
+    assert isinstance(settings, RabbitMQ) and waiting(settings) == 0
     done = call(project, "run", "--quiet")
     assert done.returncode == 0, done.stderr
 
@@ -316,7 +316,7 @@ def test_stopped_under_load(project: Path) -> None:
     """SIGTERM while messages come and models are built: 0, what is acknowledged is in the table once, the rest is in
     the queue, and the next start does it."""
     settings = load_project(project).sources["event_queue"]
-    assert settings.type == "rabbitmq"
+    assert isinstance(settings, RabbitMQ)
     declare(settings)
     with up(project) as process:
         eventually(lambda: process.get("/readyz")[0], 200)

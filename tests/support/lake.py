@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from penstock.lake.names import Format
 from penstock.lake.writer import LakeWriter
 from penstock.land.loop import Landed, load
 from penstock.ports import Destination, Target, Window
+from penstock.records.lake_files import Format
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource

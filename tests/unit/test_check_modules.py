@@ -57,6 +57,33 @@ def test_relative_imports_have_a_direction_too(tree: Path) -> None:
     assert [line.split(":")[1] for line in check_modules.directions()] == ["1", "2"]
 
 
+def test_parts_that_stay_apart(tree: Path) -> None:
+    """The lake's writer and the sources know nothing of each other, in either direction."""
+    for part, other in (("lake", "sources"), ("sources", "lake")):
+        (tree / "src" / "penstock" / part).mkdir()
+        (tree / "src" / "penstock" / part / "one.py").write_text(f"from penstock.{other} import two\n")
+    findings = check_modules.directions()
+    assert len(findings) == 2 and all("stay apart" in line for line in findings)
+
+
+def test_nobody_asks_for_a_kind(tree: Path) -> None:
+    """By comparison, ``match`` or ``isinstance``; but a kind's own folder may, and the settings' too."""
+    asking = (
+        'if s.type == "files": pass\n'
+        'if s.type not in ("lake", "http"): pass\n'
+        "match s.type:\n"
+        '    case "rabbitmq": pass\n'
+        "if isinstance(s, Files | Http): pass\n"
+        'if s.type == "basic" or parts.scheme == "http": pass\n'
+    )
+    for folder in ("runs", "project", "sources/files"):
+        (tree / "src" / "penstock" / folder).mkdir(parents=True)
+        (tree / "src" / "penstock" / folder / "plan.py").write_text(asking)
+    findings = check_modules.kinds_asked()
+    assert [line.split(":")[1] for line in findings if "runs/plan.py" in line] == ["1", "2", "2", "4", "5", "5"]
+    assert not [line for line in findings if "project/" in line or ("the kind files" in line and "sources/" in line)]
+
+
 def test_circles(tree: Path) -> None:
     """Two modules that know each other are one; who only uses them is not named."""
     for name, text in {

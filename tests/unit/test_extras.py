@@ -17,9 +17,9 @@ from penstock.alerts.delivery import send
 from penstock.alerts.messages import Message
 from penstock.destinations import open_destination
 from penstock.extras import DISTRIBUTION, EXTRAS, MissingLibrary, explained_import, require
-from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.runs.plan import plan_loads
+from penstock.sources.kinds import open_source
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
@@ -83,11 +83,10 @@ def test_each_backend_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingLibrary, match=r"penstock-elt\[postgres\]"):
         open_destination(project.destinations["there"])
-    with Session(project) as session:
-        with pytest.raises(MissingLibrary, match=r"penstock-elt\[rabbitmq\]"):
-            session.queue(steps["messages"], project.sources["queue"])  # type: ignore[arg-type]  # it is one
-        with pytest.raises(MissingLibrary, match=r"penstock-elt\[http\]"):
-            session.http(steps["pages"], project.sources["api"])  # type: ignore[arg-type]  # it is one
+    with pytest.raises(MissingLibrary, match=r"penstock-elt\[rabbitmq\]"):
+        open_source(project, steps["messages"])
+    with pytest.raises(MissingLibrary, match=r"penstock-elt\[http\]"):
+        open_source(project, steps["pages"])
     assert project.notify is not None
     message = Message(project="shop", target="here", problems=[], sent_at=datetime.now(UTC))
     with pytest.raises(MissingLibrary, match=r"penstock-elt\[http\]"):

@@ -18,11 +18,12 @@ from penstock.errors import ProjectError
 from penstock.lineage.emitter import Emitter
 from penstock.lineage.facts import Event as Facts
 from penstock.lineage.facts import Run
-from penstock.lineage.naming import base_of, inputs, table
+from penstock.lineage.naming import inputs, table
 from penstock.lineage.telling import BuiltNode, Telling, _uuid7
 from penstock.logs import captured
 from penstock.project import Lineage, Project, load_project
 from penstock.runs.plan import plan_loads
+from penstock.sources.files.matching import base_of
 from tests.support.lineage import Event, judge, named
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -164,7 +165,7 @@ def test_names_of_datasets(tmp_path: Path) -> None:
     local = a_project(tmp_path)
     at = table(local.destination, "raw", "events")
     assert (at.namespace, at.name) == (f"duckdb://{tmp_path}/w.duckdb", "w.raw.events")
-    assert base_of(Path("/a/b*/c")) == Path("/a") and base_of(Path("/a/b.json")) == Path("/a/b.json")
+    assert base_of("b*/c", tmp_path) == tmp_path and base_of("/a/b.json", tmp_path) == Path("/a/b.json")
 
 
 def test_settings(tmp_path: Path) -> None:

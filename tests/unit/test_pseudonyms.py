@@ -172,9 +172,9 @@ def test_a_key_that_is_not_set(tmp_path: Path) -> None:
 def test_doctor(tmp_path: Path) -> None:
     """The doctor tells whether the key is there, and never what it is."""
     missing, *_ = _check_keys(project(tmp_path, "privacy: {keys: {v1: '${PII_KEY}'}}"))
-    assert not missing.ok and "privacy key v1 is not set" in missing.found
+    assert not missing.ok and "privacy key v1 is not set" in missing.detail
     (there,) = _check_keys(project(tmp_path, "privacy: {keys: {v1: '${PII_KEY}'}}", PII_KEY="0123456789abcdef"))
-    assert there.ok and there.found == "v1; v1 is the current one"
+    assert there.ok and there.detail == "v1; v1 is the current one"
 
 
 def test_which_key(tmp_path: Path) -> None:

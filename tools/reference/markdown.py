@@ -37,5 +37,5 @@ def plain(text: str) -> str:
 
 def from_rst(text: str) -> str:
     """A docstring's roles and double backticks as Markdown's code."""
-    text = re.sub(r":(?:func|class|meth|mod|data):`~?([^`]*)`", r"`\1`", text)
+    text = re.sub(r":(?:func|class|meth|mod|data|attr):`~?([^`]*)`", r"`\1`", text)
     return text.replace("``", "`")

@@ -9,8 +9,11 @@ from typing import Any
 
 import penstock
 from penstock.airflow.dags import penstock_dags
+from penstock.ports import Batch, Position, Segment, Source
+from penstock.project import SourceSettings
 from penstock.runs.batch import Report
 from penstock.runs.plan import plan_loads
+from penstock.sources.kinds import Forecast, Opening, SourceKind
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
@@ -30,6 +33,10 @@ _PUBLIC: Mapping[str, tuple[str, tuple[Any, ...]]] = {
             plan_loads,
             penstock.Session,
         ),
+    ),
+    "Sources": (
+        "[Write a kind of source](how-to/write-a-source.md) says how these are used.",
+        (Source, Batch, Position, Segment, SourceSettings, SourceKind, Opening, Forecast),
     ),
     "Airflow": ("[Under Airflow](airflow.md) says how it is used.", (penstock_dags,)),
     "Tests": (
@@ -86,8 +93,9 @@ def python_page(_: str) -> str:
 
 def _entry(found: Any, level: str) -> Iterator[str]:
     yield f"{level} {found.__name__}\n"
-    call = _wrapped(found.__name__ + _signature(found))
-    yield f"```python\nfrom {_home(found)} import {found.__name__}\n\n{call}\n```\n"
+    protocol = getattr(found, "_is_protocol", False)  # nobody calls it
+    call = "" if protocol else f"\n\n{_wrapped(found.__name__ + _signature(found))}"
+    yield f"```python\nfrom {_home(found)} import {found.__name__}{call}\n```\n"
     yield from _text(inspect.getdoc(found) or "")
 
 
@@ -132,6 +140,7 @@ def _signature(found: Any) -> str:
     text = str(signature.replace(parameters=kept, return_annotation=inspect.Signature.empty))
     text = re.sub(r": '([^']*)'", r": \1", text)
     text = re.sub(r"<function .*?<lambda>.*?>", "...", text)
+    text = re.sub(r"<function (\w+) at \w+>", r"\1", text)
     return text + (f" -> {given}" if given else "")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from penstock.errors import UsageError
 from penstock.plural import count
 from penstock.project.nearest import nearest
+from penstock.sources.kinds import kind_of
 from penstock.spans import span_text
 from penstock.sql import identifier, literal, statement
 
@@ -211,15 +212,15 @@ class _Judge:
     def _load_fix(self) -> str:
         """What works beside ``penstock up``, which may have the warehouse to itself."""
         name = self._stream
-        kinds = {self._project.sources[s].type for s in self._settings.from_}
-        if kinds == {"rabbitmq"}:
+        sources = [self._project.sources[s] for s in self._settings.from_]
+        if not any(source.ends for source in sources):
             return (
                 "penstock doctor looks at the queue; penstock up lands what waits, and without it "
                 f"penstock consume {name} --until-empty"
             )
         own = self._settings.schedule
         scheduled = bool(own) or (own is None and self._project.schedule is not None)
-        if scheduled or kinds - {"files", "rabbitmq"}:
+        if scheduled or any(source.ends and kind_of(source).watched(source) is None for source in sources):
             return f"penstock run --now {name}; penstock doctor asks its sources"
         return f"penstock doctor asks its sources; penstock up lands what is new, and without it penstock load {name}"
 

@@ -40,8 +40,7 @@ def warehouse_of(project: Project) -> str:
 
 def part_of_load(project: Project, step: LoadStep) -> str:
     """The part of ``penstock up`` that lands what comes by itself: a consumer or a watcher."""
-    queue = project.sources[step.source].type == "rabbitmq"
-    return f"{'consume' if queue else 'watch'} {step.stream} {step.source}"
+    return f"{'watch' if project.sources[step.source].ends else 'consume'} {step.stream} {step.source}"
 
 
 def part_of_schedule(loads: ScheduledLoads) -> str:

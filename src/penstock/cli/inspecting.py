@@ -212,10 +212,10 @@ def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json
 
     checks = examine(project_dir, target, holder)
     if json:
-        print_json([{"check": c.name, "ok": c.ok, "warns": c.warns, "found": c.found, "fix": c.fix} for c in checks])
+        print_json([{"check": c.name, "ok": c.ok, "warns": c.warns, "found": c.detail, "fix": c.fix} for c in checks])
     else:
         for check in checks:
-            print(f"{'FAIL' if not check.ok else 'warn' if check.warns else 'ok  '}  {check.name}: {check.found}")
+            print(f"{'FAIL' if not check.ok else 'warn' if check.warns else 'ok  '}  {check.name}: {check.detail}")
             if not check.ok and check.fix:
                 print(f"      fix: {check.fix}")
     bad = [c for c in checks if not c.ok]

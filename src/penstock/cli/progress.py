@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.cli.printing import built_line, doing, failures_json, landed_line, node_line, print_warnings, progress_bar
 from penstock.runs.batch import Listener, words_of
+from penstock.sources.kinds import kind_of, opening_of
 
 if TYPE_CHECKING:
     from penstock.land.loop import Landed
@@ -34,12 +35,12 @@ class Printing(Listener):
     @contextmanager
     def loading(self, step: LoadStep) -> Iterator[Callable[[Batch], None]]:
         total = 0
-        settings = self._session.project.sources[step.source]
         # only a progress bar wants to know beforehand what the load will find out itself
-        if not self._silent and (settings.type == "files" or settings.type == "lake"):
+        if not self._silent:
+            project = self._session.project
+            settings = project.sources[step.source]
             known = self._session.destination.positions(step.stream, step.source)
-            plan = self._session.files(step, settings).plan(known)
-            total = sum(p.size - p.offset for p in plan if p.action != "skip")
+            total = kind_of(settings).forecast(settings, opening_of(project, step), known).bytes
         with progress_bar(step.stream, total, quiet=self._silent) as progress:
             yield progress
 

@@ -6,33 +6,30 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from penstock.doctor.broker import Check, check_queue, failed
-from penstock.errors import DestinationError, PenstockError, SourceError, together
+from penstock.errors import DestinationError, PenstockError, SourceError
 from penstock.extras import DISTRIBUTION
+from penstock.findings import Finding, failed
 from penstock.land.presence import missing_fields, presence_of
 from penstock.ledger.soundness import Damage, damage_of, missing_tables
 from penstock.plural import count
-from penstock.ports import Batch, Window
+from penstock.ports import Window
 from penstock.runs.plan import plan_loads
+from penstock.sources.kinds import Forecast, kind_of, opening_of
 from penstock.sql import statement
 
 if TYPE_CHECKING:
-    from penstock.land.session import Session
     from penstock.ports import Destination, Rows
     from penstock.project import Project
-    from penstock.project.steps import LoadStep
-    from penstock.sources.files.source import FilePlan, FilesSource
-    from penstock.sources.http.source import HttpSource
+    from penstock.sources.files.planning import FilePlan
 
 _LAST_LOADS = 10
 
@@ -81,10 +78,7 @@ def explain_loads(
     lookback: timedelta = timedelta(),
 ) -> list[LoadPlan]:
     """The steps of a run with the files each would read. Opens the warehouse only if it is there."""
-    from penstock.land.session import Session
-
     plans = []
-    session = Session(project)
     destination = existing_destination(project)
     try:
         for step in plan_loads(project, streams, window=window, fingerprint=fingerprint, lookback=lookback):
@@ -97,23 +91,18 @@ def explain_loads(
                 how += f", {stream.event_time} in {step.window}"
             known = destination.positions(step.stream, step.source) if destination else {}
             settings = project.sources[step.source]
-            if settings.type == "rabbitmq":
-                how += f", from {settings.queue_type} queue {settings.queue} at {settings.address} by penstock consume"
-                how += " alone: a queue has no days to choose from" if window is not None else " alone"
-                plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
-                continue
-            if settings.type == "http":
-                try:
-                    how += f", {session.http(step, settings).described(known)}"
-                    plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
-                except SourceError as e:
-                    plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, problem=str(e)))
-                continue
+            forecast, problem = Forecast(), ""
             try:
-                files = session.files(step, settings).plan(known)
-                plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, files=files))
+                forecast = kind_of(settings).forecast(settings, opening_of(project, step), known)
             except SourceError as e:
-                plans.append(LoadPlan(stream=step.stream, source=step.source, how=how, problem=str(e)))
+                problem = str(e)
+            how += f", {forecast.words}" if forecast.words else ""
+            if not settings.ends:
+                how += " by penstock consume alone"
+                how += f": {settings.noun} has no days to choose from" if window is not None else ""
+            plans.append(
+                LoadPlan(stream=step.stream, source=step.source, how=how, files=forecast.files, problem=problem)
+            )
     finally:
         if destination:
             destination.close()
@@ -136,24 +125,24 @@ def read_status(project: Project) -> dict[str, Any]:
         nothing: dict[str, list[Any]] = {name: [] for name in ("damage", *names, "warnings")}
         return {**nothing, "expectations": expected, "hosts": hosts}
     try:
-        found = {
+        ledger = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
             for name in names
         }
         damage = [asdict(d) for d in map(partial(damage_of, destination), project.streams) if d is not None]
-        found["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
+        ledger["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
         warnings = list(missing_fields(project, destination))
     finally:
         destination.close()
     now = datetime.now(UTC)
-    for row in found["streams"]:
+    for row in ledger["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {"damage": damage, **found, "hosts": hosts, "warnings": warnings}
+    return {"damage": damage, **ledger, "hosts": hosts, "warnings": warnings}
 
 
 def examine(
     directory: Path | None, target: str | None, held: Callable[[Project], Held | None] = lambda _: None
-) -> list[Check]:
+) -> list[Finding]:
     """The doctor's findings, in the order in which to mend them.
 
     Args:
@@ -170,7 +159,7 @@ def examine(
         return [*checks, failed("project", e)]
     streams = count(len(project.streams), "stream")
     where = f"{project.directory / 'penstock.yml'}, {streams}, destination {project.target}"
-    checks.append(Check(name="project", ok=True, found=where))
+    checks.append(Finding(name="project", ok=True, detail=where))
     running = held(project)
     checks += _check_sources(project)
     checks += _check_fields(project, running)
@@ -212,64 +201,47 @@ def _dicts(destination: Destination, sql: str) -> list[dict[str, Any]]:
     return [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
 
 
-def _check_python() -> Check:
+def _check_python() -> Finding:
     version = platform.python_version()
-    return Check(
-        name="python", ok=sys.version_info >= (3, 11), found=version, fix="install Python 3.11 or later", exit_code=1
+    return Finding(
+        name="python", ok=sys.version_info >= (3, 11), detail=version, fix="install Python 3.11 or later", exit_code=1
     )
 
 
-def _check_versions() -> list[Check]:
+def _check_versions() -> list[Finding]:
     from importlib.metadata import PackageNotFoundError, version
 
     checks = []
     for name in (DISTRIBUTION, "duckdb", "pyarrow", "dbt-core", "dbt-duckdb"):
         try:
-            checks.append(Check(name=name, ok=True, found=version(name)))
+            checks.append(Finding(name=name, ok=True, detail=version(name)))
         except PackageNotFoundError:
-            checks.append(Check(name=name, ok=False, found="not installed", fix=f"pip install {DISTRIBUTION}"))
+            checks.append(Finding(name=name, ok=False, detail="not installed", fix=f"pip install {DISTRIBUTION}"))
     # these are an extra: whether the project needs it, the check of its destination says
     for name in ("adbc-driver-postgresql", "dbt-postgres"):
         with suppress(PackageNotFoundError):
-            checks.append(Check(name=name, ok=True, found=version(name)))
+            checks.append(Finding(name=name, ok=True, detail=version(name)))
     return checks
 
 
-def _check_sources(project: Project) -> list[Check]:
-    from penstock.land.session import Session
-
-    checks = []
+def _check_sources(project: Project) -> list[Finding]:
+    checks: list[Finding] = []
     for step in plan_loads(project):
         name = f"source {step.source} of {step.stream}"
         settings = project.sources[step.source]
         try:
-            if settings.type == "rabbitmq":
-                checks += check_queue(name, settings)
-                continue
-            if settings.type == "http":
-                checks.append(_check_api(name, Session(project).http(step, settings)))
-                continue
-            source = Session(project).files(step, settings)
-            plans = source.plan({})
-            failures = _unreadable(source, plans)
-            if failures:
-                checks.append(failed(name, together(failures)))
-                continue
-            size = sum(p.size for p in plans)
-            checks.append(Check(name=name, ok=True, found=f"{count(len(plans), 'file')}, {count(size, 'byte')}"))
+            checks += kind_of(settings).check(name, settings, opening_of(project, step))
         except PenstockError as e:
             checks.append(failed(name, e))
     return checks
 
 
-def _check_fields(project: Project, held: Held | None) -> list[Check]:
+def _check_fields(project: Project, held: Held | None) -> list[Finding]:
     """Fields that the settings name, and that neither a record so far nor the first ones of a source have. Of files and
     APIs that cannot be read, others tell."""
-    from penstock.land.session import Session
-
     if held is not None:
-        return [Check(name="fields", ok=True, warns=True, found=text) for text in held.status().get("warnings", ())]
-    checks: dict[str, Check] = {}
+        return [Finding(name="fields", ok=True, warns=True, detail=text) for text in held.status().get("warnings", ())]
+    checks: dict[str, Finding] = {}
     with suppress(PenstockError):
         destination = existing_destination(project)
         try:
@@ -278,12 +250,13 @@ def _check_fields(project: Project, held: Held | None) -> list[Check]:
                 if destination is not None:
                     presence.begin(destination)
                 with suppress(PenstockError):
-                    for batch in _first_records(Session(project), step):
+                    settings = project.sources[step.source]
+                    for batch in kind_of(settings).sample(settings, opening_of(project, step)):
                         presence.look(batch)
                 for text, stops in presence.findings():
                     fix = "mend the name, or where the field comes later: allow_missing: true on the stream"
-                    checks[text] = Check(
-                        name=f"fields of {step.stream}", ok=not stops, warns=True, found=text, fix=fix, exit_code=2
+                    checks[text] = Finding(
+                        name=f"fields of {step.stream}", ok=not stops, warns=True, detail=text, fix=fix, exit_code=2
                     )
         finally:
             if destination is not None:
@@ -291,30 +264,7 @@ def _check_fields(project: Project, held: Held | None) -> list[Check]:
     return list(checks.values())
 
 
-def _first_records(session: Session, step: LoadStep) -> Iterator[Batch]:
-    """Some records of a source that gives them without being changed by it."""
-    settings = session.project.sources[step.source]
-    if settings.type == "http":
-        source = session.http(step, settings)
-        if settings.endpoints[step.stream].parent is None:
-            for cut in source.first_page().cuts:
-                yield Batch(bodies=cut.bodies, segments=[])
-    elif settings.type != "rabbitmq":
-        yield from islice(session.files(step, settings).read({}), 1)
-
-
-def _unreadable(source: FilesSource, plans: Sequence[FilePlan]) -> list[PenstockError]:
-    """Why files cannot be read."""
-    failures: list[PenstockError] = []
-    for plan in plans:
-        try:
-            source.probe(plan)
-        except SourceError as e:
-            failures.append(e)
-    return failures
-
-
-def _check_keys(project: Project) -> list[Check]:
+def _check_keys(project: Project) -> list[Finding]:
     why = [name for name, stream in project.streams.items() if stream.pii]
     if not why:
         return []
@@ -323,29 +273,22 @@ def _check_keys(project: Project) -> list[Check]:
     except PenstockError as e:
         return [failed("privacy keys", e)]
     known = ", ".join(sorted(keys.secrets))
-    return [Check(name="privacy keys", ok=True, found=f"{known}; {keys.current} is the current one")]
+    return [Finding(name="privacy keys", ok=True, detail=f"{known}; {keys.current} is the current one")]
 
 
-def _check_api(name: str, source: HttpSource) -> Check:
-    """One page is asked for, which shows that address, credentials and format are right."""
-    page = source.first_page()
-    records = f"{page.place}: {count(sum(len(c.bodies) for c in page.cuts), 'record')}"
-    return Check(name=name, ok=True, found="; ".join([records, *(f"warning: {w}" for w in source.warnings)]))
-
-
-def _check_destination(project: Project, held: Held | None) -> Check:
+def _check_destination(project: Project, held: Held | None) -> Finding:
     settings = project.destination
     name = f"destination {project.target}"
     try:
         if held is not None:
             version = held.query("select version()").rows[0][0]
-            return Check(name=name, ok=True, found=f"{version}, which process {held.pid}, penstock up, has open")
+            return Finding(name=name, ok=True, detail=f"{version}, which process {held.pid}, penstock up, has open")
         if settings.type == "duckdb" and not settings.path.exists():
             folder = settings.path.parent
             while not folder.exists():
                 folder = folder.parent
             free = shutil.disk_usage(folder).free
-            return Check(name=name, ok=True, found=f"{settings.path} will be made; {free / 2**30:.1f} GiB free")
+            return Finding(name=name, ok=True, detail=f"{settings.path} will be made; {free / 2**30:.1f} GiB free")
         from penstock.destinations import open_destination
 
         destination = open_destination(settings)
@@ -355,15 +298,15 @@ def _check_destination(project: Project, held: Held | None) -> Check:
             ledger = "ledger in place" if destination.is_prepared() else "no ledger yet"
         finally:
             destination.close()
-        return Check(name=name, ok=True, found=f"{version.split(' on ')[0]}, {ledger}")
+        return Finding(name=name, ok=True, detail=f"{version.split(' on ')[0]}, {ledger}")
     except PenstockError as e:
         return failed(name, e)
 
 
-def check_ledger(project: Project, held: Held | None) -> list[Check]:
+def check_ledger(project: Project, held: Held | None) -> list[Finding]:
     """Whether the ledger fits what the raw tables hold; nothing where there is none."""
     if held is not None:
-        damages = [Damage(**found) for found in held.status().get("damage", [])]
+        damages = [Damage(**damage) for damage in held.status().get("damage", [])]
     else:
         try:
             destination = existing_destination(project)
@@ -378,13 +321,13 @@ def check_ledger(project: Project, held: Held | None) -> list[Check]:
         finally:
             destination.close()
     if not damages:
-        return [Check(name="ledger", ok=True, found="it fits the raw tables")]
-    return [Check(name=f"ledger of {d.stream}", ok=False, found=d.what, fix=d.fix) for d in damages]
+        return [Finding(name="ledger", ok=True, detail="it fits the raw tables")]
+    return [Finding(name=f"ledger of {d.stream}", ok=False, detail=d.what, fix=d.fix) for d in damages]
 
 
-def _check_dbt(project: Project) -> Check:
+def _check_dbt(project: Project) -> Finding:
     if not project.has_models:
-        return Check(name="dbt project", ok=True, found="none; records are landed and not modelled")
+        return Finding(name="dbt project", ok=True, detail="none; records are landed and not modelled")
     from penstock.transform.dbt import Dbt
     from penstock.transform.workspace import prepare_workspace
 
@@ -393,19 +336,19 @@ def _check_dbt(project: Project) -> Check:
         tables = sorted(dbt.sources())
         unknown = [t for t in tables if t not in project.streams and not t.endswith("__delta")]
         if unknown:
-            return Check(
+            return Finding(
                 name="dbt project",
                 ok=False,
-                found=f"its sources name raw tables that no stream lands: {', '.join(unknown)}",
+                detail=f"its sources name raw tables that no stream lands: {', '.join(unknown)}",
                 fix="name the streams so, or mend the sources in the models' .yml",
                 exit_code=2,
             )
-        return Check(name="dbt project", ok=True, found=f"parses; reads {', '.join(tables) or 'no raw table'}")
+        return Finding(name="dbt project", ok=True, detail=f"parses; reads {', '.join(tables) or 'no raw table'}")
     except PenstockError as e:
         return failed("dbt project", e)
 
 
-def _check_lineage(project: Project) -> list[Check]:
+def _check_lineage(project: Project) -> list[Finding]:
     """Whether anybody is there to be told; nothing is sent."""
     settings = project.lineage
     if settings is None or settings.url is None:
@@ -415,7 +358,7 @@ def _check_lineage(project: Project) -> list[Check]:
     try:
         socket.create_connection(at, timeout=settings.timeout_seconds).close()
     except OSError as e:
-        found = f"nobody listens at {settings.url}: {e.strerror or e}"
+        detail = f"nobody listens at {settings.url}: {e.strerror or e}"
         fix = "start the server, or mend lineage.url; nothing else waits for it"
-        return [Check(name="lineage", ok=False, found=found, fix=fix, exit_code=1)]
-    return [Check(name="lineage", ok=True, found=f"somebody listens at {settings.url}")]
+        return [Finding(name="lineage", ok=False, detail=detail, fix=fix, exit_code=1)]
+    return [Finding(name="lineage", ok=True, detail=f"somebody listens at {settings.url}")]

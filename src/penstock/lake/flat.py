@@ -17,8 +17,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from penstock.jsonpath import pointer
-from penstock.lake.names import RECORD
 from penstock.lake.sink import Sink
+from penstock.records.lake_files import RECORD
 from penstock.schema import MAX_COLUMNS, name_columns
 from penstock.sql import identifier, literal, statement
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.lake.names import Format
 from penstock.lake.sink import Sink
+from penstock.records.lake_files import Format, entry_of, is_utf8
 
 if TYPE_CHECKING:
     from penstock.ports import Reject
@@ -99,16 +98,8 @@ def _not_utf8(texts: pa.Array) -> pa.Array:
     try:
         binary.cast(texts.type)
     except pa.ArrowInvalid:
-        return pa.array([not _is_utf8(b.as_py()) for b in binary], pa.bool_())
+        return pa.array([not is_utf8(b.as_py()) for b in binary], pa.bool_())
     return pa.array(np.zeros(len(texts), dtype=bool))
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class NdjsonEncoder:
@@ -155,19 +146,10 @@ def _as_lines(records: pa.Array) -> pa.Buffer:
 def rest_lines(bodies: Sequence[bytes], rejects: Sequence[Reject]) -> bytes:
     """What has no place in the format, as JSON lines of its own: bodies to be shaped again, and what the source could
     not read, with its reason."""
-    entries = [_body(b) for b in bodies]
+    entries = [entry_of(b) for b in bodies]
     for reject in rejects:
         more: dict[str, Any] = {"code": reject.code, "reason": reject.reason, "origin": reject.origin}
         if reject.headers is not None:
             more["headers"] = dict(reject.headers)
-        entries.append({**_body(reject.body), **more})
+        entries.append({**entry_of(reject.body), **more})
     return "".join(json.dumps(e, default=str) + "\n" for e in entries).encode()
-
-
-def _body(body: bytes) -> dict[str, Any]:
-    return {"body": body.decode()} if _is_utf8(body) else {"body_base64": base64.b64encode(body).decode()}
-
-
-def body_of(entry: dict[str, Any]) -> bytes:
-    """The bytes that an entry of a rest file stands for."""
-    return str(entry["body"]).encode() if "body" in entry else base64.b64decode(entry["body_base64"])

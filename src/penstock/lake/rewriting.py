@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from penstock.lake.formats import NdjsonEncoder, body_of
-from penstock.lake.names import RECORD, Compression, hidden_name, parse
+from penstock.lake.formats import NdjsonEncoder
 from penstock.lake.sink import Sink
+from penstock.records.lake_files import RECORD, Compression, body_of, hidden_name, parse
 from penstock.records.opening import Kind, kind_of, opened
 from penstock.records.splitters import LineSplitter
 

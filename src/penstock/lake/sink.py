@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import zstandard
 
-from penstock.lake.names import Compression
+from penstock.records.lake_files import Compression
 from penstock.system import lock, sync_folder
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import PenstockError
 from penstock.faults import fault_point
 from penstock.lake.formats import Encoder, encoder_of, rest_lines, split
-from penstock.lake.names import (
+from penstock.lake.sink import Sink, is_abandoned, publish
+from penstock.ports import Position
+from penstock.records.lake_files import (
     FOLDER,
     SOURCE,
     Compression,
@@ -24,8 +26,6 @@ from penstock.lake.names import (
     place_of,
     warehouse_mark,
 )
-from penstock.lake.sink import Sink, is_abandoned, publish
-from penstock.ports import Position
 
 if TYPE_CHECKING:
     from penstock.ports import Shaped

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, RejectedRows, SourceError, together
 from penstock.faults import fault_point
-from penstock.lake.names import SOURCE as LAKE
 from penstock.land.refused import culprits
 from penstock.ledger.soundness import expect_known
 from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
+from penstock.records.lake_files import SOURCE as LAKE
 
 if TYPE_CHECKING:
     from penstock.lake.writer import LakeWriter

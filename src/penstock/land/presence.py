@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ContractError
 from penstock.jsonpath import parse_path
-from penstock.lake.names import SOURCE as LAKE
 from penstock.ports import Batch, Destination, Position
 from penstock.project.fields import NamedField, fields_named
 from penstock.project.nearest import nearest
 from penstock.shape.layout import flat_name
+from penstock.sources.kinds import kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -187,11 +187,13 @@ def presence_of(project: Project, stream: str, source: str | None = None, *, onl
     settings = project.streams[stream]
     named: dict[tuple[str, bool], NamedField] = {}
     for name in settings.from_ if source is None else (source,):
-        api = project.sources.get(name)
-        endpoint = api.endpoint(stream) if api is not None and api.type == "http" else None
-        for field in fields_named(settings, endpoint):
-            if source != LAKE or field.how != "dropped":  # what is in the lake has it no more
-                named[field.key, field.vital] = field
+        source_settings = project.sources.get(name)
+        if source_settings is None:  # an object, or files of no source's own
+            fields: Iterable[NamedField] = fields_named(settings)
+        else:
+            fields = kind_of(source_settings).named_fields(source_settings, stream, settings)
+        for field in fields:
+            named[field.key, field.vital] = field
     return Presence(
         stream,
         tuple(named.values()),

@@ -6,22 +6,19 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from penstock.extras import require
 from penstock.land.loop import Landed, Stop, load
 from penstock.land.presence import presence_of
 from penstock.lineage import lineage_of
 from penstock.logs import Commits, bound, described, get_log
 from penstock.project.steps import LoadStep
+from penstock.sources.kinds import kind_of, open_source
 
 if TYPE_CHECKING:
     from penstock.lake.writer import LakeWriter
     from penstock.ports import Batch, Destination, Receipt, Source, Window
-    from penstock.project import Files, Http, Lake, Project, RabbitMQ
+    from penstock.project import Project
     from penstock.shape.rules import Rules
     from penstock.shape.shaper import Shaper
-    from penstock.sources.files.source import FilesSource
-    from penstock.sources.http.source import HttpSource
-    from penstock.sources.rabbitmq.queued import QueueSource
 
 _log = get_log("load")
 
@@ -95,7 +92,7 @@ class Session:
                 on_commit(receipt)
 
             landed = load(
-                source or self.source(step),
+                source or open_source(self.project, step),
                 destination,
                 self.shaper(step.stream),
                 step.target(self.project),
@@ -113,17 +110,9 @@ class Session:
         return landed
 
     def _filter(self, step: LoadStep) -> Window | None:
-        """The window that the stream's event time has to be in. An API that is asked window by window picks itself."""
+        """The window that the stream's event time has to be in. A source that picks days gives no others."""
         settings = self.project.sources[step.source]
-        asked = settings.type == "http" and settings.endpoints[step.stream].windows is not None
-        return None if asked else step.window
-
-    def source(self, step: LoadStep) -> Source:
-        """The source of a step, ready to read. A queue is consumed: :meth:`queue` says until when."""
-        settings = self.project.sources[step.source]
-        if settings.type == "http":
-            return self.http(step, settings)
-        return self.queue(step, settings) if settings.type == "rabbitmq" else self.files(step, settings)
+        return None if kind_of(settings).picks_days(settings, step.stream) else step.window
 
     def lake(self, step: LoadStep) -> LakeWriter | None:
         """Where a step lands what it fetches, beside the warehouse; None when it does not."""
@@ -138,92 +127,6 @@ class Session:
             settings.format,
             compression=settings.compression,
             warehouse=self.project.destination.address,
-        )
-
-    def files(
-        self, step: LoadStep, settings: Files | Lake, *, refresh: bool | None = None, growing: bool = False
-    ) -> FilesSource:
-        """The source of a step that reads files, or the lake; all of them anew as the stream's disposition asks for, or
-        as said."""
-        replaced = self.project.streams[step.stream].disposition == "replace" if refresh is None else refresh
-        if settings.type == "lake":
-            from penstock.sources.lake.source import LakeSource
-
-            return LakeSource(
-                step.stream,
-                folder=settings.path,
-                batch_bytes=self.project.load.batch_bytes,
-                window=step.window,
-                fingerprint=step.fingerprint,
-                refresh=replaced,
-            )
-        from penstock.records.opening import CsvDialect
-        from penstock.sources.files.source import FilesSource
-
-        csv = settings.csv
-        return FilesSource(
-            step.source,
-            settings.path,
-            root=self.project.directory,
-            format=settings.format,
-            compression=settings.compression,
-            dialect=CsvDialect(
-                delimiter=csv.delimiter, quote=csv.quote, header=csv.header, null_values=tuple(csv.null_values)
-            ),
-            batch_bytes=self.project.load.batch_bytes,
-            window=step.window,
-            fingerprint=step.fingerprint,
-            refresh=replaced,
-            growing=growing,
-        )
-
-    def http(self, step: LoadStep, settings: Http) -> HttpSource:
-        """The source of a step that reads an endpoint of an API."""
-        require("http")
-        from penstock.sources.http.source import HttpSource
-        from penstock.sources.http.standing import keep_standing
-
-        return HttpSource(
-            step.source,
-            settings,
-            step.stream,
-            batch_bytes=self.project.load.batch_bytes,
-            window=step.window,
-            fingerprint=step.fingerprint,
-            refresh=self.project.streams[step.stream].disposition == "replace",
-            lookback=step.lookback,
-            identity=self.project.streams[step.stream].identity.fields,
-            standing=keep_standing(self.project.directory, step.source),
-        )
-
-    def queue(
-        self,
-        step: LoadStep,
-        settings: RabbitMQ,
-        *,
-        until_empty: bool = False,
-        max_messages: int | None = None,
-        max_seconds: float | None = None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> QueueSource[Any]:
-        """The source of a step that consumes a queue: until stopped, unless a limit is given. Close it after use."""
-        require("rabbitmq")
-        kind: type[QueueSource[Any]]
-        if settings.protocol == "stream":
-            from penstock.sources.rabbitmq.stream_source import StreamProtocolSource as kind
-        else:
-            from penstock.sources.rabbitmq.source import RabbitMQSource as kind
-
-        stream = self.project.streams[step.stream]
-        return kind(
-            step.source,
-            settings,
-            message_ids=stream.identity.kind == "message",
-            max_record_bytes=stream.max_record_bytes,
-            until_empty=until_empty,
-            max_messages=max_messages,
-            max_seconds=max_seconds,
-            stop=stop,
         )
 
     def shaper(self, stream: str) -> Shaper:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from penstock.destinations.erased import ids_in, leaves, subject_condition
 from penstock.errors import DestinationError
 from penstock.jsonpath import pointer
-from penstock.lake.names import FOLDER, parse
-from penstock.lake.names import SOURCE as LAKE
 from penstock.privacy.files import clean_files, other_files
 from penstock.privacy.ledger_texts import erase_positions, erase_texts
 from penstock.privacy.marks import hidden_columns, personal_fields, subject_field
 from penstock.privacy.traces import Traces
+from penstock.records.lake_files import FOLDER, parse
+from penstock.records.lake_files import SOURCE as LAKE
 from penstock.sources.rabbitmq.messages import readings_of
 from penstock.sql import identifier, literal
 

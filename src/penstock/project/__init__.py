@@ -21,11 +21,11 @@ from penstock.project.settings import (
     Destination,
     Files,
     Load,
-    Source,
     Stream,
     Transform,
     Up,
 )
+from penstock.project.sources import SourceSettings
 from penstock.project.values import Identity
 from penstock.project.warehouses import DuckDB, Postgres
 
@@ -52,7 +52,7 @@ __all__ = [
     "Project",
     "RabbitMQ",
     "Schedule",
-    "Source",
+    "SourceSettings",
     "Stream",
     "Transform",
     "Up",

@@ -132,10 +132,12 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
             yield document.problem((*path, "from"), f"there is no source {source!r}", fix)
         elif isinstance(api := file.sources.get(source), Http):
             yield from _endpoint(name, stream, source, api, document)
-    if stream.schedule and all(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
-        what = "a queue has no end to load up to: what comes by it lands at once"
+    sources = [file.sources[s] for s in stream.from_ if s in file.sources]
+    endless = [source for source in sources if not source.ends]
+    if stream.schedule and len(endless) == len(stream.from_):
+        what = f"{endless[0].noun} has no end to load up to: what comes by it lands at once"
         yield document.problem((*path, "schedule"), what, "leave schedule out")
-    if stream.identity.kind == "message" and not any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
+    if stream.identity.kind == "message" and not any(source.has_message_ids for source in sources):
         what = f"only messages of a queue have an id of their own, and {', '.join(stream.from_)} gives none"
         yield document.problem((*path, "identity"), what, "take content, or name the key fields: identity: [id]")
     if stream.version is not None and stream.disposition != "merge":
@@ -144,12 +146,12 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
     if stream.disposition == "replace" and len(stream.from_) > 1:
         fix = "name one source, whose path: may be a list, or take another disposition"
         yield document.problem((*path, "from"), "replace takes one source: each would delete what the others hold", fix)
-    if stream.land and any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
-        fix = "leave land out, or feed the stream by files or an API"
-        yield document.problem((*path, "land"), "a queue is not landed in the lake: its loads are too small", fix)
-    if stream.disposition == "replace" and any(isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_):
-        fix = "take disposition append or merge"
-        yield document.problem((*path, "disposition"), "replace takes all there is, and a queue has no end", fix)
+    if stream.land and endless:
+        what = f"{endless[0].noun} is not landed in the lake: its loads are too small"
+        yield document.problem((*path, "land"), what, "leave land out, or feed the stream by files or an API")
+    if stream.disposition == "replace" and endless:
+        what = f"replace takes all there is, and {endless[0].noun} has no end"
+        yield document.problem((*path, "disposition"), what, "take disposition append or merge")
     if stream.disposition == "merge" and stream.identity.kind == "content":
         fix = "name the key fields: identity: [id]"
         at = (*path, "identity") if (*path, "identity") in document.marks else (*path, "disposition")
@@ -165,15 +167,17 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
         yield document.problem((*path, "event_time"), what, "declare it date, timestamp or timestamptz")
     if stream.columns and stream.contract.columns != "evolve":
         yield from _undeclared(path, stream, document)
-    yield from _expected(path, stream, file, document)
+    listened = endless[0].noun if endless and len(endless) == len(stream.from_) else None
+    yield from _expected(path, stream, listened, document)
     for setting, field in [*_needed(stream), *(("columns", f) for f in stream.columns)]:
         if stream.layout.drops(stream.field(field)):
             what = f"field {field!r} is dropped, and never reaches the warehouse"
             yield document.problem((*path, setting), what, "take it out here, or under drop:")
 
 
-def _expected(path: tuple[str, str], stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
-    """Expectations that can never be told, and such as stand there twice."""
+def _expected(path: tuple[str, str], stream: Stream, listened: str | None, document: Document) -> Iterator[Problem]:
+    """Expectations that can never be told, and such as stand there twice. ``listened`` is what feeds the stream where
+    all that does has no end."""
     at = (*path, "expect")
     words = [expectation.words for expectation in stream.expect]
     for i, expectation in enumerate(stream.expect):
@@ -182,10 +186,8 @@ def _expected(path: tuple[str, str], stream: Stream, file: ProjectFile, document
             yield document.problem(here, f"{words[i]} stands there twice", "keep one of them")
         if expectation.event_time_within is not None and stream.event_time is None:
             yield document.problem(here, "the stream has no event_time", "name the field: event_time: created_at")
-        if expectation.checked_within is not None and all(
-            isinstance(file.sources.get(s), RabbitMQ) for s in stream.from_
-        ):
-            what = "a queue is listened to, and not asked now and then"
+        if expectation.checked_within is not None and listened is not None:
+            what = f"{listened} is listened to, and not asked now and then"
             yield document.problem(here, what, f"write fresh within {span_text(expectation.checked_within)}")
 
 

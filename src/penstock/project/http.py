@@ -15,6 +15,7 @@ from penstock.project.group import Settings, none
 from penstock.project.http_client import HttpConnection
 from penstock.project.pagination import NoPages, Pagination
 from penstock.project.placeholders import JsonPath, Parameters, Templates, only_places, places_in
+from penstock.project.sources import SourceSettings
 from penstock.project.values import Frozen
 from penstock.spans import SCHEMA, time_span
 
@@ -153,7 +154,7 @@ class Endpoint(Settings):
         return self
 
 
-class Http(HttpConnection):
+class Http(HttpConnection, SourceSettings):
     """An HTTP API: its endpoints, each with a list of records."""
 
     type: Literal["http"]

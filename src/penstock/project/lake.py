@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from penstock.project.group import Settings
+from penstock.project.sources import SourceSettings
 from penstock.project.values import ProjectPath
 
 
-class Lake(Settings):
+class Lake(SourceSettings):
     """Flat files of what was fetched, from which it can be loaded again without asking its source.
 
     Streams with `land: true` are written to it; `from: lake` reads it.

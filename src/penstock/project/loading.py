@@ -24,7 +24,8 @@ from penstock.project.plain import masked
 from penstock.project.privacy import Privacy
 from penstock.project.problems import problems_of, raise_problems
 from penstock.project.schedule import Schedule
-from penstock.project.settings import Destination, Load, ProjectFile, Source, Stream, Transform, Up
+from penstock.project.settings import Destination, Load, ProjectFile, Stream, Transform, Up
+from penstock.project.sources import SourceSettings
 
 FILE_NAME = "penstock.yml"
 LAKE = "lake"
@@ -57,7 +58,7 @@ class Project:
     directory: Path
     target: str
     destinations: Mapping[str, Destination]
-    sources: Mapping[str, Source | Lake]
+    sources: Mapping[str, SourceSettings]
     streams: Mapping[str, Stream]
     load: Load
     transform: Transform | None
@@ -91,7 +92,7 @@ class Project:
             "name": self.name,
             "target": self.target,
             "destinations": masked(self.destinations),
-            "sources": {name: masked(s) for name, s in self.sources.items() if s.type != "lake"},
+            "sources": {name: masked(s) for name, s in self.sources.items() if not isinstance(s, Lake)},
             **{key: masked(getattr(self, key)) for key in _GROUPS},
         }
 

@@ -7,6 +7,7 @@ sets any setting of a destination, source or stream that the file names; new one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -15,6 +16,8 @@ from pydantic import BaseModel
 from penstock.project.document import Document, Path, Problem, parse
 from penstock.project.nearest import nearest
 from penstock.project.settings import ProjectFile
+from penstock.project.sources import SourceSettings, added_settings
+from penstock.project.values import WrongName
 
 PREFIX = "PENSTOCK__"
 
@@ -83,6 +86,9 @@ def _group(kind: Any, data: Any) -> Any:
                 only = get_args(option.model_fields["type"].annotation) if "type" in option.model_fields else ()
                 if len(options) == 1 or type_ in only:
                     return option
+        if isinstance(type_, str) and any(isinstance(o, type) and issubclass(o, SourceSettings) for o in options):
+            with suppress(WrongName):  # which is told where the settings are read
+                return added_settings(type_)
         return None
     if origin is not None and hasattr(kind, "__metadata__"):
         return _group(get_args(kind)[0], data)

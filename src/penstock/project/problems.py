@@ -51,7 +51,10 @@ def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]
             yield _choice(document, path, data, expected)
         elif kind == "value_error":
             wrong = context["error"]
-            yield document.problem((*path, wrong.name) if isinstance(wrong, WrongName) else path, str(wrong))
+            if isinstance(wrong, WrongName):
+                yield document.problem((*path, wrong.name), str(wrong), wrong.fix)
+            else:
+                yield document.problem(path, str(wrong))
         else:
             message = detail["msg"].removeprefix("Input should be ").partition(", unable")[0]
             message = _WORDS.get(str(path[-1]) if kind == "string_pattern_mismatch" else kind, message)

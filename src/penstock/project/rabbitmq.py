@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.project.group import Settings, from_url, none
+from penstock.project.sources import SourceSettings
 from penstock.project.values import ByteSize, Frozen, OneOrMany, ProjectPath
 
 _EXPECTED = "expected amqp://user:password@host:port/vhost, or amqps:// for TLS"
@@ -34,8 +35,12 @@ def _tls(value: Any) -> Any:
     return value
 
 
-class RabbitMQ(Settings):
+class RabbitMQ(SourceSettings):
     """A RabbitMQ queue: classic, quorum or stream. It feeds one stream."""
+
+    noun: ClassVar[str] = "a queue"
+    ends: ClassVar[bool] = False
+    has_message_ids: ClassVar[bool] = True
 
     type: Literal["rabbitmq"]
     """Which kind of source this is."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticKnownError
 
 from penstock.project.expect import Expectations
 from penstock.project.fields import FIELD, NamesFields
@@ -19,6 +20,7 @@ from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.schedule import Schedule, own_schedule, schedule_of
+from penstock.project.sources import SourceSettings, added_settings, added_types
 from penstock.project.values import (
     CONTENT,
     ByteSize,
@@ -36,7 +38,7 @@ from penstock.shape.layout import Layout, flat_name
 Mode = Literal["evolve", "rescue", "reject", "freeze"]
 
 
-class Files(Settings):
+class Files(SourceSettings):
     """Files in a folder: JSON, NDJSON, CSV or Parquet, plain or compressed."""
 
     type: Literal["files"]
@@ -179,7 +181,22 @@ def _transform(value: Any) -> Any:
 
 
 Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
-Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type")]
+
+
+def _source(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Settings of a kind that is built in, or that an installed distribution adds."""
+    type_ = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(type_, str) or type_ in SOURCE_TYPES:
+        return handler(value)
+    settings = added_settings(type_)
+    if settings is not None:
+        return settings.model_validate(value, context=info.context)
+    known = ", ".join(repr(name) for name in dict.fromkeys([*SOURCE_TYPES, *added_types()]))
+    raise PydanticKnownError("union_tag_invalid", {"discriminator": "'type'", "tag": type_, "expected_tags": known})
+
+
+SOURCE_TYPES = ("files", "rabbitmq", "http")
+Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type"), WrapValidator(_source)]
 
 
 class ProjectFile(Settings):

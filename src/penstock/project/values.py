@@ -160,11 +160,12 @@ def _droppable(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class WrongName(ValueError):
-    """A name in a mapping is wrong: ``name``."""
+    """A name in a mapping, or what stands at that name, is wrong: ``name``."""
 
-    def __init__(self, name: str, what: str) -> None:
+    def __init__(self, name: str, what: str, fix: str = "") -> None:
         super().__init__(what)
         self.name = name
+        self.fix = fix
 
 
 def named(kind: str, pattern: str, rule: str) -> AfterValidator:

@@ -18,11 +18,15 @@ from pika.exceptions import AMQPError
 
 from penstock.errors import PenstockError, RefusedMessages, SourceError, UsageError, together
 from penstock.logs import get_log
+from penstock.project import Files
 from penstock.project.steps import LoadStep
 from penstock.publish.messages import EVENT_TYPE_PREFIX, Encoder, Format
 from penstock.publish.publisher import Publisher, Route
 from penstock.runs.plan import plan_loads
+from penstock.sources.files.kind import files_like, open_files
+from penstock.sources.kinds import opening_of
 from penstock.sources.rabbitmq.amqp import connected, declare_topology, source_error
+from penstock.sources.rabbitmq.kind import queues_of
 
 if TYPE_CHECKING:
     from penstock.ports import Batch
@@ -190,7 +194,7 @@ def queue_of(project: Project, request: Request) -> RabbitMQ:
         UsageError: there is none, or there are several.
     """
     steps = plan_loads(project, (request.stream,))
-    queues = {name: s for name, s in project.sources.items() if s.type == "rabbitmq"}
+    queues = queues_of(project)
     where = str(project.directory / "penstock.yml")
     if request.source is not None:
         if request.source in queues:
@@ -232,15 +236,10 @@ def route_of(settings: RabbitMQ, request: Request) -> Route:
 
 def files_of(project: Project, request: Request) -> FilesSource:
     """The files to read, CSV as the stream's own files are written."""
-    from penstock.land.session import Session
-    from penstock.project import Files
-
     step = LoadStep(stream=request.stream, source="publish", fingerprint=False)
-    own = (project.sources[name] for name in project.streams[request.stream].from_)
-    csv = next((s.csv for s in own if isinstance(s, Files)), None)
-    paths = [str(path.absolute()) for path in request.files]
-    settings = Files.model_validate({"type": "files", "path": paths, **({"csv": csv} if csv else {})})
-    return Session(project).files(step, settings)
+    paths = tuple(str(path.absolute()) for path in request.files)
+    settings = Files(type="files", path=paths, csv=files_like(project, request.stream).csv)
+    return open_files(settings, opening_of(project, step))
 
 
 def size_of(project: Project, request: Request) -> int:

@@ -31,10 +31,10 @@ from penstock.ports import Batch, Position, Receipt
 from penstock.project.steps import LoadStep
 from penstock.runs.broken import Broken
 from penstock.runs.plan import plan_loads
+from penstock.sources.kinds import Consumed, Until, consume_source, kind_of, opening_of
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.sources.rabbitmq.queued import QueueSource
 
 _log = get_log("consume")
 
@@ -101,18 +101,15 @@ class Consumer:
         """``waiting`` while the warehouse is away, ``blocked`` while somebody has to mend something."""
         self._project = project
         self._until_empty = until_empty
-        self._max_seconds = max_seconds
-        self._limits: dict[str, Any] = {
-            "until_empty": until_empty,
-            "max_messages": max_messages,
-            "max_seconds": max_seconds,
-        }
         self._stop = Stop() if stop is None else stop
+        self._until = Until(
+            empty=until_empty, max_messages=max_messages, max_seconds=max_seconds, stop=self._stop.__bool__
+        )
         self._again = again
         self._patient = patient
         self._on_commit = on_commit
         self._on_wait = on_wait
-        self._queue: QueueSource[Any] | None = None
+        self._queue: Consumed | None = None
         self._commits = Commits(_log, stream=stream, source=source)
         self._outage = Repeated(_log)
         self._told: Told | None = None
@@ -170,20 +167,18 @@ class Consumer:
                 one of these reasons.
         """
         step = LoadStep(stream=self.stream, source=self.source)
-        settings = self._project.sources[self.source]
-        if settings.type != "rabbitmq":
-            raise UsageError(f"source {self.source} is no queue", fix=f"penstock load {self.stream}")
         with bound(stream=self.stream, source=self.source), Session(self._project) as session:
             if not self._patient:
                 self._look(session, step)
-            stop = self._stop.__bool__
             telling = lineage_of(self._project)
             with (
-                session.queue(step, settings, stop=stop, **self._limits) as queue,
+                consume_source(self._project, step, self._until) as queue,
                 telling.load(step, lambda: session.destination.schema(self.stream), streaming=True) as self._told,
             ):
                 self._queue = queue
-                _log.info("consuming", queue=settings.queue, broker=settings.address)
+                settings = self._project.sources[self.source]
+                opening = opening_of(self._project, step)
+                _log.info("consuming", reads=kind_of(settings).forecast(settings, opening, {}).words)
                 try:
                     self._consume(session, step, _InHand(queue, lambda: self._well(queue)), queue)
                 finally:
@@ -206,7 +201,7 @@ class Consumer:
         except Exception as e:  # noqa: BLE001 - what it was blocked by is told; the next look tries this again
             _log.warning("it cannot be kept that a message broke the contract", error=error_text(e))
 
-    def _consume(self, session: Session, step: LoadStep, source: _InHand, queue: QueueSource[Any]) -> None:
+    def _consume(self, session: Session, step: LoadStep, source: _InHand, queue: Consumed) -> None:
         waits: dict[str, Backoff] = {}
         since: float | None = None
         while True:
@@ -267,7 +262,7 @@ class Consumer:
             "nothing can be landed until this is mended; messages stay in the queue", **fields, way=error_text(error)
         )
 
-    def _well(self, queue: QueueSource[Any]) -> None:
+    def _well(self, queue: Consumed) -> None:
         if self.trouble is not None:
             _log.info("landing goes on")
         self.trouble, self.state = None, "running"
@@ -304,7 +299,7 @@ class _InHand:
     ``on_well`` is called each time that something is acknowledged, or that nothing is in hand and nothing comes.
     """
 
-    def __init__(self, source: QueueSource[Any], on_well: Callable[[], None]) -> None:
+    def __init__(self, source: Consumed, on_well: Callable[[], None]) -> None:
         self.name = source.name
         self.failures = source.failures
         self._source = source
@@ -355,7 +350,7 @@ def queues(project: Project, streams: Sequence[str] = ()) -> list[tuple[str, str
         UsageError: there is none.
     """
     steps = plan_loads(project, streams)
-    found = [(s.stream, s.source) for s in steps if project.sources[s.source].type == "rabbitmq"]
+    found = [(s.stream, s.source) for s in steps if not project.sources[s.source].ends]
     missing = [s for s in streams if s not in {stream for stream, _ in found}]
     if missing or not found:
         raise UsageError(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import UsageError
 from penstock.ports import Window
+from penstock.project.loading import LAKE
 from penstock.project.nearest import hint
 from penstock.project.steps import LoadStep
+from penstock.sources.kinds import kind_of
 
 if TYPE_CHECKING:
     from penstock.project import Project, Schedule
@@ -97,11 +99,11 @@ def plan_loads(
             source=source,
             window=window if _takes_days(project, name, source) else None,
             fingerprint=fingerprint,
-            land=(land or project.streams[name].land) and source != "lake",
+            land=(land or project.streams[name].land) and source != LAKE,
             lookback=lookback,
         )
         for name in chosen
-        for source in (("lake",) if from_lake else project.streams[name].from_)
+        for source in ((LAKE,) if from_lake else project.streams[name].from_)
     ]
 
 
@@ -156,15 +158,15 @@ def plan_schedules(project: Project) -> list[ScheduledLoads]:
     if project.schedule is not None:
         found["project"] = (project.schedule, [])
     for step in plan_loads(project):
-        kind = project.sources[step.source].type
+        settings = project.sources[step.source]
         own = project.streams[step.stream].schedule
-        if kind == "rabbitmq":
+        if not settings.ends:
             continue
         if own:
             found.setdefault(f"stream {step.stream}", (own, []))[1].append(step)
         elif own is None and project.schedule is not None:
             found["project"][1].append(step)
-        elif kind != "files":
+        elif kind_of(settings).watched(settings) is None:
             found.setdefault(ON_REQUEST, (None, []))[1].append(step)
     return [
         ScheduledLoads(name=name, schedule=schedule, steps=tuple(steps))
@@ -198,10 +200,7 @@ def of_interval(
 def _overlap(project: Project, step: LoadStep) -> timedelta:
     """How late records of an endpoint with windows come, as its settings have it."""
     settings = project.sources[step.source]
-    endpoint = settings.endpoints[step.stream] if settings.type == "http" else None
-    if endpoint is None or endpoint.windows is None or endpoint.incremental is None:
-        return timedelta()
-    return endpoint.incremental.overlap
+    return kind_of(settings).overlap(settings, step.stream)
 
 
 def named_streams(
@@ -242,12 +241,11 @@ def _has_window(project: Project, stream: str) -> bool:
 
 
 def _is_queue(project: Project, source: str) -> bool:
-    return project.sources[source].type == "rabbitmq"
+    return not project.sources[source].ends
 
 
 def _takes_days(project: Project, stream: str, source: str) -> bool:
     settings = project.sources[source]
-    if _is_queue(project, source):
+    if not settings.ends:
         return False
-    asked = settings.type == "http" and settings.endpoints[stream].windows is not None
-    return asked or project.streams[stream].event_time is not None
+    return project.streams[stream].event_time is not None or kind_of(settings).picks_days(settings, stream)

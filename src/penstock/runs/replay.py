@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from penstock.errors import UsageError
-from penstock.lake.names import parse
 from penstock.ledger import ledger_sql
 from penstock.ports import Batch, Position, Segment
 from penstock.project.steps import LoadStep
+from penstock.records.lake_files import parse
+from penstock.sources.kinds import kind_of
 from penstock.sql import literal
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def _record(entry: Entry, body: bytes, project: Project) -> Message:
         undone = read_kept(
             entry.headers,
             body,
-            cloudevents=source.cloudevents if source is not None and source.type == "rabbitmq" else "data",
+            cloudevents="data" if source is None else kind_of(source).cloudevents(source),
             max_bytes=project.streams[entry.stream].max_record_bytes,
         )
     except Unreadable:
@@ -246,9 +247,7 @@ def _is_untyped(entry: Entry, project: Project) -> bool:
     if kept is not None:
         return kept.texts
     source = project.sources.get(entry.source)
-    if source is not None and source.type not in ("files", "lake"):
-        return False
-    return is_csv(place, source.format if source is not None and source.type == "files" else "auto")
+    return is_csv(place, "auto") if source is None else kind_of(source).is_untyped(source, place)
 
 
 def _batch(project: Project, waiting: Sequence[Entry], bodies: Sequence[bytes], *, untyped: bool) -> Batch:

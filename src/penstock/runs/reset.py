@@ -19,6 +19,7 @@ from penstock.ledger import LEDGER_LOCK, ledger_sql
 from penstock.ledger.soundness import expect_sound
 from penstock.privacy.marks import open_dbt
 from penstock.project.steps import LoadStep
+from penstock.sources.kinds import kind_of
 from penstock.sql import identifier, literal, statements
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def look(session: Session, stream: str) -> Reset:
         )
     relations = _relations(session, stream)
     settings = project.streams.get(stream)
-    sources = [name for name in (settings.from_ if settings else ()) if project.sources[name].type == "rabbitmq"]
+    sources = [s for s in (settings.from_ if settings else ()) if not kind_of(project.sources[s]).repeats]
     return Reset(
         stream=stream,
         rows=rows or 0,

@@ -10,6 +10,7 @@ import glob
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,9 @@ from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.ports import Batch, Position, Receipt, Target
 from penstock.project.steps import LoadStep
 from penstock.runs.plan import plan_loads
+from penstock.sources.files.kind import files_like, open_files
+from penstock.sources.files.matching import folders_of
+from penstock.sources.kinds import kind_of, opening_of
 from penstock.sql import filled
 from penstock.troubles import Troubles
 
@@ -115,6 +119,7 @@ class Watcher(Troubles):
             source=f"publish {source}" if publish else source,
             land=project.streams[stream].land and not publish,
         )
+        self._opening = opening_of(project, self._step)
         self._whole = not publish and project.streams[stream].disposition == "replace"
         self._pending = False
         self._warned: set[str] = set()
@@ -135,15 +140,15 @@ class Watcher(Troubles):
         from penstock.sources.files.arrivals import Arrivals
 
         with bound(stream=self._stream, source=self._step.source), Session(self._project) as session:
+            folders = folders_of(self._settings.path, self._project.directory)
             arrivals = Arrivals(
-                session.files(self._step, self._settings),
-                folders=_folders(self._project, self._settings),
+                open_files(self._settings, self._opening),
+                folders=folders,
                 within=None if self._whole else self._directory,
                 settle_seconds=self._settings.settle_seconds,
                 format=self._settings.format,
             )
-            folders = [str(folder) for folder in _folders(self._project, self._settings)]
-            _log.info("watching", folders=[str(self._directory)] if self._directory else folders)
+            _log.info("watching", folders=list(map(str, [self._directory] if self._directory else folders)))
             try:
                 self._follow_told(session, arrivals)
             finally:
@@ -193,7 +198,7 @@ class Watcher(Troubles):
         if self._stop:
             return
         settings = self._settings.model_copy(update={"path": tuple(glob.escape(str(path)) for path in paths)})
-        source = session.files(self._step, settings, refresh=self._whole, growing=not final)
+        source = open_files(settings, replace(self._opening, refresh=self._whole), growing=not final)
         failure = self._patiently(session, source)
         arrivals.again(source.unfinished, seconds=UNFINISHED_SECONDS, final=True)
         if failure is None:
@@ -339,7 +344,7 @@ def watched(project: Project, directory: Path | None, stream: str | None) -> lis
         UsageError: no such folder or stream, or the folder is no stream's, or several streams'.
     """
     steps = plan_loads(project, () if stream is None else (stream,))
-    found = [(s.stream, s.source) for s in steps if project.sources[s.source].type == "files"]
+    found = [(s.stream, s.source) for s in steps if _watched(project, s.source) is not None]
     where = str(project.file)
     if directory is None:
         if not found:
@@ -362,45 +367,32 @@ def watched(project: Project, directory: Path | None, stream: str | None) -> lis
 
 def _covers(project: Project, source: str, real: Path) -> bool:
     """Whether files in a folder may be the source's."""
-    settings = project.sources[source]
-    assert settings.type == "files"
-    bases = [Path(os.path.realpath(folder)) for folder in _folders(project, settings)]
+    settings = _watched(project, source)
+    assert settings is not None
+    bases = [Path(os.path.realpath(folder)) for folder in folders_of(settings.path, project.directory)]
     return any(base == real or base in real.parents or real in base.parents for base in bases)
 
 
 def _settings_of(project: Project, stream: str, source: str, directory: Path | None) -> Files:
     """The source's own; for files that none of the stream's sources covers, all in the folder, CSV as in the first."""
-    from penstock.project import Files
-
-    settings = project.sources.get(source)
-    if isinstance(settings, Files):
+    settings = _watched(project, source)
+    if settings is not None:
         return settings
     if directory is None:
         raise UsageError(f"source {source!r} has no folder to watch", where=str(project.file), fix="name a folder")
-    own = (project.sources[name] for name in project.streams[stream].from_)
-    first = next((s for s in own if isinstance(s, Files)), Files.model_validate({"type": "files", "path": "."}))
-    return first.model_copy(update={"path": (f"{glob.escape(str(directory.absolute()))}/**",)})
+    pattern = f"{glob.escape(str(directory.absolute()))}/**"
+    return files_like(project, stream).model_copy(update={"path": (pattern,)})
 
 
-def _folders(project: Project, settings: Files) -> list[Path]:
-    """The folders that hold all that the patterns may match."""
-    folders = []
-    for pattern in settings.path:
-        base = project.directory
-        for part in Path(pattern).parts:
-            if glob.has_magic(part):
-                break
-            base = base / part
-        else:
-            base = base if base.is_dir() else base.parent
-        folders.append(base)
-    return folders
+def _watched(project: Project, source: str) -> Files | None:
+    settings = project.sources.get(source)
+    return None if settings is None else kind_of(settings).watched(settings)
 
 
 def _as_written(project: Project, settings: Files, directory: Path) -> Path:
     """A folder by the path under which the source finds its files, which may lead through links."""
     real = Path(os.path.realpath(directory))
-    for base in _folders(project, settings):
+    for base in folders_of(settings.path, project.directory):
         at = Path(os.path.realpath(base))
         if at == real or at in real.parents:
             return base / real.relative_to(at)

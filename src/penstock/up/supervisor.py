@@ -289,9 +289,9 @@ class Supervisor:
         def watcher() -> Job:
             return Watcher(self._project, stream, source, stop=self._stop, on_commit=self._committed)
 
-        queue = self._project.sources[source].type == "rabbitmq"
         if step not in scheduled:
-            self.parts.append(Part(part_of_load(self._project, step), consumer if queue else watcher))
+            make = watcher if self._project.sources[source].ends else consumer
+            self.parts.append(Part(part_of_load(self._project, step), make))
         self.figures.stream(stream)
 
     def _committed(self, receipt: Receipt) -> None:

@@ -7,21 +7,20 @@ rows single.
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
-from typing import Any, Literal
+from stat import S_ISDIR
+from typing import Any
 
 from penstock.errors import SourceError
 from penstock.ports import Batch, Position, Window
 from penstock.records.opening import CsvDialect, Kind, kind_of, opened
 from penstock.records.splitters import LineSplitter, Splitter, ValueSplitter
+from penstock.sources.files.matching import paths_of
+from penstock.sources.files.planning import FilePlan, same_stamp, stamp_of, stat_of
 from penstock.sources.gathering import Gathering
 
 MAX_PENDING_BYTES = 1 << 28
@@ -29,19 +28,6 @@ MAX_PENDING_BYTES = 1 << 28
 
 _READ_BYTES = 1 << 22
 State = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class FilePlan:
-    """What a load will do with one file: ``skip``, ``resume`` after ``offset`` bytes, ``read`` it whole, or ``fail``,
-    since it cannot be read for ``error``."""
-
-    path: Path
-    place: str
-    size: int
-    action: Literal["skip", "resume", "read", "fail"]
-    offset: int = 0
-    error: SourceError | None = None
 
 
 class FilesSource:
@@ -130,9 +116,9 @@ class FilesSource:
                 self.skipped.append(plan.place)
                 key = plan.place + self._scope
                 state = self._known(plan.place, known)
-                stat = _stat_of(plan.path, plan.place)
-                if state is None or not _same_stat(state, stat):
-                    fresh = {**(state or self._twins[plan.place]), **_stat(stat)}
+                stat = stat_of(plan.path, plan.place)
+                if state is None or not same_stamp(state, stat):
+                    fresh = {**(state or self._twins[plan.place]), **stamp_of(stat)}
                     gathering.positions[key] = Position(source=self.name, key=key, state=fresh)
                 continue
             try:
@@ -160,16 +146,7 @@ class FilesSource:
     def paths(self) -> list[Path]:
         """The files there are, in the order in which they are read, and the folders that may hold some and cannot be
         listed. A dot or ``_`` before its name hides a file."""
-        found: set[Path] = set()
-        for pattern in self._patterns:
-            full = pattern if os.path.isabs(pattern) else str(self._root / pattern)
-            if os.path.isdir(full):
-                full = os.path.join(full, "**")
-            closed: list[OSError] = []
-            base, *parts = Path(full).parts
-            found.update(p for p in _matching(Path(base), parts, closed.append) if _may_be_file(p))
-            found.update(Path(str(e.filename)) for e in closed if isinstance(e, PermissionError))
-        return sorted(p for p in found if not p.name.startswith((".", "_")))
+        return paths_of(self._patterns, self._root)
 
     def _paths(self) -> list[Path]:
         files = self.paths()
@@ -221,7 +198,7 @@ class FilesSource:
 
     def _planned(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
         place = self._place(path)
-        stat = _stat_of(path, place)
+        stat = stat_of(path, place)
         if S_ISDIR(stat.st_mode):
             raise SourceError(
                 "the folder cannot be listed, so what is in it is not known",
@@ -232,7 +209,7 @@ class FilesSource:
             return FilePlan(path, place, stat.st_size, "read")
         state = self._known(place, known)
         if state is not None:
-            if state["complete"] and _same_stat(state, stat):
+            if state["complete"] and same_stamp(state, stat):
                 return FilePlan(path, place, stat.st_size, "skip")
             if state["complete"] and state["size"] == stat.st_size and self._content(path, place) == state["content"]:
                 return FilePlan(path, place, stat.st_size, "skip")
@@ -276,7 +253,7 @@ class FilesSource:
 
     def _state(self, plan: FilePlan) -> dict[str, Any]:
         """What a position says of a file before it is read."""
-        stat = _stat(_stat_of(plan.path, plan.place))
+        stat = stamp_of(stat_of(plan.path, plan.place))
         return {**stat, "scope": self._scope} if self._scope else stat
 
     def _resumed(self, plan: FilePlan, stream: Any, known: Mapping[str, State]) -> tuple[Any, LineSplitter | None, int]:
@@ -406,72 +383,6 @@ class Hashing:
     def drain(self) -> None:
         while self.read(_READ_BYTES):
             pass
-
-
-def _may_be_file(path: Path) -> bool:
-    """Whether it is a file, or may be one: a link to what is not there, or what may not be looked at."""
-    try:
-        return S_ISREG(path.stat().st_mode)
-    except PermissionError:
-        return True
-    except OSError:
-        return path.is_symlink()
-
-
-def _matching(base: Path, parts: Sequence[str], on_error: Callable[[OSError], object]) -> Iterator[Path]:
-    """What a pattern, in its parts, matches below ``base``: as :mod:`glob` has it, but for two things.
-
-    A folder that cannot be listed is told to ``on_error`` instead of passed over in silence. A link that leads back to
-    a folder on the way to it is not followed: what is behind it has been seen, and two of them beside each other are
-    endless for glob.
-    """
-    if not parts:
-        yield base
-        return
-    part, *rest = parts
-    if part == "**":
-        for folder, folders, files in os.walk(base, followlinks=True, onerror=on_error):
-            folders[:] = [n for n in folders if not n.startswith(".") and not _leads_back(Path(folder, n))]
-            yield from _matching(Path(folder), rest, on_error) if rest else (Path(folder, n) for n in files)
-        return
-    if not glob.has_magic(part):
-        yield from _matching(base / part, rest, on_error)
-        return
-    try:
-        names = os.listdir(base)
-    except OSError as e:
-        on_error(e)
-        return
-    for name in fnmatch.filter(names, part):
-        if part.startswith(".") or not name.startswith("."):
-            yield from _matching(base / name, rest, on_error)
-
-
-def _leads_back(folder: Path) -> bool:
-    """Whether it is a link to a folder on the way to it."""
-    return folder.is_symlink() and os.path.realpath(folder) in {os.path.realpath(above) for above in folder.parents}
-
-
-def _stat(stat: os.stat_result) -> dict[str, Any]:
-    return {
-        "size": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-        "ctime_ns": stat.st_ctime_ns,
-        "inode": stat.st_ino,
-    }
-
-
-def _stat_of(path: Path, place: str) -> os.stat_result:
-    try:
-        return path.stat()
-    except OSError as e:
-        raise SourceError(
-            f"cannot be read: {e.strerror}", where=place, fix="run again; it may have been replaced"
-        ) from None
-
-
-def _same_stat(state: State, stat: os.stat_result) -> bool:
-    return all(state.get(name) == value for name, value in _stat(stat).items())
 
 
 def _is_json(line: bytes) -> bool:

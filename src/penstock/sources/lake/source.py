@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 
 from penstock.engine_errors import error_text
 from penstock.errors import SourceError
-from penstock.lake.formats import body_of
-from penstock.lake.names import FOLDER, RECORD, SOURCE, parse
 from penstock.ports import Position, Reject, Window
+from penstock.records.lake_files import FOLDER, RECORD, SOURCE, body_of, parse
 from penstock.records.opening import Kind, opened
 from penstock.records.splitters import Cut
-from penstock.sources.files.source import FilePlan, FilesSource, Hashing, State
+from penstock.sources.files.planning import FilePlan
+from penstock.sources.files.source import FilesSource, Hashing, State
 from penstock.sources.gathering import Gathering
 
 _CSV_BLOCK_BYTES = 8 << 20

@@ -7,13 +7,12 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from penstock.errors import PenstockError
 from penstock.extras import require
+from penstock.findings import Finding
 from penstock.plural import count
 
 if TYPE_CHECKING:
@@ -28,25 +27,7 @@ _USUAL_TIMEOUT_SECONDS = 1_800.0
 _REFUSED, _MISSING = 403, 404
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One finding of the doctor. One that ``warns`` and is ``ok`` stops nothing, and looks like a mistake."""
-
-    name: str
-    ok: bool
-    found: str
-    fix: str = ""
-    exit_code: int = 1
-    warns: bool = False
-
-
-def failed(name: str, error: PenstockError) -> Check:
-    """The finding that an error is."""
-    where = f"{error.where}: " if error.where else ""
-    return Check(name=name, ok=False, found=where + error.what, fix=error.fix, exit_code=error.exit_code)
-
-
-def check_queue(name: str, settings: RabbitMQ) -> list[Check]:
+def check_queue(name: str, settings: RabbitMQ) -> list[Finding]:
     """What there is to say of a queue. Nothing is changed and no message is delivered.
 
     Raises:
@@ -62,14 +43,18 @@ def check_queue(name: str, settings: RabbitMQ) -> list[Check]:
         shown = f"{settings.queue_type} queue {settings.queue}, "
         shown += "will be declared" if waiting is None else f"{count(waiting, 'message')} waiting"
         checks = [
-            Check(name=name, ok=True, found=f"{shown}, RabbitMQ {version}"),
+            Finding(name=name, ok=True, detail=f"{shown}, RabbitMQ {version}"),
             _check_permissions(f"{name}, permissions", connection, settings),
         ]
     try:
         queue = _ask(settings, f"queues/{quote(settings.vhost, safe='')}/{quote(settings.queue, safe='')}")
     except _NoAnswer as e:
-        found = f"{e}; policies, the queue's arguments and the messages' size are not looked at"
-        return [*checks, Check(name=f"{name}, management API", ok=True, found=found), *_check_settings(name, settings)]
+        detail = f"{e}; policies, the queue's arguments and the messages' size are not looked at"
+        return [
+            *checks,
+            Finding(name=f"{name}, management API", ok=True, detail=detail),
+            *_check_settings(name, settings),
+        ]
     if queue is None:
         return [*checks, *_check_settings(name, settings)]
     return [*checks, *_check_facts(name, settings, queue, version)]
@@ -87,7 +72,7 @@ def _waiting(connection: Any, settings: RabbitMQ) -> int | None:
         raise
 
 
-def _check_permissions(name: str, connection: Any, settings: RabbitMQ) -> Check:
+def _check_permissions(name: str, connection: Any, settings: RabbitMQ) -> Finding:
     """Asked for by calls that cannot do anything: RabbitMQ looks at the permission first, then finds them void."""
     nowhere = uuid4().hex
     queue, exchange = settings.queue, settings.exchange
@@ -117,19 +102,19 @@ def _check_permissions(name: str, connection: Any, settings: RabbitMQ) -> Check:
             needed["write"] = bind
     missing = [word for word, probe in needed.items() if _refused(connection, probe)]
     if missing:
-        return Check(
+        return Finding(
             name=name,
             ok=False,
-            found=f"user {settings.user} may not {', '.join(missing)} in vhost {settings.vhost}",
+            detail=f"user {settings.user} may not {', '.join(missing)} in vhost {settings.vhost}",
             fix=f"rabbitmqctl set_permissions -p {settings.vhost} {settings.user} '.*' '.*' '.*'"
             " (configure, write, read; or patterns that match the queue and the exchange)"
             + ("; or declare: false, for a queue that others make" if missing == ["configure"] else ""),
             exit_code=4,
         )
-    found = f"{', '.join(needed)} granted"
+    detail = f"{', '.join(needed)} granted"
     if "write" not in needed and _refused(connection, publish):
-        found += "; no write, which only penstock publish needs"
-    return Check(name=name, ok=True, found=found)
+        detail += "; no write, which only penstock publish needs"
+    return Finding(name=name, ok=True, detail=detail)
 
 
 def _refused(connection: Any, probe: Callable[[Any], None]) -> bool:
@@ -155,12 +140,12 @@ def _exists(connection: Any, queue: str) -> bool:
     return True
 
 
-def _check_settings(name: str, settings: RabbitMQ) -> Iterator[Check]:
+def _check_settings(name: str, settings: RabbitMQ) -> Iterator[Finding]:
     """What the project file alone says."""
     yield _check_timeout(name, settings, settings.arguments)
 
 
-def _check_facts(name: str, settings: RabbitMQ, queue: Mapping[str, Any], version: str) -> Iterator[Check]:
+def _check_facts(name: str, settings: RabbitMQ, queue: Mapping[str, Any], version: str) -> Iterator[Finding]:
     """What the management API tells of the queue."""
     policy = {**(queue.get("operator_policy_definition") or {}), **(queue.get("effective_policy_definition") or {})}
     said = {**policy, **{k.removeprefix("x-"): v for k, v in (queue.get("arguments") or {}).items()}}
@@ -169,10 +154,10 @@ def _check_facts(name: str, settings: RabbitMQ, queue: Mapping[str, Any], versio
     if kind == "quorum":
         yield _check_deliveries(name, settings, said, version)
     if "ha-mode" in policy:
-        yield Check(
+        yield Finding(
             name=f"{name}, mirroring",
             ok=False,
-            found=f"policy {queue.get('policy')} mirrors it (ha-mode), which RabbitMQ 4 has no more",
+            detail=f"policy {queue.get('policy')} mirrors it (ha-mode), which RabbitMQ 4 has no more",
             fix="make a quorum queue instead: it is replicated by itself; then "
             f"rabbitmqctl clear_policy -p {settings.vhost} {queue.get('policy')}",
         )
@@ -181,17 +166,17 @@ def _check_facts(name: str, settings: RabbitMQ, queue: Mapping[str, Any], versio
         yield _check_prefetch(name, settings, int(queue.get("message_bytes") or 0) / count)
 
 
-def _check_type(name: str, settings: RabbitMQ, kind: str) -> Check:
-    return Check(
+def _check_type(name: str, settings: RabbitMQ, kind: str) -> Finding:
+    return Finding(
         name=f"{name}, type",
         ok=kind == settings.queue_type,
-        found=kind if kind == settings.queue_type else f"the queue is {kind}, the project says {settings.queue_type}",
+        detail=kind if kind == settings.queue_type else f"the queue is {kind}, the project says {settings.queue_type}",
         fix=f"queue_type: {kind}, or take another queue",
         exit_code=2,
     )
 
 
-def _check_deliveries(name: str, settings: RabbitMQ, said: Mapping[str, Any], version: str) -> Check:
+def _check_deliveries(name: str, settings: RabbitMQ, said: Mapping[str, Any], version: str) -> Finding:
     """A consumer that is killed has its messages delivered again, and each time counts."""
     name = f"{name}, dead letters"
     major = int(version.partition(".")[0]) if version.partition(".")[0].isdecimal() else 4
@@ -205,49 +190,51 @@ def _check_deliveries(name: str, settings: RabbitMQ, said: Mapping[str, Any], ve
         ' \'{"dead-letter-exchange": "NAME"}\' --apply-to queues, with a queue bound to that exchange'
     )
     if target is None and limit is not None:
-        return Check(
+        return Finding(
             name=name,
             ok=False,
-            found=f"no dead-letter exchange: a message is dropped after {limit} deliveries",
+            detail=f"no dead-letter exchange: a message is dropped after {limit} deliveries",
             fix=command,
         )
     if limit is not None and limit < _FEW_DELIVERIES:
-        return Check(
+        return Finding(
             name=name,
             ok=False,
-            found=f"a message leaves the queue after {limit} deliveries, and each crash of a consumer is one",
+            detail=f"a message leaves the queue after {limit} deliveries, and each crash of a consumer is one",
             fix=f"x-delivery-limit: {_USUAL_DELIVERIES} or more, in a policy or when the queue is made",
         )
     if target is None:
-        return Check(name=name, ok=True, found=f"none, and no delivery limit; before RabbitMQ 4 comes: {command}")
-    return Check(name=name, ok=True, found=f"to exchange {target or 'amq.default'}, {limit or 'no'} deliveries at most")
+        return Finding(name=name, ok=True, detail=f"none, and no delivery limit; before RabbitMQ 4 comes: {command}")
+    return Finding(
+        name=name, ok=True, detail=f"to exchange {target or 'amq.default'}, {limit or 'no'} deliveries at most"
+    )
 
 
-def _check_timeout(name: str, settings: RabbitMQ, arguments: Mapping[str, Any]) -> Check:
+def _check_timeout(name: str, settings: RabbitMQ, arguments: Mapping[str, Any]) -> Finding:
     given = arguments.get("x-consumer-timeout")
     timeout = _USUAL_TIMEOUT_SECONDS if given is None else float(given) / 1000
     # a message may wait for its batch to fill while the one before lands
     held = 2 * settings.batch_seconds
     source = "RabbitMQ's default, if rabbitmq.conf says no other" if given is None else "as the queue has it"
-    return Check(
+    return Finding(
         name=f"{name}, consumer timeout",
         ok=held < timeout,
-        found=f"{timeout:,.0f} s ({source}), and batch_seconds: {settings.batch_seconds:g} holds messages for longer"
+        detail=f"{timeout:,.0f} s ({source}), and batch_seconds: {settings.batch_seconds:g} holds messages for longer"
         if held >= timeout
         else f"{timeout:,.0f} s ({source})",
         fix=f"batch_seconds: {min(timeout / 10, 60):g}, or a longer consumer_timeout",
     )
 
 
-def _check_prefetch(name: str, settings: RabbitMQ, message_bytes: float) -> Check:
+def _check_prefetch(name: str, settings: RabbitMQ, message_bytes: float) -> Finding:
     from penstock.sources.rabbitmq.receiver import WAITING_BYTES
 
     ahead = settings.prefetch * message_bytes
     shown = f"{settings.prefetch:,} messages of {message_bytes:,.0f} bytes are {ahead / 2**20:,.1f} MiB sent ahead"
-    return Check(
+    return Finding(
         name=f"{name}, prefetch",
         ok=ahead <= WAITING_BYTES,
-        found=shown if ahead <= WAITING_BYTES else f"{shown}, more than the {WAITING_BYTES >> 20} MiB that are held",
+        detail=shown if ahead <= WAITING_BYTES else f"{shown}, more than the {WAITING_BYTES >> 20} MiB that are held",
         fix=f"prefetch: {max(int(WAITING_BYTES / max(message_bytes, 1)), 1)}",
     )
 
@@ -271,8 +258,8 @@ def _ask(settings: RabbitMQ, path: str) -> dict[str, Any] | None:
     )
     try:
         with opener.open(request, timeout=_API_SECONDS) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-            return found
+            facts: dict[str, Any] = json.loads(answer.read())
+            return facts
     except urllib.error.HTTPError as e:
         if e.code == _MISSING:
             return None

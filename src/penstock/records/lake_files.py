@@ -1,13 +1,15 @@
-"""How the lake's files are named, and what their names tell."""
+"""What who writes the lake's files and who reads them agree on: their names, and what stands in them beside records."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Format = Literal["ndjson", "csv", "parquet"]
 Compression = Literal["none", "gzip", "zstd"]
@@ -37,10 +39,10 @@ class LakeFile:
 
 def parse(path: Path | str) -> LakeFile | None:
     """What the name of ``path`` tells; None when it is not the lake's."""
-    found = _FILE.fullmatch(Path(path).name)
-    if found is None:
+    match = _FILE.fullmatch(Path(path).name)
+    if match is None:
         return None
-    return LakeFile(load=found["load"], texts=found["texts"] is not None, rest=found["rest"] is not None)
+    return LakeFile(load=match["load"], texts=match["texts"] is not None, rest=match["rest"] is not None)
 
 
 def load_name(began: datetime, token: str) -> str:
@@ -74,3 +76,22 @@ def name_of_hidden(mark: str, hidden: str) -> str | None:
     """The reverse of :func:`hidden_name`; None for the file of another warehouse."""
     head = f".{mark}-"
     return hidden[len(head) : -len(".part")] if hidden.startswith(head) and hidden.endswith(".part") else None
+
+
+def entry_of(body: bytes) -> dict[str, Any]:
+    """A body that has no place in a file's format, as an entry of the file for the rest."""
+    return {"body": body.decode()} if is_utf8(body) else {"body_base64": base64.b64encode(body).decode()}
+
+
+def body_of(entry: Mapping[str, Any]) -> bytes:
+    """The reverse of :func:`entry_of`."""
+    return str(entry["body"]).encode() if "body" in entry else base64.b64decode(entry["body_base64"])
+
+
+def is_utf8(body: bytes) -> bool:
+    """Whether bytes are text."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
