@@ -37,7 +37,7 @@ class Printing(Listener):
         settings = self._session.project.sources[step.source]
         # only a progress bar wants to know beforehand what the load will find out itself
         if not self._silent and (settings.type == "files" or settings.type == "lake"):
-            known = self._session.destination.positions(step.stream, step.source)
+            known = self._session.destination.ledger.positions(step.stream, step.source)
             plan = self._session.files(step, settings).plan(known)
             total = sum(p.size - p.offset for p in plan if p.action != "skip")
         with progress_bar(step.stream, total, quiet=self._silent) as progress:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +94,7 @@ def explain_loads(
             )
             if step.window and stream.event_time:
                 how += f", {stream.event_time} in {step.window}"
-            known = destination.positions(step.stream, step.source) if destination else {}
+            known = destination.ledger.positions(step.stream, step.source) if destination else {}
             settings = project.sources[step.source]
             if settings.type == "rabbitmq":
                 how += f", from {settings.queue_type} queue {settings.queue} at {settings.address} by penstock consume"
@@ -340,13 +339,11 @@ def _check_destination(project: Project, held: Held | None) -> Check:
         if held is not None:
             version = held.query("select version()").rows[0][0]
             return Check(name=name, ok=True, found=f"{version}, which process {held.pid}, penstock up, has open")
-        if settings.type == "duckdb" and not settings.path.exists():
-            folder = settings.path.parent
-            while not folder.exists():
-                folder = folder.parent
-            free = shutil.disk_usage(folder).free
-            return Check(name=name, ok=True, found=f"{settings.path} will be made; {free / 2**30:.1f} GiB free")
         from penstock.destinations import open_destination
+        from penstock.destinations.kinds import kind_of
+
+        if not settings.may_exist:
+            return Check(name=name, ok=True, found=kind_of(settings).unmade(settings))
 
         destination = open_destination(settings)
         try:

@@ -11,31 +11,23 @@
 
 from __future__ import annotations
 
-import getpass
 import glob
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from penstock.destinations.kinds import kind_of
 from penstock.lineage.facts import Dataset
 
 if TYPE_CHECKING:
     from penstock.project import Destination, Project
     from penstock.project.steps import LoadStep
 
-UNNAMED_HOST = "localhost"
-
 
 def table(destination: Destination, schema: str, name: str, database: str | None = None) -> Dataset:
     """A table of the warehouse."""
-    if destination.type == "duckdb":
-        space = f"duckdb://{destination.path.absolute()}"
-        own = destination.path.stem
-    else:
-        host = UNNAMED_HOST if destination.host.startswith("/") else destination.host
-        space = f"postgres://{host}:{destination.port}"
-        own = destination.database or os.environ.get("PGDATABASE") or destination.user or _account()
+    space, own = kind_of(destination).namespace(destination)
     whole = f"{database or own}.{schema}.{name}"
     return Dataset(namespace=space, name=whole, uri=space)
 
@@ -78,7 +70,3 @@ def base_of(pattern: Path) -> Path:
 def _file(path: Path) -> Dataset:
     whole = os.path.normpath(path.absolute())
     return Dataset(namespace="file", name=whole, uri=Path(whole).as_uri())
-
-
-def _account() -> str:
-    return os.environ.get("PGUSER") or getpass.getuser()

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
+from penstock.project.destinations import ADDED, DestinationSettings
 from penstock.project.expect import Expectations
 from penstock.project.fields import FIELD, NamesFields
 from penstock.project.formats import Csv
@@ -41,7 +42,7 @@ SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 _SECRET_PARAMETERS = ("password", "sslpassword", "passfile")
 
 
-class DuckDB(Settings):
+class DuckDB(DestinationSettings):
     """A DuckDB file: the default; nothing to install or start."""
 
     type: Literal["duckdb"]
@@ -66,7 +67,7 @@ class DuckDB(Settings):
         return self.path.exists()
 
 
-class Postgres(Settings):
+class Postgres(DestinationSettings):
     """A PostgreSQL database, version 13 or later."""
 
     type: Literal["postgres"]
@@ -98,11 +99,6 @@ class Postgres(Settings):
     def address(self) -> str:
         """Tells this warehouse from others."""
         return f"{self.host}:{self.port}/{self.database or ''}"
-
-    @property
-    def may_exist(self) -> bool:
-        """Always: only the server knows."""
-        return True
 
     def conninfo(self, *, masked: bool = False) -> str:
         """The connection as a libpq connection string; with ``masked``, the password as ``*****``."""
@@ -263,7 +259,7 @@ def _transform(value: Any) -> Any:
     return value
 
 
-Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
+Destination = Annotated[DuckDB | Postgres, Field(discriminator="type"), ADDED.beside("duckdb", "postgres")]
 Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type")]
 
 

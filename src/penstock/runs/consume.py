@@ -180,7 +180,9 @@ class Consumer:
             telling = lineage_of(self._project)
             with (
                 session.queue(step, settings, stop=stop, **self._limits) as queue,
-                telling.load(step, lambda: session.destination.schema(self.stream), streaming=True) as self._told,
+                telling.load(
+                    step, lambda: session.destination.ledger.schema(self.stream), streaming=True
+                ) as self._told,
             ):
                 self._queue = queue
                 _log.info("consuming", queue=settings.queue, broker=settings.address)
