@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -281,12 +281,147 @@ class Rows:
     rows: Sequence[Sequence[Any]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEntry:
+    """What the ledger keeps of a stream: the identity and the disposition of its first landing, and the field whose
+    versions its rows have the keys of."""
+
+    identity: str
+    disposition: str
+    version: str | None
+
+
+class Ledger(Protocol):
+    """What is known of streams, loads and runs: the tables of schema ``penstock``.
+
+    It may share the warehouse's connection, or be another database. A landing writes to it between :meth:`begin` and
+    :meth:`commit`; where the ledger is :attr:`beside` the rows, these do nothing, since the rows' transaction is
+    its own. Where it is apart, all that a landing writes is there at once after :meth:`commit`, or not at all.
+    """
+
+    kind: str
+    """The engine that it is kept in."""
+    types: Mapping[str, str]
+    """That engine's names for ``text``, ``json`` and ``bytes``."""
+    beside: bool
+    """Whether it is in the database of the rows, in the same transaction, where views and models can read both."""
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one statement on the ledger's tables. Parameters are ``$1``, ``$2``, …
+
+        Raises ``DestinationError`` when the engine refuses it; inside a landing, the engine's own error.
+        """
+        ...
+
+    def tables(self) -> list[tuple[str, str]]:
+        """What is there of it: each table with each column."""
+        ...
+
+    def schema(self, stream: str) -> Schema:
+        """The stream's columns; version 0 and empty when it never landed."""
+        ...
+
+    def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
+        """Position key → state."""
+        ...
+
+    def erased(self) -> list[str]:
+        """The pseudonyms of people who were erased."""
+        ...
+
+    def last_seq(self, stream: str) -> int:
+        """The number of the stream's last load; 0 when there is none."""
+        ...
+
+    def newest_load(self, stream: str) -> int:
+        """The greatest load id of the stream; 0 when there is none."""
+        ...
+
+    def next_load(self) -> int:
+        """A load id that was never given, and never is again, whatever becomes of the load."""
+        ...
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        ...
+
+    def hold(self, stream: str) -> None:
+        """Until the transaction ends, nobody else lands into the stream. Waits its turn."""
+        ...
+
+    def hold_numbers(self) -> None:
+        """Until the transaction ends, nobody else is given a ``seq``. Waits its turn."""
+        ...
+
+    def enter_stream(self, target: Target) -> StreamEntry:
+        """The stream's entry, made at its first landing.
+
+        Raises ``UsageError`` when its identity or disposition is not that of the first landing.
+        """
+        ...
+
+    def keep_version(self, stream: str, version: str | None) -> None:
+        """Note the field whose versions the stream's rows have the keys of."""
+        ...
+
+    def keep_columns(self, stream: str, have: Schema, wanted: Schema) -> None:
+        """Enter the columns by which ``wanted`` grows out of ``have``. Raises :class:`SchemaMoved` when it does not."""
+        ...
+
+    def quarantine(self, target: Target, rejects: Sequence[Reject], load_id: int) -> int:
+        """Enter rejects, each once; how many are new."""
+        ...
+
+    def mark_replayed(self, entries: Sequence[str], load_id: int) -> None:
+        """Settle quarantine entries."""
+        ...
+
+    def keep_positions(self, stream: str, positions: Iterable[Position], load_id: int, at: datetime) -> None:
+        """Keep how far a source was read, by one load at one time."""
+        ...
+
+    def add_load(self, load: Receipt) -> int:
+        """Enter a load; its ``seq``, which follows the order of commits. What the receipt has for one is not kept."""
+        ...
+
+    def commit(self) -> None:
+        """End the transaction."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo the transaction. Harmless when none is open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an engine can do, as data."""
+
+    one_process: bool
+    """One process at a time has the warehouse: others ask it, and having it is every claim."""
+    has_roles: bool
+    """It knows users and their rights, and keeps copies of what views read."""
+    holds_views: bool
+    """A table cannot be dropped without the views that read it."""
+    served: bool
+    """Tools on other machines can read it."""
+    json_member: str
+    """SQL for a member of a JSON object, as text: a template of the object's ``column``, and of the member's quoted
+    ``pointer`` and ``name``."""
+
+
 class Destination(Protocol):
     """The warehouse. Not thread-safe: one thread at a time."""
 
     kind: str
+    capabilities: Capabilities
     commit_bytes: int
     """How much one transaction should land when the project does not say."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of what lands here, for all but landings."""
+        ...
 
     def prepare(self) -> None:
         """Make schema ``penstock`` when it is missing. Harmless again."""
@@ -301,14 +436,6 @@ class Destination(Protocol):
 
         Raises ``DestinationError`` when not, naming what to grant.
         """
-        ...
-
-    def schema(self, stream: str) -> Schema:
-        """The stream's columns, from the ledger; version 0 and empty when it never landed."""
-        ...
-
-    def positions(self, stream: str, source: str) -> dict[str, dict[str, Any]]:
-        """Position key → state."""
         ...
 
     def land(self, target: Target) -> Landing:

@@ -21,7 +21,7 @@ from penstock.doctor.examine import examine, explain_loads
 from penstock.errors import ProjectError
 from penstock.land.loop import Stop
 from penstock.project import load_project
-from penstock.project.sources import added_kind
+from penstock.project.added import installed_kind
 from penstock.runs.plan import plan_schedules
 from penstock.sources.kinds import kind_of
 from penstock.up.supervisor import Supervisor
@@ -65,11 +65,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     install(folder, "penstock_odd", "KIND = 1", "penstock-odd", "odd = penstock_odd:KIND")
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    added_kind.cache_clear()
+    installed_kind.cache_clear()
     yield folder
     sys.path.remove(str(folder))
     importlib.invalidate_caches()
-    added_kind.cache_clear()
+    installed_kind.cache_clear()
 
 
 @pytest.fixture

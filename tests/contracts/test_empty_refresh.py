@@ -32,7 +32,7 @@ def test_an_api_that_has_nothing_any_more(destination: Destination) -> None:
         kept = []
         for _ in answers:
             fetch(destination, api, {}, disposition="replace")
-            kept.append(ids(destination) if destination.schema("cars").version else None)
+            kept.append(ids(destination) if destination.ledger.schema("cars").version else None)
     assert kept == [None, [1, 2], [2], [], [], [3]]
     assert deletions(destination) == [(2, 0), (1, 1), (0, 1), (1, 0)]
 

@@ -48,7 +48,7 @@ class House:
         """Land records, in a run; when that was."""
         lines = [r if isinstance(r, str) else json.dumps(r) for r in records]
         (self._folder / "data" / f"{name}.ndjson").write_text("".join(f"{line}\n" for line in lines))
-        record = RunRecord.begin(self.session.destination, "load")
+        record = RunRecord.begin(self.session.destination.ledger, "load")
         for step in plan_loads(self.session.project):
             with record.step("load", step.stream, step.source) as entry:
                 self.session.load(step, on_commit=entry.committed)

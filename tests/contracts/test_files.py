@@ -132,7 +132,7 @@ def test_a_copy_is_known_by_its_content(destination: Destination, tmp_path: Path
     land(destination, folder, RULES)
     (folder / "c.ndjson").write_bytes(_lines(2))
     assert land(destination, folder, RULES).receipts == []
-    contents = {k: s["content"] for k, s in destination.positions("s", "files").items()}
+    contents = {k: s["content"] for k, s in destination.ledger.positions("s", "files").items()}
     assert contents["c.ndjson"] == contents["b.ndjson"] != contents["a.ndjson"]
 
 
@@ -218,7 +218,7 @@ def test_resumed_in_the_middle(destination: Destination, tmp_path: Path) -> None
     batches = source.read({})
     shaper = Shaper(RULES, threads=1)
     landing = destination.land(Target(stream="s", source="files"))
-    schema = destination.schema("s")
+    schema = destination.ledger.schema("s")
     for _ in range(3):
         shaped = shaper.shape(next(batches), schema)
         schema = shaped.schema
@@ -290,7 +290,7 @@ def test_csv_types(destination: Destination, tmp_path: Path) -> None:
         {"f.csv": b"i,d,b,day,at,t\n1,1.5,true,2020-12-07,2020-12-07 01:02:03,1\n-2,2,FALSE,2020-12-08,,x\n"},
     )
     land(destination, tmp_path / "in", RULES)
-    assert {c.name: c.type for c in destination.schema("s").columns} == {
+    assert {c.name: c.type for c in destination.ledger.schema("s").columns} == {
         "i": "bigint",
         "d": "double",
         "b": "boolean",
@@ -318,7 +318,7 @@ def test_parquet_types(destination: Destination, tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), tmp_path / "in" / "f.parquet")
     landed = land(destination, tmp_path / "in", RULES)
     assert landed.total("landed") == 2
-    types = {c.name: c.type for c in destination.schema("s").columns}
+    types = {c.name: c.type for c in destination.ledger.schema("s").columns}
     assert types == {
         "i": "bigint",
         "big": "decimal(38,0)",

@@ -202,7 +202,7 @@ def test_hostile_names(destination: Destination, tmp_path: Path) -> None:
     record = {name: i for i, name in enumerate(names)}
     write_files(tmp_path / "in", {"f.ndjson": json.dumps(record).encode()})
     land(destination, tmp_path / "in", Rules(stream="s"))
-    columns = destination.schema("s").columns
+    columns = destination.ledger.schema("s").columns
     assert {c.field for c in columns} == set(names)
     assert len({c.name for c in columns}) == len(names)
     assert all(len(c.name.encode()) <= 63 for c in columns)
@@ -229,7 +229,7 @@ def test_types_inferred(destination: Destination, tmp_path: Path) -> None:
     }
     write_files(tmp_path / "in", {"f.ndjson": json.dumps(record).encode()})
     land(destination, tmp_path / "in", Rules(stream="s"))
-    assert {c.name: c.type for c in destination.schema("s").columns} == {
+    assert {c.name: c.type for c in destination.ledger.schema("s").columns} == {
         "i": "bigint",
         "d": "double",
         "n": "decimal(38,0)",
@@ -270,4 +270,4 @@ def test_unreadable_files(destination: Destination, tmp_path: Path, file: str, c
     with pytest.raises(SourceError, match=what) as caught:
         land(destination, tmp_path / "in", Rules(stream="s"))
     assert file in str(caught.value)
-    assert not any(s.get("complete") for s in destination.positions("s", "files").values())
+    assert not any(s.get("complete") for s in destination.ledger.positions("s", "files").values())

@@ -84,7 +84,7 @@ def test_a_failed_load_is_gone_on_with(destination: Destination, order: str) -> 
             assert "status 403" in str(failure)
         landed = 4 if order == "ascending" else 6
         assert len(ids(destination)) == landed
-        (state,) = destination.positions("cars", "api").values()
+        (state,) = destination.ledger.positions("cars", "api").values()
         assert ("mark" in state) == (order == "ascending")
         feed.fails = 0
         before = len(api.asked)
@@ -139,7 +139,7 @@ def test_numbers_and_texts(local: Destination) -> None:
         return said([{"id": v, "updated": v} for v in values if str(v) >= asked.query.get("updated_since", "")])
 
     def kept() -> Any:
-        return local.positions("cars", "api")["all"]["mark"]["value"]
+        return local.ledger.positions("cars", "api")["all"]["mark"]["value"]
 
     with Api(answer) as api:
         incremental = endpoint()["incremental"]
@@ -237,7 +237,7 @@ def test_windows_have_a_beginning(local: Destination) -> None:
     """Without a first day there is no first window."""
     with Api(daily) as api, pytest.raises(UsageError, match="no first one"):
         source_of(api, WINDOWED, window=day_window(None, None, date(2020, 1, 1))).plan({})
-    assert local.positions("cars", "api") == {}
+    assert local.ledger.positions("cars", "api") == {}
 
 
 def test_windows_and_the_watermark_do_not_mix(local: Destination) -> None:
@@ -249,7 +249,7 @@ def test_windows_and_the_watermark_do_not_mix(local: Destination) -> None:
         feed.records.append({"id": 2, "updated": "2021-01-01T00:00:00Z"})
         fetch(local, api, both, rules=KEYED, window=day_window(date(2021, 1, 1), None, None))
         assert ids(local) == [1, 2]
-        assert local.positions("cars", "api")["all"]["mark"]["value"] == "2020-12-07T10:00:00Z"
+        assert local.ledger.positions("cars", "api")["all"]["mark"]["value"] == "2020-12-07T10:00:00Z"
 
 
 def test_children_are_gone_on_with(destination: Destination) -> None:

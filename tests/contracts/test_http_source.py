@@ -321,10 +321,12 @@ def test_secrets_are_nowhere(destination: Destination) -> None:
             fetch(destination, api, endpoint, auth=auth)
         assert "s3cr3t" not in str(raised.value)
         assert ids(destination) == [1, 2]
-        kept = str(destination.positions("cars", "api")) + str(origins(destination))
+        kept = str(destination.ledger.positions("cars", "api")) + str(origins(destination))
         assert "page=3" in kept
         assert "s3cr3t" not in kept
-        assert "s3cr3t" not in source_of(api, endpoint, auth=auth).described(destination.positions("cars", "api"))
+        assert "s3cr3t" not in source_of(api, endpoint, auth=auth).described(
+            destination.ledger.positions("cars", "api")
+        )
 
 
 PROJECT = """

@@ -87,7 +87,7 @@ def test_inference(destination: Destination, tmp_path: Path, name: str) -> None:
     values, type_ = TYPES[name]
     write_files(tmp_path / "in", {"f.ndjson": "\n".join(f'{{"a":{v}}}' for v in values.split()).encode()})
     land(destination, tmp_path / "in", Rules(stream="s"))
-    assert [c.type for c in destination.schema("s").columns] == ([type_] if type_ else [])
+    assert [c.type for c in destination.ledger.schema("s").columns] == ([type_] if type_ else [])
 
 
 FITS: dict[str, tuple[str, str]] = {
@@ -129,14 +129,14 @@ def test_contract_of_the_first_batch(destination: Destination, tmp_path: Path, m
     """Without declared columns the first batch makes them; with some, the contract holds from the first record on."""
     write_files(tmp_path / "in", {"f.ndjson": b'{"a":1}\n{"b":2}\n{"c":null}\n'})
     land(destination, tmp_path / "in", Rules(stream="s", columns=mode))
-    assert [c.name for c in destination.schema("s").columns] == ["a", "b"]
+    assert [c.name for c in destination.ledger.schema("s").columns] == ["a", "b"]
     declared = Rules(stream="declared", columns=mode, declared=(("a", "bigint"),))
     if mode == "freeze":
         with pytest.raises(ContractError, match="'b'"):
             land(destination, tmp_path / "in", declared)
         return
     land(destination, tmp_path / "in", declared)
-    assert [c.name for c in destination.schema("declared").columns] == ["a"]
+    assert [c.name for c in destination.ledger.schema("declared").columns] == ["a"]
     assert quarantined(destination, "declared") == ({b'{"b":2}': "contract"} if mode == "reject" else {})
     if mode == "rescue":
         rescued = [r["_pen_rescued"] for r in table(destination, "declared")]

@@ -85,11 +85,11 @@ def test_what_the_ledger_says(destination: Destination) -> None:
     load(3, at + timedelta(hours=2))
     destination.query("insert into penstock.watermarks (model, seq, updated_at) values ('m', 2, $1)", [at])
     destination.query("insert into penstock.watermarks values ('gone', 1, $1, $1)", [at])
-    run = RunRecord.begin(destination, "schedule", schedule="project", due=at.isoformat())
+    run = RunRecord.begin(destination.ledger, "schedule", schedule="project", due=at.isoformat())
     run.end("success")
-    failed = RunRecord.begin(destination, "schedule", schedule="project", due=at.isoformat())
+    failed = RunRecord.begin(destination.ledger, "schedule", schedule="project", due=at.isoformat())
     failed.end("error")
-    RunRecord.begin(destination, "load")
+    RunRecord.begin(destination.ledger, "load")
     destination.query(
         "insert into penstock.schedules values ('project', 'every 1h', $1, $1, $2, $1)", [at, failed.run_id]
     )

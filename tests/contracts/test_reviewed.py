@@ -35,7 +35,7 @@ def test_csv_columns_of_any_name(destination: Destination, tmp_path: Path) -> No
     """A column may be called as the code calls its own, and names may differ in case alone."""
     write_files(tmp_path / "in", {"f.csv": b"id,r,ID,rows\n1,5,7,9\n"})
     land(destination, tmp_path / "in", Rules(stream="s"))
-    fields = {c.field: c.name for c in destination.schema("s").columns}
+    fields = {c.field: c.name for c in destination.ledger.schema("s").columns}
     assert set(fields) == {"id", "r", "ID", "rows"}
     row = table(destination, "s")[0]
     assert [row[fields[f]] for f in ("id", "r", "ID", "rows")] == [1, 5, 7, 9]
@@ -78,7 +78,7 @@ def test_many_variants_of_a_kind(destination: Destination, tmp_path: Path) -> No
     for i, number in enumerate(numbers):
         write_files(tmp_path / "in", {f"{i}.ndjson": f'{{"p":{number}}}\n'.encode()})
         land(destination, tmp_path / "in", Rules(stream="s", types="evolve"))
-    names = [c.name for c in destination.schema("s").columns]
+    names = [c.name for c in destination.ledger.schema("s").columns]
     assert len(names) == len(set(names)) == 4
     assert len(table(destination, "s")) == 4
 

@@ -76,7 +76,7 @@ def test_nothing_has_run(tmp_path: Path) -> None:
 def test_many_steps(destination: Destination) -> None:
     """More steps than one statement takes, numbered in their order."""
     destination.prepare()
-    record = RunRecord.begin(destination, "transform")
+    record = RunRecord.begin(destination.ledger, "transform")
     record.keep(*(RunStep(kind="test", name=f"t{i}", status="pass", rows=i) for i in range(1_200)))
     record.keep()
     record.end("success")
@@ -90,8 +90,8 @@ def test_cut_off(destination: Destination) -> None:
     destination.prepare()
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
     ended.wait()
-    gone = RunRecord.begin(destination, "load", pid=ended.pid)
-    alive = RunRecord.begin(destination, "load")
+    gone = RunRecord.begin(destination.ledger, "load", pid=ended.pid)
+    alive = RunRecord.begin(destination.ledger, "load")
     found = {run["run_id"]: run["status"] for run in read_runs(destination.query, 10)}
     assert found == {gone.run_id: "cut off", alive.run_id: "running"}
     assert [run["run_id"] for run in read_runs(destination.query, 10, failed=True)] == [gone.run_id]
@@ -104,7 +104,7 @@ def test_in_airflow(
     destination.prepare()
     for name, value in {"DAG_ID": "d", "DAG_RUN_ID": "manual__1", "TASK_ID": "t", "TRY_NUMBER": "2"}.items():
         monkeypatch.setenv(f"AIRFLOW_CTX_{name}", value)
-    record = RunRecord.begin(destination, "load")
+    record = RunRecord.begin(destination.ledger, "load")
     record.end("success", more=1)
     found = read_run(destination.query, record.run_id)
     assert found is not None
@@ -125,14 +125,14 @@ def test_forgetting(destination: Destination) -> None:
         ("build", "transform", {"whole": False}),
         ("last", "transform", {"whole": False}),
     ):
-        record = RunRecord.begin(destination, kind, **detail)
+        record = RunRecord.begin(destination.ledger, kind, **detail)
         record.keep(RunStep(kind="load", name=name, started_at=old))
         record.end("success")
         kept[record.run_id] = name
     destination.query("update penstock.runs set started_at = $1", [old])
-    new = RunRecord.begin(destination, "load")
+    new = RunRecord.begin(destination.ledger, "load")
     new.keep(RunStep(kind="load", name="new"))
-    forget(destination, new.run_id + 1)
+    forget(destination.ledger, new.run_id + 1)
     rows = destination.query("select run_id from penstock.runs order by run_id").rows
     assert [kept.get(r[0], "new") for r in rows] == ["tested", "last", "new"]
     assert destination.query("select name from penstock.run_steps").rows == [("new",)]

@@ -29,7 +29,7 @@ def test_hundreds_of_fields_land(both: list[Destination], kind: str) -> None:
     make = KINDS[kind]
     whole = {f"f{i:03}": make(i) for i in range(420)}
     batches = [[whole, {"f000": make(6), "f419": make(419)}], [{**whole, "f002": make(2 + 6 * n)} for n in range(1, 4)]]
-    schema = both[0].schema("s")
+    schema = both[0].ledger.schema("s")
     shaper = Shaper(Rules(stream="s"), threads=1)
     for records in batches:
         bodies = pa.array([json.dumps(r).encode() for r in records], pa.binary())

@@ -185,7 +185,7 @@ def test_same_on_every_engine(
         for name, part in (("a", found[:half]), ("b", found[half:])):
             write_files(tmp_path / destination.kind, {f"{name}.ndjson": _ndjson(part)} if part else {"e.ndjson": b""})
             land(destination, tmp_path / destination.kind, rules)
-        schema = destination.schema(stream)
+        schema = destination.ledger.schema(stream)
         rows = table(destination, stream) if schema.version else []
         seen.append((rows, schema, quarantined(destination, stream), ledger(destination, stream)))
     assert seen[0] == seen[1]

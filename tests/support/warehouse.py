@@ -79,7 +79,10 @@ def land(
 def table(destination: Destination, stream: str) -> list[dict[str, Any]]:
     """The raw table's rows without what may differ, in one order, JSON as values."""
     found = destination.query(f'select * from raw."{stream}"')
-    types = {c.name: c.type for c in destination.schema(stream).columns} | {"_pen_rescued": "json", "_pen_json": "json"}
+    types = {c.name: c.type for c in destination.ledger.schema(stream).columns} | {
+        "_pen_rescued": "json",
+        "_pen_json": "json",
+    }
     rows = []
     for values in found.rows:
         row = dict(zip(found.columns, values, strict=True))

@@ -64,9 +64,9 @@ class Store:
             return
         with contextlib.suppress(PenstockError):
             destination = self._opened()
-            place = "cast($11 as jsonb)" if destination.kind == "postgres" else "cast($11 as json)"
+            sql = ledger_sql("keep_alert", **destination.ledger.types)
             for key, problem in list(self._unwritten.items()):
-                destination.query(ledger_sql("keep_alert", detail=place), _row(problem))
+                destination.ledger.query(sql, _row(problem))
                 del self._unwritten[key]
             return
         self.release()

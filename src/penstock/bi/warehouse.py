@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from penstock.destinations.kinds import kind_of
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,44 +39,45 @@ def reach_of(project: Project, tool: str, variables: Mapping[str, str]) -> Reach
     """
     prefix = f"{tool.upper()}_WAREHOUSE_"
     settings = project.destination
+    login = kind_of(settings).login(settings)
     where = f"destination {project.target}"
-    if settings.type != "postgres":
+    if login is None:
         raise UsageError(
             f"{tool} cannot read {settings.type}: it runs elsewhere than the file, whose one writer is Penstock, and"
             " brings no driver for it",
             where=where,
             fix="use a PostgreSQL destination: --target NAME",
         )
-    said = {
+    values = {
         key: variables.get(prefix + key.upper()) or None
         for key in ("host", "port", "database", "user", "password", "sslmode")
     }
-    host = said["host"] or settings.host
+    host = values["host"] or login.host
     if host.startswith("/"):
         raise UsageError(
             f"{tool} reaches PostgreSQL by TCP, and the destination names a socket",
             where=where,
             fix=f"set {prefix}HOST to the server's name as {tool} sees it",
         )
-    port = said["port"] or str(settings.port)
+    port = values["port"] or str(login.port)
     if not port.isascii() or not port.isdigit():
         raise UsageError(f"{port!r} is no port", where=prefix + "PORT", fix=f"write it so: {prefix}PORT=5432")
-    own = settings.user or variables.get("PGUSER")
-    user = said["user"] or own
-    database = said["database"] or settings.database or variables.get("PGDATABASE") or user
+    own = login.user or variables.get("PGUSER")
+    user = values["user"] or own
+    database = values["database"] or login.database or variables.get("PGDATABASE") or user
     if not user or not database:
         raise UsageError(
             "neither the destination nor the environment names the warehouse's user",
             where=where,
             fix=f"set {prefix}USER and {prefix}PASSWORD",
         )
-    secret = settings.password.get_secret_value() if settings.password is not None else variables.get("PGPASSWORD", "")
+    secret = variables.get("PGPASSWORD", "") if login.password is None else login.password
     return Reach(
         host=host,
         port=int(port),
         database=database,
         user=user,
-        password=said["password"] or ("" if said["user"] else secret),
-        sslmode=said["sslmode"] or settings.sslmode,
+        password=values["password"] or ("" if values["user"] else secret),
+        sslmode=values["sslmode"] or login.sslmode,
         owner=user == own,
     )

@@ -22,16 +22,15 @@ def explained(error: PenstockError) -> PenstockError:
     """The error; of a DuckDB file that the project's own ``penstock up`` holds, with what can be done beside it."""
     if not isinstance(error, LockedError) or error.pid is None or not _opened:
         return error
-    settings = _opened[0].destination
-    if settings.type != "duckdb" or error.where != str(settings.path):  # it is not the file that is held
-        return error
     from penstock.runs.plan import plan_schedules
-    from penstock.up.running import running_process
+    from penstock.up.running import holder
 
-    running = running_process(_opened[0])
+    project = _opened[0]
+    if error.where != project.destination.address:  # it is not the warehouse that is held
+        return error
+    running = holder(project)
     if running is None or running.pid != error.pid:
         return error
-    project = _opened[0]
     if plan_schedules(project):
         ask = "have it load what is scheduled: penstock run --now"
     else:

@@ -39,7 +39,7 @@ class Printing(Listener):
         if not self._silent:
             project = self._session.project
             settings = project.sources[step.source]
-            known = self._session.destination.positions(step.stream, step.source)
+            known = self._session.destination.ledger.positions(step.stream, step.source)
             total = kind_of(settings).forecast(settings, opening_of(project, step), known).bytes
         with progress_bar(step.stream, total, quiet=self._silent) as progress:
             yield progress

@@ -108,13 +108,11 @@ class Names:
 
     def _asked(self) -> Sequence[str]:
         from penstock.destinations import open_destination
+        from penstock.destinations.kinds import kind_of
 
-        settings = self._settings
-        if settings.type == "duckdb":
-            if not settings.path.exists():
-                return ()
-            settings = settings.model_copy(update={"lock_timeout_seconds": 0})
-        destination = open_destination(settings)
+        if not self._settings.may_exist:
+            return ()
+        destination = open_destination(kind_of(self._settings).unwaiting(self._settings))
         try:
             rows = destination.query(
                 "select table_schema, table_name, column_name from information_schema.columns"

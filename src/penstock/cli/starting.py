@@ -114,7 +114,7 @@ def schema(
     from penstock.land.session import Session
 
     with Session(open_project(project_dir, target)) as session:
-        columns = session.destination.schema(stream).columns
+        columns = session.destination.ledger.schema(stream).columns
     rows = [(c.name, c.type, c.field, c.declared, c.variant) for c in columns]
     names = ("column", "type", "field", "declared", "variant")
     if json:

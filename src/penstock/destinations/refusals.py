@@ -10,12 +10,16 @@ and of a landing go through it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from penstock.errors import DestinationError, LandingBlocked, PenstockError, RejectedRows
+
+if TYPE_CHECKING:
+    from penstock.ledger.tables import Executor
+    from penstock.ports import Rows
 
 Reaction = Literal["rows", "blocked", "away"]
 
@@ -66,3 +70,21 @@ def refused(reaction: Reaction, what: str, *, where: str, fix: str = "") -> Dest
     kinds: dict[Reaction, Any] = {"rows": RejectedRows, "blocked": LandingBlocked, "away": DestinationError}
     error: DestinationError = kinds[reaction](what, where=where, fix=fix)
     return error
+
+
+class SortedExecutor:
+    """Statements of the ledger outside of landings, with errors of ours for those of the driver."""
+
+    def __init__(self, executor: Executor, sorts: Sorts) -> None:
+        self._executor = executor
+        self._sorts = sorts
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one statement; its rows."""
+        with refusals(self._sorts):
+            return self._executor.query(sql, parameters)
+
+    def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]], key: str) -> int:
+        """Insert rows whose key is not there yet."""
+        with refusals(self._sorts):
+            return self._executor.insert(table, columns, rows, key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -89,7 +88,7 @@ def explain_loads(
             )
             if step.window and stream.event_time:
                 how += f", {stream.event_time} in {step.window}"
-            known = destination.positions(step.stream, step.source) if destination else {}
+            known = destination.ledger.positions(step.stream, step.source) if destination else {}
             settings = project.sources[step.source]
             forecast, problem = Forecast(), ""
             try:
@@ -283,13 +282,11 @@ def _check_destination(project: Project, held: Held | None) -> Finding:
         if held is not None:
             version = held.query("select version()").rows[0][0]
             return Finding(name=name, ok=True, detail=f"{version}, which process {held.pid}, penstock up, has open")
-        if settings.type == "duckdb" and not settings.path.exists():
-            folder = settings.path.parent
-            while not folder.exists():
-                folder = folder.parent
-            free = shutil.disk_usage(folder).free
-            return Finding(name=name, ok=True, detail=f"{settings.path} will be made; {free / 2**30:.1f} GiB free")
         from penstock.destinations import open_destination
+        from penstock.destinations.kinds import kind_of as destination_kind
+
+        if not settings.may_exist:
+            return Finding(name=name, ok=True, detail=destination_kind(settings).unmade(settings))
 
         destination = open_destination(settings)
         try:

@@ -118,7 +118,7 @@ def load(
     most = destination.commit_bytes if commit_bytes is None else commit_bytes
     took = landed.receipts.append if on_commit is None else on_commit
     if lake is not None:
-        lake.recover(lambda: destination.positions(target.stream, LAKE))
+        lake.recover(lambda: destination.ledger.positions(target.stream, LAKE))
     try:
         while True:
             try:
@@ -220,7 +220,7 @@ class _Writer:
         self._presence = presence
         if presence is not None:
             presence.begin(destination)
-        self._schema = destination.schema(target.stream)
+        self._schema = destination.ledger.schema(target.stream)
         self._landing: Landing | None = None
         self._positions: list[Position] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="land")
@@ -228,7 +228,7 @@ class _Writer:
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """What is landed of the source, and committed."""
-        return self._destination.positions(self._target.stream, self._target.source)
+        return self._destination.ledger.positions(self._target.stream, self._target.source)
 
     def write(self, batch: Batch) -> None:
         """Shape a batch and hand it over."""
@@ -337,7 +337,7 @@ class _Writer:
         return moved
 
     def _landed_schema(self) -> Schema:
-        return self._destination.schema(self._target.stream)
+        return self._destination.ledger.schema(self._target.stream)
 
 
 def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:

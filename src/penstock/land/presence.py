@@ -63,10 +63,10 @@ class Presence:
 
     def begin(self, destination: Destination) -> None:
         """Take up what the ledger says."""
-        self._kept = dict(destination.positions(self.stream, SOURCE))
+        self._kept = dict(destination.ledger.positions(self.stream, SOURCE))
         came = {key: state for key, state in self._states.items() if state["came"]}
         self._states = {**self._kept, **came, _LOOKED: {"came": True}}
-        schema = destination.schema(self.stream)
+        schema = destination.ledger.schema(self.stream)
         # what landed before anybody looked cannot be stopped any more
         self._before = schema.version > 0 and not self._kept
         inferred = {column.field for column in schema.columns if not column.declared}

@@ -83,7 +83,7 @@ class Session:
         receipts: list[Receipt] = []
         commits = Commits(_log)
         destination = self.destination
-        with lineage_of(self.project).load(step, lambda: destination.schema(step.stream)) as told:
+        with lineage_of(self.project).load(step, lambda: destination.ledger.schema(step.stream)) as told:
 
             def took(receipt: Receipt) -> None:
                 receipts.append(receipt)

@@ -1,25 +1,19 @@
-"""The ledger: the tables in schema ``penstock`` of the destination, and the statements on them.
+"""The ledger: the tables in schema ``penstock``, and the statements on them.
 
-The statements are the same for every destination but for a few types, which are slots; each destination
-runs them in the transaction that lands the rows.
+The statements are the same for every engine but for a few types, which are slots.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from penstock.errors import UsageError
-from penstock.ports import Reject, SchemaMoved, Target
+from penstock.ports import SchemaMoved, Target
 from penstock.schema import Column, Schema
 from penstock.sql import identifier, literal, statement, statements
-
-LEDGER_LOCK = "penstock ledger"
-"""The name of the advisory lock under which numbers of commits are handed out, where several processes commit."""
 
 TYPES: Mapping[str, Mapping[str, str]] = {
     "duckdb": {"text": "varchar", "json": "json", "bytes": "blob"},
@@ -96,45 +90,6 @@ def column_rows(stream: str, have: Schema, wanted: Schema) -> list[tuple[Any, ..
         (stream, wanted.version, position, c.field, c.name, c.type, c.declared, c.variant)
         for position, c in enumerate(added_columns(have, wanted), len(have.columns) + 1)
     ]
-
-
-_COUNTS = ("x-delivery-count", "x-acquired-count", "x-stream-offset")
-"""Headers by which a broker counts: a message that is delivered again is the same in spite of them."""
-
-
-_PUBLISHER = "penstock"
-_TRANSPORT = ("content_type", "content_encoding", "delivery_mode", "priority", "expiration", "cluster_id")
-"""Properties that say how a message travels, and nothing of the record: it is the same as one of a file."""
-
-
-def quarantine_id(stream: str, reject: Reject) -> UUID:
-    """A record is quarantined once: the same bytes in the same stream are the same entry, with the same headers where
-    it came as a message that has some. What was replayed stays the entry it is."""
-    if reject.entry is not None:
-        return UUID(reject.entry)
-    digest = hashlib.sha256(stream.encode() + b"\0" + reject.body)
-    beside = {k: v for k, v in (reject.headers or {}).items() if k not in _TRANSPORT}
-    if beside.get("app_id") == _PUBLISHER:
-        # what our own publisher adds is made of the record
-        beside = {}
-    if isinstance(inner := beside.pop("headers", None), Mapping):
-        inner = {k: v for k, v in inner.items() if k not in _COUNTS}
-    if inner or beside:
-        digest.update(b"\0" + json.dumps({**beside, "headers": inner or None}, sort_keys=True).encode())
-    return UUID(bytes=digest.digest()[:16])
-
-
-def quarantine_rows(stream: str, rejects: Iterable[Reject]) -> dict[UUID, Reject]:
-    """Rejects by the identity of their entry, the first of each."""
-    rows: dict[UUID, Reject] = {}
-    for reject in rejects:
-        rows.setdefault(quarantine_id(stream, reject), reject)
-    return rows
-
-
-def headers_text(reject: Reject) -> str | None:
-    """A reject's headers as JSON."""
-    return None if reject.headers is None else json.dumps(reject.headers, sort_keys=True)
 
 
 def state_text(state: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from penstock.ledger import ledger_sql
 from penstock.system import is_alive
 
 if TYPE_CHECKING:
-    from penstock.ports import Destination, Receipt, Rows
+    from penstock.ports import Ledger, Receipt, Rows
 
 KEPT = timedelta(days=30)
 """How long runs stay in the ledger."""
@@ -89,16 +89,16 @@ class RunRecord:
     """One run in the ledger, from :meth:`begin` to :meth:`end`. Killed between them, it stays ``running``: readers see
     by the process that it names that it was cut off."""
 
-    def __init__(self, destination: Destination, run_id: int, detail: Mapping[str, Any]) -> None:
+    def __init__(self, ledger: Ledger, run_id: int, detail: Mapping[str, Any]) -> None:
         self.run_id = run_id
         self.detail = dict(detail)
-        self._destination = destination
+        self._ledger = ledger
         self._steps = 0
 
     @classmethod
     def begin(
         cls,
-        destination: Destination,
+        ledger: Ledger,
         kind: str,
         *,
         upper_seq: int | None = None,
@@ -106,13 +106,13 @@ class RunRecord:
         **detail: Any,
     ) -> RunRecord:
         """Enter a run."""
-        run_id = int(destination.query("select nextval('penstock.run_ids')").rows[0][0])
+        run_id = int(ledger.query("select nextval('penstock.run_ids')").rows[0][0])
         said = {"pid": os.getpid(), "host": socket.gethostname(), **_airflow(os.environ), **detail}
-        destination.query(
-            ledger_sql("begin_run", detail=_json(destination, 6)),
+        ledger.query(
+            ledger_sql("begin_run", **ledger.types),
             [run_id, kind, datetime.now(UTC), upper_seq, parent, json.dumps(said)],
         )
-        return cls(destination, run_id, said)
+        return cls(ledger, run_id, said)
 
     @contextmanager
     def step(self, kind: str, name: str, source: str | None = None, attempt: int = 1) -> Iterator[RunStep]:
@@ -140,7 +140,7 @@ class RunRecord:
                 row = self._row(step)
                 rows.append(f"({', '.join(f'${len(values) + i}' for i in range(1, len(row) + 1))})")
                 values += row
-            self._destination.query(ledger_sql("keep_steps", values=", ".join(rows)), values)
+            self._ledger.query(ledger_sql("keep_steps", values=", ".join(rows)), values)
 
     def _row(self, step: RunStep) -> list[Any]:
         return [
@@ -162,20 +162,20 @@ class RunRecord:
     def end(self, status: str, **detail: Any) -> None:
         """Enter how it ended: ``success``, ``error``, ``stopped``. Now and then, forget what is older than KEPT."""
         self.detail |= detail
-        self._destination.query(
-            ledger_sql("end_run", detail=_json(self._destination, 4)),
+        self._ledger.query(
+            ledger_sql("end_run", **self._ledger.types),
             [self.run_id, status, datetime.now(UTC), json.dumps(self.detail)],
         )
         if self.run_id % FORGET_EVERY == 0:
-            forget(self._destination, self.run_id)
+            forget(self._ledger, self.run_id)
 
 
-def forget(destination: Destination, before: int, *, now: datetime | None = None) -> None:
+def forget(ledger: Ledger, before: int, *, now: datetime | None = None) -> None:
     """Delete runs before run ``before`` that began longer than :data:`KEPT` ago, but for builds that tell what later
     ones have to do."""
     until = (datetime.now(UTC) if now is None else now) - KEPT
-    destination.query(ledger_sql("forget_runs", text="text"), [before, until])
-    destination.query(ledger_sql("forget_steps"), [until])
+    ledger.query(ledger_sql("forget_runs", text="text"), [before, until])
+    ledger.query(ledger_sql("forget_steps"), [until])
 
 
 def read_runs(query: Query, last: int, *, failed: bool = False) -> list[dict[str, Any]]:
@@ -215,11 +215,6 @@ def _lives(pid: Any) -> bool:
 
 def _dicts(rows: Rows) -> list[dict[str, Any]]:
     return [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
-
-
-def _json(destination: Destination, place: int) -> str:
-    """The parameter at a place as the destination's JSON."""
-    return f"cast(${place} as {'jsonb' if destination.kind == 'postgres' else 'json'})"
 
 
 def short(text: str) -> str:

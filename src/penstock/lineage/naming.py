@@ -10,10 +10,9 @@ What sources read is named in :mod:`penstock.sources.datasets`.
 
 from __future__ import annotations
 
-import getpass
-import os
 from typing import TYPE_CHECKING
 
+from penstock.destinations.kinds import kind_of as destination_kind
 from penstock.lineage.facts import Dataset
 from penstock.sources.datasets import DatasetName, file_dataset
 from penstock.sources.kinds import kind_of, opening_of
@@ -22,18 +21,10 @@ if TYPE_CHECKING:
     from penstock.project import Destination, Project
     from penstock.project.steps import LoadStep
 
-UNNAMED_HOST = "localhost"
-
 
 def table(destination: Destination, schema: str, name: str, database: str | None = None) -> Dataset:
     """A table of the warehouse."""
-    if destination.type == "duckdb":
-        space = f"duckdb://{destination.path.absolute()}"
-        own = destination.path.stem
-    else:
-        host = UNNAMED_HOST if destination.host.startswith("/") else destination.host
-        space = f"postgres://{host}:{destination.port}"
-        own = destination.database or os.environ.get("PGDATABASE") or destination.user or _account()
+    space, own = destination_kind(destination).namespace(destination)
     whole = f"{database or own}.{schema}.{name}"
     return Dataset(namespace=space, name=whole, uri=space)
 
@@ -55,7 +46,3 @@ def lake_output(project: Project, step: LoadStep) -> Dataset | None:
 
 def _dataset(named: DatasetName) -> Dataset:
     return Dataset(namespace=named.namespace, name=named.name, uri=named.uri)
-
-
-def _account() -> str:
-    return os.environ.get("PGUSER") or getpass.getuser()

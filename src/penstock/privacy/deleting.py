@@ -36,10 +36,6 @@ _SYSTEM = ("penstock", "information_schema", "pg_catalog", "pg_toast")
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _ENTRIES = 200
 """Entries of the quarantine, and values, that are looked at together."""
-_RESCUED = {
-    "duckdb": "json_extract_string(_pen_rescued, {pointer})",
-    "postgres": "_pen_rescued ->> {field}",
-}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,7 +116,7 @@ class Deletion:
     def erase_raw(self, streams: Sequence[str]) -> None:
         """Delete the person's rows of the streams' tables."""
         for stream in (s for s in streams if ("raw", s) in self._there):
-            schema = self._destination.schema(stream)
+            schema = self._destination.ledger.schema(stream)
             field_ = subject_field(self._project, stream, self._kind)
             condition = subject_condition(schema, field_, self._id, self._rescued)
             table = f"raw.{identifier(stream)}"
@@ -253,7 +249,7 @@ class Deletion:
         for folder in self.lakes:
             for stream in streams:
                 writer = LakeWriter(folder, stream, "ndjson", warehouse=self._project.destination.address)
-                writer.recover(partial(self._destination.positions, stream, LAKE))
+                writer.recover(partial(self._destination.ledger.positions, stream, LAKE))
                 writer.close()
 
     def erase_lakes(self, streams: Sequence[str]) -> None:
@@ -324,7 +320,8 @@ class Deletion:
             self._found.counts[table.replace('"', "")] = count
 
     def _rescued(self, field_: str) -> str:
-        return _RESCUED[self._destination.kind].format(pointer=literal(pointer([field_])), field=literal(field_))
+        member = self._destination.capabilities.json_member
+        return member.format(column="_pen_rescued", pointer=literal(pointer([field_])), name=literal(field_))
 
     def _is_theirs(self, body: bytes, field_: str, beside: str = "") -> bool:
         """Whether a body is the person's: by its id, or where it gives none by what only the person's rows hold."""

@@ -98,7 +98,7 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
             _prove(destination, keys, found, work.ids)
         if found.rows or unfinished:
             _take_in(destination, before)
-            run = RunRecord.begin(destination, "erase", restore=before.as_data())
+            run = RunRecord.begin(destination.ledger, "erase", restore=before.as_data())
         fault_point("before_erasure")
     fault_point("after_erasure")
     work.name_files()

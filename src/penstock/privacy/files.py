@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.destinations.kinds import kind_of
 from penstock.transform.workspace import FOLDER
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ def clean_files(project: Project, traces: Traces, lakes: Sequence[Path]) -> Clea
     lineage = _lineage(project)
     if lineage is not None and lineage.is_file():
         _clean(project, lineage, traces, found)
+    leftover = kind_of(project.destination).leftover(project.destination)
     for path in _files(project, lakes):
         with suppress(OSError):
-            if path.name == _copy(project):
+            if leftover is not None and path.name == leftover.name:
                 # of the warehouse, by a process that was killed while it made it
                 path.unlink()
             elif _is_own(project, path):
@@ -68,11 +70,6 @@ def other_files(project: Project, traces: Traces, lakes: Sequence[Path]) -> tupl
 
 def _lineage(project: Project) -> Path | None:
     return None if project.lineage is None else project.lineage.path
-
-
-def _copy(project: Project) -> str:
-    destination = project.destination
-    return f".{destination.path.name}.rewritten" if destination.type == "duckdb" else ""
 
 
 def _is_own(project: Project, path: Path) -> bool:
@@ -114,11 +111,7 @@ def _clean(project: Project, path: Path, traces: Traces, found: Cleaned) -> None
 
 def _files(project: Project, lakes: Sequence[Path]) -> Iterator[Path]:
     """The files of the project's folder but for lakes and the warehouse, in an order."""
-    destination = project.destination
-    warehouse = destination.path.resolve() if destination.type == "duckdb" else None
-    aside = {p.resolve() for p in lakes}
-    if warehouse is not None:
-        aside |= {warehouse, warehouse.with_name(f"{warehouse.name}.wal")}
+    aside = {p.resolve() for p in (*lakes, *kind_of(project.destination).files(project.destination))}
 
     def below(folder: Path) -> Iterator[Path]:
         try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from penstock.destinations.kinds import kind_of
 from penstock.errors import UsageError
 from penstock.privacy.marks import hidden_columns
 from penstock.sql import identifier, literal
@@ -33,10 +34,10 @@ def check_roles(project: Project) -> None:
     Raises:
         UsageError: it is not PostgreSQL.
     """
-    kind = project.destination.type
-    if kind != "postgres":
+    settings = project.destination
+    if not kind_of(settings).capabilities.has_roles:
         raise UsageError(
-            f"{kind} has no roles: whoever can read the file can read all of it",
+            f"{settings.type} has no roles: whoever can read the file can read all of it",
             where=f"destination {project.target}",
             fix="protect the file by the permissions of its folder, or use a PostgreSQL destination: --target NAME",
         )

@@ -87,4 +87,4 @@ def _mask(destination: Destination, traces: Traces, table: str, keys: Sequence[s
 
 
 def _json(destination: Destination, place: int) -> str:
-    return f"cast(${place} as {'jsonb' if destination.kind == 'postgres' else 'json'})"
+    return f"cast(${place} as {destination.ledger.types['json']})"

@@ -24,11 +24,11 @@ def rekey(session: Session, stream: str) -> int:
         UsageError: no key.
     """
     rules, destination = session.rules(stream), session.destination
-    schema = destination.schema(stream)
+    schema = destination.ledger.schema(stream)
     if rules.keys is None or not schema.columns:
         return 0
     with destination.transaction([stream]):
-        schema = destination.schema(stream)
+        schema = destination.ledger.schema(stream)
         wanted = with_pseudonyms(schema, plain(schema), rules.pii)
         if wanted != schema:
             _add_columns(session, stream, schema, wanted)

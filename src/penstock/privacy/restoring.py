@@ -62,7 +62,7 @@ class Standing:
 def standing(destination: Destination) -> Standing:
     """What stands now; nothing where neither views nor grants get lost."""
     found = Standing()
-    if destination.kind != "postgres":
+    if not destination.capabilities.has_roles:
         return found
     for schema, name, kind, owner, definition in destination.query(statement("penstock.privacy", "relations.sql")).rows:
         found.owners[schema, name] = owner
@@ -89,7 +89,7 @@ def missing(before: Standing, destination: Destination) -> list[Name]:
 
 def restore(before: Standing, destination: Destination) -> list[str]:
     """Make what is missing, and give back owners and grants; what could not be is told."""
-    if destination.kind != "postgres":
+    if not destination.capabilities.has_roles:
         return []
     now = standing(destination)
     makings = {f"view {_shown(n)}": sql for n, sql in before.views.items() if n not in now.views}
@@ -133,7 +133,7 @@ def _hanging(destination: Destination) -> dict[str, str]:
 
 def refresh(destination: Destination) -> list[str]:
     """Fill the materialized views anew, which are copies of what they read; which could not be, and why."""
-    if destination.kind != "postgres":
+    if not destination.capabilities.has_roles:
         return []
     rows = destination.query("select schemaname, matviewname from pg_matviews where ispopulated").rows
     statements = {

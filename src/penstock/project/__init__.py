@@ -4,6 +4,7 @@ Where a value comes from, strongest first: ``PENSTOCK__…`` in the environment,
 the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` that lists all that is wrong with it.
 """
 
+from penstock.project.destinations import DestinationSettings
 from penstock.project.expect import Expectation
 from penstock.project.formats import Csv
 from penstock.project.http import Http
@@ -35,6 +36,7 @@ __all__ = [
     "Contract",
     "Csv",
     "Destination",
+    "DestinationSettings",
     "DuckDB",
     "Email",
     "Expectation",

@@ -13,10 +13,11 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from penstock.project.destinations import ADDED as ADDED_DESTINATIONS
 from penstock.project.document import Document, Path, Problem, parse
 from penstock.project.nearest import nearest
 from penstock.project.settings import ProjectFile
-from penstock.project.sources import SourceSettings, added_settings
+from penstock.project.sources import ADDED as ADDED_SOURCES
 from penstock.project.values import WrongName
 
 PREFIX = "PENSTOCK__"
@@ -86,9 +87,12 @@ def _group(kind: Any, data: Any) -> Any:
                 only = get_args(option.model_fields["type"].annotation) if "type" in option.model_fields else ()
                 if len(options) == 1 or type_ in only:
                     return option
-        if isinstance(type_, str) and any(isinstance(o, type) and issubclass(o, SourceSettings) for o in options):
-            with suppress(WrongName):  # which is told where the settings are read
-                return added_settings(type_)
+        for added in (ADDED_SOURCES, ADDED_DESTINATIONS):
+            if isinstance(type_, str) and any(
+                isinstance(option, type) and issubclass(option, added.base) for option in options
+            ):
+                with suppress(WrongName):  # which is told where the settings are read
+                    return added.settings(type_)
         return None
     if origin is not None and hasattr(kind, "__metadata__"):
         return _group(get_args(kind)[0], data)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
-from pydantic_core import PydanticKnownError
+from pydantic import BeforeValidator, Field
 
+from penstock.project.destinations import ADDED as ADDED_DESTINATIONS
 from penstock.project.expect import Expectations
 from penstock.project.fields import FIELD, NamesFields
 from penstock.project.formats import Csv
@@ -20,7 +20,8 @@ from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy, SubjectFields
 from penstock.project.rabbitmq import RabbitMQ
 from penstock.project.schedule import Schedule, own_schedule, schedule_of
-from penstock.project.sources import SourceSettings, added_settings, added_types
+from penstock.project.sources import ADDED as ADDED_SOURCES
+from penstock.project.sources import SourceSettings
 from penstock.project.values import (
     CONTENT,
     ByteSize,
@@ -180,23 +181,10 @@ def _transform(value: Any) -> Any:
     return value
 
 
-Destination = Annotated[DuckDB | Postgres, Field(discriminator="type")]
-
-
-def _source(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-    """Settings of a kind that is built in, or that an installed distribution adds."""
-    type_ = value.get("type") if isinstance(value, dict) else None
-    if not isinstance(type_, str) or type_ in SOURCE_TYPES:
-        return handler(value)
-    settings = added_settings(type_)
-    if settings is not None:
-        return settings.model_validate(value, context=info.context)
-    known = ", ".join(repr(name) for name in dict.fromkeys([*SOURCE_TYPES, *added_types()]))
-    raise PydanticKnownError("union_tag_invalid", {"discriminator": "'type'", "tag": type_, "expected_tags": known})
-
-
-SOURCE_TYPES = ("files", "rabbitmq", "http")
-Source = Annotated[Files | RabbitMQ | Http, Field(discriminator="type"), WrapValidator(_source)]
+Destination = Annotated[DuckDB | Postgres, Field(discriminator="type"), ADDED_DESTINATIONS.beside("duckdb", "postgres")]
+Source = Annotated[
+    Files | RabbitMQ | Http, Field(discriminator="type"), ADDED_SOURCES.beside("files", "rabbitmq", "http")
+]
 
 
 class ProjectFile(Settings):

@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from penstock.errors import MASK
-from penstock.project.group import Settings, from_url, none
+from penstock.project.destinations import DestinationSettings
+from penstock.project.group import from_url, none
 from penstock.project.values import Frozen, ProjectPath
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -17,7 +18,7 @@ SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 _SECRET_PARAMETERS = ("password", "sslpassword", "passfile")
 
 
-class DuckDB(Settings):
+class DuckDB(DestinationSettings):
     """A DuckDB file: the default; nothing to install or start."""
 
     type: Literal["duckdb"]
@@ -42,7 +43,7 @@ class DuckDB(Settings):
         return self.path.exists()
 
 
-class Postgres(Settings):
+class Postgres(DestinationSettings):
     """A PostgreSQL database, version 13 or later."""
 
     type: Literal["postgres"]
@@ -74,11 +75,6 @@ class Postgres(Settings):
     def address(self) -> str:
         """Tells this warehouse from others."""
         return f"{self.host}:{self.port}/{self.database or ''}"
-
-    @property
-    def may_exist(self) -> bool:
-        """Always: only the server knows."""
-        return True
 
     def conninfo(self, *, masked: bool = False) -> str:
         """The connection as a libpq connection string; with ``masked``, the password as ``*****``."""

@@ -255,7 +255,7 @@ class _Run:
         record = None
         if plan.kind != "transform":  # which enters itself
             detail = {} if plan.occasion is None else plan.occasion.detail
-            record = RunRecord.begin(self._session.destination, plan.kind, **detail)
+            record = RunRecord.begin(self._session.destination.ledger, plan.kind, **detail)
             report.run_id = record.run_id
         due = None if plan.occasion is None else plan.occasion.due
         with (

@@ -42,7 +42,7 @@ class Broken:
         Raises:
             ContractError: one broke the contract, and nothing has changed since by which it would land.
         """
-        state = destination.positions(self._stream, SOURCE).get(self._source)
+        state = destination.ledger.positions(self._stream, SOURCE).get(self._source)
         self.known = "" if state is None else state["fingerprint"]
         if state is None or self.known != self._fingerprint(destination):
             return
@@ -76,6 +76,6 @@ class Broken:
         self.known = ""
 
     def _fingerprint(self, destination: Destination) -> str:
-        version = destination.schema(self._stream).version
+        version = destination.ledger.schema(self._stream).version
         text = state_text({"settings": self._settings, "version": version})
         return hashlib.sha256(text.encode()).hexdigest()

@@ -173,7 +173,9 @@ class Consumer:
             telling = lineage_of(self._project)
             with (
                 consume_source(self._project, step, self._until) as queue,
-                telling.load(step, lambda: session.destination.schema(self.stream), streaming=True) as self._told,
+                telling.load(
+                    step, lambda: session.destination.ledger.schema(self.stream), streaming=True
+                ) as self._told,
             ):
                 self._queue = queue
                 settings = self._project.sources[self.source]

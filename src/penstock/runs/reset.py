@@ -15,8 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, UsageError
-from penstock.ledger import LEDGER_LOCK, ledger_sql
+from penstock.ledger import ledger_sql
 from penstock.ledger.soundness import expect_sound
+from penstock.ports import Receipt
 from penstock.privacy.marks import open_dbt
 from penstock.project.steps import LoadStep
 from penstock.sources.kinds import kind_of
@@ -63,10 +64,10 @@ def look(session: Session, stream: str) -> Reset:
         UsageError: nothing is known of it; or a view reads its table that no model makes, so that it would be lost.
     """
     destination, project = session.destination, session.project
-    positions, quarantined, columns, landed = destination.query(ledger_sql("reset_known"), [stream]).rows[0]
+    positions, quarantined, columns, landed = destination.ledger.query(ledger_sql("reset_known"), [stream]).rows[0]
     rows = _rows(destination, stream)
     if not (positions or quarantined or columns or landed) and rows is None:
-        known = [name for (name,) in destination.query("select stream from penstock.streams order by 1").rows]
+        known = [name for (name,) in destination.ledger.query("select stream from penstock.streams order by 1").rows]
         raise UsageError(
             f"nothing has landed in a stream {stream!r}",
             where=project.target,
@@ -100,15 +101,19 @@ def reset(session: Session, stream: str) -> Reset:
     _settle_lake(session, stream)
     with destination.transaction([stream]):
         done = look(session, stream)
-        cascade = " cascade" if destination.kind == "postgres" else ""
+        cascade = " cascade" if destination.capabilities.holds_views else ""
         destination.query(f"drop view if exists raw.{identifier(stream + '__delta')}{cascade}")
         destination.query(f"drop table if exists raw.{identifier(stream)}{cascade}")
         for sql in statements("penstock.ledger", "reset_stream.sql", stream=literal(stream)):
-            destination.query(sql)
-        _lock_ledger(destination)
+            destination.ledger.query(sql)
+        destination.ledger.hold_numbers()
         load_id, _ = _next_load_id(destination)
         now = datetime.now(UTC)
-        destination.query(ledger_sql("add_load"), [load_id, stream, SOURCE, 0, 0, 0, 0, done.rows, 0, now, now])
+        entry = Receipt(
+            load_id=load_id, seq=0, stream=stream, source=SOURCE, read=0, landed=0, duplicates=0, quarantined=0,
+            deleted=done.rows, bytes=0, started_at=now, committed_at=now,
+        )  # fmt: skip
+        destination.ledger.add_load(entry)
     return done
 
 
@@ -127,7 +132,7 @@ def enter_lost(session: Session, stream: str) -> int:
         if _rows(destination, stream) is None:
             raise _lost_none(stream)
         lost = int(destination.query(ledger_sql("loads_lost", table=table), [stream]).rows[0][1])
-        _lock_ledger(destination)
+        destination.ledger.hold_numbers()
         load_id, was_behind = _next_load_id(destination)
         if not lost and not was_behind:
             raise _lost_none(stream)
@@ -150,18 +155,12 @@ def _next_load_id(destination: Destination) -> tuple[int, bool]:
     numbers = ["select max(load_id) from penstock.loads"]
     numbers += [f"select max(_pen_load) from raw.{identifier(name)}" for (name,) in tables]
     newest = max(number or 0 for (number,) in destination.query(" union all ".join(numbers)).rows)
-    load_id = int(destination.query("select nextval('penstock.load_ids')").rows[0][0])
+    load_id = destination.ledger.next_load()
     behind = newest - load_id
     if behind < 0:
         return load_id, False
     skipped = "select max(nextval('penstock.load_ids')) from generate_series(1, $1::bigint)"
-    return int(destination.query(skipped, [behind + 1]).rows[0][0]), True
-
-
-def _lock_ledger(destination: Destination) -> None:
-    """Hand out numbers of commits alone: other streams may land meanwhile, where other processes can."""
-    if destination.kind == "postgres":
-        destination.query("select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [LEDGER_LOCK])
+    return int(destination.ledger.query(skipped, [behind + 1]).rows[0][0]), True
 
 
 def _settle_lake(session: Session, stream: str) -> None:
@@ -170,7 +169,7 @@ def _settle_lake(session: Session, stream: str) -> None:
         return
     writer = session.lake(LoadStep(stream=stream, source="lake", land=True))
     if writer is not None:
-        writer.recover(partial(session.destination.positions, stream, "lake"))
+        writer.recover(partial(session.destination.ledger.positions, stream, "lake"))
         writer.close()
 
 
@@ -197,7 +196,7 @@ def _relations(session: Session, stream: str) -> list[Relation]:
 
 def _views(destination: Destination, stream: str, relations: Sequence[Relation]) -> list[str]:
     """The views that go with the stream's table. DuckDB's stay, and fail until the table is there again."""
-    if destination.kind != "postgres":
+    if not destination.capabilities.holds_views:
         return []
     readers = destination.query(ledger_sql("readers_postgres"), [f"raw.{identifier(stream)}"]).rows
     made = {(r.schema, r.table) for r in relations} | {("raw", f"{stream}__delta")}

@@ -29,7 +29,7 @@ from penstock.errors import (
 )
 from penstock.faults import fault_point
 from penstock.land.presence import presence_of
-from penstock.ledger import ledger_sql, state_text
+from penstock.ledger import TYPES, ledger_sql, state_text
 from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.ports import Batch, Position, Receipt, Target
@@ -315,7 +315,7 @@ class Watcher(Troubles):
     def _published_before(self, session: Session) -> dict[str, dict[str, Any]]:
         query = self._held()
         if query is None:
-            return session.destination.positions(self._stream, self._step.source)
+            return session.destination.ledger.positions(self._stream, self._step.source)
         rows = query(filled(ledger_sql("positions"), [self._stream, self._step.source])).rows
         return {key: json.loads(state) for key, state in rows}
 
@@ -326,7 +326,7 @@ class Watcher(Troubles):
             now = datetime.now(UTC).isoformat()
             for p in positions:
                 values = [self._stream, p.source, p.key, state_text(p.state), load_id, now]
-                query(filled(ledger_sql("keep_position", state="$4"), values))
+                query(filled(ledger_sql("keep_position", **TYPES["duckdb"]), values))
             return
         landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
         try:
@@ -400,7 +400,7 @@ def _as_written(project: Project, settings: Files, directory: Path) -> Path:
 
 
 def _schema(session: Session, stream: str) -> Schema:
-    return session.destination.schema(stream)
+    return session.destination.ledger.schema(stream)
 
 
 def _unreadable(error: OSError) -> SourceError:

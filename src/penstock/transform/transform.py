@@ -174,7 +174,9 @@ class Transformer:
         if same and seen >= upper and not full_refresh:
             built.reason = "nothing has landed since the last run, and no model was changed"
             return built
-        record = RunRecord.begin(destination, "transform", upper_seq=upper, parent=parent.run_id if parent else None)
+        record = RunRecord.begin(
+            destination.ledger, "transform", upper_seq=upper, parent=parent.run_id if parent else None
+        )
         self.attempt = replace(self.attempt, run_id=record.run_id)
         detail: dict[str, Any] = {"fingerprint": fingerprint, **({"layer": layer} if layer else {})}
         steps = parent or record

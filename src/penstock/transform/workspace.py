@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from penstock.destinations.kinds import kind_of
 from penstock.errors import UsageError
 from penstock.system import link_folder
 
 if TYPE_CHECKING:
-    from penstock.project import DuckDB, Postgres, Project
-
-SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variable, not its value
-"""dbt masks variables of this prefix in its logs."""
+    from penstock.project import Project
 
 FOLDER = ".penstock"
-_DBT_PARAMETERS = ("sslcert", "sslkey", "sslrootcert", "connect_timeout", "keepalives_idle")
 _GENERATED = {FOLDER, ".git", ".venv"}
 _BESIDE = {"target", "logs", "dbt_packages", "data", "dags", "questions"}
 _AT_ROOT = ("dbt_project.yml", "packages.yml", "dependencies.yml", "selectors.yml", "profiles.yml")
@@ -69,7 +65,8 @@ def prepare_workspace(project: Project) -> Workspace:
     environment: dict[str, str] = {}
     if profiles is None:
         profiles = folder
-        output, environment = _output(project)
+        threads = project.transform.threads if project.transform else 1
+        output, environment = kind_of(project.destination).dbt_output(project.destination, threads)
         profile = {_profile_name(project): {"target": project.target, "outputs": {project.target: output}}}
         text = "# Written by penstock from penstock.yml; changes are lost.\n" + yaml.safe_dump(profile, sort_keys=False)
         _write_if_changed(folder / "profiles.yml", text)
@@ -85,9 +82,8 @@ def prepare_workspace(project: Project) -> Workspace:
 
 def project_fingerprint(project: Project) -> str:
     """SHA-256 over all that dbt reads: the project's sources, the package's, and the destination."""
-    destination = project.destination
-    if destination.type == "duckdb":  # how long a process waits for the file changes nothing in it
-        destination = destination.model_copy(update={"lock_timeout_seconds": 0.0})
+    # how long a process waits for another changes nothing in the warehouse
+    destination = kind_of(project.destination).unwaiting(project.destination)
     digest = hashlib.sha256(repr((project.target, str(destination))).encode())
     lake = None if project.lake is None else project.lake.path
     for root in (project.directory, package_folder()):
@@ -154,59 +150,6 @@ def _profile_name(project: Project) -> str:
         raise UsageError(
             f"no profile can be read from it: {e}", where=str(path), fix="add a line: profile: penstock"
         ) from None
-
-
-def _output(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
-    destination = project.destination
-    threads = project.transform.threads if project.transform else 1
-    if destination.type == "duckdb":
-        return _duckdb_output(destination), {}
-    return _postgres_output(destination, threads)
-
-
-def _duckdb_output(destination: DuckDB) -> dict[str, Any]:
-    settings: dict[str, Any] = {"TimeZone": "UTC"}
-    if destination.memory_limit:
-        settings["memory_limit"] = destination.memory_limit
-    if destination.threads:
-        settings["threads"] = destination.threads
-    return {
-        "type": "duckdb",
-        "path": str(destination.path),
-        "schema": "main",
-        "threads": 1,
-        "settings": settings,
-        "retries": {"connect_attempts": _attempts(destination.lock_timeout_seconds)},
-    }
-
-
-def _attempts(seconds: float) -> int:
-    """How often dbt tries to open the file, to wait as long as that: after attempt n it sleeps for 2^n seconds."""
-    return 1 + math.ceil(math.log2(seconds + 1))
-
-
-def _postgres_output(destination: Postgres, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
-    output: dict[str, Any] = {
-        "type": "postgres",
-        "host": destination.host,
-        "port": destination.port,
-        "user": destination.user or os.environ.get("PGUSER") or _account(),
-        "dbname": destination.database or os.environ.get("PGDATABASE") or destination.user or _account(),
-        "schema": "public",
-        "sslmode": destination.sslmode,
-        "threads": threads,
-        "keepalives_idle": 30,
-    }
-    output |= {name: value for name, value in destination.parameters.items() if name in _DBT_PARAMETERS}
-    password = destination.password.get_secret_value() if destination.password else os.environ.get("PGPASSWORD", "")
-    output["password"] = f"{{{{ env_var('{SECRET}', '') }}}}"
-    return output, {SECRET: password}
-
-
-def _account() -> str:
-    import getpass
-
-    return getpass.getuser()
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penstock.destinations.kinds import kind_of
 from penstock.errors import DestinationError
 from penstock.system import is_alive
 from penstock.transform.workspace import FOLDER
@@ -115,7 +116,7 @@ def holder(project: Project) -> Running | None:
 
     None where this process can open the warehouse: nobody is up, or others may be in it at the same time.
     """
-    return running_process(project) if project.destination.type == "duckdb" else None
+    return running_process(project) if kind_of(project.destination).capabilities.one_process else None
 
 
 def announce(project: Project, running: Running) -> None:

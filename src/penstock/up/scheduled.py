@@ -227,7 +227,7 @@ class Scheduled(Troubles):
         """A run: the steps, those that failed again, and the models; its id and its status."""
         delay = self._schedule.retry_delay if self._schedule is not None else timedelta()
         record = RunRecord.begin(
-            session.destination,
+            session.destination.ledger,
             "schedule",
             schedule=self.loads.name,
             due=None if due is None else due.isoformat(),

@@ -26,7 +26,8 @@ class HeldFile:
 
     ``landing`` is held from a landing's start to its end, so that landings follow each other. ``known`` is for whoever
     holds it: the last load's ``seq`` that a table was remembered at, and its identities. ``connections`` are those that
-    are open, all of one database, which is closed with the last of them.
+    are open, all of one database, which is closed with the last of them. ``sparing`` is the memory limit that a landing
+    has set, empty where none has.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class HeldFile:
         self.landing = threading.Lock()
         self.known: dict[str, tuple[int, KnownIds]] = {}
         self.connections: list[DuckDBPyConnection] = []
+        self.sparing = ""
         self._landings: dict[str, int] = {}
 
     def drop(self) -> None:
@@ -47,21 +49,16 @@ class HeldFile:
                     connection.close()
                     self.connections.remove(connection)
 
-    def known_ids(self, connection: DuckDBPyConnection, stream: str) -> KnownIds | None:
+    def known_ids(self, connection: DuckDBPyConnection, stream: str, last: int) -> KnownIds | None:
         """The identities of the stream's table when remembering them pays: it was empty when this process
-        began to land into it, or this process lands into it again. For an open landing."""
-        last = _number(connection, "select coalesce(max(seq), 0) from penstock.loads where stream = $1", stream)
+        began to land into it, or this process lands into it again. For an open landing, ``last`` load's ``seq``."""
         seen = self.known.get(stream)
         self._landings[stream] = self._landings.get(stream, 0) + 1
         if seen is not None and seen[0] == last:
             return None if seen[1].overflowed else seen[1]
         self.known.pop(stream, None)
-        size = _number(
-            connection,
-            "select coalesce(max(estimated_size), 0) from duckdb_tables()"
-            " where schema_name = 'raw' and table_name = $1",
-            stream,
-        )
+        sizes = "select max(estimated_size) from duckdb_tables() where schema_name = 'raw' and table_name = $1"
+        size = connection.execute(sizes, [stream]).fetchall()[0][0] or 0
         if size > MAX_ROWS or (size and self._landings[stream] < 2):
             return None
         ids = KnownIds()
@@ -78,11 +75,6 @@ class HeldFile:
         """Note that what is known of the stream includes load ``seq``."""
         if stream in self.known:
             self.known[stream] = (seq, self.known[stream][1])
-
-
-def _number(connection: DuckDBPyConnection, sql: str, stream: str) -> int:
-    row = connection.execute(sql, [stream]).fetchall()[0]
-    return int(row[0])
 
 
 def held_file(path: Path) -> HeldFile:

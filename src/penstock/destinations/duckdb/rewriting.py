@@ -13,6 +13,11 @@ import duckdb
 from penstock.sql import literal
 
 
+def copy_of(path: Path) -> Path:
+    """Where a copy of the file is made that is to take its place."""
+    return path.with_name(f".{path.name}.rewritten")
+
+
 def rewrite_file(path: Path) -> None:
     """Put a copy of the database in the place of its file, which nobody in this process may have open.
 
@@ -21,16 +26,16 @@ def rewrite_file(path: Path) -> None:
     Raises:
         duckdb.Error: another process holds the file, or the disk is full.
     """
-    copy = path.with_name(f".{path.name}.rewritten")
+    copy = copy_of(path)
     copy.unlink(missing_ok=True)
     with duckdb.connect() as connection:
         connection.execute(f"attach {literal(str(path))} as before")
         connection.execute("checkpoint before")
         row = connection.execute("select tags from duckdb_databases() where database_name = 'before'").fetchone()
         version = row[0].get("storage_version", "").rstrip("+") if row else ""
-        asked = f" (storage_version {literal(version)})" if version else ""
+        options = f" (storage_version {literal(version)})" if version else ""
         try:
-            connection.execute(f"attach {literal(str(copy))} as after{asked}")
+            connection.execute(f"attach {literal(str(copy))} as after{options}")
             connection.execute("copy from database before to after")
             connection.execute("detach after")
             copy.chmod(path.stat().st_mode & 0o777)

@@ -1,0 +1,238 @@
+"""A landing's verbs in DuckDB.
+
+One process at a time may hold the file, and its threads land one after the other, so an identity is kept unique
+by asking before inserting; a primary key would double the file and slow every load for the same promise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from penstock.destinations.dispositions import own_columns, wins_sql
+from penstock.destinations.duckdb.registered import Registered
+from penstock.destinations.duckdb.schema_there import check_raw
+from penstock.destinations.structure import check_foreign, check_table
+from penstock.destinations.versions import key_duckdb
+from penstock.ports import Target
+from penstock.schema import Column, Schema
+from penstock.shape.arrow import id_halves
+from penstock.shape.types import duckdb_type
+from penstock.sql import identifier, literal
+
+if TYPE_CHECKING:
+    from penstock.destinations.duckdb.held import HeldFile
+    from penstock.destinations.known import KnownIds
+    from penstock.errors import DestinationError
+
+_OWN_COLUMNS = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
+
+
+class File(Protocol):
+    """The destination that is landed into."""
+
+    path: Path
+    held: HeldFile
+
+    def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
+        """DuckDB's errors as ours."""
+        ...
+
+    def spare_memory(self, columns: int, batch_bytes: int, refused_bytes: int) -> None:
+        """Take as much memory as a landing needs."""
+        ...
+
+
+class DuckDBWriter:
+    """One open transaction. ``ended`` is called once, at its end."""
+
+    json = "json"
+
+    def __init__(
+        self,
+        file: File,
+        connection: duckdb.DuckDBPyConnection,
+        target: Target,
+        ended: Callable[[], None],
+    ) -> None:
+        self._file = file
+        self._target = target
+        self._connection = connection
+        self._ended = ended
+        self._open = True
+        self._table = f"raw.{identifier(target.stream)}"
+        self._load_id = 0
+        self._stamp = ""
+        self._known: KnownIds | None = None
+        self._refreshing = False
+
+    def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
+        """DuckDB's errors as ours."""
+        return self._file.refusal(error, rows=rows)
+
+    def begin(self, load_id: int, at: datetime) -> None:
+        """Open the transaction."""
+        self._connection.execute("begin")
+        self._load_id = load_id
+        self._stamp = f"{load_id}, {literal(at.isoformat())}::timestamptz"
+
+    def check(self, schema: Schema, *, new: bool) -> None:
+        """See that the table is as the ledger has it."""
+        rows = self._connection.execute(
+            "select column_name, data_type, not is_nullable and column_default is null"
+            " from duckdb_columns() where schema_name = 'raw' and table_name = $1",
+            [self._target.stream],
+        ).fetchall()
+        if not schema.version:
+            check_foreign(self._table, [name for name, *_ in rows])
+            if new:
+                check_raw(self._connection.execute, where=str(self._file.path))
+            return
+        expected = {c.name: duckdb_type(c.type).upper() for c in schema.columns} | _OWN_COLUMNS
+        actual, needed = {name: type_ for name, type_, _ in rows}, [name for name, _, has_to_be in rows if has_to_be]
+        check_table(self._table, expected, actual, needed=needed, where=str(self._file.path))
+
+    def has_table(self) -> bool:
+        """Whether the table is there."""
+        sql = "select 1 from duckdb_tables() where schema_name = 'raw' and table_name = $1"
+        return bool(self._connection.execute(sql, [self._target.stream]).fetchall())
+
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return [name for name, *_ in self._connection.execute(f"select * from {self._table} limit 0").description]
+
+    def execute(self, sql: str) -> None:
+        """Run a statement."""
+        self._connection.execute(sql)
+
+    def create(self, schema: Schema) -> None:
+        """Make the table."""
+        columns = [f"{identifier(c.name)} {duckdb_type(c.type)}" for c in schema.columns]
+        columns += own_columns(self._target, json=self.json)
+        self.execute(f"create table {self._table} ({', '.join(columns)})")
+
+    def widen(self, schema: Schema, added: Sequence[Column]) -> None:
+        """Add columns."""
+        del schema
+        for column in added:
+            self.execute(f"alter table {self._table} add column {identifier(column.name)} {duckdb_type(column.type)}")
+
+    def key_versions(self, schema: Schema) -> None:
+        """Give all rows the keys of their versions."""
+        key_duckdb(self._target.version or "", self._table, schema, self.execute)
+
+    def recall(self, last_seq: int) -> None:
+        """Look up new identities in memory where that pays."""
+        self._known = self._file.held.known_ids(self._connection, self._target.stream, last_seq)
+
+    def make_room(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
+        """Have DuckDB take as much memory as that needs."""
+        self._file.spare_memory(columns, batch_bytes, refused_bytes)
+
+    def contradicted(self, asked: pa.Table, operator: str) -> list[int]:
+        """Which identities have a content that stands so to the one in the table."""
+        with Registered(self._connection, "asked", asked):
+            rows = self._connection.execute(
+                f"select i from asked a join {self._table} r on r._pen_id = a._pen_id"
+                f" where r._pen_content {operator} a._pen_content"
+            ).fetchall()
+        return [i for (i,) in rows]
+
+    def insert(self, rows: pa.Table) -> int:
+        """Insert what is new or wins."""
+        if self._target.disposition == "append" and self._known is not None:
+            rows = self._unknown(rows, self._known)
+            fresh = "true"
+        elif self._target.disposition == "append":
+            fresh = f"not exists (select 1 from {self._table} r where r._pen_id = n._pen_id)"
+        else:
+            fresh = "_pen_id not in (select _pen_id from settled where not wins)"
+        listed = ", ".join(identifier(name) for name in rows.column_names)
+        with Registered(self._connection, "rows_in_hand", rows):
+            if self._target.disposition != "append":
+                self._settle()
+            return self._count(
+                f"insert into {self._table} ({listed}, _pen_load, _pen_loaded_at)"
+                f" select {listed}, {self._stamp} from rows_in_hand n where {fresh}"
+            )
+
+    def _unknown(self, rows: pa.Table, known: KnownIds) -> pa.Table:
+        """The rows whose identity the table does not hold."""
+        halves = id_halves(rows["_pen_id"])[:, 0].view(np.uint64)
+        maybe, loads = known.maybe(halves)
+        if maybe.any():
+            present = self._present(rows["_pen_id"].filter(pa.array(maybe)), *loads)
+            new = np.ones(len(halves), dtype=bool)
+            new[np.flatnonzero(maybe)[present]] = False
+            halves, rows = halves[new], rows.filter(pa.array(new))
+        known.add(halves, self._load_id, self._load_id)
+        return rows
+
+    def _present(self, ids: pa.ChunkedArray, first: int, last: int) -> Any:
+        """Which of ``ids`` are in the table, landed by one of the loads ``first`` to ``last``."""
+        landed = f"(select _pen_id from {self._table} where _pen_load between {first} and {last})"
+        with Registered(self._connection, "asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
+            places = self._connection.sql(f"select i from asked semi join {landed} using (_pen_id)").fetchnumpy()["i"]
+        present = np.zeros(len(ids), dtype=bool)
+        present[places] = True
+        return present
+
+    def _settle(self) -> None:
+        """Tell which of the rows in hand win over the ones that are there, and delete those."""
+        if self._target.disposition == "replace":
+            if not self._refreshing:
+                self.execute("create or replace temp table refreshed (_pen_id uuid)")
+                self._refreshing = True
+            self.execute("insert into refreshed select _pen_id from rows_in_hand")
+        wins = wins_sql(self._target, new="n", old="r", load_id=self._load_id)
+        self.execute(
+            f"create or replace temp table settled as select n._pen_id, coalesce({wins}, false) as wins"
+            f" from rows_in_hand n join {self._table} r on n._pen_id = r._pen_id"
+        )
+        self.execute(f"delete from {self._table} where _pen_id in (select _pen_id from settled where wins)")
+
+    def delete_unrefreshed(self, *, empty: bool) -> int:
+        """Delete what no insert named."""
+        if self._refreshing:
+            return self._count(f"delete from {self._table} where _pen_id not in (from refreshed)")
+        return self._count(f"delete from {self._table}") if empty else 0
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+    def commit(self, seq: int) -> None:
+        """Commit, and remember what was added."""
+        self._connection.execute("commit")
+        self._open = False
+        if self._known is not None:
+            self._known.commit()
+            if seq:
+                self._file.held.remember(self._target.stream, seq)
+        self._ended()
+
+    def rollback(self) -> None:
+        """Undo what was written."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            if self._known is not None:
+                self._known.rollback()
+            # there is no transaction any more where its begin or its commit failed, and no connection where it died
+            with contextlib.suppress(duckdb.Error):
+                self._connection.execute("rollback")
+        finally:
+            self._ended()
+
+    def _count(self, sql: str) -> int:
+        """Run a statement; how many rows it changed. All of its result is taken, since an unfinished one keeps the
+        connection from other work."""
+        rows = self._connection.execute(sql).fetchall()
+        return int(rows[0][0]) if rows else 0
