@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.extras import require
-from penstock.land.loop import Landed, Stop, load
+from penstock.land.loop import Landed, Landings, Stop, into_warehouse, load
 from penstock.land.presence import presence_of
 from penstock.lineage import lineage_of
 from penstock.logs import Commits, bound, described, get_log
 from penstock.project.steps import LoadStep
 
 if TYPE_CHECKING:
-    from penstock.lake.writer import LakeWriter
     from penstock.ports import Batch, Destination, Receipt, Source, Window
     from penstock.project import Files, Http, Lake, Project, RabbitMQ
     from penstock.shape.rules import Rules
@@ -86,12 +86,12 @@ class Session:
         receipts: list[Receipt] = []
         commits = Commits(_log)
         destination = self.destination
-        with lineage_of(self.project).load(step, lambda: destination.schema(step.stream)) as told:
+        with lineage_of(self.project).load(step, lambda: destination.schema(step.stream)) as lineage:
 
             def took(receipt: Receipt) -> None:
                 receipts.append(receipt)
                 commits(receipt)
-                told.committed(receipt)
+                lineage.committed(receipt)
                 on_commit(receipt)
 
             landed = load(
@@ -104,10 +104,10 @@ class Session:
                 progress=progress,
                 on_commit=took,
                 stop=stop,
-                lake=self.lake(step),
+                landings=self.landings(step),
                 presence=presence_of(self.project, step.stream, step.source),
             )
-            told.stopped, told.error = landed.stopped, landed.failure
+            lineage.stopped, lineage.error = landed.stopped, landed.failure
         commits.flush()
         landed.receipts = receipts
         return landed
@@ -125,20 +125,22 @@ class Session:
             return self.http(step, settings)
         return self.queue(step, settings) if settings.type == "rabbitmq" else self.files(step, settings)
 
-    def lake(self, step: LoadStep) -> LakeWriter | None:
-        """Where a step lands what it fetches, beside the warehouse; None when it does not."""
+    def landings(self, step: LoadStep) -> Landings:
+        """Opens the landings of a step: in the warehouse, and in the lake, too, where the stream lands there."""
         settings = self.project.lake
         if settings is None or not step.land:
-            return None
+            return into_warehouse
+        from penstock.lake.landing import into_lake
         from penstock.lake.writer import LakeWriter
 
-        return LakeWriter(
+        writer = LakeWriter(
             settings.path,
             step.stream,
             settings.format,
             compression=settings.compression,
             warehouse=self.project.destination.address,
         )
+        return partial(into_lake, writer)
 
     def files(
         self, step: LoadStep, settings: Files | Lake, *, refresh: bool | None = None, growing: bool = False

@@ -11,14 +11,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, UsageError
 from penstock.ledger import LEDGER_LOCK, ledger_sql
 from penstock.ledger.soundness import expect_sound
 from penstock.privacy.marks import open_dbt
-from penstock.project.steps import LoadStep
 from penstock.sql import identifier, literal, statements
 
 if TYPE_CHECKING:
@@ -165,12 +163,12 @@ def _lock_ledger(destination: Destination) -> None:
 
 def _settle_lake(session: Session, stream: str) -> None:
     """Complete or remove what killed loads left of the lake's files, while the ledger knows which it is."""
-    if stream not in session.project.streams:
-        return
-    writer = session.lake(LoadStep(stream=stream, source="lake", land=True))
-    if writer is not None:
-        writer.recover(partial(session.destination.positions, stream, "lake"))
-        writer.close()
+    project = session.project
+    if project.lake is not None and stream in project.streams:
+        from penstock.lake.unfinished import settle
+
+        warehouse = project.destination.address
+        settle(project.lake.path, stream, warehouse=warehouse, positions=session.destination.positions)
 
 
 def _rows(destination: Destination, stream: str) -> int | None:

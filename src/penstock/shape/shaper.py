@@ -51,7 +51,7 @@ _MAX_LESSONS = 16
 
 
 class Shaper:
-    """Shapes batches in a DuckDB of its own. Not thread-safe.
+    """Shapes batches in a DuckDB of its own. Not thread-safe, but for what it shaped.
 
     Args:
         threads: DuckDB threads.
@@ -74,6 +74,8 @@ class Shaper:
         )
         self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
         self._prepared = Prepared(self._connection)
+        # what was taken may be asked for in another thread, while the next batch is shaped
+        self._taking = Prepared(self._connection.cursor()) if rules.layout.drop else self._prepared
         self._templates: list[Template] = []
         self._lessons = _MAX_LESSONS
 
@@ -127,7 +129,7 @@ class Shaper:
         if window is not None:
             found = [rows_inside(rows, window) for rows in found]
         if lines.num_rows or not found:
-            lines = self._laid(lines)
+            lines = self._laid(lines, self._prepared)
             may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
             schema, others, rejects, originals = self._others(batch, lines, unreadable, schema, window, may_infer)
             found.append(others)
@@ -176,7 +178,7 @@ class Shaper:
         if not self.rules.layout.drop or not len(bodies):
             return bodies
         lines, _ = lines_of(bodies)
-        laid = self._laid(lines)["body"].combine_chunks().cast(bodies.type)
+        laid = self._laid(lines, self._taking)["body"].combine_chunks().cast(bodies.type)
         if not laid.null_count:
             return laid
         kept = laid.to_pylist()
@@ -232,17 +234,17 @@ class Shaper:
                 self._lessons -= 1
         return found, lines
 
-    def _laid(self, lines: pa.Table) -> pa.Table:
+    def _laid(self, lines: pa.Table, prepared: Prepared) -> pa.Table:
         """The lines as the stream's layout has them; null where the careful lane has to see to that."""
         layout, most = self.rules.layout, self.rules.max_record_bytes
         if not layout or not lines.num_rows:
             return lines
-        source = self._prepared.source(lines)
+        source = prepared.source(lines)
         leaves = Leaves()
         if layout.flatten:
-            found = self._prepared.run(structures_sql(source, most), lines).sort_by("o")
+            found = prepared.run(structures_sql(source, most), lines).sort_by("o")
             leaves = leaves_in(found["structure"].to_pylist())
-        laid = self._prepared.run(laid_sql(source, layout, leaves, most), lines).sort_by("o")
+        laid = prepared.run(laid_sql(source, layout, leaves, most), lines).sort_by("o")
         return pa.table({"o": laid["o"], "body": laid["body"].cast(lines.schema.field("body").type)})
 
     def _others(
