@@ -94,7 +94,7 @@ class Batch:
 
     ``bodies`` is a binary Arrow array, one record a row. ``untyped`` says that every value in them is text
     without a type (CSV). ``positions`` are the source's positions once this batch has landed, for the ledger to keep;
-    ``acknowledgement`` is what the source gets back after the commit: its own affair, kept nowhere. ``read`` counts
+    ``acknowledgements`` are what the source gets back after the commit: its own affair, kept nowhere. ``read`` counts
     ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source. ``replays`` names, for each row,
     the quarantine entry it comes from, when it does. ``message_ids`` has each row's message id, null where it has
     none; it is None when no row has one. ``headers`` gives what came beside a row's body, ``came`` has the bodies of
@@ -105,7 +105,7 @@ class Batch:
     bodies: pa.BinaryArray
     segments: Sequence[Segment]
     positions: Sequence[Position] = ()
-    acknowledgement: object = None
+    acknowledgements: Sequence[Any] = ()
     rejects: Sequence[Reject] = ()
     untyped: bool = False
     bytes: int = 0
@@ -118,7 +118,7 @@ class Batch:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to land."""
-        return not (len(self.bodies) or self.rejects or self.positions or self.acknowledgement is not None)
+        return not (len(self.bodies) or self.rejects or self.positions or self.acknowledgements)
 
     def origin(self, row: int) -> str:
         """Where row ``row`` came from."""

@@ -90,8 +90,7 @@ class Writer:
         if self._landing is None:
             self._landing = self._land(replace(self.target, partial=self.target.partial or unchanged))
         self._in_hand = _InHand(batch, shaped, self._pool.submit(self._landing.write, shaped))
-        if batch.acknowledgement is not None:
-            self._acknowledgements.append(batch.acknowledgement)
+        self._acknowledgements.extend(batch.acknowledgements)
         self.bytes += batch.bytes
 
     def refresh(self) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from penstock.errors import UsageError
 from penstock.lake.names import parse
 from penstock.ledger import ledger_sql
-from penstock.ports import Batch, Position, Segment
+from penstock.ports import Batch, Segment
 from penstock.project.steps import LoadStep
 from penstock.sql import literal
 
@@ -196,7 +196,7 @@ class _Replay:
         del known
         yield self._batch
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, acknowledgements: Sequence[Any], /) -> None:
         """The mark in the ledger is all."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
@@ -27,6 +28,16 @@ _IDLE_SECONDS = 0.25
 """How long a reader waits for a message before it gets an empty batch."""
 
 I = TypeVar("I", bound=Inbox)  # noqa: E741 - an inbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What acknowledges a batch: the connection it came over, and its last message's delivery tag; of a stream, the
+    offset, too."""
+
+    connection: int
+    tag: int
+    offset: int | None
 
 
 class Heads(Protocol):
@@ -142,8 +153,8 @@ class QueueSource(ABC, Generic[I]):
         the broker does not say."""
 
     @abstractmethod
-    def acknowledge(self, positions: Sequence[Position]) -> None:
-        """These have landed."""
+    def acknowledge(self, deliveries: Sequence[Delivery], /) -> None:
+        """These have landed, and all that came before them."""
 
     @abstractmethod
     def _open(self, known: Mapping[str, Mapping[str, Any]]) -> I:
@@ -160,10 +171,6 @@ class QueueSource(ABC, Generic[I]):
     @abstractmethod
     def _numbers(self, runs: Sequence[Run]) -> Sequence[int] | None:
         """The messages' offsets, where they have any."""
-
-    @abstractmethod
-    def _state(self, runs: Sequence[Run], numbers: Sequence[int] | None) -> Mapping[str, Any]:
-        """The position's state once these have landed."""
 
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
         """Consume anew; a batch is given when it has the messages or bytes set, or its time is up.
@@ -267,7 +274,8 @@ class QueueSource(ABC, Generic[I]):
         heads = [head for run in runs for head in run.heads]
         size = sum(run.bytes for run in runs)
         numbers = self._numbers(runs)
-        position = Position(source=self.name, key=self._key, state=self._state(runs, numbers))
+        last = None if numbers is None else numbers[-1]
+        delivery = Delivery(connection=runs[-1].generation, tag=runs[-1].tags[-1], offset=last)
         plain = self.heads.is_plain
         pairs = enumerate(zip(heads, bodies, strict=True))
         odd = [i for i, (head, body) in pairs if not body or body.isspace() or not plain(head)]
@@ -280,16 +288,17 @@ class QueueSource(ABC, Generic[I]):
             ids = {n: ids[i] for n, i in enumerate(kept) if i in ids}
 
         def headers(row: int) -> Mapping[str, Any]:
-            said = headers_of(heads[row], self.heads.properties)
-            other = ids.get(row) is not None and ids[row] != said.get("message_id")
-            return {**said, **({"id": ids[row]} if other else {})}
+            came_beside = headers_of(heads[row], self.heads.properties)
+            other = ids.get(row) is not None and ids[row] != came_beside.get("message_id")
+            return {**came_beside, **({"id": ids[row]} if other else {})}
 
         return Batch(
             bodies=pa.array(bodies, pa.binary() if sum(map(len, bodies)) < 1 << 31 else pa.large_binary()),
             segments=self._segments(numbers)
             if numbers is not None
             else (Segment(start=0, place=self._key, number=None),),
-            positions=(position,),
+            positions=() if last is None else (Position(source=self.name, key=self._key, state={"offset": last}),),
+            acknowledgements=(delivery,),
             rejects=tuple(rejects.values()),
             bytes=size,
             message_ids=self._ids(heads, ids),
@@ -337,8 +346,8 @@ class QueueSource(ABC, Generic[I]):
         if not self._message_ids:
             return None
         message_id = self.heads.message_id
-        found = [ids[i] if i in ids else _text(message_id(head)) for i, head in enumerate(heads)]
-        return pa.array(found, pa.string())
+        texts = [ids[i] if i in ids else _text(message_id(head)) for i, head in enumerate(heads)]
+        return pa.array(texts, pa.string())
 
 
 def _text(raw: bytes | None) -> str | None:
