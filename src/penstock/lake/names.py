@@ -37,10 +37,10 @@ class LakeFile:
 
 def parse(path: Path | str) -> LakeFile | None:
     """What the name of ``path`` tells; None when it is not the lake's."""
-    found = _FILE.fullmatch(Path(path).name)
-    if found is None:
+    parts = _FILE.fullmatch(Path(path).name)
+    if parts is None:
         return None
-    return LakeFile(load=found["load"], texts=found["texts"] is not None, rest=found["rest"] is not None)
+    return LakeFile(load=parts["load"], texts=parts["texts"] is not None, rest=parts["rest"] is not None)
 
 
 def load_name(began: datetime, token: str) -> str:
