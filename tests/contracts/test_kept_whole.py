@@ -24,7 +24,7 @@ from penstock.runs.replay import Entry, entries, replay
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.rabbitmq.inbox import Run
-from penstock.sources.rabbitmq.messages import headers_of
+from penstock.sources.rabbitmq.message_headers import headers_of
 from penstock.sources.rabbitmq.source import RabbitMQSource
 from tests.support.warehouse import land, ledger, table, write_files
 

@@ -34,7 +34,8 @@ from penstock.runs.plan import plan_loads
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.sources.rabbitmq.queued import Delivery, QueueSource
+    from penstock.sources.rabbitmq.batches import Delivery
+    from penstock.sources.rabbitmq.queued import QueueSource
 
 _log = get_log("consume")
 

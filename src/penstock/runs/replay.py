@@ -218,7 +218,8 @@ def _parts(project: Project, waiting: Sequence[Entry]) -> Iterator[tuple[bool, l
 def _record(entry: Entry, body: bytes, project: Project) -> Message:
     """The record that an entry's message holds, undone where it was kept as it came. What cannot be undone is left as
     it is, and shaping says so again."""
-    from penstock.sources.rabbitmq.messages import Message, Unreadable, read_kept
+    from penstock.sources.rabbitmq.cloudevents import Unreadable
+    from penstock.sources.rabbitmq.messages import Message, read_kept
 
     if entry.headers is None:
         return Message(body, None)

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.sources.rabbitmq import frames
+from penstock.sources.rabbitmq.batches import Delivery
 from penstock.sources.rabbitmq.frames import stream_offset
 from penstock.sources.rabbitmq.inbox import Run
-from penstock.sources.rabbitmq.queued import Delivery, QueueSource
+from penstock.sources.rabbitmq.queued import QueueSource
 from penstock.sources.rabbitmq.receiver import Receiver
 
 _POLL_SECONDS = 0.05

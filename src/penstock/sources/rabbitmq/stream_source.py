@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.sources.rabbitmq import amqp1
+from penstock.sources.rabbitmq.batches import Delivery
 from penstock.sources.rabbitmq.inbox import Run
-from penstock.sources.rabbitmq.queued import Delivery, QueueSource
+from penstock.sources.rabbitmq.queued import QueueSource
 from penstock.sources.rabbitmq.stream_receiver import StreamReceiver
 
 
