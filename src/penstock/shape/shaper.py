@@ -63,25 +63,17 @@ class Shaper:
         self._memory_bytes = max(memory_bytes, 8 * rules.max_record_bytes)
         self._refused: set[int] = set()
         self._expect_unknown = self._timed = False
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={
-                "threads": threads,
-                "memory_limit": f"{self._memory_bytes}B",
-                "arrow_lossless_conversion": True,
-                "preserve_insertion_order": False,
-            },
-        )
-        self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        self._threads = threads
+        self._connection = self._connect()
         self._prepared = Prepared(self._connection)
-        # what was taken may be asked for in another thread, while the next batch is shaped
-        self._taking = Prepared(self._connection.cursor()) if rules.layout.drop else self._prepared
+        self._dropping: Prepared | None = None
         self._templates: list[Template] = []
         self._lessons = _MAX_LESSONS
 
     def close(self) -> None:
         """Free the memory."""
         self._connection.close()
+        self._dropping = None
 
     def shape(
         self, batch: Batch, schema: Schema, window: Window | None = None, refused: Refused | None = None
@@ -172,13 +164,28 @@ class Shaper:
             replayed=tuple(sorted({*batch.replays} - {r.entry for r in kept if r.entry is not None})),
         )
 
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": self._threads,
+                "memory_limit": f"{self._memory_bytes}B",
+                "arrow_lossless_conversion": True,
+                "preserve_insertion_order": False,
+            },
+        )
+        connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        return connection
+
     def _without_dropped(self, batch: Batch, places: Any) -> pa.Array:
         """The bodies at some places, or all of them, without what the stream drops: as its layout has them, then."""
         bodies = batch.bodies if places is None or len(places) == len(batch.bodies) else batch.bodies.take(places)
         if not self.rules.layout.drop or not len(bodies):
             return bodies
         lines, _ = lines_of(bodies)
-        laid = self._laid(lines, self._taking)["body"].combine_chunks().cast(bodies.type)
+        if self._dropping is None:  # apart: what was taken is asked for while the next batch is shaped
+            self._dropping = Prepared(self._connect())
+        laid = self._laid(lines, self._dropping)["body"].combine_chunks().cast(bodies.type)
         if not laid.null_count:
             return laid
         kept = laid.to_pylist()
