@@ -95,7 +95,7 @@ def by_source(settings: RabbitMQ, messages: int) -> float:
         assert next(batches) is not None
         started = time.perf_counter()
         for batch in batches:
-            source.acknowledge(batch.positions)
+            source.acknowledge(batch.acknowledgements)
         # the first batch was received before the clock was started
         return (time.perf_counter() - started) * messages / (messages - settings.batch_messages)
 

@@ -93,7 +93,8 @@ class Batch:
     """Records that travel together, unparsed.
 
     ``bodies`` is a binary Arrow array, one record a row. ``untyped`` says that every value in them is text
-    without a type (CSV). ``positions`` are the source's positions once this batch has landed; ``read`` counts
+    without a type (CSV). ``positions`` are the source's positions once this batch has landed, for the ledger to keep;
+    ``acknowledgements`` are what the source gets back after the commit: its own affair, kept nowhere. ``read`` counts
     ``bodies`` and ``rejects`` together, ``bytes`` what was taken from the source. ``replays`` names, for each row,
     the quarantine entry it comes from, when it does. ``message_ids`` has each row's message id, null where it has
     none; it is None when no row has one. ``headers`` gives what came beside a row's body, ``came`` has the bodies of
@@ -104,6 +105,7 @@ class Batch:
     bodies: pa.BinaryArray
     segments: Sequence[Segment]
     positions: Sequence[Position] = ()
+    acknowledgements: Sequence[Any] = ()
     rejects: Sequence[Reject] = ()
     untyped: bool = False
     bytes: int = 0
@@ -116,7 +118,7 @@ class Batch:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to land."""
-        return not len(self.bodies) and not self.rejects and not self.positions
+        return not (len(self.bodies) or self.rejects or self.positions or self.acknowledgements)
 
     def origin(self, row: int) -> str:
         """Where row ``row`` came from."""
@@ -207,8 +209,10 @@ class Source(Protocol):
         """
         ...
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
-        """Called once per commit, after it; forgetting it may cause a second delivery, never a loss."""
+    def acknowledge(self, acknowledgements: Sequence[Any], /) -> None:
+        """Called once per commit, after it, with what the batches that it covers had for it, in their order.
+
+        Forgetting it may cause a second delivery, never a loss."""
         ...
 
 
@@ -261,6 +265,11 @@ class Target:
     message: bool = False
     raw_json: bool = False
     personal: Personal = field(default_factory=Personal)
+
+    @property
+    def whole(self) -> bool:
+        """Whether what lands takes the place of all there was."""
+        return self.disposition == "replace" and not self.partial
 
     @property
     def content(self) -> bool:

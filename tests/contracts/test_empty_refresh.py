@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,19 @@ def test_files_without_records(destination: Destination, tmp_path: Path, name: s
     land(destination, tmp_path / "in", WHOLE, disposition="replace")
     assert table(destination, "cars") == []
     assert ledger(destination, "cars") == [(1, 1, 0, 0), (0, 0, 0, 0)]
+
+
+def test_files_that_were_only_touched_keep_the_rows(destination: Destination, tmp_path: Path) -> None:
+    """A file that is written again as it was replaces nothing: the table, the ledger and the lake stay as they are."""
+    lake = tmp_path / "lake"
+    write_files(tmp_path / "in", {"a.ndjson": b'{"id": 1}\n', "b.ndjson": b'{"id": 2}\n'})
+    land_in(lake, "ndjson", destination, tmp_path / "in", WHOLE, disposition="replace")
+    (kept,) = lake.rglob("*.ndjson")
+    os.utime(tmp_path / "in" / "a.ndjson", ns=(1, 1))
+    land_in(lake, "ndjson", destination, tmp_path / "in", WHOLE, disposition="replace")
+    assert ids(destination) == [1, 2]
+    assert deletions(destination) == [(2, 0)]
+    assert list(lake.rglob("*.ndjson*")) == [kept]
 
 
 def test_a_refresh_of_which_nothing_can_land_keeps_the_rows(destination: Destination, tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from penstock import Session, load_project
 from penstock.errors import SourceError
 from penstock.land.loop import load
-from penstock.ports import Batch, Destination, Position, Target
+from penstock.ports import Batch, Destination, Target
 from penstock.privacy.masking import masked
 from penstock.project import RabbitMQ
 from penstock.runs.replay import Entry, entries, replay
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.rabbitmq.inbox import Run
-from penstock.sources.rabbitmq.messages import headers_of
+from penstock.sources.rabbitmq.message_headers import headers_of
 from penstock.sources.rabbitmq.source import RabbitMQSource
 from tests.support.warehouse import land, ledger, table, write_files
 
@@ -63,7 +63,7 @@ class Queue:
         del known
         yield self._batch
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, acknowledgements: Sequence[Any], /) -> None:
         """Nobody waits for it."""
 
 

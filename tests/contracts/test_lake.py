@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from datetime import datetime
@@ -123,6 +124,17 @@ def test_dropped_fields(destination: Destination, tmp_path: Path, lake: Path, fo
     (lake / "s").rename(lake / "again")
     load_from(lake, destination, replace(rules, stream="again"))
     assert _outcome(destination, "again") == _outcome(destination, "s")
+
+
+def test_dropped_fields_while_the_next_batch_is_shaped(local: Destination, tmp_path: Path, lake: Path) -> None:
+    """A batch is written to the lake while another one is shaped; each has its own records there, in their order."""
+    lines = [b'{"n":%d,"login":{"user":"u%d","password":"hunter2"}}' % (i, i) for i in range(20_000)]
+    write_files(tmp_path / "in", {"f.ndjson": b"\n".join(lines)})
+    source = FilesSource("files", ["**"], root=tmp_path / "in", batch_bytes=1 << 16)
+    writer = LakeWriter(lake, "s", "ndjson", warehouse="w")
+    rules = Rules(stream="s", layout=Layout(flatten=True, drop=("login_password",)))
+    load_source(source, local, rules, lake=writer)
+    assert [json.loads(line) for line in _lines(lake)] == [{"n": i, "login_user": f"u{i}"} for i in range(20_000)]
 
 
 def test_the_latest_of_a_replaced_stream(destination: Destination, tmp_path: Path, lake: Path) -> None:

@@ -366,7 +366,7 @@ def test_a_changed_identity_takes_no_message(rabbitmq_url: str, tmp_path: Path, 
     assert not hurry[1:], "nothing was read for it"
 
 
-@pytest.mark.parametrize("place", ["penstock.land.loop.fault_point", "penstock.sources.rabbitmq.queued.headers_of"])
+@pytest.mark.parametrize("place", ["penstock.land.loop.fault_point", "penstock.sources.rabbitmq.batches.headers_of"])
 def test_a_fault_of_ours_gives_nothing_back(
     rabbitmq_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurry: list[int], place: str
 ) -> None:

@@ -28,7 +28,10 @@ def project_of(folder: Path, settings: RabbitMQ, url: str) -> Session:
 
 @pytest.mark.parametrize("kind", ["classic", "quorum", "stream"])
 def test_a_queue_is_landed_and_acknowledged(rabbitmq_url: str, tmp_path: Path, kind: str) -> None:
-    """All land once, rejects are in quarantine, and the queue is empty; a stream is not read again."""
+    """All land once, rejects are in quarantine, and the queue is empty; a stream is not read again.
+
+    The ledger keeps how far a stream was read. Of a queue it keeps nothing: what a broker wants back is no position.
+    """
     assert urlsplit(rabbitmq_url).scheme == "amqp"
     settings = a_queue(rabbitmq_url, kind)
     publish(settings, [*numbered(0, 500), *numbered(0, 5)])
@@ -50,6 +53,8 @@ def test_a_queue_is_landed_and_acknowledged(rabbitmq_url: str, tmp_path: Path, k
         assert totals == [[506, 500, 5, 1], [0, 0, 0, 0]]
         rows = session.destination.query("select count(*), min(_pen_origin) from raw.events").rows
         place = "stream" if kind == "stream" else "queue"
+        kept = session.destination.ledger.positions("events", "q")
+        assert kept == ({f"stream {settings.queue}": {"offset": 505}} if kind == "stream" else {})
         assert rows[0][0] == 500
         assert rows[0][1].startswith(f"{place} {settings.queue}")
     assert kind == "stream" or waiting(settings) == 0

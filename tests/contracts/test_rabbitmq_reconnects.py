@@ -99,17 +99,17 @@ def test_consuming_goes_on(broker: PrivateRabbitMQ, proxy: Proxy, fault: Fault, 
     publish(direct, numbered(0, 100))
     with reading(settings) as (source, batches):
         found = take(batches, 30)
-        source.acknowledge(found[0].positions)
+        source.acknowledge(found[0].acknowledgements)
         until(lambda: kind == "stream" or waiting(direct) == 50, "the first ten are acknowledged")
         fault(broker, proxy, source, direct)
         until(lambda: source.reconnects >= 1 and source.connected, lambda: f"connected again after {source.last_error}")
         for batch in found[1:]:
-            source.acknowledge(batch.positions)
+            source.acknowledge(batch.acknowledgements)
         publish(direct, numbered(100, 110))
         while {*bodies_of(found)} != {*numbered(0, 110)}:
             batch = next(batches)
             found.append(batch)
-            source.acknowledge(batch.positions)
+            source.acknowledge(batch.acknowledgements)
         listed = broker.ctl("list_consumers", "queue_name", "ack_required", "prefetch_count")
         assert kind == "stream" or f"{settings.queue}\ttrue\t40" in listed
         assert source.last_error
@@ -130,8 +130,8 @@ def test_a_stale_acknowledgement_is_not_sent(broker: PrivateRabbitMQ, proxy: Pro
         proxy.reset()
         new = take(batches, 20)
         assert sorted(bodies_of(new)) == sorted(bodies_of(old))
-        source.acknowledge(old[-1].positions)
-        source.acknowledge(new[0].positions)
+        source.acknowledge(old[-1].acknowledgements)
+        source.acknowledge(new[0].acknowledgements)
     until(lambda: waiting(direct) == 10, "the new one's first ten are acknowledged, and no more")
 
 
@@ -142,7 +142,7 @@ def test_a_queue_deleted_and_made_again(broker: PrivateRabbitMQ, kind: str) -> N
     publish(settings, numbered(0, 5))
     for declared in (True, False):
         with reading(settings.model_copy(update={"declare": declared})) as (source, batches):
-            source.acknowledge(take(batches, 5)[-1].positions)
+            source.acknowledge(take(batches, 5)[-1].acknowledgements)
             with connected(settings) as connection:
                 connection.channel().queue_delete(settings.queue)
             missed = "cancelled" if declared else "no queue"
@@ -167,8 +167,8 @@ def test_a_consumer_whose_time_is_up(broker: PrivateRabbitMQ) -> None:
             first = take(batches, 5)
             again = take(batches, 5)
             assert "timed out" in source.last_error
-            source.acknowledge(first[0].positions)
-            source.acknowledge(again[0].positions)
+            source.acknowledge(first[0].acknowledgements)
+            source.acknowledge(again[0].acknowledgements)
         assert bodies_of(again) == bodies_of(first)
     finally:
         value = before.strip().removeprefix("{ok,").removesuffix("}") if "ok" in before else "1800000"
@@ -212,7 +212,7 @@ def test_a_destination_that_is_away_for_long(
         while {*bodies_of(found)} != {*published}:
             batch = next(batches)
             found.append(batch)
-            source.acknowledge(batch.positions)
+            source.acknowledge(batch.acknowledgements)
 
 
 @pytest.mark.slow
@@ -225,6 +225,6 @@ def test_heartbeats_while_a_batch_lands(broker: PrivateRabbitMQ) -> None:
         found = take(batches, 5)
         time.sleep(8)
         assert source.connected
-        source.acknowledge(found[0].positions)
+        source.acknowledge(found[0].acknowledgements)
         assert source.reconnects == 0
     assert drain(settings) == []

@@ -159,11 +159,11 @@ def test_drained_and_lag(broker: PrivateRabbitMQ) -> None:
     assert drain(settings) == []
     publish(settings, numbered(0, 45))
     with reading(settings) as (source, batches):
-        source.acknowledge(take(batches, 20)[-1].positions)
+        source.acknowledge(take(batches, 20)[-1].acknowledgements)
         assert source.lag() == 25
         last = take(batches, 25)[-1]
         assert source.lag() == 25, "what is received and has not landed counts"
-        source.acknowledge(last.positions)
+        source.acknowledge(last.acknowledgements)
         assert source.lag() == 0
         assert (source.connected, source.received, source.reconnects, source.last_error) == (True, 45, 0, "")
 

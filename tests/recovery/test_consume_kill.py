@@ -98,7 +98,7 @@ def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_a_step(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str], step: str) -> None:
-    """Killed at a step of its first batch or of its third, and run again."""
+    """Killed at a step of its first batch or of its third, and run again; a queue leaves no position behind."""
     lines = corpus(tmp_path, 2_000)
     settings = a_queue(rabbitmq_url)
     put(settings, lines)
@@ -108,6 +108,8 @@ def test_killed_at_a_step(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str
     assert start(folder).wait(60) == 0
     check(folder, by_file(lines, tmp_path))
     assert waiting(settings) == 0
+    with Session(load_project(folder, environ={})) as session:
+        assert session.destination.ledger.positions("events", "queue") == {}
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from penstock.lake.landing import into_lake
 from penstock.lake.writer import LakeWriter
-from penstock.land.loop import Landed, load
+from penstock.land.loop import Landed, into_warehouse, load
 from penstock.ports import Destination, Target, Window
 from penstock.records.lake_files import Format
 from penstock.shape.rules import Rules
@@ -42,7 +44,8 @@ def load_source(
     target = Target(stream=rules.stream, source=source.name, version=rules.version, disposition=disposition)
     shaper = Shaper(rules, threads=1)
     try:
-        landed = load(source, destination, shaper, target, window=window, lake=lake)
+        landings = into_warehouse if lake is None else partial(into_lake, lake)
+        landed = load(source, destination, shaper, target, window=window, landings=landings)
     finally:
         shaper.close()
     if landed.failure is not None:

@@ -93,7 +93,7 @@ def drain(settings: RabbitMQ, *, acknowledge: bool = True, known: Any = None, **
             if not batch.empty:
                 found.append(batch)
                 if acknowledge:
-                    source.acknowledge(batch.positions)
+                    source.acknowledge(batch.acknowledgements)
     return found
 
 

@@ -9,7 +9,8 @@ from struct import pack, unpack_from
 from typing import Any
 
 from penstock.project import RabbitMQ
-from penstock.sources.rabbitmq import stream_wire as wire
+from penstock.sources.rabbitmq import stream_frames as wire
+from penstock.sources.rabbitmq.stream_connection import StreamConnection
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 from tests.support.queues import PATIENCE_SECONDS, a_queue
 
@@ -51,7 +52,7 @@ def publish_batches(settings: RabbitMQ, batches: Sequence[Sequence[bytes]], comp
 
 
 def _publish(settings: RabbitMQ, entries: Sequence[bytes]) -> None:
-    with closing(wire.StreamConnection(settings)) as connection:
+    with closing(StreamConnection(settings)) as connection:
         stream = wire.text(settings.queue)
         connection.request(wire.DECLARE_PUBLISHER, _PUBLISHER + wire.text("") + stream, "publisher")
         confirmed = 0

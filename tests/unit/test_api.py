@@ -31,7 +31,7 @@ class Two:
                 bodies=bodies, segments=segments, positions=[Position(source="mine", key="all", state={"done": True})]
             )
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, acknowledgements: Sequence[Any], /) -> None:
         """Nobody waits for it."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.sources.rabbitmq.messages import headers_of
+from penstock.sources.rabbitmq.message_headers import headers_of
 
 Field = tuple[bytes, Any]
 """A field as RabbitMQ writes it, its type first, and what is kept of it."""

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika import spec
 
-from penstock.sources.rabbitmq.messages import Message, Unreadable, headers_of, read_message
+from penstock.sources.rabbitmq.cloudevents import Unreadable
+from penstock.sources.rabbitmq.message_headers import headers_of
+from penstock.sources.rabbitmq.messages import Message, read_message
 
 Properties: Any = spec.BasicProperties
 RECORD = b'{"a": 1.10, "b": "\xc3\xa4"}'

@@ -72,8 +72,8 @@ class Flattener:
             [(structure,)] = self._connection.execute(
                 "select json_group_structure(body::json) from sound where body is not null"
             ).fetchall()
-            found = json.loads(structure or "null")
-            self._tree = merged(self._tree, found) if isinstance(found, dict) else self._tree
+            tree = json.loads(structure or "null")
+            self._tree = merged(self._tree, tree) if isinstance(tree, dict) else self._tree
             leaves = leaves_of(self._tree, typed=self._typed)
             names = name_columns([leaf.field for leaf in leaves], ())
             columns = "".join(
@@ -114,21 +114,21 @@ def leaves_of(tree: Tree, *, typed: bool) -> list[Leaf]:
     Without ``typed`` all are texts; with it, a field that was always null has no column yet.
     """
     for depth in (MAX_DEPTH, 1):
-        found = [leaf for leaf in _leaves(tree, (), depth) if not typed or leaf.type]
-        if len(found) <= MAX_COLUMNS:
+        leaves = [leaf for leaf in _leaves(tree, (), depth) if not typed or leaf.type]
+        if len(leaves) <= MAX_COLUMNS:
             break
-    return [Leaf(leaf.path, leaf.type if typed and leaf.type else "varchar") for leaf in found[:MAX_COLUMNS]]
+    return [Leaf(leaf.path, leaf.type if typed and leaf.type else "varchar") for leaf in leaves[:MAX_COLUMNS]]
 
 
 def _leaves(tree: Tree, path: tuple[str, ...], depth: int) -> list[Leaf]:
-    found = []
+    leaves = []
     for field, type_ in tree.items():
         here = (*path, field)
         if isinstance(type_, Mapping) and type_ and len(here) < depth:
-            found += _leaves(type_, here, depth)
+            leaves += _leaves(type_, here, depth)
         else:
-            found.append(Leaf(here, _TYPES.get(str(type_), "varchar")))
-    return found
+            leaves.append(Leaf(here, _TYPES.get(str(type_), "varchar")))
+    return leaves
 
 
 _TYPES = {"NULL": "", "BOOLEAN": "boolean", "UBIGINT": "bigint", "BIGINT": "bigint", "DOUBLE": "double"}

@@ -160,8 +160,8 @@ class _Readable:
         self._stream = stream
 
     def read(self, size: int = -1) -> bytes:
-        found: bytes = self._stream.read(size)
-        return found
+        data: bytes = self._stream.read(size)
+        return data
 
     def readable(self) -> bool:
         return True

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.errors import PenstockError
 from penstock.faults import fault_point
 from penstock.lake.formats import Encoder, encoder_of, rest_lines, split
-from penstock.lake.sink import Sink, is_abandoned, publish
+from penstock.lake.sink import Sink
 from penstock.ports import Position
 from penstock.records.lake_files import (
     FOLDER,
@@ -22,7 +22,6 @@ from penstock.records.lake_files import (
     file_name,
     hidden_name,
     load_name,
-    name_of_hidden,
     place_of,
     warehouse_mark,
 )
@@ -43,7 +42,7 @@ class LakeWriter:
 
     In step with a landing: :meth:`write` each batch; :meth:`prepare` makes the files durable and returns the positions
     that the landing has to commit; :meth:`publish` after the commit. Whatever happens between these two,
-    :meth:`recover` in the next run asks the ledger which it was.
+    :func:`penstock.lake.unfinished.settle` asks the ledger which it was.
 
     Args:
         folder: the lake's folder.
@@ -63,6 +62,7 @@ class LakeWriter:
     ) -> None:
         self.folder = folder
         self.stream = stream
+        self.warehouse = warehouse
         self._format = format
         # Parquet compresses by itself
         self._compression: Compression = "none" if format == "parquet" else compression
@@ -76,25 +76,6 @@ class LakeWriter:
         self._rest: dict[bool, Sink] = {}
         self._sinks: list[Sink] = []
         self._prepared = False
-
-    def recover(self, known: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
-        """Complete or remove what earlier runs into the same warehouse left unfinished.
-
-        ``known`` gives the ledger's positions of the lake: a file that is among them was committed.
-        """
-        left = [p for p in (self.folder / self.stream).glob("date=*/.*.part") if name_of_hidden(self._mark, p.name)]
-        left = [p for p in left if is_abandoned(p)]
-        if not left:
-            return
-        committed = known()
-        for temporary in left:
-            name = name_of_hidden(self._mark, temporary.name)
-            assert name is not None
-            final = temporary.with_name(name)
-            if final.relative_to(self.folder).as_posix() in committed:
-                publish(temporary, final)
-            else:
-                temporary.unlink()
 
     def write(self, shaped: Shaped) -> None:
         """Add the records of a batch: those that land, duplicates, and those that do not land."""
@@ -139,7 +120,7 @@ class LakeWriter:
         self._forget()
 
     def discard(self) -> None:
-        """Remove what was written since the last commit. After :meth:`prepare` that is left to :meth:`recover`: the
+        """Remove what was written since the last commit. After :meth:`prepare` that is left to the next load: the
         commit may have been heard."""
         for encoder in self._encoders.values():
             with suppress(OSError):

@@ -7,25 +7,24 @@ What a commit covers is landed whole or not at all, and only then acknowledged.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
-from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from penstock.errors import PenstockError, RejectedRows, SourceError, together
+from penstock.errors import PenstockError, SourceError, together
 from penstock.faults import fault_point
-from penstock.land.refused import culprits
+from penstock.land.ahead import ahead
+from penstock.land.writing import Again, Writer
 from penstock.ledger.soundness import expect_known
-from penstock.ports import Batch, Destination, Landing, Position, Receipt, SchemaMoved, Shaped, Source, Target, Window
-from penstock.records.lake_files import SOURCE as LAKE
+from penstock.ports import Batch, Destination, Landing, Receipt, Source, Target, Window
 
 if TYPE_CHECKING:
-    from penstock.lake.writer import LakeWriter
     from penstock.land.presence import Presence
-    from penstock.schema import Schema
     from penstock.shape.shaper import Shaper
+
+Landings = Callable[[Destination], AbstractContextManager[Callable[[Target], Landing]]]
+"""Gives what opens the landings of one load; entered once the ledger is known to be whole, and left after the last."""
 
 
 class Stop:
@@ -80,6 +79,11 @@ class Landed:
         return sum(getattr(r, name) for r in self.receipts)
 
 
+def into_warehouse(destination: Destination) -> AbstractContextManager[Callable[[Target], Landing]]:
+    """Landings in the warehouse, and nowhere else."""
+    return nullcontext(destination.land)
+
+
 def load(
     source: Source,
     destination: Destination,
@@ -91,15 +95,16 @@ def load(
     progress: Callable[[Batch], None] = lambda _: None,
     on_commit: Callable[[Receipt], None] | None = None,
     stop: Stop | None = None,
-    lake: LakeWriter | None = None,
+    landings: Landings = into_warehouse,
     presence: Presence | None = None,
 ) -> Landed:
-    """Land what is new in ``source`` into a stream, and what was fetched in the lake when there is one.
+    """Land what is new in ``source`` into a stream.
 
     Commits about every ``commit_bytes``, the destination's own measure when left out and after each batch when 0;
     ``replace`` commits once, at the end. Receipts go to ``on_commit``, or are kept when there is none. When ``stop`` is
     set, commits what is written and returns early; a ``replace`` is rolled back instead. Fields that the project file
-    names are looked for by ``presence``, and those that never came are among the warnings.
+    names are looked for by ``presence``, and those that never came are among the warnings. ``landings`` opens the
+    landings: :func:`penstock.lake.landing.into_lake` has each fill the lake, too.
 
     What a part of the source could not be read for is in the result's ``failures``: whoever calls this has to look. The
     other parts are landed all the same, but for a ``replace``, which is rolled back.
@@ -112,68 +117,51 @@ def load(
     """
     expect_known(destination, target.stream)
     landed = Landed(stream=target.stream, source=target.source)
-    whole = target.disposition == "replace" and not target.partial
-    writer = _Writer(destination, shaper, target, window, lake, presence)
     stop = Stop() if stop is None else stop
     most = destination.commit_bytes if commit_bytes is None else commit_bytes
     took = landed.receipts.append if on_commit is None else on_commit
-    if lake is not None:
-        lake.recover(lambda: destination.ledger.positions(target.stream, LAKE))
-    try:
+    with landings(destination) as land, Writer(destination, land, shaper, target, window, presence) as writer:
         while True:
             try:
-                failure = _pass(source, writer, landed, most, progress, took, stop, whole=whole)
-            except _Again:
+                failure = _pass(source, writer, landed, most, progress, took, stop)
+            except Again:
                 writer.begin_again()
-                continue
-            break
-    except BaseException:
-        writer.rollback()
-        raise
-    finally:
-        writer.close()
-        if lake is not None:
-            lake.close()
-        landed.skipped = list(getattr(source, "skipped", ()))
-        landed.warnings += [*getattr(source, "warnings", ()), *(presence.warnings() if presence is not None else ())]
+            else:
+                break
     if failure:
         raise together([*source.failures, failure])
+    landed.skipped = list(getattr(source, "skipped", ()))
+    landed.warnings = [*getattr(source, "warnings", ()), *(presence.warnings() if presence is not None else ())]
     landed.failures = list(source.failures)
-    landed.kept = whole and bool(landed.failures)
+    landed.kept = target.whole and bool(landed.failures)
     return landed
-
-
-class _Again(Exception):
-    """The destination refused rows, which are known now: read again from the last commit, without them."""
 
 
 def _pass(
     source: Source,
-    writer: _Writer,
+    writer: Writer,
     landed: Landed,
     commit_bytes: int,
     progress: Callable[[Batch], None],
     took: Callable[[Receipt], None],
     stop: Stop,
-    *,
-    whole: bool,
 ) -> SourceError | None:
     """Read, shape, land, commit and acknowledge until the source is empty; returns what stopped it before."""
-    batches = _ahead(source.read(writer.positions()))
+    whole = writer.target.whole
     failure: SourceError | None = None
-    try:
+    with closing(ahead(source.read(writer.positions()))) as batches:
         while not stop:
             try:
-                batch = next(batches)
-            except StopIteration:
-                break
+                batch = next(batches, None)
             except SourceError as e:
                 failure = e
+                break
+            if batch is None:
                 break
             if batch.empty:
                 continue
             fault_point("file_middle")
-            writer.write(batch)
+            writer.write(batch, unchanged=whole and _unchanged(source))
             progress(batch)
             if not whole and (writer.bytes >= commit_bytes or writer.refused):
                 _commit(writer, source, took)
@@ -181,190 +169,23 @@ def _pass(
         if whole and (failure or source.failures or landed.stopped):
             writer.rollback()
         else:
-            if whole and not getattr(source, "skipped", ()):
+            if whole and not _unchanged(source):
                 writer.refresh()
             _commit(writer, source, took)
-    finally:
-        batches.close()
     return failure
 
 
-def _commit(writer: _Writer, source: Source, took: Callable[[Receipt], None]) -> None:
-    receipt, positions = writer.commit()
-    if receipt is not None:
-        fault_point("before_ack")
-        source.acknowledge(positions)
-        if receipt.read or receipt.deleted:
-            took(receipt)
+def _unchanged(source: Source) -> bool:
+    """Whether the source holds what it held at the last load: of a refresh, all is new or nothing is."""
+    return bool(getattr(source, "skipped", ()))
 
 
-class _Writer:
-    """Shapes in the caller's thread while the batch before is written in another."""
-
-    def __init__(
-        self,
-        destination: Destination,
-        shaper: Shaper,
-        target: Target,
-        window: Window | None,
-        lake: LakeWriter | None,
-        presence: Presence | None,
-    ) -> None:
-        self.bytes = 0
-        self.refused: dict[bytes, dict[bytes, str]] = {}
-        self._destination = destination
-        self._shaper = shaper
-        self._target = target
-        self._window = window
-        self._lake = lake
-        self._presence = presence
-        if presence is not None:
-            presence.begin(destination)
-        self._schema = destination.ledger.schema(target.stream)
-        self._landing: Landing | None = None
-        self._positions: list[Position] = []
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="land")
-        self._in_hand: tuple[Batch, Shaped, Future[None]] | None = None
-
-    def positions(self) -> dict[str, dict[str, Any]]:
-        """What is landed of the source, and committed."""
-        return self._destination.ledger.positions(self._target.stream, self._target.source)
-
-    def write(self, batch: Batch) -> None:
-        """Shape a batch and hand it over."""
-        if self._presence is not None:
-            self._presence.look(batch)
-        shaped = self._shape(batch)
-        if self._settle():
-            shaped = self._shape(batch)
-        self._schema = shaped.schema
-        if self._landing is None:
-            self._landing = self._destination.land(self._target)
-        if self._lake is not None:
-            self._lake.write(self._landing.admitted(shaped))
-        self._in_hand = (batch, shaped, self._pool.submit(self._landing.write, shaped))
-        self._positions.extend(batch.positions)
-        self.bytes += batch.bytes
-
-    def refresh(self) -> None:
-        """All that the source has is written. When that is nothing, the stream is emptied all the same."""
-        if self._landing is None and self._schema.version:
-            self._landing = self._destination.land(self._target)
-        if self._lake is not None and self._landing is not None:
-            self._lake.end_refresh()
-
-    def commit(self) -> tuple[Receipt | None, list[Position]]:
-        """Wait for what is in hand, and commit."""
-        self._settle()
-        landing, self._landing = self._landing, None
-        if landing is None:
-            return None, []
-        positions, self._positions, self.bytes = self._positions, [], 0
-        try:
-            if self._lake is not None:
-                landing.keep(self._lake.prepare())
-            if self._presence is not None:
-                landing.keep(self._presence.positions())
-            receipt = landing.commit()
-        except BaseException:
-            landing.rollback()
-            raise
-        if self._presence is not None:
-            self._presence.committed()
-        if self._lake is not None:
-            self._lake.publish()
-        return receipt, positions
-
-    def rollback(self) -> None:
-        """Undo what is not committed."""
-        if self._in_hand is not None:
-            self._in_hand[2].exception()
-            self._in_hand = None
-        if self._landing is not None:
-            self._landing.rollback()
-            self._landing = None
-        if self._lake is not None:
-            self._lake.discard()
-        self._positions, self.bytes = [], 0
-
-    def begin_again(self) -> None:
-        """Undo what is not committed, and go on from what is."""
-        self.rollback()
-        self._schema = self._landed_schema()
-
-    def close(self) -> None:
-        """Stop the thread."""
-        self._pool.shutdown()
-
-    def _shape(self, batch: Batch) -> Shaped:
-        shaped = self._shaper.shape(batch, self._schema, self._window, self.refused)
-        fault_point("after_shape")
-        return shaped
-
-    def _settle(self) -> bool:
-        """Wait for the batch in hand. True when the schema turned out to have moved, so it was shaped again."""
-        if self._in_hand is None:
-            return False
-        batch, shaped, written = self._in_hand
-        wait([written])
-        self._in_hand = None
-        moved = False
-        try:
-            try:
-                written.result()
-            except SchemaMoved:
-                assert self._landing is not None
-                moved = True
-                self._schema = self._landed_schema()
-                shaped = self._shape(batch)
-                self._schema = shaped.schema
-                again = self._pool.submit(self._landing.write, shaped)
-                self._in_hand = (batch, shaped, again)
-                wait([again])
-                self._in_hand = None
-                again.result()
-        except RejectedRows as e:
-            self.begin_again()
-            try:
-                found = culprits(self._destination, self._target, shaped)
-            except SchemaMoved:
-                raise _Again from e
-            if not found:
-                raise
-            for id_, records in found.items():
-                self.refused.setdefault(id_, {}).update(records)
-            raise _Again from e
-        return moved
-
-    def _landed_schema(self) -> Schema:
-        return self._destination.ledger.schema(self._target.stream)
-
-
-def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:
-    """The same batches, read up to two ahead in a thread."""
-    queue: Queue[Batch | BaseException | None] = Queue(maxsize=1)
-    abandoned = threading.Event()
-
-    def read() -> None:
-        try:
-            for batch in batches:
-                queue.put(batch)
-                if abandoned.is_set():
-                    return
-            queue.put(None)
-        except BaseException as e:  # noqa: BLE001 - handed to the reader's caller, which raises it
-            queue.put(e)
-
-    thread = threading.Thread(target=copy_context().run, args=(read,), name="read", daemon=True)
-    thread.start()
-    try:
-        while (item := queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        abandoned.set()
-        while thread.is_alive():
-            if not queue.empty():
-                queue.get_nowait()
-            thread.join(0.005)
+def _commit(writer: Writer, source: Source, took: Callable[[Receipt], None]) -> None:
+    """Commit what is written; only then is it acknowledged."""
+    receipt, acknowledgements = writer.commit()
+    if receipt is None:
+        return
+    fault_point("before_ack")
+    source.acknowledge(acknowledgements)
+    if receipt.read or receipt.deleted:
+        took(receipt)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from penstock.land.loop import Landed, Stop, load
+from penstock.land.loop import Landed, Landings, Stop, into_warehouse, load
 from penstock.land.presence import presence_of
 from penstock.lineage import lineage_of
 from penstock.logs import Commits, bound, described, get_log
@@ -14,7 +15,6 @@ from penstock.project.steps import LoadStep
 from penstock.sources.kinds import kind_of, open_source
 
 if TYPE_CHECKING:
-    from penstock.lake.writer import LakeWriter
     from penstock.ports import Batch, Destination, Receipt, Source, Window
     from penstock.project import Project
     from penstock.shape.rules import Rules
@@ -83,12 +83,12 @@ class Session:
         receipts: list[Receipt] = []
         commits = Commits(_log)
         destination = self.destination
-        with lineage_of(self.project).load(step, lambda: destination.ledger.schema(step.stream)) as told:
+        with lineage_of(self.project).load(step, lambda: destination.ledger.schema(step.stream)) as lineage:
 
             def took(receipt: Receipt) -> None:
                 receipts.append(receipt)
                 commits(receipt)
-                told.committed(receipt)
+                lineage.committed(receipt)
                 on_commit(receipt)
 
             landed = load(
@@ -101,10 +101,10 @@ class Session:
                 progress=progress,
                 on_commit=took,
                 stop=stop,
-                lake=self.lake(step),
+                landings=self.landings(step),
                 presence=presence_of(self.project, step.stream, step.source),
             )
-            told.stopped, told.error = landed.stopped, landed.failure
+            lineage.stopped, lineage.error = landed.stopped, landed.failure
         commits.flush()
         landed.receipts = receipts
         return landed
@@ -114,20 +114,22 @@ class Session:
         settings = self.project.sources[step.source]
         return None if kind_of(settings).picks_days(settings, step.stream) else step.window
 
-    def lake(self, step: LoadStep) -> LakeWriter | None:
-        """Where a step lands what it fetches, beside the warehouse; None when it does not."""
+    def landings(self, step: LoadStep) -> Landings:
+        """Opens the landings of a step: in the warehouse, and in the lake, too, where the stream lands there."""
         settings = self.project.lake
         if settings is None or not step.land:
-            return None
+            return into_warehouse
+        from penstock.lake.landing import into_lake
         from penstock.lake.writer import LakeWriter
 
-        return LakeWriter(
+        writer = LakeWriter(
             settings.path,
             step.stream,
             settings.format,
             compression=settings.compression,
             warehouse=self.project.destination.address,
         )
+        return partial(into_lake, writer)
 
     def shaper(self, stream: str) -> Shaper:
         """The stream's shaper, made at its first use."""

@@ -27,7 +27,7 @@ create table if not exists penstock.streams (
 create table if not exists penstock.positions (
   stream {text} not null, -- the stream it is read for
   source {text} not null, -- the source that is read
-  key {text} not null, -- what is read: a file, a queue, an endpoint
+  key {text} not null, -- what is read: a file, a stream queue, an endpoint
   state {json} not null, -- how far, in the source's own words
   load_id bigint not null, -- the load that moved it last
   updated_at timestamp with time zone not null, -- when

@@ -234,7 +234,7 @@ class Deletion:
     def settle_lakes(self, streams: Sequence[str]) -> None:
         """Find every lake that the ledger knows, and the one of the project; settle what killed loads left of their
         files, or it could come to light later."""
-        from penstock.lake.writer import LakeWriter
+        from penstock.lake.unfinished import settle
 
         states = self._destination.query(f"select state from penstock.positions where source = {literal(LAKE)}").rows
         folders = [(json.loads(s) if isinstance(s, str) else s).get(FOLDER) for (s,) in states]
@@ -246,11 +246,10 @@ class Deletion:
             self._found.outside.append(
                 "a lake that --land wrote to before its place was recorded: name it by --lake DIR"
             )
+        warehouse = self._project.destination.address
         for folder in self.lakes:
             for stream in streams:
-                writer = LakeWriter(folder, stream, "ndjson", warehouse=self._project.destination.address)
-                writer.recover(partial(self._destination.ledger.positions, stream, LAKE))
-                writer.close()
+                settle(folder, stream, warehouse=warehouse, positions=self._destination.ledger.positions)
 
     def erase_lakes(self, streams: Sequence[str]) -> None:
         """Take the person's records out of the lakes' files, and have the ledger know the files as they are then."""

@@ -27,7 +27,7 @@ from penstock.land.presence import presence_of
 from penstock.land.session import Session
 from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, Repeated, bound, described, get_log
-from penstock.ports import Batch, Position, Receipt
+from penstock.ports import Batch, Receipt
 from penstock.project.steps import LoadStep
 from penstock.runs.broken import Broken
 from penstock.runs.plan import plan_loads
@@ -35,6 +35,7 @@ from penstock.sources.kinds import Consumed, Until, consume_source, kind_of, ope
 
 if TYPE_CHECKING:
     from penstock.project import Project
+    from penstock.sources.rabbitmq.batches import Delivery
 
 _log = get_log("consume")
 
@@ -323,12 +324,12 @@ class _InHand:
                 self._on_well()
             yield batch
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, deliveries: Sequence[Delivery], /) -> None:
         """Let go of what has landed, and tell the broker."""
-        landed = {id(position) for position in positions}
-        while self._given and all(id(position) in landed for position in self._given[0].positions):
+        landed = {id(delivery) for delivery in deliveries}
+        while self._given and all(id(delivery) in landed for delivery in self._given[0].acknowledgements):
             self._given.popleft()
-        self._source.acknowledge(positions)
+        self._source.acknowledge(deliveries)
         self._on_well()
 
 

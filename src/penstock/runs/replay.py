@@ -12,7 +12,7 @@ from uuid import UUID
 
 from penstock.errors import UsageError
 from penstock.ledger import ledger_sql
-from penstock.ports import Batch, Position, Segment
+from penstock.ports import Batch, Segment
 from penstock.project.steps import LoadStep
 from penstock.records.lake_files import parse
 from penstock.sources.kinds import kind_of
@@ -197,7 +197,7 @@ class _Replay:
         del known
         yield self._batch
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, acknowledgements: Sequence[Any], /) -> None:
         """The mark in the ledger is all."""
 
 
@@ -219,7 +219,8 @@ def _parts(project: Project, waiting: Sequence[Entry]) -> Iterator[tuple[bool, l
 def _record(entry: Entry, body: bytes, project: Project) -> Message:
     """The record that an entry's message holds, undone where it was kept as it came. What cannot be undone is left as
     it is, and shaping says so again."""
-    from penstock.sources.rabbitmq.messages import Message, Unreadable, read_kept
+    from penstock.sources.rabbitmq.cloudevents import Unreadable
+    from penstock.sources.rabbitmq.messages import Message, read_kept
 
     if entry.headers is None:
         return Message(body, None)

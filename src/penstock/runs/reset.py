@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, UsageError
@@ -19,7 +18,6 @@ from penstock.ledger import ledger_sql
 from penstock.ledger.soundness import expect_sound
 from penstock.ports import Receipt
 from penstock.privacy.marks import open_dbt
-from penstock.project.steps import LoadStep
 from penstock.sources.kinds import kind_of
 from penstock.sql import identifier, literal, statements
 
@@ -165,12 +163,12 @@ def _next_load_id(destination: Destination) -> tuple[int, bool]:
 
 def _settle_lake(session: Session, stream: str) -> None:
     """Complete or remove what killed loads left of the lake's files, while the ledger knows which it is."""
-    if stream not in session.project.streams:
-        return
-    writer = session.lake(LoadStep(stream=stream, source="lake", land=True))
-    if writer is not None:
-        writer.recover(partial(session.destination.ledger.positions, stream, "lake"))
-        writer.close()
+    project = session.project
+    if project.lake is not None and stream in project.streams:
+        from penstock.lake.unfinished import settle
+
+        warehouse = project.destination.address
+        settle(project.lake.path, stream, warehouse=warehouse, positions=session.destination.ledger.positions)
 
 
 def _rows(destination: Destination, stream: str) -> int | None:

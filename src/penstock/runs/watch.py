@@ -259,7 +259,7 @@ class Watcher(Troubles):
                 progress=self._wrote,
                 on_commit=self._committed,
                 stop=self._stop,
-                lake=session.lake(self._step),
+                landings=session.landings(self._step),
                 presence=presence_of(self._project, self._stream, self._step.source),
             )
         except (SourceError, ContractError, RejectedRows) as e:

@@ -51,7 +51,7 @@ _MAX_LESSONS = 16
 
 
 class Shaper:
-    """Shapes batches in a DuckDB of its own. Not thread-safe.
+    """Shapes batches in a DuckDB of its own. Not thread-safe, but for what it shaped.
 
     Args:
         threads: DuckDB threads.
@@ -63,23 +63,17 @@ class Shaper:
         self._memory_bytes = max(memory_bytes, 8 * rules.max_record_bytes)
         self._refused: set[int] = set()
         self._expect_unknown = self._timed = False
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={
-                "threads": threads,
-                "memory_limit": f"{self._memory_bytes}B",
-                "arrow_lossless_conversion": True,
-                "preserve_insertion_order": False,
-            },
-        )
-        self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        self._threads = threads
+        self._connection = self._connect()
         self._prepared = Prepared(self._connection)
+        self._dropping: Prepared | None = None
         self._templates: list[Template] = []
         self._lessons = _MAX_LESSONS
 
     def close(self) -> None:
         """Free the memory."""
         self._connection.close()
+        self._dropping = None
 
     def shape(
         self, batch: Batch, schema: Schema, window: Window | None = None, refused: Refused | None = None
@@ -127,7 +121,7 @@ class Shaper:
         if window is not None:
             found = [rows_inside(rows, window) for rows in found]
         if lines.num_rows or not found:
-            lines = self._laid(lines)
+            lines = self._laid(lines, self._prepared)
             may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
             schema, others, rejects, originals = self._others(batch, lines, unreadable, schema, window, may_infer)
             found.append(others)
@@ -170,13 +164,28 @@ class Shaper:
             replayed=tuple(sorted({*batch.replays} - {r.entry for r in kept if r.entry is not None})),
         )
 
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": self._threads,
+                "memory_limit": f"{self._memory_bytes}B",
+                "arrow_lossless_conversion": True,
+                "preserve_insertion_order": False,
+            },
+        )
+        connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        return connection
+
     def _without_dropped(self, batch: Batch, places: Any) -> pa.Array:
         """The bodies at some places, or all of them, without what the stream drops: as its layout has them, then."""
         bodies = batch.bodies if places is None or len(places) == len(batch.bodies) else batch.bodies.take(places)
         if not self.rules.layout.drop or not len(bodies):
             return bodies
         lines, _ = lines_of(bodies)
-        laid = self._laid(lines)["body"].combine_chunks().cast(bodies.type)
+        if self._dropping is None:  # apart: what was taken is asked for while the next batch is shaped
+            self._dropping = Prepared(self._connect())
+        laid = self._laid(lines, self._dropping)["body"].combine_chunks().cast(bodies.type)
         if not laid.null_count:
             return laid
         kept = laid.to_pylist()
@@ -232,17 +241,17 @@ class Shaper:
                 self._lessons -= 1
         return found, lines
 
-    def _laid(self, lines: pa.Table) -> pa.Table:
+    def _laid(self, lines: pa.Table, prepared: Prepared) -> pa.Table:
         """The lines as the stream's layout has them; null where the careful lane has to see to that."""
         layout, most = self.rules.layout, self.rules.max_record_bytes
         if not layout or not lines.num_rows:
             return lines
-        source = self._prepared.source(lines)
+        source = prepared.source(lines)
         leaves = Leaves()
         if layout.flatten:
-            found = self._prepared.run(structures_sql(source, most), lines).sort_by("o")
+            found = prepared.run(structures_sql(source, most), lines).sort_by("o")
             leaves = leaves_in(found["structure"].to_pylist())
-        laid = self._prepared.run(laid_sql(source, layout, leaves, most), lines).sort_by("o")
+        laid = prepared.run(laid_sql(source, layout, leaves, most), lines).sort_by("o")
         return pa.table({"o": laid["o"], "body": laid["body"].cast(lines.schema.field("body").type)})
 
     def _others(

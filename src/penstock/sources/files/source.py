@@ -140,7 +140,7 @@ class FilesSource:
         if gathering.rows or gathering.rejects or gathering.positions:
             yield gathering.take()
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, acknowledgements: Sequence[Any], /) -> None:
         """Files need no acknowledgement: the position in the ledger is all."""
 
     def paths(self) -> list[Path]:

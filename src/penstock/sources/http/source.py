@@ -174,7 +174,7 @@ class HttpSource:
             columns.close()
             self.warnings += siblings.warnings
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, acknowledgements: Sequence[Any], /) -> None:
         """An API needs no acknowledgement: the position in the ledger is all."""
 
     def described(self, known: Mapping[str, State]) -> str:

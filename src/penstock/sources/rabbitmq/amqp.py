@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
 
 import pika
 from pika import exceptions
@@ -13,6 +13,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from penstock.errors import SourceError
 from penstock.logs import retold
+from penstock.sources.rabbitmq.frames import BulkConnection
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from penstock.project import RabbitMQ
 
 _CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 15.0
 _FIXES = {
     403: "mend user: and password:, or grant the permissions: rabbitmqctl set_permissions",
     404: "make it, or let declare: true make it",
@@ -75,6 +77,20 @@ def declare_topology(channel: BlockingChannel, settings: RabbitMQ) -> int:
         for key in settings.routing_keys:
             channel.queue_bind(settings.queue, settings.exchange, key)
     return int(declared.method.message_count)
+
+
+def declare(settings: RabbitMQ) -> None:
+    """Make queue, exchange and bindings, for which the stream protocol has no words."""
+    parameters = connection_parameters(settings, name=f"{settings.consumer_name} declares")
+    connection = pika.BlockingConnection(parameters, _impl_class=cast("Any", BulkConnection))
+    try:
+        bulk = cast("BulkConnection", connection._impl)  # noqa: SLF001 - it has no other way in
+        with bulk.answered_within(_ANSWER_SECONDS):
+            declare_topology(connection.channel(), settings)
+    finally:
+        if connection.is_open:
+            with suppress(exceptions.AMQPError):
+                connection.close()
 
 
 @contextmanager
@@ -134,10 +150,10 @@ def source_error(error: BaseException, settings: RabbitMQ) -> SourceError:
                 f"TLS failed: {cause.reason or cause}", where=where, fix="mend tls:, its ca and certificate"
             )
     system = next((str(e) for e in _chain(error) if isinstance(e, OSError)), "")
-    said = system or str(error) or type(error).__name__
+    detail = system or str(error) or type(error).__name__
     if not system and not isinstance(error, exceptions.AMQPConnectionError | AMQPConnectorException):
-        return SourceError(f"receiving broke: {said}", where=where, fix="see RabbitMQ's log")
-    return SourceError(f"RabbitMQ is away: {said}", where=where, fix="start it, or mend host: and port:")
+        return SourceError(f"receiving broke: {detail}", where=where, fix="see RabbitMQ's log")
+    return SourceError(f"RabbitMQ is away: {detail}", where=where, fix="start it, or mend host: and port:")
 
 
 def _shown(vhost: str) -> str:
@@ -170,9 +186,9 @@ def _chain(error: Any) -> Iterator[BaseException]:
     """An error and what it was made from: pika keeps causes among the arguments."""
     waiting, seen = [error], set[int]()
     while waiting:
-        found = waiting.pop()
-        if not isinstance(found, BaseException) or id(found) in seen:
+        value = waiting.pop()
+        if not isinstance(value, BaseException) or id(value) in seen:
             continue
-        seen.add(id(found))
-        yield found
-        waiting += [found.__cause__, found.__context__, getattr(found, "exception", None), *found.args]
+        seen.add(id(value))
+        yield value
+        waiting += [value.__cause__, value.__context__, getattr(value, "exception", None), *value.args]

@@ -9,21 +9,18 @@ read by :func:`is_plain`, :func:`message_id` and, in full, :func:`properties`.
 from __future__ import annotations
 
 import struct
-import uuid
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
 from pika.spec import BasicProperties
+
+from penstock.sources.rabbitmq.amqp1_values import ValueReader
 
 _DATA, _SEQUENCE, _VALUE = 0x75, 0x76, 0x77
 _ANNOTATIONS, _PROPERTIES, _APPLICATION = 0x72, 0x73, 0x74
 _BROKEN = b"\xff"
 """Starts a head that is none: what is wrong follows. No section starts so."""
 _long = struct.Struct(">I").unpack_from
-_DEEPEST = 32
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMES = (
     "message_id",
     "user_id",
@@ -106,10 +103,10 @@ def message_id(head: bytes) -> bytes | None:
         after = _after_text(head, start)
         if after is not None:
             return head[start + (2 if head[start] == 0xA1 else 5) : after]
-        found = properties(head).message_id if end > start else None
+        id_ = properties(head).message_id if end > start else None
     except ValueError:
         return None
-    return None if found is None else str(found).encode()
+    return None if id_ is None else str(id_).encode()
 
 
 def properties(head: bytes) -> BasicProperties:
@@ -120,26 +117,26 @@ def properties(head: bytes) -> BasicProperties:
     """
     if head.startswith(_BROKEN):
         raise ValueError(head[1:].decode())
-    found: Any = BasicProperties()  # type: ignore[no-untyped-call]
+    decoded: Any = BasicProperties()  # type: ignore[no-untyped-call]
     headers: dict[str, Any] = {}
     for section, value in _sections(head):
         if section == _PROPERTIES and isinstance(value, list):
             for name, item in zip(_NAMES, value, strict=False):
                 if item is None:
                     continue
-                if hasattr(found, name):
-                    setattr(found, name, item if name == "timestamp" else _text(item))
+                if hasattr(decoded, name):
+                    setattr(decoded, name, item if name == "timestamp" else _text(item))
                 else:
                     headers[name] = item
         elif section in (_ANNOTATIONS, _APPLICATION) and isinstance(value, dict):
             for key, item in value.items():
                 known = _OF_0_9_1.get(str(key))
                 if known:
-                    setattr(found, known, item)
+                    setattr(decoded, known, item)
                 elif key not in _ROUTING or section == _APPLICATION:
                     headers[str(key)] = item
-    found.headers = headers or None
-    return cast("BasicProperties", found)
+    decoded.headers = headers or None
+    return cast("BasicProperties", decoded)
 
 
 def _split_carefully(message: bytes) -> tuple[bytes, bytes]:
@@ -190,7 +187,7 @@ def _section(head: bytes, wanted: int) -> tuple[int, int] | None:
 def _section_carefully(head: bytes, wanted: int) -> tuple[int, int] | None:
     for section, _, start, end in _walk(head):
         if section == wanted:
-            value = _Reader(head, start)
+            value = ValueReader(head, start)
             value.descriptor()
             kind = head[value.at]
             return value.at + (3 if kind == 0xC0 else 9 if kind == 0xD0 else 1), end
@@ -213,16 +210,16 @@ def _is_plain_rest(rest: bytes) -> bool:
 @lru_cache(1024)
 def _is_plain_list(items: bytes) -> bool:
     """Whether among properties there is no content encoding, the eighth."""
-    reader = _Reader(items, 0)
-    found = None
+    reader = ValueReader(items, 0)
+    encoding = None
     try:
         for _ in range(8):
             if reader.at >= len(items):
                 return True
-            found = reader.value()
+            encoding = reader.value()
     except ValueError:
         return False
-    return found is None
+    return encoding is None
 
 
 def _sections(head: bytes) -> list[tuple[int, Any]]:
@@ -231,129 +228,14 @@ def _sections(head: bytes) -> list[tuple[int, Any]]:
 
 def _walk(message: bytes) -> list[tuple[int, Any, int, int]]:
     """All sections: number, value, start and end."""
-    found = []
-    reader = _Reader(message, 0)
+    sections = []
+    reader = ValueReader(message, 0)
     while reader.at < len(message):
         start = reader.at
         section = reader.descriptor()
-        found.append((section, reader.value(), start, reader.at))
-    return found
+        sections.append((section, reader.value(), start, reader.at))
+    return sections
 
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-class _Reader:
-    """Decodes values (AMQP 1.0, 1.6). Whatever cannot be is a ``ValueError``."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self.at = at
-
-    def descriptor(self) -> int:
-        """The number behind a 0x00."""
-        if self._take(1) != b"\0":
-            raise ValueError("no section of an AMQP 1.0 message")
-        number = self.value()
-        if not isinstance(number, int):
-            raise ValueError(f"a section {number!r} of an AMQP 1.0 message, which is not known")
-        return number
-
-    def value(self, deep: int = 0) -> Any:
-        """The next value."""
-        return self._of(self._take(1)[0], deep)
-
-    def _of(self, kind: int, deep: int) -> Any:
-        if deep > _DEEPEST:
-            raise ValueError("AMQP values nested too deep")
-        if kind == 0:
-            self.value(deep + 1)
-            return self.value(deep + 1)
-        if kind in _FIXED:
-            size, made = _FIXED[kind]
-            return made(self._take(size))
-        if kind in (0xA0, 0xA1, 0xA3, 0xB0, 0xB1, 0xB3):
-            raw = self._take(self._size(kind))
-            try:
-                return raw if kind & 0x0F == 0 else raw.decode()
-            except UnicodeDecodeError as e:
-                raise ValueError(f"a text that is no UTF-8: {e}") from e
-        if kind in (0xC0, 0xC1, 0xD0, 0xD1, 0xE0, 0xF0):
-            end = self._size(kind) + self.at
-            count = int.from_bytes(self._take(1 if kind < 0xD0 or kind == 0xE0 else 4), "big")
-            if count > len(self._data):
-                raise ValueError("an AMQP list longer than its message")
-            if kind >= 0xE0:
-                constructor = self._take(1)[0]
-                found = [self._of(constructor, deep + 1) for _ in range(count)]
-            else:
-                found = [self.value(deep + 1) for _ in range(count)]
-            if self.at != end:
-                raise ValueError("an AMQP list that is not as long as it says")
-            if kind in (0xC1, 0xD1):
-                return {_key(k): v for k, v in zip(found[::2], found[1::2], strict=False)}
-            return found
-        raise ValueError(f"0x{kind:02x} starts no AMQP value")
-
-    def _size(self, kind: int) -> int:
-        wide = kind & 0xF0 in (0xB0, 0xD0, 0xF0)
-        return int.from_bytes(self._take(4 if wide else 1), "big")
-
-    def _take(self, size: int) -> bytes:
-        taken = self._data[self.at : self.at + size]
-        if len(taken) != size:
-            raise ValueError("an AMQP value that ends too early")
-        self.at += size
-        return taken
-
-
-def _key(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
-
-
-def _unsigned(raw: bytes) -> int:
-    return int.from_bytes(raw, "big")
-
-
-def _signed(raw: bytes) -> int:
-    return int.from_bytes(raw, "big", signed=True)
-
-
-def _moment(raw: bytes) -> datetime | str:
-    milliseconds = _signed(raw)
-    try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return str(milliseconds)
-
-
-_FIXED: Mapping[int, tuple[int, Callable[[bytes], Any]]] = {
-    0x40: (0, lambda _: None),
-    0x41: (0, lambda _: True),
-    0x42: (0, lambda _: False),
-    0x43: (0, lambda _: 0),
-    0x44: (0, lambda _: 0),
-    0x45: (0, lambda _: []),
-    0x50: (1, _unsigned),
-    0x51: (1, _signed),
-    0x52: (1, _unsigned),
-    0x53: (1, _unsigned),
-    0x54: (1, _signed),
-    0x55: (1, _signed),
-    0x56: (1, lambda raw: raw != b"\0"),
-    0x60: (2, _unsigned),
-    0x61: (2, _signed),
-    0x70: (4, _unsigned),
-    0x71: (4, _signed),
-    0x72: (4, lambda raw: struct.unpack(">f", raw)[0]),
-    0x73: (4, lambda raw: raw.decode("utf-32-be", "replace")),
-    0x74: (4, bytes.hex),
-    0x80: (8, _unsigned),
-    0x81: (8, _signed),
-    0x82: (8, lambda raw: struct.unpack(">d", raw)[0]),
-    0x83: (8, _moment),
-    0x84: (8, bytes.hex),
-    0x94: (16, bytes.hex),
-    0x98: (16, lambda raw: str(uuid.UUID(bytes=raw))),
-}

@@ -51,7 +51,7 @@ class Chunk:
         data, at, end = self.data, self.start, self.end
         if zlib.crc32(memoryview(data)[at:end]) != self.crc:
             raise BadChunk(f"the chunk at offset {self.first} is damaged: its checksum is wrong", lasting=False)
-        found: list[bytes] = []
+        messages: list[bytes] = []
         size_at = _SIZE.unpack_from
         try:
             while at < end:
@@ -59,17 +59,17 @@ class Chunk:
                 if size & 0x80000000:
                     kind, count, unpacked, packed = _BATCH.unpack_from(data, at)
                     at += _BATCH.size
-                    found += _batch(data[at : at + packed], (kind >> 4) & 7, count, unpacked, self.first)
+                    messages += _batch(data[at : at + packed], (kind >> 4) & 7, count, unpacked, self.first)
                     at += packed
                 else:
                     start = at + 4
                     at = start + size
-                    found.append(data[start:at])
+                    messages.append(data[start:at])
         except error as e:
             raise BadChunk(f"the chunk at offset {self.first} ends too early: {e}") from e
-        if len(found) != self.records or at != end:
-            raise BadChunk(f"the chunk at offset {self.first} holds {len(found)} messages, and says {self.records}")
-        return found
+        if len(messages) != self.records or at != end:
+            raise BadChunk(f"the chunk at offset {self.first} holds {len(messages)} messages, and says {self.records}")
+        return messages
 
 
 def read_chunk(content: bytes, start: int) -> Chunk | None:
@@ -105,14 +105,14 @@ def _batch(packed: bytes, compression: int, count: int, size: int, first: int) -
         raise BadChunk(f"the chunk at offset {first} has a sub-batch that is no {name}: {e}") from e
     if len(data) != size:
         raise BadChunk(f"the chunk at offset {first} has a sub-batch that is no {name} of {size} bytes")
-    found, at = [], 0
+    messages, at = [], 0
     for _ in range(count):
         start = at + 4
         at = start + int.from_bytes(data[start - 4 : start], "big")
-        found.append(data[start:at])
+        messages.append(data[start:at])
     if at != len(data):
         raise BadChunk(f"the chunk at offset {first} has a sub-batch of {len(data)} bytes that holds {at}")
-    return found
+    return messages
 
 
 def _as_it_is(packed: bytes, _: int) -> bytes:
@@ -127,10 +127,10 @@ def _unzstd(packed: bytes, size: int) -> bytes:
     import zstandard
 
     with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as reader:
-        found = bytearray()
-        while len(found) <= size and (part := reader.read(size + 1 - len(found))):
-            found += part
-    return bytes(found)
+        data = bytearray()
+        while len(data) <= size and (part := reader.read(size + 1 - len(data))):
+            data += part
+    return bytes(data)
 
 
 _UNPACK: dict[int, Callable[[bytes, int], bytes]] = {0: _as_it_is, 1: _gunzip, 4: _unzstd}

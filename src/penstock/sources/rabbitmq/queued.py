@@ -1,23 +1,21 @@
-"""What the readers of queues have in common: when a batch is given, and what is in it."""
+"""What the readers of queues have in common: when a batch is given."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
 
-from penstock.ports import Batch, Position, Reject, Segment
+from penstock.ports import Batch
+from penstock.sources.rabbitmq.batches import Batches, Delivery, Heads
 from penstock.sources.rabbitmq.inbox import Inbox, Run
-from penstock.sources.rabbitmq.messages import Message, Unreadable, headers_of, read_message
 
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
-
-    from pika.spec import BasicProperties
 
     from penstock.errors import SourceError
     from penstock.project import RabbitMQ
@@ -27,22 +25,6 @@ _IDLE_SECONDS = 0.25
 """How long a reader waits for a message before it gets an empty batch."""
 
 I = TypeVar("I", bound=Inbox)  # noqa: E741 - an inbox
-
-
-class Heads(Protocol):
-    """How a protocol writes what comes beside a body."""
-
-    def is_plain(self, head: bytes) -> bool:
-        """Whether a body is what it seems: neither compressed nor, by its properties, a CloudEvent."""
-        ...
-
-    def message_id(self, head: bytes) -> bytes | None:
-        """The message id."""
-        ...
-
-    def properties(self, head: bytes) -> BasicProperties:
-        """All of it. A ``ValueError`` when it cannot be decoded."""
-        ...
 
 
 class QueueSource(ABC, Generic[I]):
@@ -79,9 +61,8 @@ class QueueSource(ABC, Generic[I]):
         self.failures: list[SourceError] = []
         self._settings = settings
         self._is_stream = settings.queue_type == "stream"
-        self._key = f"{'stream' if self._is_stream else 'queue'} {settings.queue}"
-        self._message_ids = message_ids
-        self._max_record_bytes = max_record_bytes
+        self._batches = Batches(name, settings, self.heads, message_ids=message_ids, max_record_bytes=max_record_bytes)
+        self._key = self._batches.place
         self._until_empty = until_empty
         self._max_messages = max_messages
         self._ends = None if max_seconds is None else time.monotonic() + max_seconds
@@ -142,8 +123,8 @@ class QueueSource(ABC, Generic[I]):
         the broker does not say."""
 
     @abstractmethod
-    def acknowledge(self, positions: Sequence[Position]) -> None:
-        """These have landed."""
+    def acknowledge(self, deliveries: Sequence[Delivery], /) -> None:
+        """These have landed, and all that came before them."""
 
     @abstractmethod
     def _open(self, known: Mapping[str, Mapping[str, Any]]) -> I:
@@ -160,10 +141,6 @@ class QueueSource(ABC, Generic[I]):
     @abstractmethod
     def _numbers(self, runs: Sequence[Run]) -> Sequence[int] | None:
         """The messages' offsets, where they have any."""
-
-    @abstractmethod
-    def _state(self, runs: Sequence[Run], numbers: Sequence[int] | None) -> Mapping[str, Any]:
-        """The position's state once these have landed."""
 
     def read(self, known: Mapping[str, Mapping[str, Any]]) -> Iterator[Batch]:
         """Consume anew; a batch is given when it has the messages or bytes set, or its time is up.
@@ -263,83 +240,4 @@ class QueueSource(ABC, Generic[I]):
         return Batch(bodies=pa.array([], pa.binary()), segments=())
 
     def _batch(self, runs: Sequence[Run]) -> Batch:
-        bodies = [body for run in runs for body in run.bodies]
-        heads = [head for run in runs for head in run.heads]
-        size = sum(run.bytes for run in runs)
-        numbers = self._numbers(runs)
-        position = Position(source=self.name, key=self._key, state=self._state(runs, numbers))
-        plain = self.heads.is_plain
-        pairs = enumerate(zip(heads, bodies, strict=True))
-        odd = [i for i, (head, body) in pairs if not body or body.isspace() or not plain(head)]
-        rejects, ids, came = self._read_odd(odd, heads, bodies, numbers)
-        if rejects:
-            kept = [i for i in range(len(bodies)) if i not in rejects]
-            came = {n: came[i] for n, i in enumerate(kept) if i in came}
-            bodies, heads = [bodies[i] for i in kept], [heads[i] for i in kept]
-            numbers = None if numbers is None else [numbers[i] for i in kept]
-            ids = {n: ids[i] for n, i in enumerate(kept) if i in ids}
-
-        def headers(row: int) -> Mapping[str, Any]:
-            said = headers_of(heads[row], self.heads.properties)
-            other = ids.get(row) is not None and ids[row] != said.get("message_id")
-            return {**said, **({"id": ids[row]} if other else {})}
-
-        return Batch(
-            bodies=pa.array(bodies, pa.binary() if sum(map(len, bodies)) < 1 << 31 else pa.large_binary()),
-            segments=self._segments(numbers)
-            if numbers is not None
-            else (Segment(start=0, place=self._key, number=None),),
-            positions=(position,),
-            rejects=tuple(rejects.values()),
-            bytes=size,
-            message_ids=self._ids(heads, ids),
-            headers=headers,
-            came=came,
-        )
-
-    def _segments(self, numbers: Sequence[int]) -> list[Segment]:
-        """One for each stretch of offsets without a gap."""
-        starts = [i for i, number in enumerate(numbers) if not i or number != numbers[i - 1] + 1]
-        return [Segment(start=i, place=self._key, number=numbers[i]) for i in starts]
-
-    def _read_odd(
-        self, odd: Sequence[int], heads: Sequence[bytes], bodies: list[bytes], numbers: Sequence[int] | None
-    ) -> tuple[dict[int, Reject], dict[int, str | None], dict[int, bytes]]:
-        """Undo compression and CloudEvents in place; what is no record becomes a reject, as it came.
-
-        Returns:
-            The rejects, the ids of the other messages, and their bodies as they came where something was undone.
-        """
-        rejects: dict[int, Reject] = {}
-        ids: dict[int, str | None] = {}
-        came: dict[int, bytes] = {}
-        for i in odd:
-            try:
-                if not bodies[i].strip():
-                    raise Unreadable("invalid_json", "an empty message")
-                message: Message = read_message(
-                    heads[i],
-                    bodies[i],
-                    cloudevents=self._settings.cloudevents,
-                    max_bytes=self._max_record_bytes,
-                    properties=self.heads.properties,
-                )
-                if message.body is not bodies[i]:
-                    came[i] = bodies[i]
-                bodies[i], ids[i] = message.body, message.id
-            except Unreadable as e:
-                origin = self._key if numbers is None else f"{self._key}#{numbers[i]}"
-                headers = {**headers_of(heads[i], self.heads.properties), "form": "message"}
-                rejects[i] = Reject(body=bodies[i], code=e.code, reason=e.reason, origin=origin, headers=headers)
-        return rejects, ids, came
-
-    def _ids(self, heads: Sequence[bytes], ids: Mapping[int, str | None]) -> pa.StringArray | None:
-        if not self._message_ids:
-            return None
-        message_id = self.heads.message_id
-        found = [ids[i] if i in ids else _text(message_id(head)) for i, head in enumerate(heads)]
-        return pa.array(found, pa.string())
-
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode("utf-8", "replace")
+        return self._batches.batch(runs, self._numbers(runs))

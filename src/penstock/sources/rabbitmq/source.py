@@ -7,13 +7,12 @@ A stream queue is read on after the offset in the ledger, wherever the broker st
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.ports import Position
 from penstock.sources.rabbitmq import frames
+from penstock.sources.rabbitmq.batches import Delivery
 from penstock.sources.rabbitmq.frames import stream_offset
 from penstock.sources.rabbitmq.inbox import Run
 from penstock.sources.rabbitmq.queued import QueueSource
@@ -35,8 +34,6 @@ class RabbitMQSource(QueueSource[Receiver]):
         super().__init__(*args, **options)
         self._next_offset: int | None = None
         self._landed_to = 0
-        self._tags: dict[int, tuple[int, int]] = {}
-        self._lock = threading.Lock()
 
     def lag(self) -> int | None:
         """How many messages have not landed; None when the broker does not say."""
@@ -47,21 +44,13 @@ class RabbitMQSource(QueueSource[Receiver]):
         # a stream counts all it holds, whoever has read it
         return max(left - receiver.unacknowledged - self._landed_to, receiver.unacknowledged)
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, deliveries: Sequence[Delivery], /) -> None:
         """Tell the broker that these have landed; nothing happens if their connection is gone."""
-        receiver = self._receiver
-        for position in positions:
-            if receiver is None or position.key != self._key:
-                continue
-            state = position.state
-            if self._is_stream:
-                self._landed_to = state["offset"] + 1
-                with self._lock:
-                    tags = [self._tags.pop(offset) for offset in sorted(self._tags) if offset <= state["offset"]]
-                if tags:
-                    receiver.acknowledge(*tags[-1])
-            else:
-                receiver.acknowledge(state["connection"], state["tag"])
+        for delivery in deliveries:
+            if delivery.offset is not None:
+                self._landed_to = delivery.offset + 1
+            if self._receiver is not None:
+                self._receiver.acknowledge(delivery.connection, delivery.tag)
 
     def _open(self, known: Mapping[str, Mapping[str, Any]]) -> Receiver:
         receiver = Receiver(
@@ -71,7 +60,6 @@ class RabbitMQSource(QueueSource[Receiver]):
             state = known.get(self._key)
             self._next_offset = None if state is None else int(state["offset"]) + 1
             self._landed_to = self._next_offset or 0
-            self._tags.clear()
             receiver.offset = lambda: self._next_offset
         return receiver
 
@@ -109,13 +97,6 @@ class RabbitMQSource(QueueSource[Receiver]):
     def _numbers(self, runs: Sequence[Run]) -> Sequence[int] | None:
         if not self._is_stream:
             return None
-        return [-1 if (offset := stream_offset(head)) is None else offset for run in runs for head in run.heads]
-
-    def _state(self, runs: Sequence[Run], numbers: Sequence[int] | None) -> Mapping[str, Any]:
-        generation, tag = runs[-1].generation, runs[-1].tags[-1]
-        if numbers is None:
-            return {"connection": generation, "tag": tag}
-        with self._lock:
-            self._tags[numbers[-1]] = (generation, tag)
-        self._next_offset = numbers[-1] + 1
-        return {"offset": numbers[-1]}
+        offsets = [-1 if (offset := stream_offset(head)) is None else offset for run in runs for head in run.heads]
+        self._next_offset = offsets[-1] + 1
+        return offsets

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 from struct import pack
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pika
 
 from penstock.errors import SourceError
-from penstock.sources.rabbitmq import stream_wire as wire
-from penstock.sources.rabbitmq.amqp import connection_parameters, declare_topology
+from penstock.sources.rabbitmq import stream_frames as wire
+from penstock.sources.rabbitmq.amqp import declare
 from penstock.sources.rabbitmq.amqp import is_permanent as is_permanent_by_amqp
 from penstock.sources.rabbitmq.amqp import source_error as error_by_amqp
 from penstock.sources.rabbitmq.amqp1 import split_message
 from penstock.sources.rabbitmq.chunks import BadChunk, Chunk, read_chunk
-from penstock.sources.rabbitmq.frames import BulkConnection
 from penstock.sources.rabbitmq.inbox import Inbox, Run
-from penstock.sources.rabbitmq.stream_wire import Frame, Lost, StreamConnection
+from penstock.sources.rabbitmq.stream_connection import StreamConnection
+from penstock.sources.rabbitmq.stream_errors import Lost, is_lasting, stream_error
+from penstock.sources.rabbitmq.stream_frames import Frame
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from penstock.project import RabbitMQ
 
 _FIRST, _LAST, _AT = 1, 2, 4
@@ -31,7 +29,6 @@ _SUBSCRIPTION = 0
 _MOST_CREDIT = 64
 _EMPTY_SECONDS = 2.0
 """A stream whose last chunk did not come in so long has none."""
-_ANSWER_SECONDS = 15.0
 
 
 class StreamReceiver(Inbox):
@@ -99,15 +96,15 @@ class StreamReceiver(Inbox):
     def _told(self, e: Exception) -> tuple[SourceError, bool]:
         if isinstance(e, pika.exceptions.AMQPError):
             return error_by_amqp(e, self.settings), is_permanent_by_amqp(e)
-        error = wire.stream_error(e, self.settings)
+        error = stream_error(e, self.settings)
         if isinstance(e, BadChunk) and e.lasting:
             self._fail(error)
-        return error, wire.is_lasting(e)
+        return error, is_lasting(e)
 
     def _consume(self) -> None:
         settings = self.settings
         if settings.declare:
-            _declare(settings)
+            declare(settings)
         connection = self._nearest(StreamConnection(settings))
         try:
             with self.changed:
@@ -138,8 +135,8 @@ class StreamReceiver(Inbox):
         try:
             stream = pack(">I", 1) + wire.text(self.settings.queue)
             places = wire.replicas(connection.request(wire.METADATA, stream, "stream"))
-            said = connection.properties
-            here = (said.get("advertised_host", ""), said.get("advertised_port", ""))
+            broker = connection.properties
+            here = (broker.get("advertised_host", ""), broker.get("advertised_port", ""))
             if not places or here in [(host, str(port)) for host, port in places]:
                 return connection
         except BaseException:
@@ -157,9 +154,9 @@ class StreamReceiver(Inbox):
     def _subscribe(self, connection: StreamConnection) -> None:
         where = pack(">H", _FIRST) if self.offset is None else pack(">HQ", _AT, self.offset)
         self._credit = self._wanted()
-        said = wire.texts({"name": self.settings.consumer_name})
+        properties = wire.texts({"name": self.settings.consumer_name})
         stream = wire.text(self.settings.queue)
-        content = bytes([_SUBSCRIPTION]) + stream + where + pack(">H", self._credit) + said
+        content = bytes([_SUBSCRIPTION]) + stream + where + pack(">H", self._credit) + properties
         connection.request(wire.SUBSCRIBE, content, f"stream {self.settings.queue}")
 
     def _last_now(self, connection: StreamConnection) -> int:
@@ -242,17 +239,3 @@ class StreamReceiver(Inbox):
         with self.changed:
             self._credit = 0
             super()._forget()
-
-
-def _declare(settings: RabbitMQ) -> None:
-    """Make queue, exchange and bindings, for which the stream protocol has no words."""
-    parameters = connection_parameters(settings, name=f"{settings.consumer_name} declares")
-    connection = pika.BlockingConnection(parameters, _impl_class=cast("Any", BulkConnection))
-    try:
-        bulk = cast("BulkConnection", connection._impl)  # noqa: SLF001 - it has no other way in
-        with bulk.answered_within(_ANSWER_SECONDS):
-            declare_topology(connection.channel(), settings)
-    finally:
-        if connection.is_open:
-            with suppress(pika.exceptions.AMQPError):
-                connection.close()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.ports import Position
 from penstock.sources.rabbitmq import amqp1
+from penstock.sources.rabbitmq.batches import Delivery
 from penstock.sources.rabbitmq.inbox import Run
 from penstock.sources.rabbitmq.queued import QueueSource
 from penstock.sources.rabbitmq.stream_receiver import StreamReceiver
@@ -34,11 +34,10 @@ class StreamProtocolSource(QueueSource[StreamReceiver]):
         # what was taken lies ahead of what has landed, unless the stream is another one of that name, made since
         return max(last + 1 - min(self._landed_to or 0, receiver.offset or 0), 0)
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, deliveries: Sequence[Delivery], /) -> None:
         """Only note it: the ledger knows, and nobody else has to."""
-        for position in positions:
-            if position.key == self._key:
-                self._landed_to = int(position.state["offset"]) + 1
+        if deliveries:
+            self._landed_to = deliveries[-1].tag + 1
 
     def _open(self, known: Mapping[str, Mapping[str, Any]]) -> StreamReceiver:
         state = known.get(self._key)
@@ -65,6 +64,3 @@ class StreamProtocolSource(QueueSource[StreamReceiver]):
         if self._landed_to is None:
             self._landed_to = runs[0].tags[0]  # the oldest that the stream still has
         return [offset for run in runs for offset in run.tags]
-
-    def _state(self, runs: Sequence[Run], numbers: Sequence[int] | None) -> Mapping[str, Any]:  # noqa: ARG002
-        return {"offset": runs[-1].tags[-1]}

@@ -1,8 +1,4 @@
-"""RabbitMQ's stream protocol, as much of it as a reader needs (PROTOCOL.adoc of the plugin ``rabbitmq_stream``).
-
-A frame is ``size:4 key:2 version:2 content``; the content of a request, and of a response to it, starts with a
-correlation id. Integers are big endian. A text is its length as two bytes and itself.
-"""
+"""A connection by RabbitMQ's stream protocol, as much of it as a reader needs."""
 
 from __future__ import annotations
 
@@ -13,43 +9,18 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from struct import Struct, pack
 from typing import TYPE_CHECKING
 
-from penstock.errors import SourceError
+from penstock.sources.rabbitmq import stream_frames as wire
 from penstock.sources.rabbitmq.amqp import tls_context
+from penstock.sources.rabbitmq.stream_errors import CODES, OK, Lost, Refused
+from penstock.sources.rabbitmq.stream_frames import Fields, Frame, text, texts
 
 if TYPE_CHECKING:
     from penstock.project import RabbitMQ
 
-DECLARE_PUBLISHER, PUBLISH, CONFIRM, SUBSCRIBE, DELIVER, CREDIT, UNSUBSCRIBE = 1, 2, 3, 7, 8, 9, 12
-METADATA, METADATA_UPDATE, PEER_PROPERTIES, SASL_HANDSHAKE, SASL_AUTHENTICATE = 15, 16, 17, 18, 19
-TUNE, OPEN, CLOSE, HEARTBEAT = 20, 21, 22, 23
 _RESPONSE = 0x8000
-_OK = 1
-NOT_THERE, UNAVAILABLE = 2, 6
-_CODES = {
-    NOT_THERE: "there is no such stream",
-    UNAVAILABLE: "the stream is not available",
-    7: "it does not take passwords",
-    8: "wrong user or password",
-    9: "wrong user or password",
-    11: "this user may connect from the broker's own machine alone",
-    12: "no access to the vhost",
-    16: "no permission to read the stream",
-    17: "a precondition failed",
-}
-_FIXES = {
-    NOT_THERE: "make it, or let declare: true make it",
-    7: "let the broker take the SASL mechanism PLAIN",
-    8: "mend user: and password:",
-    9: "mend user: and password:",
-    11: "mend user: and password:",
-    12: "mend vhost:, or make it: rabbitmqctl add_vhost; or grant the permissions: rabbitmqctl set_permissions",
-    16: "grant the permissions: rabbitmqctl set_permissions",
-    17: "see RabbitMQ's log",
-}
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 15.0
 _RECEIVE_BYTES = 1 << 18
@@ -57,32 +28,6 @@ _LARGEST_FRAME = 1 << 31
 _SIZE = Struct(">I")
 _HEAD = Struct(">HH")
 _ANSWER = Struct(">IH")
-
-
-class Lost(Exception):
-    """The connection is of no more use."""
-
-
-class Refused(Exception):
-    """The broker answered a request with another code than OK."""
-
-    def __init__(self, code: int, request: str) -> None:
-        super().__init__(f"{request}: {_CODES.get(code, f'code {code}')}")
-        self.code = code
-
-    @property
-    def permanent(self) -> bool:
-        """Whether trying again is of no use until somebody mends something."""
-        return self.code in _FIXES
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame: its key, without the mark of a response, and its content."""
-
-    key: int
-    response: bool
-    content: bytes
 
 
 class StreamConnection:
@@ -127,17 +72,17 @@ class StreamConnection:
 
     def _log_in(self, settings: RabbitMQ) -> Mapping[str, str]:
         """What has to be said first; returns what the broker says of itself."""
-        said = {"product": "penstock", "connection_name": settings.consumer_name}
-        properties = self.request(PEER_PROPERTIES, texts(said), "greeting")
-        self.request(SASL_HANDSHAKE, b"", "greeting")
+        ours = {"product": "penstock", "connection_name": settings.consumer_name}
+        properties = self.request(wire.PEER_PROPERTIES, texts(ours), "greeting")
+        self.request(wire.SASL_HANDSHAKE, b"", "greeting")
         secret = f"\0{settings.user}\0{settings.password.get_secret_value()}".encode()
-        self.request(SASL_AUTHENTICATE, text("PLAIN") + pack(">I", len(secret)) + secret, f"user {settings.user}")
-        tune = self._expect(TUNE)
+        self.request(wire.SASL_AUTHENTICATE, text("PLAIN") + pack(">I", len(secret)) + secret, f"user {settings.user}")
+        tune = self._expect(wire.TUNE)
         frame_max, heartbeat = Struct(">II").unpack_from(tune.content)
         heartbeat = settings.heartbeat_seconds
-        self.send(TUNE, pack(">II", frame_max, heartbeat), response=True)
+        self.send(wire.TUNE, pack(">II", frame_max, heartbeat), response=True)
         self._heartbeat_seconds = float(heartbeat)
-        properties += self.request(OPEN, text(settings.vhost), f"vhost {settings.vhost}")[4:]
+        properties += self.request(wire.OPEN, text(settings.vhost), f"vhost {settings.vhost}")[4:]
         return Fields(properties).mapping()
 
     def send(self, key: int, content: bytes, *, response: bool = False) -> None:
@@ -162,10 +107,10 @@ class StreamConnection:
         number = self._requests = self._requests + 1
         self.send(key, pack(">I", number) + content)
         frame = self._expect(key)
-        if key == METADATA:
+        if key == wire.METADATA:
             return frame.content[4:]
         _, code = _ANSWER.unpack_from(frame.content)
-        if code != _OK:
+        if code != OK:
             raise Refused(code, what)
         return frame.content[_ANSWER.size :]
 
@@ -183,9 +128,9 @@ class StreamConnection:
         """
         if not self._waiting:
             self._receive(seconds)
-        found = list(self._waiting)
+        frames = list(self._waiting)
         self._waiting.clear()
-        return found
+        return frames
 
     def wake(self) -> None:
         """Make :meth:`frames` return. From any thread."""
@@ -195,7 +140,7 @@ class StreamConnection:
     def close(self) -> None:
         """Say so to the broker, as far as it listens, and close."""
         with suppress(OSError, Lost):
-            self.ask(CLOSE, pack(">H", _OK) + text("done"))
+            self.ask(wire.CLOSE, pack(">H", OK) + text("done"))
         self.drop()
 
     def drop(self) -> None:
@@ -211,7 +156,7 @@ class StreamConnection:
         while True:
             while self._waiting:
                 frame = self._waiting.popleft()
-                if frame.key == key and (frame.response or key == TUNE):
+                if frame.key == key and (frame.response or key == wire.TUNE):
                     self._waiting.extendleft(reversed(kept))
                     return frame
                 kept.append(frame)
@@ -268,16 +213,16 @@ class StreamConnection:
         self._rest = data[start:]
 
     def _take(self, frame: Frame) -> None:
-        if frame.key == CLOSE and not frame.response:
+        if frame.key == wire.CLOSE and not frame.response:
             fields = Fields(frame.content)
             number, code = fields.integer(4), fields.integer(2)
             self.closed_by = f"the broker closed the connection: {fields.text() or f'code {code}'}"
             with suppress(OSError):
-                self.send(CLOSE, _ANSWER.pack(number, _OK), response=True)
-            if code in _CODES and not self._heartbeat_seconds:
+                self.send(wire.CLOSE, _ANSWER.pack(number, OK), response=True)
+            if code in CODES and not self._heartbeat_seconds:
                 raise Refused(code, "connecting")
             raise Lost(self.closed_by)
-        if frame.key != HEARTBEAT:
+        if frame.key != wire.HEARTBEAT:
             self._waiting.append(frame)
 
     def _keep_alive(self) -> None:
@@ -285,105 +230,18 @@ class StreamConnection:
             return
         now = time.monotonic()
         if now - self._sent > self._heartbeat_seconds / 3:
-            self.send(HEARTBEAT, b"")
+            self.send(wire.HEARTBEAT, b"")
         # the broker sends one where it has sent nothing for half of it, and looks each half
         if now - self._heard > 1.5 * self._heartbeat_seconds and not self._poll.poll(0):
             raise Lost(f"nothing heard for {now - self._heard:.0f} s")
 
 
-class Fields:
-    """Reads one field after the other."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._at = 0
-
-    def integer(self, size: int) -> int:
-        """An unsigned integer of so many bytes."""
-        found = int.from_bytes(self._content[self._at : self._at + size], "big")
-        self._at += size
-        return found
-
-    def text(self) -> str:
-        """A text; empty where it is null."""
-        size = self.integer(2)
-        if size == 0xFFFF:
-            return ""
-        self._at += size
-        return self._content[self._at - size : self._at].decode("utf-8", "replace")
-
-    def mapping(self) -> dict[str, str]:
-        """All pairs of texts to the end, behind their count."""
-        self._at += 4
-        found = {}
-        while self._at < len(self._content):
-            name = self.text()
-            found[name] = self.text()
-        return found
-
-
-def text(value: str) -> bytes:
-    """A text as it is sent."""
-    said = value.encode()
-    return pack(">H", len(said)) + said
-
-
-def texts(pairs: Mapping[str, str]) -> bytes:
-    """Pairs of texts, behind their count."""
-    return pack(">I", len(pairs)) + b"".join(text(k) + text(v) for k, v in pairs.items())
-
-
-def replicas(answer: bytes) -> list[tuple[str, int]]:
-    """Where a stream can be read, by the answer to a metadata request for it: the copies first, its leader last.
-
-    Raises:
-        Refused: there is no such stream, or nothing of it.
-    """
-    fields = Fields(answer)
-    brokers = {}
-    for _ in range(fields.integer(4)):
-        reference, host, port = fields.integer(2), fields.text(), fields.integer(4)
-        brokers[reference] = (host, port)
-    fields.integer(4)
-    name, code, leader = fields.text(), fields.integer(2), fields.integer(2)
-    if code != _OK:
-        raise Refused(code, f"stream {name}")
-    copies = [fields.integer(2) for _ in range(fields.integer(4))]
-    return [brokers[reference] for reference in (*copies, leader) if reference in brokers]
-
-
-def stream_error(e: BaseException, settings: RabbitMQ) -> SourceError:
-    """What a failure means, where, and what to do about it."""
-    if isinstance(e, SourceError):
-        return e
-    where = f"rabbitmq-stream{'' if settings.tls is None else '+tls'}://{settings.host}:{settings.stream_port}/"
-    where += "" if settings.vhost == "/" else settings.vhost
-    if isinstance(e, Refused):
-        return SourceError(f"RabbitMQ refused: {e}", where=where, fix=_FIXES.get(e.code, "see RabbitMQ's log"))
-    if isinstance(e, ssl.SSLError):
-        return SourceError(
-            f"TLS failed: {e.reason or e}", where=where, fix="mend tls:, its ca and certificate, and stream_port:"
-        )
-    if isinstance(e, Lost | OSError):
-        return SourceError(
-            f"RabbitMQ is away: {e}",
-            where=where,
-            fix="start it, enable its plugin rabbitmq_stream, or mend host: and stream_port:",
-        )
-    return SourceError(f"receiving broke: {e or type(e).__name__}", where=where, fix="see RabbitMQ's log")
-
-
-def is_lasting(e: BaseException) -> bool:
-    """Whether trying again is of no use until somebody mends something."""
-    return isinstance(e, SourceError | ssl.SSLError) or (isinstance(e, Refused) and e.permanent)
-
-
 def _connect(settings: RabbitMQ, address: tuple[str, int]) -> socket.socket:
     context = tls_context(settings)
-    wire = socket.create_connection(address, timeout=_CONNECT_SECONDS)
+    plain = socket.create_connection(address, timeout=_CONNECT_SECONDS)
     try:
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return wire if context is None else context.wrap_socket(wire, server_hostname=address[0])
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return plain if context is None else context.wrap_socket(plain, server_hostname=address[0])
     except BaseException:
-        wire.close()
+        plain.close()
         raise

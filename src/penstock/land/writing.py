@@ -1,0 +1,192 @@
+"""Shaping and landing overlap: while one batch is written, the next is shaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from penstock.errors import RejectedRows
+from penstock.faults import fault_point
+from penstock.land.refused import culprits
+from penstock.ports import Batch, Destination, Landing, Receipt, SchemaMoved, Shaped, Target, Window
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from penstock.land.presence import Presence
+    from penstock.schema import Schema
+    from penstock.shape.shaper import Shaper
+
+
+class Again(Exception):
+    """The destination refused rows, which are known now: read again from the last commit, without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InHand:
+    """A batch that is being written."""
+
+    batch: Batch
+    shaped: Shaped
+    written: Future[None]
+
+
+class Writer:
+    """Shapes in the caller's thread while the batch before is written in another.
+
+    A context manager: what is not committed at its end, because something was raised, is rolled back.
+
+    Args:
+        land: opens a landing, at the first batch after each commit.
+        presence: looks for the fields that the project file names.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        land: Callable[[Target], Landing],
+        shaper: Shaper,
+        target: Target,
+        window: Window | None,
+        presence: Presence | None,
+    ) -> None:
+        self.bytes = 0
+        """What was taken from the source for the batches since the last commit."""
+        self.refused: dict[bytes, dict[bytes, str]] = {}
+        """What the destination is known to refuse, as :func:`penstock.land.refused.culprits` has it."""
+        self._destination = destination
+        self._land = land
+        self._shaper = shaper
+        self.target = target
+        self._window = window
+        self._presence = presence
+        if presence is not None:
+            presence.begin(destination)
+        self._schema = destination.ledger.schema(target.stream)
+        self._landing: Landing | None = None
+        self._acknowledgements: list[Any] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="land")
+        self._in_hand: _InHand | None = None
+
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """What is landed of the source, and committed."""
+        return self._destination.ledger.positions(self.target.stream, self.target.source)
+
+    def write(self, batch: Batch, *, unchanged: bool = False) -> None:
+        """Shape a batch and hand it over. With ``unchanged``, what landed before stays whatever the disposition.
+
+        Raises:
+            Again: the destination refuses rows of the batch before.
+            ContractError, DestinationError: this batch, or the one before, cannot be landed.
+        """
+        if self._presence is not None:
+            self._presence.look(batch)
+        shaped = self._shape(batch)
+        if self._settle():
+            shaped = self._shape(batch)
+        self._schema = shaped.schema
+        if self._landing is None:
+            self._landing = self._land(replace(self.target, partial=self.target.partial or unchanged))
+        self._in_hand = _InHand(batch, shaped, self._pool.submit(self._landing.write, shaped))
+        self._acknowledgements.extend(batch.acknowledgements)
+        self.bytes += batch.bytes
+
+    def refresh(self) -> None:
+        """All that the source has is written. When that is nothing, the stream is emptied all the same."""
+        if self._landing is None and self._schema.version:
+            self._landing = self._land(self.target)
+
+    def commit(self) -> tuple[Receipt | None, list[Any]]:
+        """Wait for what is in hand, and commit; the receipt, and what acknowledges the batches it covers. No receipt
+        when nothing was written.
+
+        Raises:
+            Again, ContractError, DestinationError: as :meth:`write`; nothing is committed.
+        """
+        self._settle()
+        landing, self._landing = self._landing, None
+        if landing is None:
+            return None, []
+        acknowledgements, self._acknowledgements, self.bytes = self._acknowledgements, [], 0
+        try:
+            if self._presence is not None:
+                landing.keep(self._presence.positions())
+            receipt = landing.commit()
+        except BaseException:
+            landing.rollback()
+            raise
+        if self._presence is not None:
+            self._presence.committed()
+        return receipt, acknowledgements
+
+    def rollback(self) -> None:
+        """Undo what is not committed."""
+        if self._in_hand is not None:
+            self._in_hand.written.exception()
+            self._in_hand = None
+        if self._landing is not None:
+            self._landing.rollback()
+            self._landing = None
+        self._acknowledgements, self.bytes = [], 0
+
+    def begin_again(self) -> None:
+        """Undo what is not committed, and go on from what is."""
+        self.rollback()
+        self._schema = self._landed_schema()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is not None:
+                self.rollback()
+        finally:
+            self._pool.shutdown()
+
+    def _shape(self, batch: Batch) -> Shaped:
+        shaped = self._shaper.shape(batch, self._schema, self._window, self.refused)
+        fault_point("after_shape")
+        return shaped
+
+    def _settle(self) -> bool:
+        """Wait until the batch in hand is written. Whether its schema had moved, so that what was shaped meanwhile has
+        to be shaped again."""
+        if self._in_hand is None:
+            return False
+        batch, shaped = self._in_hand.batch, self._in_hand.shaped
+        moved = False
+        try:
+            try:
+                self._written(self._in_hand)
+            except SchemaMoved:
+                assert self._landing is not None
+                moved = True
+                self._schema = self._landed_schema()
+                shaped = self._shape(batch)
+                self._schema = shaped.schema
+                self._written(_InHand(batch, shaped, self._pool.submit(self._landing.write, shaped)))
+        except RejectedRows as e:
+            self.begin_again()
+            try:
+                refused = culprits(self._destination, self.target, shaped)
+            except SchemaMoved:
+                raise Again from e
+            if not refused:
+                raise
+            for id_, records in refused.items():
+                self.refused.setdefault(id_, {}).update(records)
+            raise Again from e
+        return moved
+
+    def _written(self, in_hand: _InHand) -> None:
+        """Wait for it; what interrupts the wait leaves it in hand, for :meth:`rollback` to wait for."""
+        self._in_hand = in_hand
+        wait([in_hand.written])
+        self._in_hand = None
+        in_hand.written.result()
+
+    def _landed_schema(self) -> Schema:
+        return self._destination.ledger.schema(self.target.stream)
