@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.errors import MASK
+from penstock.layout import Layout, flat_name
 from penstock.project.expect import Expectations
 from penstock.project.fields import FIELD, NamesFields
 from penstock.project.formats import Csv
@@ -33,9 +34,8 @@ from penstock.project.values import (
     ProjectPath,
     StreamNames,
 )
-from penstock.shape.layout import Layout, flat_name
+from penstock.spec import Disposition, Mode
 
-Mode = Literal["evolve", "rescue", "reject", "freeze"]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 _SECRET_PARAMETERS = ("password", "sslpassword", "passfile")
@@ -166,7 +166,7 @@ class Stream(Settings):
     """The field that says when the record happened; `--date`, `--from` and `--to` go by it."""
     identity: Annotated[IdentityValue, FIELD] = CONTENT
     """What makes two records the same: `content`, `message` (the message's own id), or a list of key fields."""
-    disposition: Literal["append", "merge", "replace"] = "append"
+    disposition: Disposition = "append"
     """`append`: the first of the same records stays. `merge`: one row a key, the latest wins. `replace`: each load
     takes the place of all before it."""
     version: Annotated[str | None, FIELD] = Field(default=None, min_length=1)

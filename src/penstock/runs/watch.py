@@ -34,6 +34,7 @@ from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.ports import Batch, Position, Receipt, Target
 from penstock.project.steps import LoadStep
 from penstock.runs.plan import plan_loads
+from penstock.spec import StreamSpec
 from penstock.sql import filled
 from penstock.troubles import Troubles
 
@@ -323,7 +324,8 @@ class Watcher(Troubles):
                 values = [self._stream, p.source, p.key, state_text(p.state), load_id, now]
                 query(filled(ledger_sql("keep_position", state="$4"), values))
             return
-        landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
+        spec = StreamSpec(stream=self._stream)
+        landing = session.destination.land(Target(spec=spec, source=self._step.source, partial=True))
         try:
             landing.keep(positions)
             landing.commit()

@@ -16,8 +16,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 from uuid import uuid4
 
+from penstock.layout import PLAIN, Layout
 from penstock.ports import Reason
-from penstock.shape.layout import PLAIN, Layout
 
 MAX_DEPTH = 500
 """Levels of nesting a record may have. PostgreSQL's jsonb and every JSON parser have a limit near here."""

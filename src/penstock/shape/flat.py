@@ -1,4 +1,4 @@
-"""Writes the statement that lays records out as their stream has them (:mod:`penstock.shape.layout`)."""
+"""Writes the statement that lays records out as their stream has them (:mod:`penstock.layout`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock.jsonpath import pointer
-from penstock.shape.layout import Layout, Path, leaves_of
+from penstock.layout import Layout, Path, leaves_of
 from penstock.shape.select import clean_sql, suspect_sql
 from penstock.sql import literal, statement
 

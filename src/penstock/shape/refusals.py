@@ -6,11 +6,11 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from penstock.layout import Layout
 from penstock.ports import Batch, Reason, Reject
 from penstock.schema import Schema
 from penstock.shape.arrow import SUB_RECORDS
 from penstock.shape.careful import without_dropped
-from penstock.shape.layout import Layout
 
 _BLANK = b" \t\r\n"
 _SHOWN_LETTERS = 40

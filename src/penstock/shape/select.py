@@ -14,7 +14,7 @@ from penstock.shape.width import fit_sql, is_wide
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
-    from penstock.shape.rules import Rules
+    from penstock.spec import StreamSpec
 
 CONTENT_HASH = "sha256(_pen_c)"
 _UNMARK = r"""regexp_replace({0}, '"\\u0000n([^"]*)"', '\1', 'g')"""
@@ -25,9 +25,9 @@ def paths_sql(fields: Sequence[str]) -> str:
     return "[" + ", ".join(literal(pointer((f,))) for f in fields) + "]::varchar[]"
 
 
-def asked_fields(schema: Schema, rules: Rules) -> tuple[str, ...]:
+def asked_fields(schema: Schema, spec: StreamSpec) -> tuple[str, ...]:
     """The fields a parse extracts: those with a column first, then those that rules need."""
-    needed = (*rules.identity, *filter(None, (rules.event_time, rules.version)))
+    needed = (*spec.identity, *filter(None, (spec.event_time, spec.version)))
     return tuple(dict.fromkeys((*schema.fields, *needed)))
 
 
@@ -41,7 +41,7 @@ an escaped NUL or surrogate. False alarms only cost time: both lanes give the sa
 
 
 def rows_sql(
-    source: str, schema: Schema, rules: Rules, *, careful: bool, unknown: bool, untyped: bool, timed: bool
+    source: str, schema: Schema, spec: StreamSpec, *, careful: bool, unknown: bool, untyped: bool, timed: bool
 ) -> str:
     """The whole statement.
 
@@ -53,18 +53,18 @@ def rows_sql(
         timed: whether the event time is wanted.
         untyped: whether texts may spell numbers in every column, not only in declared ones.
     """
-    fields = asked_fields(schema, rules)
+    fields = asked_fields(schema, spec)
     place = {field: i for i, field in enumerate(fields, 1)}
     columned = schema.fields
-    declared = dict(rules.declared)
+    declared = dict(spec.declared)
     cells = {f: _cell(f, i, marks=careful) for f, i in place.items()}
     misfits = {f: _misfit(f, schema, place) for f in columned}
     broken = []
-    if rules.columns == "reject":
+    if spec.columns == "reject":
         broken.append("_pen_unknown is not null")
-    if rules.types == "reject":
+    if spec.types == "reject":
         broken.append("_pen_misfit")
-    wide = is_wide(schema, rules)
+    wide = is_wide(schema, spec)
     lost = _kept_out(schema) if wide else "_pen_lost"
     rescued = (
         f"json_normalize('{{' || array_to_string(list_transform({lost}, lambda x: to_json(x)::varchar || ':' ||"
@@ -76,7 +76,7 @@ def rows_sql(
         "penstock.shape",
         "rows.sql",
         source=source,
-        clean="true" if careful else clean_sql(rules.max_record_bytes),
+        clean="true" if careful else clean_sql(spec.max_record_bytes),
         suspect="false" if careful else suspect_sql(present),
         paths=paths_sql(fields),
         texts=_texts(len(fields), marks=careful),
@@ -85,18 +85,18 @@ def rows_sql(
             for c in schema.columns
         ),
         present="".join(f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned),
-        event_time=event_time(cells.get(rules.event_time or "") if timed else None),
+        event_time=event_time(cells.get(spec.event_time or "") if timed else None),
         more=f"len(_pen_k) > {columned_present}",
         unknown=_unknown(columned, columned_present) if unknown else "null::varchar[]",
-        missing=" or ".join(f"coalesce({cells[f].type} = 'NULL', true)" for f in rules.identity) or "false",
-        identity=identity([cells[f] for f in rules.identity]),
-        content=CONTENT_HASH if rules.content else "null::varchar",
-        version=version(cells, rules),
-        json=(_UNMARK.format("_pen_c") if careful else "_pen_c") if rules.raw_json else "null::varchar",
+        missing=" or ".join(f"coalesce({cells[f].type} = 'NULL', true)" for f in spec.identity) or "false",
+        identity=identity([cells[f] for f in spec.identity]),
+        content=CONTENT_HASH if spec.content else "null::varchar",
+        version=version(cells, spec),
+        json=(_UNMARK.format("_pen_c") if careful else "_pen_c") if spec.raw_json else "null::varchar",
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
         lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
         columns="".join(f"{_fitting(i, c) if wide else identifier(c.name)},\n  " for i, c in enumerate(schema.columns)),
-        fit=fit_sql(schema, rules) if wide else "null::bigint",
+        fit=fit_sql(schema, spec) if wide else "null::bigint",
         full=f"_pen_fit < {len(schema.columns)}" if wide else "false",
         rescued=_UNMARK.format(rescued) if careful else rescued,
         broken=" or ".join(broken) or "false",
@@ -210,9 +210,9 @@ def identity(cells: Sequence[Cell]) -> str:
     return f"sha256(to_json([{texts}])::varchar)"
 
 
-def version(cells: Mapping[str, Cell], rules: Rules) -> str:
+def version(cells: Mapping[str, Cell], spec: StreamSpec) -> str:
     """The key of the record's version, null when its stream has none."""
-    return version_sql(cells[rules.version]) if rules.versioned and rules.version else "null::varchar"
+    return version_sql(cells[spec.version]) if spec.versioned and spec.version else "null::varchar"
 
 
 def event_time(cell: Cell | None) -> str:

@@ -28,15 +28,16 @@ from penstock.shape.arrow import (
     without,
 )
 from penstock.shape.careful import Sound, examine, without_dropped
+from penstock.shape.columns import with_declared
 from penstock.shape.flat import Leaves, laid_sql, leaves_in, structures_sql
 from penstock.shape.infer import Kinds, infer_type
 from penstock.shape.personal import plain, pseudonymised
 from penstock.shape.prepared import Prepared
 from penstock.shape.refusals import conflicts, refusal
-from penstock.shape.rules import Rules
 from penstock.shape.select import paths_sql, rows_sql
 from penstock.shape.types import PATTERNS, arrow_type
 from penstock.shape.uniform import Template, fits, learn, uniform_sql
+from penstock.spec import StreamSpec
 from penstock.sql import statement
 
 Refused = Mapping[bytes, Mapping[bytes, str]]
@@ -58,9 +59,9 @@ class Shaper:
         memory_bytes: what DuckDB may use; a batch of 16 MiB needs about 150 MB, a bigger record eight times its size.
     """
 
-    def __init__(self, rules: Rules, *, threads: int = 2, memory_bytes: int = 256 << 20) -> None:
-        self.rules = rules
-        self._memory_bytes = max(memory_bytes, 8 * rules.max_record_bytes)
+    def __init__(self, spec: StreamSpec, *, threads: int = 2, memory_bytes: int = 256 << 20) -> None:
+        self.spec = spec
+        self._memory_bytes = max(memory_bytes, 8 * spec.max_record_bytes)
         self._refused: set[int] = set()
         self._expect_unknown = self._timed = False
         self._connection = duckdb.connect(
@@ -101,14 +102,14 @@ class Shaper:
         while True:
             try:
                 shaped = self._shape(batch, plain(schema), window, refused or {})
-                if shaped.schema.reserved or self.rules.pii:
-                    shaped = pseudonymised(self._connection, shaped, schema, self.rules.pii, self.rules.keys)
+                if shaped.schema.reserved or self.spec.pii:
+                    shaped = pseudonymised(self._connection, shaped, schema, self.spec.pii, self.spec.keys)
                 return shaped
             except duckdb.OutOfMemoryException:
                 # records of many fields take more than most; nothing has been kept of the attempt
                 if self._memory_bytes > _MAX_MEMORY_BYTES // 2:
                     raise PenstockError(
-                        f"stream {self.rules.stream}: a batch needs over {self._memory_bytes >> 20:,} MiB of memory",
+                        f"stream {self.spec.stream}: a batch needs over {self._memory_bytes >> 20:,} MiB of memory",
                         where=batch.origin(0),
                         fix="set a smaller batch_bytes under load:",
                     ) from None
@@ -117,7 +118,7 @@ class Shaper:
 
     def _shape(self, batch: Batch, schema: Schema, window: Window | None, refused: Refused) -> Shaped:
         fresh = schema.version == 0
-        schema = self.rules.with_declared(schema)
+        schema = with_declared(schema, self.spec)
         self._timed = window is not None
         self._refused = set()
         lines, unreadable = lines_of(batch.bodies)
@@ -128,13 +129,13 @@ class Shaper:
             found = [rows_inside(rows, window) for rows in found]
         if lines.num_rows or not found:
             lines = self._laid(lines)
-            may_infer = self.rules.columns == "evolve" or (fresh and not schema.columns)
+            may_infer = self.spec.columns == "evolve" or (fresh and not schema.columns)
             schema, others, rejects, originals = self._others(batch, lines, unreadable, schema, window, may_infer)
             found.append(others)
         rows = pa.concat_tables(found, promote_options="default") if len(found) > 1 else found[0]
-        if self.rules.message:
+        if self.spec.message:
             rows = self._by_message(batch, rows)
-        rows = hashed(rows, "_pen_id", "_pen_content") if self.rules.content else hashed(rows, "_pen_id")
+        rows = hashed(rows, "_pen_id", "_pen_content") if self.spec.content else hashed(rows, "_pen_id")
         wanted = None if window is None else rows["_pen_o"]
         read = rows.num_rows + len(rejects) + len(batch.rejects)
         rows, broken = self._split_rejects(batch, rows, schema, originals)
@@ -173,7 +174,7 @@ class Shaper:
     def _without_dropped(self, batch: Batch, places: Any) -> pa.Array:
         """The bodies at some places, or all of them, without what the stream drops: as its layout has them, then."""
         bodies = batch.bodies if places is None or len(places) == len(batch.bodies) else batch.bodies.take(places)
-        if not self.rules.layout.drop or not len(bodies):
+        if not self.spec.layout.drop or not len(bodies):
             return bodies
         lines, _ = lines_of(bodies)
         laid = self._laid(lines)["body"].combine_chunks().cast(bodies.type)
@@ -182,16 +183,16 @@ class Shaper:
         kept = laid.to_pylist()
         for i in np.flatnonzero(laid.is_null().to_numpy(zero_copy_only=False)).tolist():
             origin = batch.origin(i if places is None else int(places[i]))
-            kept[i] = without_dropped(bodies[i].as_py().strip(b" \t\r\n"), self.rules.layout, origin)
+            kept[i] = without_dropped(bodies[i].as_py().strip(b" \t\r\n"), self.spec.layout, origin)
         return pa.array(kept, bodies.type)
 
     def _refusal(self, batch: Batch, order: int, originals: Mapping[int, bytes], code: Reason, reason: str) -> Reject:
         """A record that is sound as one that cannot land."""
-        return refusal(batch, self.rules.layout, order, originals.get(order), code, reason)
+        return refusal(batch, self.spec.layout, order, originals.get(order), code, reason)
 
     def _storable(self, *rejects: Reject) -> Sequence[Reject]:
         """Rejects without what the stream drops."""
-        layout = self.rules.layout
+        layout = self.spec.layout
         if not layout.drop:
             return rejects
         return [replace(r, body=without_dropped(r.body, layout, r.origin)) for r in rejects]
@@ -203,7 +204,7 @@ class Shaper:
 
         def take(template: Template, lines: pa.Table) -> pa.Table:
             source = self._prepared.source(lines)
-            sql = uniform_sql(source, template, schema, self.rules, untyped=batch.untyped, timed=self._timed)
+            sql = uniform_sql(source, template, schema, self.spec, untyped=batch.untyped, timed=self._timed)
             rows = self._prepared.run(sql, lines)
             same = rows["_pen_same"]
             rows = rows.drop_columns("_pen_same")
@@ -214,14 +215,14 @@ class Shaper:
             return without(lines, rows["_pen_o"]) if rows.num_rows < lines.num_rows else lines.slice(0, 0)
 
         for template in self._templates:
-            if lines.num_rows > few and fits(template, schema, self.rules):
+            if lines.num_rows > few and fits(template, schema, self.spec):
                 lines = take(template, lines)
         for _ in range(_MAX_TEMPLATES):
             if lines.num_rows <= few or self._lessons <= 0:
                 break
             body = lines["body"][lines.num_rows // 2].as_py()
-            learned = None if body is None or len(body) > _MAX_LESSON else learn(body, schema, self.rules.layout)
-            if learned is None or learned in self._templates or not fits(learned, schema, self.rules):
+            learned = None if body is None or len(body) > _MAX_LESSON else learn(body, schema, self.spec.layout)
+            if learned is None or learned in self._templates or not fits(learned, schema, self.spec):
                 self._lessons -= 1
                 break
             before = lines.num_rows
@@ -234,7 +235,7 @@ class Shaper:
 
     def _laid(self, lines: pa.Table) -> pa.Table:
         """The lines as the stream's layout has them; null where the careful lane has to see to that."""
-        layout, most = self.rules.layout, self.rules.max_record_bytes
+        layout, most = self.spec.layout, self.spec.max_record_bytes
         if not layout or not lines.num_rows:
             return lines
         source = self._prepared.source(lines)
@@ -269,7 +270,7 @@ class Shaper:
             self._expect_unknown = False
         if window is not None:
             rows = rows_inside(rows, window)
-        if self.rules.types == "evolve" and (variants := self._variants(batch, schema, rows)):
+        if self.spec.types == "evolve" and (variants := self._variants(batch, schema, rows)):
             schema = schema.grown(variants)
             rows = self._rows(records, batch, schema, careful=careful is not None, unknown=True)
             if window is not None:
@@ -295,9 +296,7 @@ class Shaper:
         originals: dict[int, bytes] = {}
         sound: list[tuple[int, str]] = []
         for n in sorted(suspects):
-            for i, record in enumerate(
-                examine(batch.bodies[n].as_py(), self.rules.max_record_bytes, self.rules.layout)
-            ):
+            for i, record in enumerate(examine(batch.bodies[n].as_py(), self.spec.max_record_bytes, self.spec.layout)):
                 if isinstance(record, Sound):
                     order = n * SUB_RECORDS + i
                     sound.append((order, record.body))
@@ -305,9 +304,7 @@ class Shaper:
                 else:
                     self._refused.add(n)
                     order = n * SUB_RECORDS + i
-                    rejects.append(
-                        refusal(batch, self.rules.layout, order, record.original, record.code, record.reason)
-                    )
+                    rejects.append(refusal(batch, self.spec.layout, order, record.original, record.code, record.reason))
         careful = rewritten(sound, lines.schema.field("body").type)
         records = without(lines, np.fromiter(suspects, np.int64, len(suspects)) * SUB_RECORDS)
         return rejects, originals, pa.concat_tables([records, careful]), careful
@@ -406,7 +403,7 @@ class Shaper:
         sql = rows_sql(
             self._prepared.source(bodies),
             schema,
-            self.rules,
+            self.spec,
             careful=careful,
             unknown=unknown,
             untyped=batch.untyped,
@@ -415,17 +412,17 @@ class Shaper:
         return self._prepared.run(sql, bodies)
 
     def _stop_if_frozen(self, batch: Batch, schema: Schema, rows: pa.Table, originals: Mapping[int, bytes]) -> None:
-        if "freeze" not in (self.rules.columns, self.rules.types) or rows["_pen_lost"].null_count == rows.num_rows:
+        if "freeze" not in (self.spec.columns, self.spec.types) or rows["_pen_lost"].null_count == rows.num_rows:
             return
         columned = set(schema.fields)
         for order, lost in zip(rows["_pen_o"].to_pylist(), rows["_pen_lost"].to_pylist(), strict=True):
             for field in lost or ():
                 known = field in columned
-                if (self.rules.types if known else self.rules.columns) == "freeze":
+                if (self.spec.types if known else self.spec.columns) == "freeze":
                     (misfit,) = self._conflicts(batch, order, originals, schema, [field])
                     what = f"a value does not fit its column: {misfit}" if known else f"field {field!r} has no column"
                     raise ContractError(
-                        f"stream {self.rules.stream} is frozen, and {what}",
+                        f"stream {self.spec.stream} is frozen, and {what}",
                         where=batch.origin(order // SUB_RECORDS),
                         fix="mend the record, declare the field under columns:, or relax contract:; nothing landed",
                     )
@@ -434,7 +431,7 @@ class Shaper:
         self, batch: Batch, order: int, originals: Mapping[int, bytes], schema: Schema, fields: Sequence[str]
     ) -> list[str]:
         body = originals[order] if order in originals else batch.bodies[order // SUB_RECORDS].as_py()
-        return conflicts(fields, body, schema, self.rules.layout, self.rules.pii)
+        return conflicts(fields, body, schema, self.spec.layout, self.spec.pii)
 
     def _split_rejects(
         self, batch: Batch, rows: pa.Table, schema: Schema, originals: dict[int, bytes]
@@ -447,10 +444,10 @@ class Shaper:
             bad["_pen_o"].to_pylist(), bad["_pen_reject"].to_pylist(), bad["_pen_lost"].to_pylist(), strict=True
         ):
             self._refused.add(order // SUB_RECORDS)
-            if code == "missing_identity" and self.rules.message:
+            if code == "missing_identity" and self.spec.message:
                 reason = "the message has no id"
             elif code == "missing_identity":
-                reason = f"one of the identity fields is absent or null: {', '.join(self.rules.identity)}"
+                reason = f"one of the identity fields is absent or null: {', '.join(self.spec.identity)}"
             else:
                 reason = f"outside the contract: {', '.join(self._conflicts(batch, order, originals, schema, lost))}"
             rejects.append(self._refusal(batch, order, originals, code, reason))
@@ -484,7 +481,7 @@ class Shaper:
         self, batch: Batch, rows: pa.Table, originals: dict[int, bytes]
     ) -> tuple[pa.Table, list[Reject]]:
         """One message id, two bodies: all that differ from the first are no duplicates of it."""
-        if not self.rules.message or self.rules.version is not None:
+        if not self.spec.message or self.spec.version is not None:
             return rows, []
         asked = rows.select(["_pen_id", "_pen_content", "_pen_o"])
         self._connection.register("candidates", asked)
@@ -525,7 +522,7 @@ class Shaper:
 
     def _once(self, rows: pa.Table) -> tuple[pa.Table, int]:
         """Keep one row of each identity: the first, or for merge the one of the greatest version."""
-        if self.rules.content:
+        if self.spec.content:
             self._connection.register("candidates", rows)
             kept = self._connection.sql(
                 "select * from candidates qualify row_number() over"
@@ -545,11 +542,11 @@ class Shaper:
         columns["_pen_id"] = cast(rows["_pen_id"], pa.uuid())
         columns["_pen_origin"] = origins_of(batch, rows["_pen_o"])
         columns["_pen_rescued"] = cast(rows["_pen_rescued"], pa.json_(pa.string()))
-        if self.rules.raw_json:
+        if self.spec.raw_json:
             columns["_pen_json"] = cast(rows["_pen_json"], pa.json_(pa.string()))
-        if self.rules.content:
+        if self.spec.content:
             columns["_pen_content"] = cast(rows["_pen_content"], pa.uuid())
-        if self.rules.versioned:
+        if self.spec.versioned:
             columns["_pen_version"] = cast(rows["_pen_version"], pa.string())
         return pa.table(columns)
 

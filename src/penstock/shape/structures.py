@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from penstock.layout import Path
 from penstock.shape.arrow import SUB_RECORDS, lines_of
 from penstock.shape.careful import Sound, examine
-from penstock.shape.layout import Path
 from penstock.sql import statement
 
 _OPAQUE = "JSON"

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from penstock.layout import PLAIN, Layout, Path
 from penstock.schema import Schema
 from penstock.shape.cell import Cell
-from penstock.shape.layout import PLAIN, Layout, Path
 from penstock.shape.select import CONTENT_HASH, asked_fields, column_value, event_time, identity, version
 from penstock.shape.width import fit_sql, is_wide
 from penstock.sql import identifier, literal, statement
 
 if TYPE_CHECKING:
-    from penstock.shape.rules import Rules
+    from penstock.spec import StreamSpec
 
 _PLAIN = r'[^"\\\x00-\x1f]'
 _KEY = rf'\s*,?\s*"(?P<key>{_PLAIN}+)"\s*:\s*'
@@ -96,10 +96,10 @@ def _alike(fields: Sequence[str], paths: Sequence[Path]) -> bool:
     return len(lowered) < len(places) or len({f.lower() for f in fields}) < len(fields)
 
 
-def fits(template: Template, schema: Schema, rules: Rules) -> bool:
+def fits(template: Template, schema: Schema, spec: StreamSpec) -> bool:
     """Whether every field has a column and every field of the identity is there."""
-    kept = set(_kept(template, rules.layout))
-    return kept <= set(schema.fields) and set(rules.identity) <= kept
+    kept = set(_kept(template, spec.layout))
+    return kept <= set(schema.fields) and set(spec.identity) <= kept
 
 
 def _kept(template: Template, layout: Layout) -> Sequence[str]:
@@ -117,18 +117,20 @@ def _structure(template: Template) -> str:
     return json.dumps(structure, ensure_ascii=False)
 
 
-def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *, untyped: bool, timed: bool) -> str:
+def uniform_sql(
+    source: str, template: Template, schema: Schema, spec: StreamSpec, *, untyped: bool, timed: bool
+) -> str:
     """The statement that takes the records of table ``source`` that follow ``template``.
 
     Its rows have the columns of :func:`penstock.shape.select.rows_sql`.
     """
     fields, texts = template.fields, template.texts
     place = {field: i for i, field in enumerate(fields)}
-    kept = _kept(template, rules.layout)
+    kept = _kept(template, spec.layout)
     cells = {f: _cell(place[f], text=f in texts) for f in kept}
     absent = Cell("null::varchar", "null::varchar", "null::varchar")
-    cells |= {f: absent for f in asked_fields(schema, rules) if f not in cells}
-    declared = dict(rules.declared)
+    cells |= {f: absent for f in asked_fields(schema, spec) if f not in cells}
+    declared = dict(spec.declared)
     again = [literal(template.between[0])]
     for i in range(len(fields)):
         again += [f"_pen_v{i}", literal(template.between[i + 1])]
@@ -137,16 +139,16 @@ def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *
         before = ("," if n else "{") + json.dumps(field, ensure_ascii=False) + ":"
         canonical += [literal(before), f"_pen_v{place[field]}"]
     unfit = [f"_pen_y{i} is null" for f, i in place.items() if f not in texts]
-    unfit += [f"_pen_t{place[f]} is null" for f in rules.identity]
+    unfit += [f"_pen_t{place[f]} is null" for f in spec.identity]
     misfits = [m for f in kept if (m := _misfit(f, place[f], schema, text=f in texts))]
-    if is_wide(schema, rules):
-        misfits.append(f"{fit_sql(schema, rules)} < {len(schema.columns)}")
+    if is_wide(schema, spec):
+        misfits.append(f"{fit_sql(schema, spec)} < {len(schema.columns)}")
     return statement(
         "penstock.shape",
         "uniform.sql",
         source=source,
         structure=literal(_structure(template)),
-        max_bytes=str(rules.max_record_bytes),
+        max_bytes=str(spec.max_record_bytes),
         texts=",\n    ".join(
             _texts(p, i, text=f in texts) for i, (f, p) in enumerate(zip(fields, template.paths, strict=True))
         ),
@@ -158,13 +160,13 @@ def uniform_sql(source: str, template: Template, schema: Schema, rules: Rules, *
             f"{column_value(c, schema, cells[c.field], declared, untyped=untyped)} as {identifier(c.name)},\n    "
             for c in schema.columns
         ),
-        event_time=event_time(cells.get(rules.event_time or "") if timed else None),
+        event_time=event_time(cells.get(spec.event_time or "") if timed else None),
         misfit=" or ".join(misfits) or "false",
         columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
-        identity=identity([cells[f] for f in rules.identity]),
-        content=CONTENT_HASH if rules.content else "null::varchar",
-        version=version(cells, rules),
-        json="_pen_c" if rules.raw_json else "null::varchar",
+        identity=identity([cells[f] for f in spec.identity]),
+        content=CONTENT_HASH if spec.content else "null::varchar",
+        version=version(cells, spec),
+        json="_pen_c" if spec.raw_json else "null::varchar",
     )
 
 
