@@ -12,7 +12,7 @@ from penstock.errors import ContractError
 from penstock.ports import Destination, Reason
 from penstock.records.opening import _COMPRESSED, _SUFFIXES
 from penstock.schema import MAX_COLUMNS
-from penstock.shape.careful import MAX_DEPTH, MAX_EXPONENT
+from penstock.shape.strict import MAX_DEPTH, MAX_EXPONENT
 from penstock.shape.types import SCALARS
 from penstock.sources.files.source import MAX_PENDING_BYTES
 from penstock.spec import StreamSpec

@@ -12,7 +12,7 @@ from penstock.errors import ProjectError, SourceError, UsageError
 from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.runs.plan import day_window, plan_loads
-from penstock.shape.careful import Unsound, examine
+from penstock.shape.strict import Unsound, examine
 from penstock.spec import StreamSpec
 from tests.support.warehouse import land, quarantined, table, write_files
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from penstock.errors import SourceError
 from penstock.ports import Destination
-from penstock.shape.careful import Sound, examine
+from penstock.shape.strict import Sound, examine
 from penstock.sources.files.parquet import parquet_rows
 from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped
 from penstock.schema import Schema
-from penstock.shape import select
+from penstock.shape.lanes import select
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
 

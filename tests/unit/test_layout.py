@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from penstock.layout import Layout
 from penstock.ports import Batch, Segment, Shaped
 from penstock.schema import Schema
-from penstock.shape import flat, select
-from penstock.shape import shaper as shaping
+from penstock.shape.lanes import laying, select, uniform
+from penstock.shape.lanes.parsed import Parsed
+from penstock.shape.lanes.template import learn
 from penstock.shape.shaper import Shaper
-from penstock.shape.uniform import learn
 from penstock.spec import StreamSpec
 
 FLAT = Layout(flatten=True)
@@ -78,9 +78,9 @@ def test_sql_and_python_lay_out_alike(found: list[dict[str, Any]], ascii_: bool,
     plain = _seen(_shaped(bodies, rules))
     with patch.object(select, "SUSPICIOUS", "[{]"):
         assert _seen(_shaped(bodies, rules)) == plain
-    with patch.object(flat, "MAX_LEAVES", 2):
+    with patch.object(laying, "MAX_LEAVES", 2):
         assert _seen(_shaped(bodies, rules)) == plain
-    with patch.object(flat, "MAX_LEAVES", 0), patch.object(flat, "MAX_OTHERS", 0):
+    with patch.object(laying, "MAX_LEAVES", 0), patch.object(laying, "MAX_OTHERS", 0):
         assert _seen(_shaped(bodies, rules)) == plain
 
 
@@ -110,7 +110,7 @@ def test_the_fast_lane_lays_out_alike(
     )
     raw = [b.encode() for b in bodies]
     fast = _shaped(raw, rules)
-    with patch.object(shaping, "_MAX_LESSONS", 0):
+    with patch.object(uniform, "_MAX_LESSONS", 0):
         slow = _shaped(raw, rules)
     assert _seen(fast) == _seen(slow)
 
@@ -123,7 +123,7 @@ def test_the_fast_lane_takes_nested_records() -> None:
         for i in range(100)
     ]
     declared = (("id", "bigint"), ("login_user", "text"), ("x_y_z", "double"))
-    with patch.object(Shaper, "_others", side_effect=AssertionError):
+    with patch.object(Parsed, "take", side_effect=AssertionError):
         shaped = _shaped([b.encode() for b in bodies], StreamSpec(stream="s", layout=layout, declared=declared))
     assert shaped.rows.num_rows == 100
     assert shaped.rows["x_y_z"].to_pylist() == [0.5] * 100

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped, Window
 from penstock.schema import Column, Schema
-from penstock.shape import shaper as shaping
+from penstock.shape.lanes import uniform
+from penstock.shape.lanes.parsed import Parsed
+from penstock.shape.lanes.template import learn
 from penstock.shape.shaper import Shaper
-from penstock.shape.uniform import learn
 from penstock.spec import StreamSpec
 
 _TYPES = {"id": "bigint", "at": "timestamp", "name": "text", "price": "double", "paid": "boolean", "any": "json"}
@@ -101,7 +102,7 @@ def test_the_fast_lane_gives_the_rows_of_the_others(
     window = Window(start=datetime(2020, 12, 7), end=datetime(2020, 12, 9)) if windowed else None
     rules = replace(rules, event_time="at") if windowed else rules
     fast = _shaped(raw, rules, window, untyped=untyped)
-    with patch.object(shaping, "_MAX_LESSONS", 0):
+    with patch.object(uniform, "_MAX_LESSONS", 0):
         slow = _shaped(raw, rules, window, untyped=untyped)
     assert _seen(fast) == _seen(slow)
 
@@ -112,7 +113,7 @@ def test_the_fast_lane_takes_uniform_records() -> None:
         json.dumps({"id": i, "at": None if i % 3 else "2020-12-07", "name": f"n{i}", "price": i / 8, "paid": None})
         for i in range(100)
     ]
-    with patch.object(Shaper, "_others", side_effect=AssertionError):
+    with patch.object(Parsed, "take", side_effect=AssertionError):
         shaped = _shaped([b.encode() for b in bodies], StreamSpec(stream="s"), None)
     assert shaped.rows.num_rows == 100
 
