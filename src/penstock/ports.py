@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from penstock.pseudonym import Personal
+from penstock.spec import Disposition, StreamSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -248,23 +249,32 @@ class SchemaMoved(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a landing needs to know of a stream.
+    """What a load lands into: a stream, from one of its sources. ``partial`` says that what lands is not all there is,
+    so that replace deletes nothing."""
 
-    ``identity`` in words; empty leaves it unchecked. ``version`` is a field, for merge. ``partial`` says that what
-    lands is not all there is, so that replace deletes nothing. ``message`` says that identities are messages' ids, so
-    that one identity with two contents is a conflict. With ``raw_json``, rows keep the whole record.
-    ``personal`` says whom records are about, so that erased people stay out.
-    """
-
-    stream: str
+    spec: StreamSpec
     source: str
-    disposition: Literal["append", "merge", "replace"] = "append"
-    version: str | None = None
-    identity: str = ""
     partial: bool = False
-    message: bool = False
-    raw_json: bool = False
-    personal: Personal = field(default_factory=Personal)
+
+    @property
+    def stream(self) -> str:
+        """The stream's name."""
+        return self.spec.stream
+
+    @property
+    def identity(self) -> str:
+        """What makes two records the same, in words; empty leaves it unchecked."""
+        return self.spec.sameness
+
+    @property
+    def disposition(self) -> Disposition:
+        """What becomes of the rows that are there."""
+        return self.spec.disposition
+
+    @property
+    def message(self) -> bool:
+        """Whether identities are messages' ids, so that one identity with two contents is a conflict."""
+        return self.spec.message
 
     @property
     def whole(self) -> bool:
@@ -274,12 +284,27 @@ class Target:
     @property
     def content(self) -> bool:
         """Whether rows carry a hash of their content, ``_pen_content``."""
-        return self.message or self.disposition != "append"
+        return self.spec.content
+
+    @property
+    def version(self) -> str | None:
+        """The field whose greatest value wins."""
+        return self.spec.version
 
     @property
     def versioned(self) -> bool:
         """Whether rows carry the key of their version, ``_pen_version``."""
-        return self.disposition == "merge" and self.version is not None
+        return self.spec.versioned
+
+    @property
+    def raw_json(self) -> bool:
+        """Whether rows keep the whole record, in ``_pen_json``."""
+        return self.spec.raw_json
+
+    @property
+    def personal(self) -> Personal:
+        """Whom records are about, so that erased people stay out."""
+        return self.spec.personal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,21 +9,21 @@ import pytest
 from penstock.errors import UsageError
 from penstock.land.loop import load
 from penstock.ports import Destination, Target
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 
 def _land_as(destination: Destination, folder: Path, identity: tuple[str, ...], disposition: str) -> None:
-    rules = Rules(stream="s", identity=identity, content=disposition != "append", version=None)
-    target = Target(
+    spec = StreamSpec(
         stream="s",
-        source="files",
+        identity=identity,
+        sameness=f"[{', '.join(identity)}]" if identity else "content",
         disposition=disposition,  # type: ignore[arg-type]
-        identity=f"[{', '.join(identity)}]" if identity else "content",
     )
-    load(FilesSource("files", ["**"], root=folder, fingerprint=False), destination, Shaper(rules), target)
+    target = Target(spec=spec, source="files")
+    load(FilesSource("files", ["**"], root=folder, fingerprint=False), destination, Shaper(spec), target)
 
 
 @pytest.mark.parametrize(
@@ -47,27 +47,27 @@ def test_identity_and_disposition_stay(
 def test_column_declared_later(destination: Destination, tmp_path: Path) -> None:
     """A field declared after the first landing gets its column, of the declared type, whatever the contract."""
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":1}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s", columns="reject"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s", columns="reject"))
     write_files(tmp_path / "in", {"2.ndjson": b'{"a":2,"b":"7"}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s", columns="reject"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s", columns="reject"))
     assert quarantined(destination, "s") == {b'{"a":2,"b":"7"}': "contract"}
     write_files(tmp_path / "in", {"3.ndjson": b'{"a":3,"b":"8"}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s", columns="reject", declared=(("b", "bigint"),)))
+    land(destination, tmp_path / "in", StreamSpec(stream="s", columns="reject", declared=(("b", "bigint"),)))
     assert {(r["a"], r["b"]) for r in table(destination, "s")} == {(1, None), (3, 8)}
 
 
 def test_column_declared_otherwise(destination: Destination, tmp_path: Path) -> None:
     """A column keeps its type: to declare another one is refused, with both types named."""
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":1}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     write_files(tmp_path / "in", {"2.ndjson": b'{"a":2}\n'})
     with pytest.raises(UsageError, match=r"declared text.*bigint"):
-        land(destination, tmp_path / "in", Rules(stream="s", declared=(("a", "text"),)))
+        land(destination, tmp_path / "in", StreamSpec(stream="s", declared=(("a", "text"),)))
 
 
 def test_a_refresh_that_only_deletes_is_in_the_ledger(destination: Destination, tmp_path: Path) -> None:
     """Models are rebuilt when a refresh shrank a stream, so the ledger has to tell."""
-    rules = Rules(stream="s", content=True)
+    rules = StreamSpec(stream="s")
     write_files(tmp_path / "in", {"f.ndjson": b'{"a":1}\n{"a":2}\n'})
     land(destination, tmp_path / "in", rules, disposition="replace")
     write_files(tmp_path / "in", {"f.ndjson": b'{"a":2}\n'})

@@ -12,11 +12,11 @@ import pytest
 from penstock.errors import SourceError
 from penstock.land.loop import Landed
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
-KEYED = Rules(stream="s", identity=("k",), version="v", content=True)
-WHOLE = Rules(stream="s", identity=("k",), content=True)
+KEYED = StreamSpec(stream="s", identity=("k",), version="v")
+WHOLE = StreamSpec(stream="s", identity=("k",))
 
 
 def _put(folder: Path, *files: list[dict[str, Any]]) -> None:
@@ -41,7 +41,7 @@ def _replace(destination: Destination, folder: Path, **how: Any) -> Landed:
 
 def test_append_keeps_the_first(destination: Destination, tmp_path: Path) -> None:
     """Of records of one key the first stays, within a load and between loads; the others are duplicates."""
-    rules = Rules(stream="s", identity=("k",))
+    rules = StreamSpec(stream="s", identity=("k",))
     _put(tmp_path / "in", [{"k": 1, "v": "a"}, {"k": 1, "v": "b"}, {"k": 2, "v": "c"}])
     land(destination, tmp_path / "in", rules)
     _put(tmp_path / "in", [{"k": 2, "v": "d"}, {"k": 3, "v": "e"}])
@@ -53,7 +53,7 @@ def test_append_keeps_the_first(destination: Destination, tmp_path: Path) -> Non
 def test_append_by_content_keeps_every_version(destination: Destination, tmp_path: Path) -> None:
     """Without a key, records that differ anywhere are different."""
     _put(tmp_path / "in", [{"k": 1, "v": "a"}, {"k": 1, "v": "b"}, {"v": "a", "k": 1}])
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert _rows(destination, "k", "v") == [(1, "a"), (1, "b")]
 
 
@@ -66,7 +66,7 @@ def test_composite_keys_do_not_run_together(destination: Destination, tmp_path: 
         {"a": "x", "b": "yz", "c": 1},
     ]
     _put(tmp_path / "in", records)
-    land(destination, tmp_path / "in", Rules(stream="s", identity=("a", "b")))
+    land(destination, tmp_path / "in", StreamSpec(stream="s", identity=("a", "b")))
     assert _rows(destination, "a", "b") == [("", "xyz"), ("x", "yz"), ("xy", "z")]
 
 
@@ -99,7 +99,7 @@ VERSIONS: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize("type_", VERSIONS)
 def test_merge_into_a_table_without_keys_of_versions(destination: Destination, tmp_path: Path, type_: str) -> None:
     """Rows that landed before versions had keys get theirs, from their column or from what was rescued."""
-    rules = Rules(**{**_fields(KEYED), "declared": (("v", type_), ("t", "text"))})
+    rules = StreamSpec(**{**_fields(KEYED), "declared": (("v", type_), ("t", "text"))})
 
     def put(*texts: str) -> None:
         lines = "".join(f'{{"k":{i},"v":{v},"t":{json.dumps(v)}}}\n' for i, v in enumerate(texts))
@@ -128,7 +128,7 @@ def test_merge_any_order(destination: Destination, tmp_path: Path, split: str) -
     ]
     seen: set[Any] = set()
     for order in itertools.islice(itertools.permutations(records), 0, 120, 29):
-        rules = Rules(**{**_fields(KEYED), "stream": f"s{len(seen)}", "declared": (("v", "bigint"),)})
+        rules = StreamSpec(**{**_fields(KEYED), "stream": f"s{len(seen)}", "declared": (("v", "bigint"),)})
         stream = rules.stream
         destination.query(f'drop table if exists raw."{stream}" cascade')
         destination.query(f"delete from penstock.columns where stream = '{stream}'")
@@ -148,7 +148,7 @@ def test_merge_any_order(destination: Destination, tmp_path: Path, split: str) -
     assert first[:2] == (1, 2) and second[:2] == (2, None)
 
 
-def _fields(rules: Rules) -> dict[str, Any]:
+def _fields(rules: StreamSpec) -> dict[str, Any]:
     return {name: getattr(rules, name) for name in rules.__dataclass_fields__}
 
 
@@ -182,7 +182,7 @@ def test_merge_without_a_version_is_the_same_in_any_order(destination: Destinati
     """Without ``version:`` one record of each key is kept, which does not depend on the order."""
     seen: list[Any] = []
     for order in ((1, 2, 3), (3, 1, 2)):
-        rules = Rules(stream=f"s{len(seen)}", identity=("k",), content=True)
+        rules = StreamSpec(stream=f"s{len(seen)}", identity=("k",))
         for n in order:
             _put(tmp_path / "in", [{"k": 1, "x": n}])
             land(destination, tmp_path / "in", rules, disposition="merge")

@@ -11,13 +11,13 @@ import pytest
 from penstock.errors import SourceError
 from penstock.lake.writer import LakeWriter
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.api import Api, Said, said
 from tests.support.fetching import fetch, ids, source_of
 from tests.support.lake import land_in, load_from, load_source
 from tests.support.warehouse import land, ledger, table, write_files
 
-WHOLE = Rules(stream="cars", content=True)
+WHOLE = StreamSpec(stream="cars")
 
 
 def deletions(destination: Destination) -> list[tuple[int, int]]:

@@ -20,9 +20,9 @@ from penstock.logs import captured
 from penstock.ports import Destination, Target
 from penstock.project import load_project
 from penstock.runs.watch import Watcher
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource
+from penstock.spec import StreamSpec
 from tests.contracts.test_alerts import command
 from tests.contracts.test_failed_builds import PROJECT as TRIPS
 from tests.contracts.test_schedule import scheduled
@@ -45,9 +45,10 @@ BAD = {
 
 def _load(destination: Destination, folder: Path, disposition: Any = "append") -> Landed:
     source = FilesSource("files", ["**"], root=folder, refresh=disposition == "replace", batch_bytes=64)
-    shaper = Shaper(Rules(stream="s", content=disposition != "append"), threads=1)
+    spec = StreamSpec(stream="s", disposition=disposition)
+    shaper = Shaper(spec, threads=1)
     try:
-        return load(source, destination, shaper, Target(stream="s", source="files", disposition=disposition))
+        return load(source, destination, shaper, Target(spec=spec, source="files"))
     finally:
         shaper.close()
 

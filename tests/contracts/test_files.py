@@ -20,12 +20,12 @@ from penstock.errors import SourceError
 from penstock.land.loop import Landed, load
 from penstock.ports import Destination, Target, Window
 from penstock.records.opening import CsvDialect
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, quarantined, table, write_files
 
-RULES = Rules(stream="s")
+RULES = StreamSpec(stream="s")
 
 
 def _lines(*numbers: int) -> bytes:
@@ -43,7 +43,7 @@ def _origins(destination: Destination) -> dict[Any, str]:
 def _land_from(destination: Destination, source: FilesSource) -> Landed:
     shaper = Shaper(RULES, threads=1)
     try:
-        return load(source, destination, shaper, Target(stream="s", source=source.name))
+        return load(source, destination, shaper, Target(spec=RULES, source=source.name))
     finally:
         shaper.close()
 
@@ -217,7 +217,7 @@ def test_resumed_in_the_middle(destination: Destination, tmp_path: Path) -> None
     source = FilesSource("files", ["**"], root=folder, batch_bytes=2_000)
     batches = source.read({})
     shaper = Shaper(RULES, threads=1)
-    landing = destination.land(Target(stream="s", source="files"))
+    landing = destination.land(Target(spec=RULES, source="files"))
     schema = destination.ledger.schema("s")
     for _ in range(3):
         shaped = shaper.shape(next(batches), schema)
@@ -245,7 +245,7 @@ def test_window_of_a_renamed_file(destination: Destination, tmp_path: Path) -> N
     folder = tmp_path / "in"
     lines = b"".join(b'{"a":%d,"at":"2020-12-%02dT00:00:00"}\n' % (n, n) for n in range(5, 9))
     write_files(folder, {"f.ndjson": lines})
-    rules = Rules(stream="s", event_time="at")
+    rules = StreamSpec(stream="s", event_time="at")
     day = Window(start=dt.datetime(2020, 12, 5), end=dt.datetime(2020, 12, 6))
     assert land(destination, folder, rules, window=day).total("landed") == 1
     (folder / "f.ndjson").rename(folder / "g.ndjson")
@@ -342,12 +342,12 @@ import resource, sys
 from pathlib import Path
 from tests.support.warehouse import land
 from penstock.destinations.duckdb.destination import DuckDBDestination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 
 folder = Path(sys.argv[1])
 destination = DuckDBDestination(folder / "w.duckdb", threads=2)
 destination.prepare()
-landed = land(destination, folder / "in", Rules(stream="s"))
+landed = land(destination, folder / "in", StreamSpec(stream="s"))
 print(landed.total("landed"), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

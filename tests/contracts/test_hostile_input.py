@@ -14,7 +14,7 @@ import zstandard
 
 from penstock.errors import ContractError, SourceError
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 BOM = b"\xef\xbb\xbf"
@@ -95,7 +95,7 @@ CASES = [
 def test_outcome(destination: Destination, tmp_path: Path, case: Case) -> None:
     """The values land, the rejects are in quarantine with their reason, and the ledger adds up."""
     write_files(tmp_path / "in", {case.file: case.content})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     rows = table(destination, "s") if case.values else []
     assert sorted((r[case.column] for r in rows), key=str) == sorted(case.values, key=str)
     assert quarantined(destination, "s") == case.rejects
@@ -108,7 +108,7 @@ def test_50_mb_record(destination: Destination, tmp_path: Path) -> None:
     """A record over the stream's limit goes to quarantine whole, and its neighbours land."""
     big = b'{"a":"' + b"x" * 50_000_000 + b'"}'
     write_files(tmp_path / "in", {"f.ndjson": b'{"a":"y"}\n' + big + b'\n{"a":"z"}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert [r["a"] for r in table(destination, "s")] in (["y", "z"], ["z", "y"])
     assert quarantined(destination, "s") == {big: "too_large"}
 
@@ -116,7 +116,7 @@ def test_50_mb_record(destination: Destination, tmp_path: Path) -> None:
 def test_missing_identity(destination: Destination, tmp_path: Path) -> None:
     """A record without a value in a key field cannot be told apart, so it does not land."""
     write_files(tmp_path / "in", {"f.ndjson": b'{"k":1}\n{"k":null}\n{"a":1}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s", identity=("k",)))
+    land(destination, tmp_path / "in", StreamSpec(stream="s", identity=("k",)))
     assert [r["k"] for r in table(destination, "s")] == [1]
     assert quarantined(destination, "s") == {b'{"k":null}': "missing_identity", b'{"a":1}': "missing_identity"}
 
@@ -126,7 +126,7 @@ def test_text_where_a_number_was(destination: Destination, tmp_path: Path) -> No
     lines = [b'{"a":1}', b'{"a":"x"}', b'{"a":1e400}', b'{"a":1.5}', b'{"a":[1]}']
     for i, line in enumerate(lines):
         write_files(tmp_path / "in", {f"{i}.ndjson": line})
-        land(destination, tmp_path / "in", Rules(stream="s"))
+        land(destination, tmp_path / "in", StreamSpec(stream="s"))
     found = [(r["a"], r["_pen_rescued"]) for r in table(destination, "s")]
     rescued = [None, {"a": "x"}, {"a": Decimal("1E+400")}, {"a": Decimal("1.5")}, {"a": [Decimal(1)]}]
     assert sorted(found, key=str) == sorted(zip([1, None, None, None, None], rescued, strict=True), key=str)
@@ -137,7 +137,7 @@ def test_new_field_at_row_50_000(destination: Destination, tmp_path: Path, mode:
     """A field that first appears late: a column, rescued, rejected, or a stop that lands nothing of that load."""
     first = b"".join(b'{"a":%d}\n' % i for i in range(1_000))
     late = b"".join(b'{"a":%d}\n' % i for i in range(1_000, 51_000)) + b'{"a":-1,"new":7}\n{"a":-2}\n'
-    rules = Rules(stream="s", columns=mode)
+    rules = StreamSpec(stream="s", columns=mode)
     write_files(tmp_path / "in", {"1.ndjson": first})
     land(destination, tmp_path / "in", rules)
     write_files(tmp_path / "in", {"2.ndjson": late})
@@ -160,7 +160,7 @@ def test_new_field_at_row_50_000(destination: Destination, tmp_path: Path, mode:
 @pytest.mark.parametrize("mode", ["evolve", "reject", "freeze"])
 def test_type_conflict(destination: Destination, tmp_path: Path, mode: Any) -> None:
     """A text where a number was, under the other modes: a column for texts, rejected, or a stop."""
-    rules = Rules(stream="s", types=mode)
+    rules = StreamSpec(stream="s", types=mode)
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":1}\n'})
     land(destination, tmp_path / "in", rules)
     write_files(tmp_path / "in", {"2.ndjson": b'{"a":"x"}\n{"a":2}\n'})
@@ -201,7 +201,7 @@ def test_hostile_names(destination: Destination, tmp_path: Path) -> None:
     ]
     record = {name: i for i, name in enumerate(names)}
     write_files(tmp_path / "in", {"f.ndjson": json.dumps(record).encode()})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     columns = destination.ledger.schema("s").columns
     assert {c.field for c in columns} == set(names)
     assert len({c.name for c in columns}) == len(names)
@@ -228,7 +228,7 @@ def test_types_inferred(destination: Destination, tmp_path: Path) -> None:
         "empty": None,
     }
     write_files(tmp_path / "in", {"f.ndjson": json.dumps(record).encode()})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert {c.name: c.type for c in destination.ledger.schema("s").columns} == {
         "i": "bigint",
         "d": "double",
@@ -268,6 +268,6 @@ def test_unreadable_files(destination: Destination, tmp_path: Path, file: str, c
     """What cannot be read at all stops with an error that names the file; nothing is marked as read."""
     write_files(tmp_path / "in", {file: content})
     with pytest.raises(SourceError, match=what) as caught:
-        land(destination, tmp_path / "in", Rules(stream="s"))
+        land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert file in str(caught.value)
     assert not any(s.get("complete") for s in destination.ledger.positions("s", "files").values())

@@ -12,12 +12,12 @@ from penstock.errors import SourceError, UsageError
 from penstock.ports import Destination
 from penstock.project.http import Incremental
 from penstock.runs.plan import day_window
-from penstock.shape.rules import Rules
 from penstock.sources.http.incremental import Columns, Watermark, earlier, rank
+from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said, said
 from tests.support.fetching import fetch, ids, source_of
 
-KEYED = Rules(stream="cars", identity=("id", "updated"))
+KEYED = StreamSpec(stream="cars", identity=("id", "updated"))
 
 
 class Feed:

@@ -17,7 +17,7 @@ from penstock.errors import ProjectError, SourceError
 from penstock.lake.writer import LakeWriter
 from penstock.ports import Destination
 from penstock.project import Http, load_project
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said, said
 from tests.support.fetching import fetch, ids, source_of
 from tests.support.lake import load_from, load_source
@@ -192,7 +192,7 @@ def test_no_parent_has_the_field(local: Destination) -> None:
 @pytest.mark.parametrize("format_", ["ndjson", "csv", "parquet"])
 def test_the_lake_and_the_quarantine_have_the_keys(both: list[Destination], tmp_path: Path, format_: Any) -> None:
     """From the lake come the same rows and the same rejects; what is replayed from quarantine has its parent too."""
-    rules = Rules(stream="cars", declared=(("berth", "bigint"),), types="reject")
+    rules = StreamSpec(stream="cars", declared=(("berth", "bigint"),), types="reject")
 
     def answer(asked: Asked) -> Said:
         if asked.path == "/harbours":

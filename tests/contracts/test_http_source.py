@@ -14,9 +14,9 @@ from penstock.errors import ProjectError
 from penstock.jsonpath import parse_path
 from penstock.ports import Destination
 from penstock.project import load_project
-from penstock.shape.rules import Rules
 from penstock.sources.http.links import next_link
 from penstock.sources.http.records import JsonCutter
+from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said, pages_of, said
 from tests.support.fetching import fetch, ids, origins, source_of
 from tests.support.warehouse import land, ledger, table, write_files
@@ -235,11 +235,11 @@ def test_same_rows_as_files(destination: Destination, tmp_path: Path) -> None:
     ]
     body = b'{"data":[' + b",".join(records) + b"]}"
     with Api(lambda _: Said(body=body)) as api:
-        fetch(destination, api, {"records": "data"}, rules=Rules(stream="fetched"))
+        fetch(destination, api, {"records": "data"}, rules=StreamSpec(stream="fetched"))
         write_files(tmp_path / "in", {"cars.ndjson": b"\n".join(records)})
-        land(destination, tmp_path / "in", Rules(stream="filed"))
+        land(destination, tmp_path / "in", StreamSpec(stream="filed"))
         assert table(destination, "fetched") == table(destination, "filed")
-        assert fetch(destination, api, {"records": "data"}, rules=Rules(stream="filed")).total("landed") == 0
+        assert fetch(destination, api, {"records": "data"}, rules=StreamSpec(stream="filed")).total("landed") == 0
 
 
 def test_parents(destination: Destination) -> None:

@@ -12,10 +12,10 @@ from penstock.errors import ContractError
 from penstock.ports import Destination, Reason
 from penstock.records.opening import _COMPRESSED, _SUFFIXES
 from penstock.schema import MAX_COLUMNS
-from penstock.shape.careful import MAX_DEPTH, MAX_EXPONENT
-from penstock.shape.rules import Rules
+from penstock.shape.strict import MAX_DEPTH, MAX_EXPONENT
 from penstock.shape.types import SCALARS
 from penstock.sources.files.source import MAX_PENDING_BYTES
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, quarantined, table, write_files
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,7 +53,7 @@ def test_files(destination: Destination, tmp_path: Path, name: str) -> None:
     """What lands of a file, and what goes to quarantine."""
     file, content, values, rejects = FILES[name]
     write_files(tmp_path / "in", {file: content})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     rows = table(destination, "s") if values else []
     assert sorted(r["a"] for r in rows) == values
     assert quarantined(destination, "s") == rejects
@@ -86,7 +86,7 @@ def test_inference(destination: Destination, tmp_path: Path, name: str) -> None:
     """Which type a new column gets."""
     values, type_ = TYPES[name]
     write_files(tmp_path / "in", {"f.ndjson": "\n".join(f'{{"a":{v}}}' for v in values.split()).encode()})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert [c.type for c in destination.ledger.schema("s").columns] == ([type_] if type_ else [])
 
 
@@ -110,7 +110,7 @@ def test_fit(destination: Destination, tmp_path: Path, type_: str) -> None:
     fitting, other = (_values(t) for t in FITS[type_])
     lines = [f'{{"n":{i},"a":{v}}}' for i, v in enumerate([*fitting, *other])]
     write_files(tmp_path / "in", {"f.ndjson": "\n".join(lines).encode()})
-    land(destination, tmp_path / "in", Rules(stream="s", declared=(("n", "bigint"), ("a", type_))))
+    land(destination, tmp_path / "in", StreamSpec(stream="s", declared=(("n", "bigint"), ("a", type_))))
     rows = {r["n"]: r for r in table(destination, "s")}
     assert [rows[i]["a"] is not None for i in range(len(rows))] == [True] * len(fitting) + [False] * len(other)
     assert [rows[i]["_pen_rescued"] is None for i in range(len(rows))] == [True] * len(fitting) + [False] * len(other)
@@ -119,7 +119,7 @@ def test_fit(destination: Destination, tmp_path: Path, type_: str) -> None:
 def test_text_has_one_spelling(destination: Destination, tmp_path: Path) -> None:
     """A number in a text column is spelt one way; ``1`` and ``1.0`` are different values."""
     write_files(tmp_path / "in", {"f.ndjson": b'{"a":1.50}\n{"a":1.5}\n{"a":1}\n{"a":1.0}\n'})
-    landed = land(destination, tmp_path / "in", Rules(stream="s", declared=(("a", "text"),)))
+    landed = land(destination, tmp_path / "in", StreamSpec(stream="s", declared=(("a", "text"),)))
     assert sorted(r["a"] for r in table(destination, "s")) == ["1", "1.0", "1.5"]
     assert landed.total("duplicates") == 1
 
@@ -128,9 +128,9 @@ def test_text_has_one_spelling(destination: Destination, tmp_path: Path) -> None
 def test_contract_of_the_first_batch(destination: Destination, tmp_path: Path, mode: Any) -> None:
     """Without declared columns the first batch makes them; with some, the contract holds from the first record on."""
     write_files(tmp_path / "in", {"f.ndjson": b'{"a":1}\n{"b":2}\n{"c":null}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s", columns=mode))
+    land(destination, tmp_path / "in", StreamSpec(stream="s", columns=mode))
     assert [c.name for c in destination.ledger.schema("s").columns] == ["a", "b"]
-    declared = Rules(stream="declared", columns=mode, declared=(("a", "bigint"),))
+    declared = StreamSpec(stream="declared", columns=mode, declared=(("a", "bigint"),))
     if mode == "freeze":
         with pytest.raises(ContractError, match="'b'"):
             land(destination, tmp_path / "in", declared)
@@ -151,7 +151,7 @@ def test_the_page_has_every_name_and_limit() -> None:
     assert f"{MAX_DEPTH} levels" in page
     assert f"1e±{MAX_EXPONENT}" in page
     assert f"{MAX_PENDING_BYTES >> 20} MiB" in page
-    assert f"{Rules(stream='s').max_record_bytes >> 20} MiB" in page
+    assert f"{StreamSpec(stream='s').max_record_bytes >> 20} MiB" in page
     assert f"{MAX_COLUMNS} columns" in (DOCS / "naming.md").read_text(encoding="utf-8")
 
 

@@ -21,11 +21,11 @@ from penstock.ports import Batch, Destination, Target
 from penstock.privacy.masking import masked
 from penstock.project import RabbitMQ
 from penstock.runs.replay import Entry, entries, replay
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.rabbitmq.inbox import Run
 from penstock.sources.rabbitmq.message_headers import headers_of
 from penstock.sources.rabbitmq.source import RabbitMQSource
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, table, write_files
 
 PROPERTY = hypothesis_settings(
@@ -91,10 +91,10 @@ def messages(draw: st.DrawFn) -> Message:
     return message(gzip.compress(body, mtime=0) if kind == "gzip" else body, headers=beside, content_encoding="gzip")
 
 
-def _loaded(destination: Destination, source: Any, rules: Rules) -> tuple[int, int, int, int]:
+def _loaded(destination: Destination, source: Any, rules: StreamSpec) -> tuple[int, int, int, int]:
     shaper = Shaper(rules, threads=1)
     try:
-        landed = load(source, destination, shaper, Target(stream=rules.stream, source="queue"))
+        landed = load(source, destination, shaper, Target(spec=rules, source="queue"))
     finally:
         shaper.close()
     return tuple(landed.total(n) for n in ("read", "landed", "duplicates", "quarantined"))  # type: ignore[return-value]
@@ -105,7 +105,7 @@ def _loaded(destination: Destination, source: Any, rules: Rules) -> tuple[int, i
 def test_messages(destination: Destination, came: list[Message]) -> None:
     """Each message or part of one that is refused is an entry, as it came, with its headers, unless it came before."""
     stream = f"s{next(_numbers)}"
-    read, landed, duplicates, refused = _loaded(destination, Queue(came), Rules(stream=stream))
+    read, landed, duplicates, refused = _loaded(destination, Queue(came), StreamSpec(stream=stream))
     kept = entries(destination.query, stream=stream)
     assert read == landed + duplicates + refused
     assert refused == len(kept)
@@ -161,7 +161,7 @@ def test_replay(destination: Destination, tmp_path: Path, request: Any) -> None:
         return Session(load_project(tmp_path))
 
     with opened(strict) as session:
-        target = Target(stream="s", source="queue", message=True)
+        target = Target(spec=session.project.spec("s"), source="queue")
         landed = load(Queue(came), session.destination, session.shaper("s"), target)
         assert [landed.total(n) for n in ("read", "landed", "duplicates", "quarantined")] == [7, 2, 0, 5]
         before = _states(session)
@@ -184,7 +184,7 @@ def test_large_bodies(destination: Destination, tmp_path: Path) -> None:
     sizes = [17_000_000, 40_000_000]
     lines = [b'{"n":%d,"x":"' % i + b"x" * size + b'"}' for i, size in enumerate(sizes)]
     write_files(tmp_path / "in", {"f.ndjson": b"\n".join([*lines, b'{"n":9}']) + b"\n"})
-    land(destination, tmp_path / "in", Rules(stream="s", max_record_bytes=1 << 20), commit_bytes=1 << 30)
+    land(destination, tmp_path / "in", StreamSpec(stream="s", max_record_bytes=1 << 20), commit_bytes=1 << 30)
     assert ledger(destination, "s") == [(3, 1, 0, 2)]
     kept = sorted(entries(destination.query), key=lambda e: e.origin)
     assert [e.bytes for e in kept] == [len(line) for line in lines]
@@ -214,7 +214,7 @@ def test_the_size_of_a_masked_body(tmp_path: Path) -> None:
 def test_entries_of_an_older_ledger(destination: Destination, tmp_path: Path) -> None:
     """Entries that were kept before their sizes were get them."""
     write_files(tmp_path / "in", {"f.ndjson": b'{"n":\n'})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     destination.query("alter table penstock.quarantine drop column bytes")
     assert not destination.is_prepared()
     destination.prepare()

@@ -19,13 +19,13 @@ from penstock.errors import PenstockError, ProjectError, SourceError
 from penstock.lake.rewriting import files_of, rewrite
 from penstock.lake.writer import LakeWriter
 from penstock.land.session import Session
+from penstock.layout import Layout
 from penstock.ports import Destination, Window
 from penstock.project import load_project
 from penstock.records.lake_files import Format
 from penstock.runs.plan import plan_loads
-from penstock.shape.layout import Layout
-from penstock.shape.rules import Rules
 from penstock.sources.files.source import FilesSource
+from penstock.spec import StreamSpec
 from tests.contracts.test_hostile_input import CASES
 from tests.support.lake import land_in, load_from, load_source
 from tests.support.warehouse import ledger, quarantined, table, write_files
@@ -55,11 +55,11 @@ def test_hostile_input_comes_back(both: list[Destination], tmp_path: Path, lake:
     odd = b'{"a": {\n "b": [1,\n 2]}}\n{"a":\n 1, "a":\n 2}\n{"c": "x\r\ny", "d": {"e": null, "F g": {}}}\n\xff\xfe\n'
     write_files(tmp_path / "in", {"00.json": odd, **files})
     for destination in both:
-        landed = land_in(lake, format_, destination, tmp_path / "in", Rules(stream="s"))
+        landed = land_in(lake, format_, destination, tmp_path / "in", StreamSpec(stream="s"))
         assert landed.total("quarantined") > 20 and landed.total("landed") > 15
         shutil.rmtree(lake / "again", ignore_errors=True)
         (lake / "s").rename(lake / "again")
-        load_from(lake, destination, Rules(stream="again"))
+        load_from(lake, destination, StreamSpec(stream="again"))
         assert _outcome(destination, "again") == _outcome(destination, "s")
     assert not list(lake.rglob("*.part"))
 
@@ -69,7 +69,7 @@ def test_records_are_taken_out(destination: Destination, tmp_path: Path, lake: P
     """Rewriting leaves the other records as they were, in each format and beside it, and is seen by the next load."""
     lines = [b'{"who":%d,"x":{"y":"%d\\n"}}' % (i % 3, i) for i in range(30)]
     write_files(tmp_path / "in", {"f.ndjson": b"\n".join([*lines, b"\xffbob", b"\xffeve"])})
-    land_in(lake, format_, destination, tmp_path / "in", Rules(stream="s"))
+    land_in(lake, format_, destination, tmp_path / "in", StreamSpec(stream="s"))
 
     def keep(records: pa.Array) -> pa.Array:
         gone = [b'"who":1' in r or b"eve" in r for r in records.to_pylist()]
@@ -79,7 +79,7 @@ def test_records_are_taken_out(destination: Destination, tmp_path: Path, lake: P
     assert sum(d.removed for d in done if d) == 11
     assert [rewrite(path, keep) for path in files_of(lake, "s")] == [None] * len(done)
     (lake / "s").rename(lake / "again")
-    load_from(lake, destination, Rules(stream="again"))
+    load_from(lake, destination, StreamSpec(stream="again"))
     assert table(destination, "again") == [r for r in table(destination, "s") if r["who"] != 1]
     assert quarantined(destination, "again") == {b"\xffbob": "invalid_json"}
     for path, one in zip(files_of(lake, "again"), done, strict=True):
@@ -90,7 +90,7 @@ def test_only_the_window(destination: Destination, tmp_path: Path, lake: Path) -
     """What a date leaves out was not taken in, so it is not in the lake; the load of another day adds it."""
     days = [b'{"t":"2020-12-0%d"}' % day for day in (1, 2, 3)]
     write_files(tmp_path / "in", {"f.ndjson": b"\n".join([*days, b"{"])})
-    rules = Rules(stream="s", event_time="t")
+    rules = StreamSpec(stream="s", event_time="t")
     for day, kept in ((2, [days[1], b"{"]), (3, [days[1], b"{", days[2], b"{"])):
         window = Window(start=datetime(2020, 12, day), end=datetime(2020, 12, day + 1))
         land_in(lake, "ndjson", destination, tmp_path / "in", rules, window=window)
@@ -114,7 +114,7 @@ def test_dropped_fields(destination: Destination, tmp_path: Path, lake: Path, fo
     write_files(
         tmp_path / "in", {"f.ndjson": b"\n".join(lines), "g.csv": b"n,login.password\n9,hunter2\n1,2,hunter2\n"}
     )
-    rules = Rules(stream="s", layout=Layout(flatten=flatten, drop=(dropped,)))
+    rules = StreamSpec(stream="s", layout=Layout(flatten=flatten, drop=(dropped,)))
     land_in(lake, format_, destination, tmp_path / "in", rules)
     for path in files_of(lake, "s"):
         content = path.read_bytes()
@@ -132,14 +132,14 @@ def test_dropped_fields_while_the_next_batch_is_shaped(local: Destination, tmp_p
     write_files(tmp_path / "in", {"f.ndjson": b"\n".join(lines)})
     source = FilesSource("files", ["**"], root=tmp_path / "in", batch_bytes=1 << 16)
     writer = LakeWriter(lake, "s", "ndjson", warehouse="w")
-    rules = Rules(stream="s", layout=Layout(flatten=True, drop=("login_password",)))
+    rules = StreamSpec(stream="s", layout=Layout(flatten=True, drop=("login_password",)))
     load_source(source, local, rules, lake=writer)
     assert [json.loads(line) for line in _lines(lake)] == [{"n": i, "login_user": f"u{i}"} for i in range(20_000)]
 
 
 def test_the_latest_of_a_replaced_stream(destination: Destination, tmp_path: Path, lake: Path) -> None:
     """Each load of a replaced stream stands for all before it, in the lake too."""
-    rules = Rules(stream="s", identity=("k",), content=True)
+    rules = StreamSpec(stream="s", identity=("k",))
     for content in (b'{"k":1}\n{"k":2}', b'{"k":2}\n{"k":3}'):
         write_files(tmp_path / "in", {"f.ndjson": content})
         land_in(lake, "ndjson", destination, tmp_path / "in", rules, disposition="replace")
@@ -158,12 +158,12 @@ def test_refused_rows(postgres_url: str, tmp_path: Path, lake: Path) -> None:
     destination = PostgresDestination(postgres_url, shown="test database")
     destination.prepare()
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":1}'})
-    land_in(lake, "ndjson", destination, tmp_path / "in", Rules(stream="s"))
+    land_in(lake, "ndjson", destination, tmp_path / "in", StreamSpec(stream="s"))
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("alter table raw.s add check (a < 5)")
     lines = [b'{"a":%d}' % i for i in range(2, 8)]
     write_files(tmp_path / "in", {"2.ndjson": b"\n".join(lines)})
-    land_in(lake, "ndjson", destination, tmp_path / "in", Rules(stream="s"))
+    land_in(lake, "ndjson", destination, tmp_path / "in", StreamSpec(stream="s"))
     assert ledger(destination, "s")[1] == (6, 3, 0, 3)
     assert sorted(_lines(lake)) == [b'{"a":1}', *lines]
     destination.close()
@@ -175,7 +175,7 @@ def test_a_lake_that_cannot_be_written(destination: Destination, tmp_path: Path,
     lake.mkdir()
     (lake / "s").write_bytes(b"")
     with pytest.raises(PenstockError, match="lake cannot be written"):
-        land_in(lake, "ndjson", destination, tmp_path / "in", Rules(stream="s"))
+        land_in(lake, "ndjson", destination, tmp_path / "in", StreamSpec(stream="s"))
     assert ledger(destination, "s") == []
 
 
@@ -183,7 +183,7 @@ def test_a_lake_that_cannot_be_written(destination: Destination, tmp_path: Path,
 def test_a_file_that_is_not_the_lakes(destination: Destination, tmp_path: Path, lake: Path, name: str) -> None:
     """A file without the records' column is an error that names it."""
     write_files(tmp_path / "in", {"f.ndjson": b'{"a":1}'})
-    land_in(lake, "ndjson", destination, tmp_path / "in", Rules(stream="s"))
+    land_in(lake, "ndjson", destination, tmp_path / "in", StreamSpec(stream="s"))
     [good] = files_of(lake, "s")
     other = good.with_suffix(Path(name).suffix)
     if name == "f.csv":
@@ -191,7 +191,7 @@ def test_a_file_that_is_not_the_lakes(destination: Destination, tmp_path: Path, 
     else:
         pq.write_table(pa.table({"a": [1]}), other)
     with pytest.raises(SourceError, match="no file of the lake") as caught:
-        load_from(lake, destination, Rules(stream="s"))
+        load_from(lake, destination, StreamSpec(stream="s"))
     assert other.name in str(caught.value)
 
 
@@ -203,7 +203,7 @@ def test_flat_columns(destination: Destination, tmp_path: Path, lake: Path) -> N
     second = b'{"id":2,"name":{"first":"\xc3\xa9"},"location":{"street":{"number":1.5}},"new":"007"}'
     formats: list[Format] = ["csv", "parquet"]
     for format_ in formats:
-        stream = Rules(stream=format_)
+        stream = StreamSpec(stream=format_)
         write_files(tmp_path / "in", {"1.ndjson": first + b"\n", "2.ndjson": second + b"\n"})
         source = FilesSource("files", ["**"], root=tmp_path / "in", batch_bytes=1)
         writer = LakeWriter(lake, format_, format_, warehouse="w")

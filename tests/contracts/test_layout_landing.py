@@ -13,13 +13,13 @@ import pytest
 from penstock.errors import UsageError
 from penstock.land.loop import Stop, load
 from penstock.land.session import Session
+from penstock.layout import Layout
 from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.project.steps import LoadStep
 from penstock.runs.plan import plan_loads
-from penstock.shape.layout import Layout
-from penstock.shape.rules import Rules
 from penstock.sources.kinds import Until, consume_source
+from penstock.spec import StreamSpec
 from tests.support.queues import a_queue, publish
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
@@ -83,7 +83,7 @@ def test_the_same_rows_by_every_file(destination: Destination, tmp_path: Path) -
         land(
             destination,
             tmp_path / stream,
-            Rules(stream=stream, identity=("login_uuid",), declared=TYPES, layout=layout),
+            StreamSpec(stream=stream, identity=("login_uuid",), declared=TYPES, layout=layout),
             batch_bytes=2_000,
         )
         seen[stream] = table(destination, stream)
@@ -104,7 +104,7 @@ def test_identity_by_content_leaves_out_what_is_dropped(
     write_files(tmp_path / "in", {"a.ndjson": body})
     layout = Layout(flatten=flatten, drop=("o_p",) if flatten else ("o.p",))
     for _ in range(2):
-        land(destination, tmp_path / "in", Rules(stream="s", layout=layout), fingerprint=False)
+        land(destination, tmp_path / "in", StreamSpec(stream="s", layout=layout), fingerprint=False)
     assert ledger(destination, "s")[0] == (5, 2, 2, 1)
     assert len(table(destination, "s")) == 2
     [(note, code)] = quarantined(destination, "s").items()

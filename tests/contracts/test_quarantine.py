@@ -14,7 +14,7 @@ from penstock.errors import UsageError
 from penstock.ports import Destination
 from penstock.runs.plan import plan_loads
 from penstock.runs.replay import drop, entries, replay
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 PROJECT = """
@@ -172,24 +172,24 @@ def _forbid_13(destination: Destination) -> None:
 def test_only_culprits_are_held(destination: Destination, tmp_path: Path, batch_bytes: int) -> None:
     """When the destination refuses a batch, the rows to blame go to quarantine with its words; the others land."""
     write_files(tmp_path / "in", {"0.ndjson": b'{"a":0,"b":"first"}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     _forbid_13(destination)
     lines = [b'{"a":%d,"b":"%d"}' % (13 if n in (7, 99) else n + 100, n) for n in range(100)]
     write_files(tmp_path / "in", {"1.ndjson": b"\n".join(lines)})
-    land(destination, tmp_path / "in", Rules(stream="s"), batch_bytes=batch_bytes)
+    land(destination, tmp_path / "in", StreamSpec(stream="s"), batch_bytes=batch_bytes)
     assert quarantined(destination, "s") == {lines[n]: "destination_rejected" for n in (7, 99)}
     assert len(table(destination, "s")) == 99
     counts = ledger(destination, "s")[1:]
     assert tuple(map(sum, zip(*counts, strict=True))) == (100, 98, 0, 2)
     reason = entries(destination.query)[0].reason
     assert "check" in reason.lower()
-    again = land(destination, tmp_path / "in", Rules(stream="s"), fingerprint=False)
+    again = land(destination, tmp_path / "in", StreamSpec(stream="s"), fingerprint=False)
     assert (again.total("landed"), again.total("quarantined")) == (0, 0)
 
 
 def test_a_good_version_of_a_refused_key_lands(destination: Destination, tmp_path: Path) -> None:
     """In a merged stream only the refused version of a key is held, not the key."""
-    rules = Rules(stream="s", identity=("k",), version="v", content=True)
+    rules = StreamSpec(stream="s", identity=("k",), version="v")
     write_files(tmp_path / "in", {"0.ndjson": b'{"k":0,"a":0,"v":0}\n'})
     land(destination, tmp_path / "in", rules, disposition="merge")
     _forbid_13(destination)
@@ -203,7 +203,7 @@ def test_a_good_version_of_a_refused_key_lands(destination: Destination, tmp_pat
 def test_a_refused_record_hides_no_other(destination: Destination, tmp_path: Path, disposition: str) -> None:
     """A sound record of the same identity, in the same batch as one that the destination refuses, is no duplicate."""
     merge = disposition == "merge"
-    rules = Rules(stream="s", identity=("k",), version="v" if merge else None, content=merge)
+    rules = StreamSpec(stream="s", identity=("k",), version="v" if merge else None)
     write_files(tmp_path / "in", {"0.ndjson": b'{"k":0,"a":0,"v":0}\n'})
     land(destination, tmp_path / "in", rules, disposition=disposition)
     _forbid_13(destination)
@@ -217,8 +217,8 @@ def test_a_refused_record_hides_no_other(destination: Destination, tmp_path: Pat
 def test_refused_rows_are_replayed(destination: Destination, tmp_path: Path) -> None:
     """What the destination refused waits until it takes it, and a replay it refuses again leaves it waiting."""
     write_files(tmp_path / "in", {"0.ndjson": b'{"a":0}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     _forbid_13(destination)
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":13}\n{"a":14}\n'})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert [e.body for e in entries(destination.query)] == [b'{"a":13}']

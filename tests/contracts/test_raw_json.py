@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from penstock.land.loop import load
+from penstock.layout import Layout
 from penstock.ports import Destination, Target
-from penstock.shape.layout import Layout
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource
+from penstock.spec import StreamSpec
 from tests.support.warehouse import write_files
 
 RECORDS = [
@@ -22,11 +22,11 @@ RECORDS = [
 ]
 
 
-def _land(destination: Destination, folder: Path, rules: Rules, *lines: bytes) -> None:
+def _land(destination: Destination, folder: Path, rules: StreamSpec, *lines: bytes) -> None:
     write_files(folder, {f"{len(lines)}.ndjson": b"\n".join(lines) + b"\n"})
     source = FilesSource("files", ["**"], root=folder)
     shaper = Shaper(rules, threads=1)
-    load(source, destination, shaper, Target(stream="s", source="files", raw_json=rules.raw_json))
+    load(source, destination, shaper, Target(spec=rules, source="files"))
     shaper.close()
 
 
@@ -37,7 +37,7 @@ def _whole(destination: Destination) -> list[Any]:
 
 def test_the_whole_record(destination: Destination, tmp_path: Path) -> None:
     """A row keeps its record, every digit of it, without what the stream drops, at any depth."""
-    rules = Rules(stream="s", raw_json=True, layout=Layout(drop=("who.pin", "more.pin")))
+    rules = StreamSpec(stream="s", raw_json=True, layout=Layout(drop=("who.pin", "more.pin")))
     _land(destination, tmp_path / "in", rules, *RECORDS)
     assert _whole(destination) == [
         {"id": 1, "at": "2024-02-29T10:00:00Z", "who": {"name": "Ada"}, "exact": Decimal("0.1234567890123456789")},
@@ -58,7 +58,7 @@ def test_records_that_look_alike(destination: Destination, tmp_path: Path) -> No
     _land(
         destination,
         tmp_path / "in",
-        Rules(stream="s", raw_json=True, layout=Layout(flatten=True, drop=("who_pin",))),
+        StreamSpec(stream="s", raw_json=True, layout=Layout(flatten=True, drop=("who_pin",))),
         *lines,
     )
     assert _whole(destination) == [{"id": i, "who_name": f"n{i}"} for i in range(30)]
@@ -67,9 +67,9 @@ def test_records_that_look_alike(destination: Destination, tmp_path: Path) -> No
 def test_asked_for_later(destination: Destination, tmp_path: Path) -> None:
     """A table that was made without gets the column; its rows have none, and none is written once it is not asked
     for."""
-    rules = Rules(stream="s", identity=("id",))
+    rules = StreamSpec(stream="s", identity=("id",))
     _land(destination, tmp_path / "in", rules, *RECORDS[:1])
-    _land(destination, tmp_path / "in", Rules(stream="s", identity=("id",), raw_json=True), *RECORDS[:2])
+    _land(destination, tmp_path / "in", StreamSpec(stream="s", identity=("id",), raw_json=True), *RECORDS[:2])
     _land(destination, tmp_path / "in", rules, *RECORDS)
     assert [whole and whole["id"] for whole in _whole(destination)] == [None, 2, None]
     delta = destination.query("select _pen_json from raw.s__delta")

@@ -12,8 +12,8 @@ from penstock.errors import ProjectError, SourceError, UsageError
 from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.runs.plan import day_window, plan_loads
-from penstock.shape.careful import Unsound, examine
-from penstock.shape.rules import Rules
+from penstock.shape.strict import Unsound, examine
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, quarantined, table, write_files
 
 PROJECT = """
@@ -27,14 +27,14 @@ streams: { s: { SETTINGS } }
 def test_csv_of_rows_of_another_width(destination: Destination, tmp_path: Path) -> None:
     """A comma too many in every row: all of them are kept, in quarantine."""
     write_files(tmp_path / "in", {"f.csv": b"id,name\n1,joe,\n2,ann,\n"})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert set(quarantined(destination, "s")) == {b"1,joe,", b"2,ann,"}
 
 
 def test_csv_columns_of_any_name(destination: Destination, tmp_path: Path) -> None:
     """A column may be called as the code calls its own, and names may differ in case alone."""
     write_files(tmp_path / "in", {"f.csv": b"id,r,ID,rows\n1,5,7,9\n"})
-    land(destination, tmp_path / "in", Rules(stream="s"))
+    land(destination, tmp_path / "in", StreamSpec(stream="s"))
     fields = {c.field: c.name for c in destination.ledger.schema("s").columns}
     assert set(fields) == {"id", "r", "ID", "rows"}
     row = table(destination, "s")[0]
@@ -46,9 +46,9 @@ def test_cut_off_zstd(destination: Destination, tmp_path: Path) -> None:
     whole = zstandard.compress(b"".join(b'{"a":%d}\n' % i for i in range(1_000)))
     write_files(tmp_path / "in", {"f.ndjson.zst": whole[: len(whole) // 2]})
     with pytest.raises(SourceError, match="cut off"):
-        land(destination, tmp_path / "in", Rules(stream="s"))
+        land(destination, tmp_path / "in", StreamSpec(stream="s"))
     write_files(tmp_path / "in", {"f.ndjson.zst": zstandard.compress(b'{"a":1}\n') + zstandard.compress(b'{"a":2}\n')})
-    land(destination, tmp_path / "in", Rules(stream="t"))
+    land(destination, tmp_path / "in", StreamSpec(stream="t"))
     assert {r["a"] for r in table(destination, "t")} == {1, 2}
 
 
@@ -56,14 +56,14 @@ def test_unknown_file_beside_sound_ones(destination: Destination, tmp_path: Path
     """A file that nobody can read stops with an error; the sound files before it land."""
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":1}\n', "README": b"read me\n"})
     with pytest.raises(SourceError, match="format"):
-        land(destination, tmp_path / "in", Rules(stream="s"))
+        land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert [r["a"] for r in table(destination, "s")] == [1]
 
 
 def test_replace_of_which_nothing_lands(destination: Destination, tmp_path: Path) -> None:
     """The first refresh holds nothing but a bad line: it is kept, and nothing breaks."""
     write_files(tmp_path / "in", {"f.ndjson": b"{bad\n"})
-    land(destination, tmp_path / "in", Rules(stream="s", content=True), disposition="replace")
+    land(destination, tmp_path / "in", StreamSpec(stream="s"), disposition="replace")
     assert quarantined(destination, "s") == {b"{bad": "invalid_json"}
 
 
@@ -77,7 +77,7 @@ def test_many_variants_of_a_kind(destination: Destination, tmp_path: Path) -> No
     ]
     for i, number in enumerate(numbers):
         write_files(tmp_path / "in", {f"{i}.ndjson": f'{{"p":{number}}}\n'.encode()})
-        land(destination, tmp_path / "in", Rules(stream="s", types="evolve"))
+        land(destination, tmp_path / "in", StreamSpec(stream="s", types="evolve"))
     names = [c.name for c in destination.ledger.schema("s").columns]
     assert len(names) == len(set(names)) == 4
     assert len(table(destination, "s")) == 4

@@ -15,7 +15,7 @@ from penstock.cli.app import app
 from penstock.destinations.postgres.destination import PostgresDestination
 from penstock.errors import DestinationError, UsageError
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, write_files
 
 
@@ -68,13 +68,13 @@ def test_a_table_of_another_tool(destination: Destination, tmp_path: Path, kind:
     write_files(tmp_path / "data", {"a.ndjson": b'{"id":2,"name":"new name","qty":5}\n'})
     for _ in range(2):
         with pytest.raises(UsageError, match="no table of Penstock's") as refused:
-            land(destination, tmp_path / "data", Rules(stream="things"))
+            land(destination, tmp_path / "data", StreamSpec(stream="things"))
     assert destination.query("select id, name from raw.things").rows == [(1, "old")]
     assert destination.query("select count(*) from penstock.columns").rows == [(0,)]
     assert destination.query("select count(*) from penstock.positions").rows == [(0,)]
     fix = refused.value.fix.partition("away: ")[2]
     destination.query(fix if kind == "table" else fix.replace("alter table", "alter view"))
-    assert land(destination, tmp_path / "data", Rules(stream="things")).total("landed") == 1
+    assert land(destination, tmp_path / "data", StreamSpec(stream="things")).total("landed") == 1
 
 
 def test_a_foreign_table_that_may_not_be_read(postgres_url: str, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_foreign_table_that_may_not_be_read(postgres_url: str, tmp_path: Path)
             f"{postgres_url}{'&' if '?' in postgres_url else '?'}options=-crole%3D{user}", shown=""
         )
         with pytest.raises(UsageError, match="no table of Penstock's"):
-            land(blind, tmp_path / "data", Rules(stream="things"))
+            land(blind, tmp_path / "data", StreamSpec(stream="things"))
         blind.close()
     finally:
         opened.query(f"drop owned by {user}")

@@ -14,7 +14,7 @@ from penstock.destinations.duckdb.destination import DuckDBDestination
 from penstock.land.session import Session
 from penstock.ports import Destination
 from penstock.project import load_project
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from penstock.transform.transform import Transformer
 from tests.support.warehouse import land, ledger, table
 
@@ -60,7 +60,7 @@ def test_threads_land_into_one_stream(tmp_path: Path, disposition: str) -> None:
     """Four threads with a destination each, overlapping records, a commit a file, a new file: the table is that of one
     after the other, every commit number is there once, and every load adds up."""
     _write(tmp_path / "data")
-    rules = Rules(stream="s", identity=("n",), content=disposition == "merge")
+    rules = StreamSpec(stream="s", identity=("n",))
 
     def opened(name: str) -> DuckDBDestination:
         return DuckDBDestination(tmp_path / name, threads=1)
@@ -107,7 +107,7 @@ def test_threads_land_into_one_stream(tmp_path: Path, disposition: str) -> None:
 def test_what_another_thread_landed_is_known(tmp_path: Path) -> None:
     """Destinations that land in turn into a stream that they remember each see what the other landed."""
     _write(tmp_path / "data")
-    rules = Rules(stream="s", identity=("n",))
+    rules = StreamSpec(stream="s", identity=("n",))
     one, two = (DuckDBDestination(tmp_path / "w.duckdb", threads=1) for _ in range(2))
     one.prepare()
     for thread in range(THREADS):
@@ -125,7 +125,7 @@ def test_a_landing_that_is_given_up_lets_the_next_begin(tmp_path: Path) -> None:
 
     one, two = (DuckDBDestination(tmp_path / "w.duckdb", threads=1) for _ in range(2))
     one.prepare()
-    target = Target(stream="s", source="files")
+    target = Target(spec=StreamSpec(stream="s"), source="files")
     landing = one.land(target)
     landing.rollback()
     landing.rollback()

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from penstock.ports import Batch, Destination, Segment, Target
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
+from penstock.spec import StreamSpec
 from tests.support.warehouse import ledger, quarantined, table
 
 KINDS: dict[str, Any] = {
@@ -30,13 +30,13 @@ def test_hundreds_of_fields_land(both: list[Destination], kind: str) -> None:
     whole = {f"f{i:03}": make(i) for i in range(420)}
     batches = [[whole, {"f000": make(6), "f419": make(419)}], [{**whole, "f002": make(2 + 6 * n)} for n in range(1, 4)]]
     schema = both[0].ledger.schema("s")
-    shaper = Shaper(Rules(stream="s"), threads=1)
+    shaper = Shaper(StreamSpec(stream="s"), threads=1)
     for records in batches:
         bodies = pa.array([json.dumps(r).encode() for r in records], pa.binary())
         shaped = shaper.shape(Batch(bodies=bodies, segments=[Segment(start=0, place="f", number=1)]), schema)
         schema = shaped.schema
         for destination in both:
-            landing = destination.land(Target(stream="s", source="files"))
+            landing = destination.land(Target(spec=StreamSpec(stream="s"), source="files"))
             landing.write(shaped)
             landing.commit()
     shaper.close()

@@ -13,15 +13,15 @@ import pytest
 from penstock.errors import UsageError
 from penstock.ports import Destination, Window
 from penstock.runs.plan import day_window
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 DAYS = [dt.date(2020, 12, d) for d in range(5, 12)]
 RULES = {"event_time": "at", "declared": (("at", "timestamp"),)}
 
 
-def _rules(stream: str, **more: Any) -> Rules:
-    return Rules(stream=stream, **{**RULES, **more})
+def _rules(stream: str, **more: Any) -> StreamSpec:
+    return StreamSpec(stream=stream, **{**RULES, **more})
 
 
 def _files() -> dict[str, bytes]:

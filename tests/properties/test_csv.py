@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.errors import SourceError
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.csv_texts import COMMA, PIECES, simple
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
@@ -43,7 +43,7 @@ def test_every_line_is_accounted_for(both: list[Destination], tmp_path: Path, fi
     for destination in both:
         failure = ""
         try:
-            land(destination, folder, Rules(stream=stream, declared=DECLARED), batch_bytes=500)
+            land(destination, folder, StreamSpec(stream=stream, declared=DECLARED), batch_bytes=500)
         except SourceError as e:
             failure = str(e)
         bad = [next(iter(packed[f"{i:02}.csv"])) for i, (header, _) in enumerate(files) if not HEADERS[header]]

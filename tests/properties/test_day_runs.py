@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.runs.plan import day_window
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said, said
 from tests.support.fetching import fetch, ids
 from tests.support.warehouse import land, write_files
@@ -61,7 +61,7 @@ def test_late_records_of_an_api(destination: Destination, data: st.DataObject, r
     if by_overlap:
         endpoint["incremental"] = {"field": "updated", "params": "since={cursor}", "overlap": f"{late}d"}
     lookback = timedelta() if by_overlap else timedelta(days=late)
-    rules = Rules(stream=f"days{next(_streams)}")
+    rules = StreamSpec(stream=f"days{next(_streams)}")
     api = LateApi(records)
     with Api(api) as server:
         for day in runs:
@@ -85,7 +85,7 @@ def test_late_records_of_files(destination: Destination, tmp_path: Path, records
     as records come late, all have landed."""
     late = max(delay for _, delay in records)
     folder = tmp_path / f"in{next(_streams)}"
-    rules = Rules(stream=f"days{next(_streams)}", event_time="at", declared=(("at", "timestamp"),))
+    rules = StreamSpec(stream=f"days{next(_streams)}", event_time="at", declared=(("at", "timestamp"),))
     for day in range(DAYS + late):
         lines = [
             json.dumps({"id": id_, "at": f"{DAY_ONE + timedelta(days=own)}T12:00:00"})

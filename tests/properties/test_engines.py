@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from penstock.layout import Layout
 from penstock.ports import Destination
-from penstock.shape.layout import Layout
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.versions import versions
 from tests.support.warehouse import MAY_DIFFER, land, ledger, quarantined, write_files
 
@@ -88,7 +88,7 @@ def test_the_engines_hold_the_same(
     """Whatever the records hold, in one load or two: one raw table, one quarantine, one ledger, whichever engine."""
     stream = f"s{next(_numbers)}"
     keyed: dict[str, Any] = {"identity": ("id",), "version": "t", "content": True} if merge else {}
-    rules = Rules(stream=stream, types=types, layout=Layout(flatten=flatten), raw_json=True, **keyed)
+    rules = StreamSpec(stream=stream, types=types, layout=Layout(flatten=flatten), raw_json=True, **keyed)
     seen: list[Any] = []
     for destination in both:
         for lines in loads:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.properties.test_laws import events, lines, records
 from tests.support.api import Api, Asked, Said
 from tests.support.fetching import fetch
@@ -56,7 +56,7 @@ def test_same_rows_in_any_pages_and_order(
 ) -> None:
     """Laws 2 and 5: by file and by pages of any size the rows are the same; again, in another order, lands nothing."""
     draw = random.Random(seed)
-    filed, fetched = (Rules(stream=f"h{next(_streams)}") for _ in range(2))
+    filed, fetched = (StreamSpec(stream=f"h{next(_streams)}") for _ in range(2))
     write_files(tmp_path / "in", {"a.ndjson": b"\n".join(spelt(found))})
     land(destination, tmp_path / "in", filed)
     with Api(Pages(spelt(found), draw)) as api:
@@ -78,7 +78,7 @@ def test_any_order(destination: Destination, found: list[dict[str, Any]], seed: 
     declared = (("k", "bigint"), ("v", "bigint"), ("t", "text"), ("x", "bigint"))
     seen = []
     for shuffled in (False, True):
-        rules = Rules(stream=f"h{next(_streams)}", declared=declared)
+        rules = StreamSpec(stream=f"h{next(_streams)}", declared=declared)
         texts = spelt(draw.sample(found, len(found)) if shuffled else found)
         with Api(Pages(texts, draw)) as api:
             sizes: dict[str, Any] = {"batch_bytes": 50, "commit_bytes": 100} if shuffled else {}
@@ -91,7 +91,7 @@ def test_any_order(destination: Destination, found: list[dict[str, Any]], seed: 
 @given(found=st.lists(lines, max_size=12))
 def test_nothing_lost(destination: Destination, found: list[bytes]) -> None:
     """Law 3: records read = rows landed + duplicates + quarantined, whatever the bytes, line by line."""
-    rules = Rules(stream=f"h{next(_streams)}")
+    rules = StreamSpec(stream=f"h{next(_streams)}")
     with Api(lambda _: Said(body=b"\n" + b"\n".join(found) + b"\n")) as api:
         landed = fetch(destination, api, {"format": "ndjson"}, rules=rules)
     for read, new, duplicates, rejected in ledger(destination, rules.stream):

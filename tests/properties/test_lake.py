@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.properties.test_laws import PROPERTY, _ndjson, _stream, lines, records
 from tests.support.lake import land_in, load_from
 from tests.support.warehouse import ledger, quarantined, table, write_files
@@ -24,9 +24,9 @@ def test_same_rows(destination: Destination, tmp_path: Path, found: list[Any], m
     shutil.rmtree(lake, ignore_errors=True)
     stream, again = _stream(), _stream()
     write_files(tmp_path / "in", {"a.ndjson": _ndjson(found) + b"\n".join(more)})
-    land_in(lake, format_, destination, tmp_path / "in", Rules(stream=stream))
+    land_in(lake, format_, destination, tmp_path / "in", StreamSpec(stream=stream))
     (lake / stream).rename(lake / again)
-    load_from(lake, destination, Rules(stream=again))
+    load_from(lake, destination, StreamSpec(stream=again))
     assert table(destination, again) == table(destination, stream)
     assert quarantined(destination, again) == quarantined(destination, stream)
     assert ledger(destination, again) == ledger(destination, stream)

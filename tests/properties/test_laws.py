@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 PROPERTY = settings(
@@ -102,7 +102,7 @@ def test_same_rows(destination: Destination, tmp_path: Path, found: list[dict[st
     for name, files in spellings.items():
         stream = _stream()
         write_files(tmp_path / "in", files)
-        land(destination, tmp_path / "in", Rules(stream=stream))
+        land(destination, tmp_path / "in", StreamSpec(stream=stream))
         seen[name] = table(destination, stream), sorted(quarantined(destination, stream).values())
     assert seen["array"] == seen["lines"]
     assert seen["spelt"] == seen["lines"]
@@ -116,7 +116,7 @@ def test_nothing_lost(destination: Destination, tmp_path: Path, found: list[byte
     stream = _stream()
     content = b"\n" + b"\n".join(found) + b"\n"
     write_files(tmp_path / "in", {"a.ndjson": content})
-    landed = land(destination, tmp_path / "in", Rules(stream=stream))
+    landed = land(destination, tmp_path / "in", StreamSpec(stream=stream))
     for read, new, duplicates, rejected in ledger(destination, stream):
         assert read == new + duplicates + rejected
         assert min(new, duplicates, rejected) >= 0
@@ -136,11 +136,11 @@ def test_any_order(
     """Law 4: every order of arrival and every split into files and batches gives the same table."""
     draw = random.Random(seed)
     declared = (("k", "bigint"), ("v", "bigint"), ("t", "text"), ("x", "bigint"))
-    keyed = {"identity": ("k",), "version": "v", "content": True} if disposition == "merge" else {}
+    keyed = {"identity": ("k",), "version": "v"} if disposition == "merge" else {}
     seen = []
     for shuffled in (False, True, True):
         stream = _stream()
-        rules = Rules(stream=stream, declared=declared, **keyed)  # type: ignore[arg-type]
+        rules = StreamSpec(stream=stream, declared=declared, **keyed)  # type: ignore[arg-type]
         arrived = draw.sample(found, len(found)) if shuffled else found
         cut = draw.randrange(len(arrived) + 1) if shuffled else len(arrived)
         for part, piece in enumerate((arrived[:cut], arrived[cut:])):
@@ -163,10 +163,10 @@ def test_again_is_nothing(destination: Destination, tmp_path: Path, found: list[
     """Law 5: a second load lands 0 rows, with the fingerprint and without."""
     stream = _stream()
     write_files(tmp_path / "in", {"a.ndjson": _ndjson(found)})
-    land(destination, tmp_path / "in", Rules(stream=stream))
+    land(destination, tmp_path / "in", StreamSpec(stream=stream))
     before = table(destination, stream)
-    assert land(destination, tmp_path / "in", Rules(stream=stream)).receipts == []
-    again = land(destination, tmp_path / "in", Rules(stream=stream), fingerprint=False)
+    assert land(destination, tmp_path / "in", StreamSpec(stream=stream)).receipts == []
+    again = land(destination, tmp_path / "in", StreamSpec(stream=stream), fingerprint=False)
     assert (again.total("landed"), again.total("quarantined")) == (0, 0)
     assert table(destination, stream) == before
 
@@ -181,7 +181,7 @@ def test_same_on_every_engine(
     half = len(found) // 2
     seen = []
     for destination in both:
-        rules = Rules(stream=stream, columns=modes[0], types=modes[1])
+        rules = StreamSpec(stream=stream, columns=modes[0], types=modes[1])
         for name, part in (("a", found[:half]), ("b", found[half:])):
             write_files(tmp_path / destination.kind, {f"{name}.ndjson": _ndjson(part)} if part else {"e.ndjson": b""})
             land(destination, tmp_path / destination.kind, rules)

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from penstock.errors import SourceError
 from penstock.ports import Destination
-from penstock.shape.careful import Sound, examine
-from penstock.shape.rules import Rules
+from penstock.shape.strict import Sound, examine
 from penstock.sources.files.parquet import parquet_rows
+from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table
 
 PROPERTY = settings(
@@ -294,7 +294,7 @@ def test_every_row_has_an_outcome(
     stream = f"s{next(_numbers)}"
     outcomes = []
     for destination in both:
-        land(destination, path.parent, Rules(stream=stream))
+        land(destination, path.parent, StreamSpec(stream=stream))
         (counts,) = ledger(destination, stream) or [(0, 0, 0, 0)]
         assert counts[0] == len(rows) == sum(counts[1:])
         outcomes.append((counts, table(destination, stream) if counts[1] else [], quarantined(destination, stream)))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.ports import Destination
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.versions import Rank, versions
 from tests.support.warehouse import land, ledger, table, write_files
 
@@ -42,7 +42,7 @@ def test_the_greatest_version_stays(
     seen = []
     for split in ("one load", "one batch each", "several loads"):
         stream = f"s{next(_numbers)}"
-        rules = Rules(stream=stream, identity=("k",), version="v", content=True, types=types)  # type: ignore[arg-type]
+        rules = StreamSpec(stream=stream, identity=("k",), version="v", types=types)  # type: ignore[arg-type]
         draw.shuffle(records)
         parts = [records[i::3] for i in range(3)] if split == "several loads" else [records]
         for part in filter(None, parts):

@@ -21,8 +21,8 @@ from penstock.land.session import Session
 from penstock.project import RabbitMQ, load_project
 from penstock.publish.publisher import Message, Publisher, Route
 from penstock.samples.generate import write_user_events
-from penstock.shape.rules import Rules
 from penstock.sources.rabbitmq.amqp import connected
+from penstock.spec import StreamSpec
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 from tests.conftest import RabbitMQServer
@@ -52,7 +52,7 @@ def by_file(lines: list[bytes], folder: Path) -> tuple[list[dict[str, Any]], set
     destination = DuckDBDestination(folder / "file.duckdb", threads=1)
     destination.prepare()
     try:
-        land(destination, folder / "in", Rules(stream="events"))
+        land(destination, folder / "in", StreamSpec(stream="events"))
         return table(destination, "events"), set(quarantined(destination, "events"))
     finally:
         destination.close()

@@ -18,7 +18,7 @@ from penstock.destinations.duckdb.destination import DuckDBDestination
 from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.samples.generate import write_user_events
-from penstock.shape.rules import Rules
+from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
@@ -121,7 +121,7 @@ def expected(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> tu
     destination = DuckDBDestination(folder / "file.duckdb", threads=1)
     destination.prepare()
     try:
-        land(destination, folder / "in", Rules(stream="events"))
+        land(destination, folder / "in", StreamSpec(stream="events"))
         return table(destination, "events"), set(quarantined(destination, "events"))
     finally:
         destination.close()

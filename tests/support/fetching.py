@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from penstock.land.loop import Landed, load
 from penstock.ports import Destination, Target, Window
 from penstock.project import Http
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.http.source import HttpSource
+from penstock.spec import StreamSpec
 from tests.support.api import Api
 
 IMPATIENT = {
@@ -37,21 +38,21 @@ def fetch(
     api: Api,
     endpoint: Mapping[str, Any],
     *,
-    rules: Rules | None = None,
+    rules: StreamSpec | None = None,
     disposition: str = "append",
     window: Window | None = None,
     commit_bytes: int | None = None,
     **more: Any,
 ) -> Landed:
     """Land what is new at an endpoint into ``raw.cars``, or the rules' stream."""
-    rules = rules or Rules(stream="cars", content=disposition != "append")
-    shaper = Shaper(rules, threads=1)
+    spec = replace(rules or StreamSpec(stream="cars"), disposition=disposition)  # type: ignore[arg-type]
+    shaper = Shaper(spec, threads=1)
     try:
         return load(
             source_of(api, endpoint, window=window, refresh=disposition == "replace", **more),
             destination,
             shaper,
-            Target(stream=rules.stream, source="api", disposition=disposition),  # type: ignore[arg-type]
+            Target(spec=spec, source="api"),
             commit_bytes=commit_bytes,
         )
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from penstock.lake.writer import LakeWriter
 from penstock.land.loop import Landed, into_warehouse, load
 from penstock.ports import Destination, Target, Window
 from penstock.records.lake_files import Format
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource
 from penstock.sources.lake.source import LakeSource
+from penstock.spec import StreamSpec
 
 
-def land_in(lake: Path, format_: Format, destination: Destination, folder: Path, rules: Rules, **more: Any) -> Landed:
+def land_in(
+    lake: Path, format_: Format, destination: Destination, folder: Path, rules: StreamSpec, **more: Any
+) -> Landed:
     """Land every file in ``folder``, and write what it held to the lake."""
     writer = LakeWriter(lake, rules.stream, format_, warehouse="test", **more.pop("writer", {}))
     disposition = more.get("disposition", "append")
@@ -25,7 +28,7 @@ def land_in(lake: Path, format_: Format, destination: Destination, folder: Path,
     return load_source(source, destination, rules, lake=writer, **more)
 
 
-def load_from(lake: Path, destination: Destination, rules: Rules, **more: Any) -> Landed:
+def load_from(lake: Path, destination: Destination, rules: StreamSpec, **more: Any) -> Landed:
     """Land what the lake has of the stream."""
     source = LakeSource(rules.stream, folder=lake, refresh=more.get("disposition") == "replace")
     return load_source(source, destination, rules, **more)
@@ -34,17 +37,18 @@ def load_from(lake: Path, destination: Destination, rules: Rules, **more: Any) -
 def load_source(
     source: Any,
     destination: Destination,
-    rules: Rules,
+    rules: StreamSpec,
     *,
     disposition: Any = "append",
     window: Window | None = None,
     lake: LakeWriter | None = None,
 ) -> Landed:
     """Land what a source gives; raise what it could not read."""
-    target = Target(stream=rules.stream, source=source.name, version=rules.version, disposition=disposition)
-    shaper = Shaper(rules, threads=1)
+    spec = replace(rules, disposition=disposition)
+    shaper = Shaper(spec, threads=1)
     try:
         landings = into_warehouse if lake is None else partial(into_lake, lake)
+        target = Target(spec=spec, source=source.name)
         landed = load(source, destination, shaper, target, window=window, landings=landings)
     finally:
         shaper.close()

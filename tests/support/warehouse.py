@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from penstock.land.loop import Landed, load
 from penstock.ports import Destination, Target, Window
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource
+from penstock.spec import StreamSpec
 
 MAY_DIFFER = {"_pen_load", "_pen_loaded_at", "_pen_origin"}
 """Law 2: the only record columns that the way a record came may change."""
@@ -31,7 +32,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 def land(
     destination: Destination,
     folder: Path,
-    rules: Rules,
+    rules: StreamSpec,
     *,
     disposition: str = "append",
     window: Window | None = None,
@@ -53,19 +54,14 @@ def land(
         batch_bytes=batch_bytes,
         refresh=disposition == "replace",
     )
-    shaper = Shaper(rules, threads=1)
+    spec = replace(rules, disposition=disposition)  # type: ignore[arg-type]
+    shaper = Shaper(spec, threads=1)
     try:
         landed = load(
             source,
             destination,
             shaper,
-            Target(
-                stream=rules.stream,
-                source="files",
-                disposition=disposition,  # type: ignore[arg-type]
-                version=rules.version,
-                raw_json=rules.raw_json,
-            ),
+            Target(spec=spec, source="files"),
             window=window,
             commit_bytes=commit_bytes,
         )

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped
 from penstock.schema import Schema
-from penstock.shape import select
-from penstock.shape.rules import Rules
+from penstock.shape.lanes import select
 from penstock.shape.shaper import Shaper
+from penstock.spec import StreamSpec
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 values = st.recursive(
@@ -31,7 +31,7 @@ records = st.lists(st.dictionaries(st.sampled_from("abcd"), values, min_size=1, 
 
 
 def _shaped(bodies: list[bytes]) -> Shaped:
-    shaper = Shaper(Rules(stream="s"), threads=1)
+    shaper = Shaper(StreamSpec(stream="s"), threads=1)
     try:
         batch = Batch(bodies=pa.array(bodies, pa.binary()), segments=[Segment(start=0, place="f", number=1)])
         return shaper.shape(batch, Schema())

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.layout import Layout
 from penstock.ports import Batch, Segment, Shaped
 from penstock.schema import Schema
-from penstock.shape import flat, select
-from penstock.shape import shaper as shaping
-from penstock.shape.layout import Layout
-from penstock.shape.rules import Rules
+from penstock.shape.lanes import laying, select, uniform
+from penstock.shape.lanes.parsed import Parsed
+from penstock.shape.lanes.template import learn
 from penstock.shape.shaper import Shaper
-from penstock.shape.uniform import learn
+from penstock.spec import StreamSpec
 
 FLAT = Layout(flatten=True)
 KEYS = st.sampled_from(["a", "b", "a_b", "a.b", "B", "secret", "secret_x", 'q"/~', "é"])
@@ -49,7 +49,7 @@ SAME = st.fixed_dictionaries(
 )
 
 
-def _shaped(bodies: list[bytes], rules: Rules) -> Shaped:
+def _shaped(bodies: list[bytes], rules: StreamSpec) -> Shaped:
     shaper = Shaper(rules, threads=1)
     try:
         batch = Batch(bodies=pa.array(bodies, pa.binary()), segments=[Segment(start=0, place="f", number=1)])
@@ -64,7 +64,7 @@ def _seen(shaped: Shaped) -> tuple[Any, ...]:
 
 
 def _row(record: Any, layout: Layout, **rules: Any) -> dict[str, Any]:
-    [row] = _shaped([json.dumps(record).encode()], Rules(stream="s", layout=layout, **rules)).rows.to_pylist()
+    [row] = _shaped([json.dumps(record).encode()], StreamSpec(stream="s", layout=layout, **rules)).rows.to_pylist()
     return {k: v for k, v in row.items() if k != "_pen_origin"}
 
 
@@ -74,13 +74,13 @@ def test_sql_and_python_lay_out_alike(found: list[dict[str, Any]], ascii_: bool,
     """Whatever the nesting and the names, records have the same rows when all go through the careful lane, and when
     there are too many places for one statement."""
     bodies = [json.dumps(r, ensure_ascii=ascii_).encode() for r in found]
-    rules = Rules(stream="s", layout=layout)
+    rules = StreamSpec(stream="s", layout=layout)
     plain = _seen(_shaped(bodies, rules))
     with patch.object(select, "SUSPICIOUS", "[{]"):
         assert _seen(_shaped(bodies, rules)) == plain
-    with patch.object(flat, "MAX_LEAVES", 2):
+    with patch.object(laying, "MAX_LEAVES", 2):
         assert _seen(_shaped(bodies, rules)) == plain
-    with patch.object(flat, "MAX_LEAVES", 0), patch.object(flat, "MAX_OTHERS", 0):
+    with patch.object(laying, "MAX_LEAVES", 0), patch.object(laying, "MAX_OTHERS", 0):
         assert _seen(_shaped(bodies, rules)) == plain
 
 
@@ -102,7 +102,7 @@ def test_the_fast_lane_lays_out_alike(
         bodies[n % len(bodies)] = body[:place] + piece + body[place + 1 :]
     # the columns are there already, or nothing fits the fast lane
     columns = {"id": "bigint", "name.first": "text", "at.geo.lat": "text"}
-    rules = Rules(
+    rules = StreamSpec(
         stream="s",
         layout=layout,
         identity=("id", "name_first") if keyed else (),
@@ -110,7 +110,7 @@ def test_the_fast_lane_lays_out_alike(
     )
     raw = [b.encode() for b in bodies]
     fast = _shaped(raw, rules)
-    with patch.object(shaping, "_MAX_LESSONS", 0):
+    with patch.object(uniform, "_MAX_LESSONS", 0):
         slow = _shaped(raw, rules)
     assert _seen(fast) == _seen(slow)
 
@@ -123,8 +123,8 @@ def test_the_fast_lane_takes_nested_records() -> None:
         for i in range(100)
     ]
     declared = (("id", "bigint"), ("login_user", "text"), ("x_y_z", "double"))
-    with patch.object(Shaper, "_others", side_effect=AssertionError):
-        shaped = _shaped([b.encode() for b in bodies], Rules(stream="s", layout=layout, declared=declared))
+    with patch.object(Parsed, "take", side_effect=AssertionError):
+        shaped = _shaped([b.encode() for b in bodies], StreamSpec(stream="s", layout=layout, declared=declared))
     assert shaped.rows.num_rows == 100
     assert shaped.rows["x_y_z"].to_pylist() == [0.5] * 100
     assert b"hush" not in str(shaped.rows.to_pylist()).encode()
@@ -175,7 +175,7 @@ def test_a_contract_sees_flat_fields() -> None:
     row = _row(record, FLAT, declared=declared, columns="rescue")
     assert str(row["at_lat"]) == "1.250000"
     assert json.loads(row["_pen_rescued"]) == {"at_lon": "2"}
-    rules = Rules(stream="s", layout=FLAT, declared=declared, columns="reject")
+    rules = StreamSpec(stream="s", layout=FLAT, declared=declared, columns="reject")
     [reject] = _shaped([json.dumps(record).encode()], rules).rejects
     assert (reject.code, reject.reason) == ("contract", "outside the contract: at_lon")
     assert json.loads(reject.body) == record
@@ -212,7 +212,7 @@ def test_what_is_dropped_leaves_no_trace(layout: Layout, secret: Any) -> None:
 )
 def test_what_is_dropped_is_not_in_quarantine(layout: Layout, body: bytes) -> None:
     """A record in quarantine lacks its dropped fields; what cannot be read is not kept, but told apart by its place."""
-    rules = Rules(stream="s", layout=layout, identity=("id",), max_record_bytes=1000)
+    rules = StreamSpec(stream="s", layout=layout, identity=("id",), max_record_bytes=1000)
     shaped = _shaped([body, b'{"id":3}', body], rules)
     assert shaped.rows.num_rows == 1
     assert shaped.read == 1 + len(shaped.rejects)
@@ -225,7 +225,7 @@ def test_the_original_of_a_row_lacks_what_is_dropped() -> None:
     """A destination that refuses a row sends to quarantine what the stream keeps of it, numbers as they were."""
     record = b'{"id": 1.10, "n": 0.12345678901234567890, "p": "hush"}'
     for layout in (Layout(drop=("p",)), Layout(flatten=True, drop=("p",))):
-        shaped = _shaped([record], Rules(stream="s", layout=layout))
+        shaped = _shaped([record], StreamSpec(stream="s", layout=layout))
         original = shaped.refused(0, "contract", "").body
         assert b"hush" not in original
         assert b"0.1234567890123456789" in original
@@ -240,7 +240,7 @@ def test_many_shapes_of_record() -> None:
         found.append({"id": i, "o": {"a": inner if i % 3 else None, "b": draw.choice([1, "x", {}, [1], None])}})
     numbers = ["id", *(f"o_a_k{j}" for j in range(12))]
     declared = (*((f, "bigint") for f in numbers), ("o_b", "json"), ("o_a", "text"))
-    rules = Rules(stream="s", layout=FLAT, declared=declared)
+    rules = StreamSpec(stream="s", layout=FLAT, declared=declared)
     together = _shaped([json.dumps(r).encode() for r in found], rules).rows.to_pylist()
     assert len(together) == 300
     for place in draw.sample(range(300), 12):

@@ -8,8 +8,8 @@ import pytest
 
 from penstock.errors import ProjectError
 from penstock.land.session import Session
+from penstock.layout import Layout
 from penstock.project import load_project
-from penstock.shape.layout import Layout
 
 
 def _write(folder: Path, stream: str) -> Path:
@@ -24,7 +24,7 @@ def test_fields_are_named_by_path_or_flat(tmp_path: Path) -> None:
     """All settings of a flat stream end up with the flat names."""
     stream = "flatten: true, identity: [login.uuid], drop: [login.salt], columns: {at.lat: 'decimal(9,6)', n_x: text}"
     with Session(load_project(_write(tmp_path, stream + ", event_time: dob.date"), environ={})) as session:
-        rules = session.rules("users")
+        rules = session.project.spec("users")
     assert rules.identity == ("login_uuid",)
     assert rules.declared == (("at_lat", "decimal(9,6)"), ("n_x", "text"))
     assert rules.event_time == "dob_date"
@@ -34,7 +34,7 @@ def test_fields_are_named_by_path_or_flat(tmp_path: Path) -> None:
 def test_without_flatten_names_stay(tmp_path: Path) -> None:
     """A point in a field's name is part of it."""
     with Session(load_project(_write(tmp_path, "identity: [a.b], drop: x.y"), environ={})) as session:
-        rules = session.rules("users")
+        rules = session.project.spec("users")
     assert rules.identity == ("a.b",)
     assert rules.layout == Layout(drop=("x.y",))
 

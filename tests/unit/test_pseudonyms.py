@@ -18,8 +18,8 @@ from penstock.ports import Batch, Segment
 from penstock.project import load_project
 from penstock.pseudonym import Keys
 from penstock.schema import Schema
-from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
+from penstock.spec import StreamSpec
 
 KEYS = Keys(current="v1", secrets={"v1": b"sixteen letters of key", "v0": b"an older key of the project"})
 
@@ -39,7 +39,7 @@ def pseudonym(text: str) -> str:
 @pytest.fixture
 def shaper() -> Iterator[Shaper]:
     """One of a stream with four personal fields."""
-    opened = Shaper(Rules(stream="s", pii=("email", "phone", "home", "born"), keys=KEYS), threads=1)
+    opened = Shaper(StreamSpec(stream="s", pii=("email", "phone", "home", "born"), keys=KEYS), threads=1)
     yield opened
     opened.close()
 
@@ -60,7 +60,7 @@ def test_vectors(key: bytes, text: str, found: str) -> None:
     """The vectors of RFC 4231 hold for a single value and for a column."""
     keys = Keys(current="v9", secrets={"v9": key})
     assert keys.pseudonym(text) == f"v9:{found}"
-    one = Shaper(Rules(stream="s", pii=("t",), keys=keys), threads=1)
+    one = Shaper(StreamSpec(stream="s", pii=("t",), keys=keys), threads=1)
     try:
         assert shaped(one, {"t": text}).rows["t_pseudonym"].to_pylist() == [f"v9:{found}"]
     finally:
@@ -111,7 +111,7 @@ def test_names_that_meet(shaper: Shaper) -> None:
 def test_no_longer_personal(shaper: Shaper) -> None:
     """A field that is no longer marked keeps its column of pseudonyms, which stays empty, and needs no key."""
     marked = shaped(shaper, {"email": "a"})
-    unmarked = Shaper(Rules(stream="s"), threads=1)
+    unmarked = Shaper(StreamSpec(stream="s"), threads=1)
     try:
         rows = shaped(unmarked, {"email": "b"}, schema=marked.schema).rows
     finally:
@@ -131,7 +131,7 @@ def test_same_for_every_lane(shaper: Shaper) -> None:
 
 def test_keys_are_not_shown() -> None:
     """No key is in a text made of keys, rules or an error."""
-    shown = f"{KEYS!r} {KEYS} {Rules(stream='s', keys=KEYS)!r}"
+    shown = f"{KEYS!r} {KEYS} {StreamSpec(stream='s', keys=KEYS)!r}"
     with pytest.raises(UsageError) as e:
         KEYS.pseudonym("a", "v7")
     for secret in KEYS.secrets.values():
@@ -157,12 +157,12 @@ def test_a_key_that_is_not_set(tmp_path: Path) -> None:
     """A key's variable may be missing until something needs the key, which then says what to do."""
     loaded = project(tmp_path, "privacy: {keys: {v1: '${PII_KEY}'}}")
     with Session(loaded) as session:
-        session.rules("other")
+        session.project.spec("other")
         with pytest.raises(UsageError, match=r"stream s has pii:.*privacy key v1 is not set"):
-            session.rules("s")
+            session.project.spec("s")
     loaded = project(tmp_path, "privacy: {keys: {v1: '${PII_KEY}'}}", PII_KEY="0123456789abcdef-secret")
     with Session(loaded) as session:
-        assert session.rules("s").keys == Keys(current="v1", secrets={"v1": b"0123456789abcdef-secret"})
+        assert session.project.spec("s").keys == Keys(current="v1", secrets={"v1": b"0123456789abcdef-secret"})
     assert "0123456789abcdef" not in json.dumps(loaded.masked())
     with pytest.raises(ProjectError) as e:
         project(tmp_path, "privacy: {keys: {v1: '${PII_KEY}'}}", PII_KEY="too-short")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.records.splitters import LineSplitter, Splitter, ValueSplitter
-from penstock.shape.careful import Sound, examine
+from penstock.shape.strict import Sound, examine
 
 FAST = settings(max_examples=60, deadline=None)
 

@@ -15,21 +15,22 @@ from hypothesis import strategies as st
 
 from penstock.ports import Batch, Segment, Shaped, Window
 from penstock.schema import Column, Schema
-from penstock.shape import shaper as shaping
-from penstock.shape.rules import Rules
+from penstock.shape.lanes import uniform
+from penstock.shape.lanes.parsed import Parsed
+from penstock.shape.lanes.template import learn
 from penstock.shape.shaper import Shaper
-from penstock.shape.uniform import learn
+from penstock.spec import StreamSpec
 
 _TYPES = {"id": "bigint", "at": "timestamp", "name": "text", "price": "double", "paid": "boolean", "any": "json"}
 SCHEMA = Schema(version=1, columns=tuple(Column(field=f, name=f, type=t) for f, t in _TYPES.items()))
 RULES = [
-    Rules(stream="s"),
-    Rules(stream="s", identity=("id",)),
-    Rules(stream="s", identity=("id", "name"), version="at", content=True),
-    Rules(stream="s", declared=(("id", "bigint"), ("at", "timestamp"), ("paid", "boolean"))),
-    Rules(stream="s", types="evolve"),
-    Rules(stream="s", types="reject", columns="reject"),
-    Rules(stream="s", event_time="at", max_record_bytes=70),
+    StreamSpec(stream="s"),
+    StreamSpec(stream="s", identity=("id",)),
+    StreamSpec(stream="s", identity=("id", "name"), version="at", disposition="merge"),
+    StreamSpec(stream="s", declared=(("id", "bigint"), ("at", "timestamp"), ("paid", "boolean"))),
+    StreamSpec(stream="s", types="evolve"),
+    StreamSpec(stream="s", types="reject", columns="reject"),
+    StreamSpec(stream="s", event_time="at", max_record_bytes=70),
 ]
 _TEXTS = st.sampled_from(
     ["", "x", "é 😀", "a/b", "2020-12-07", "2020-12-07 01:02:03", "1", "true", "NaN", "\x7f", "{}", ","]
@@ -53,7 +54,7 @@ _DAMAGE = st.lists(
 )
 
 
-def _shaped(bodies: list[bytes], rules: Rules, window: Window | None, *, untyped: bool = False) -> Shaped:
+def _shaped(bodies: list[bytes], rules: StreamSpec, window: Window | None, *, untyped: bool = False) -> Shaped:
     shaper = Shaper(rules, threads=1)
     try:
         batch = Batch(
@@ -88,7 +89,7 @@ def test_the_fast_lane_gives_the_rows_of_the_others(
     separators: tuple[str, str],
     damage: list[tuple[int, int, int, str]],
     end: str,
-    rules: Rules,
+    rules: StreamSpec,
     windowed: bool,
     untyped: bool,
 ) -> None:
@@ -101,7 +102,7 @@ def test_the_fast_lane_gives_the_rows_of_the_others(
     window = Window(start=datetime(2020, 12, 7), end=datetime(2020, 12, 9)) if windowed else None
     rules = replace(rules, event_time="at") if windowed else rules
     fast = _shaped(raw, rules, window, untyped=untyped)
-    with patch.object(shaping, "_MAX_LESSONS", 0):
+    with patch.object(uniform, "_MAX_LESSONS", 0):
         slow = _shaped(raw, rules, window, untyped=untyped)
     assert _seen(fast) == _seen(slow)
 
@@ -112,8 +113,8 @@ def test_the_fast_lane_takes_uniform_records() -> None:
         json.dumps({"id": i, "at": None if i % 3 else "2020-12-07", "name": f"n{i}", "price": i / 8, "paid": None})
         for i in range(100)
     ]
-    with patch.object(Shaper, "_others", side_effect=AssertionError):
-        shaped = _shaped([b.encode() for b in bodies], Rules(stream="s"), None)
+    with patch.object(Parsed, "take", side_effect=AssertionError):
+        shaped = _shaped([b.encode() for b in bodies], StreamSpec(stream="s"), None)
     assert shaped.rows.num_rows == 100
 
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ContractError
 from penstock.jsonpath import parse_path
+from penstock.layout import flat_name
 from penstock.ports import Batch, Destination, Position
 from penstock.project.fields import NamedField, fields_named
 from penstock.project.nearest import nearest
-from penstock.shape.layout import flat_name
 from penstock.sources.kinds import kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from penstock.layout import Layout
     from penstock.project import Project
-    from penstock.shape.layout import Layout
     from penstock.shape.structures import Members
 
 SOURCE = "the project file's fields"

@@ -17,7 +17,6 @@ from penstock.sources.kinds import kind_of, open_source
 if TYPE_CHECKING:
     from penstock.ports import Batch, Destination, Receipt, Source, Window
     from penstock.project import Project
-    from penstock.shape.rules import Rules
     from penstock.shape.shaper import Shaper
 
 _log = get_log("load")
@@ -136,30 +135,8 @@ class Session:
         if stream not in self._shapers:
             from penstock.shape.shaper import Shaper
 
-            self._shapers[stream] = Shaper(self.rules(stream))
+            self._shapers[stream] = Shaper(self.project.spec(stream))
         return self._shapers[stream]
-
-    def rules(self, stream: str) -> Rules:
-        """What the project file says about the stream's records."""
-        from penstock.shape.rules import Rules
-
-        settings = self.project.streams[stream]
-        return Rules(
-            stream=stream,
-            identity=tuple(map(settings.field, settings.identity.fields)),
-            declared=tuple((settings.field(f), type_) for f, type_ in settings.columns.items()),
-            event_time=settings.event_time and settings.field(settings.event_time),
-            version=settings.version and settings.field(settings.version),
-            content=settings.disposition != "append" or settings.identity.kind == "message",
-            message=settings.identity.kind == "message",
-            columns=settings.contract.columns,
-            types=settings.contract.types,
-            max_record_bytes=settings.max_record_bytes,
-            pii=tuple(map(settings.field, settings.pii or ())),
-            keys=self.project.privacy.needed_keys(f"stream {stream} has pii:") if settings.pii else None,
-            layout=settings.layout,
-            raw_json=settings.raw_json,
-        )
 
     def release(self) -> None:
         """Let go of the destination, so that dbt can have it; the next load takes it again."""

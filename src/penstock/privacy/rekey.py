@@ -23,21 +23,21 @@ def rekey(session: Session, stream: str) -> int:
     Raises:
         UsageError: no key.
     """
-    rules, destination = session.rules(stream), session.destination
+    spec, destination = session.project.spec(stream), session.destination
     schema = destination.ledger.schema(stream)
-    if rules.keys is None or not schema.columns:
+    if not spec.pii or spec.keys is None or not schema.columns:
         return 0
     with destination.transaction([stream]):
         schema = destination.ledger.schema(stream)
-        wanted = with_pseudonyms(schema, plain(schema), rules.pii)
+        wanted = with_pseudonyms(schema, plain(schema), spec.pii)
         if wanted != schema:
             _add_columns(session, stream, schema, wanted)
-    pairs = {c.name: c.field for c in wanted.columns if c.type == PSEUDONYM and c.field in rules.pii}
-    sources = [c for c in wanted.columns if c.field in rules.pii and c.type != PSEUDONYM]
+    pairs = {c.name: c.field for c in wanted.columns if c.type == PSEUDONYM and c.field in spec.pii}
+    sources = [c for c in wanted.columns if c.field in spec.pii and c.type != PSEUDONYM]
     of = {p: [c.name for c in sources if c.field == f] for p, f in pairs.items()}
     stale = " or ".join(
         f"(({' or '.join(f'{identifier(c)} is not null' for c in names)})"
-        f" and coalesce({identifier(p)} not like {literal(rules.keys.current + ':%')}, true))"
+        f" and coalesce({identifier(p)} not like {literal(spec.keys.current + ':%')}, true))"
         for p, names in of.items()
     )
     table, changed, last = f"raw.{identifier(stream)}", 0, "00000000-0000-0000-0000-000000000000"
@@ -54,7 +54,7 @@ def rekey(session: Session, stream: str) -> int:
                 [last],
             ).rows
             if rows:
-                found = _pseudonyms(rows, wanted, [c.name for c in sources], list(of), rules.pii, rules.keys)
+                found = _pseudonyms(rows, wanted, [c.name for c in sources], list(of), spec.pii, spec.keys)
                 destination.query(
                     f"update {table} as t set {sets} from (select unnest(cast($1 as uuid[])) as id, {arrays}) as m"
                     " where t._pen_id = m.id",

@@ -26,6 +26,8 @@ from penstock.project.problems import problems_of, raise_problems
 from penstock.project.schedule import Schedule
 from penstock.project.settings import Destination, Load, ProjectFile, Stream, Transform, Up
 from penstock.project.sources import SourceSettings
+from penstock.project.spec import spec_of
+from penstock.spec import StreamSpec
 
 FILE_NAME = "penstock.yml"
 LAKE = "lake"
@@ -85,6 +87,14 @@ class Project:
     def has_models(self) -> bool:
         """Whether there is a dbt project beside the project file, and it is wanted."""
         return self.transform is not None and (self.directory / "dbt_project.yml").is_file()
+
+    def spec(self, stream: str) -> StreamSpec:
+        """What a stream is, for shaping and for landing.
+
+        Raises:
+            UsageError: it has personal data, and the key of its pseudonyms is not set.
+        """
+        return spec_of(stream, self.streams[stream], self.privacy)
 
     def masked(self) -> dict[str, Any]:
         """The settings in the file's own words, all of them, with passwords as ``*****``."""

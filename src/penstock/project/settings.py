@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from penstock.layout import Layout, flat_name
 from penstock.project.destinations import ADDED as ADDED_DESTINATIONS
 from penstock.project.expect import Expectations
 from penstock.project.fields import FIELD, NamesFields
@@ -34,9 +35,7 @@ from penstock.project.values import (
     StreamNames,
 )
 from penstock.project.warehouses import DuckDB, Postgres
-from penstock.shape.layout import Layout, flat_name
-
-Mode = Literal["evolve", "rescue", "reject", "freeze"]
+from penstock.spec import Disposition, Mode
 
 
 class Files(SourceSettings):
@@ -84,7 +83,7 @@ class Stream(Settings):
     """The field that says when the record happened; `--date`, `--from` and `--to` go by it."""
     identity: Annotated[IdentityValue, FIELD] = CONTENT
     """What makes two records the same: `content`, `message` (the message's own id), or a list of key fields."""
-    disposition: Literal["append", "merge", "replace"] = "append"
+    disposition: Disposition = "append"
     """`append`: the first of the same records stays. `merge`: one row a key, the latest wins. `replace`: each load
     takes the place of all before it."""
     version: Annotated[str | None, FIELD] = Field(default=None, min_length=1)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penstock.ports import Target, Window
-from penstock.pseudonym import Personal
 
 if TYPE_CHECKING:
     from penstock.project import Project
@@ -29,18 +28,4 @@ class LoadStep:
 
     def target(self, project: Project, *, replay: bool = False) -> Target:
         """What the destination has to know. A replay adds to a stream, also to one that loads replace."""
-        stream = project.streams[self.stream]
-        return Target(
-            stream=self.stream,
-            source=self.source,
-            disposition=stream.disposition,
-            version=stream.version and stream.field(stream.version),
-            raw_json=stream.raw_json,
-            identity=stream.sameness,
-            partial=replay,
-            message=stream.identity.kind == "message",
-            personal=Personal(
-                subjects={kind: stream.field(f) for kind, f in stream.subject.items()},
-                keys=project.privacy.known_keys(),
-            ),
-        )
+        return Target(spec=project.spec(self.stream), source=self.source, partial=replay)

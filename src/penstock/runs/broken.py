@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from penstock.errors import ContractError
 from penstock.ledger import ledger_sql, state_text
 from penstock.ports import Position, Target
+from penstock.spec import StreamSpec
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
@@ -61,7 +62,7 @@ class Broken:
             return
         at = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
         state = {"at": at, "fingerprint": fingerprint}
-        landing = destination.land(Target(stream=self._stream, source=SOURCE, partial=True))
+        landing = destination.land(Target(spec=StreamSpec(stream=self._stream), source=SOURCE, partial=True))
         try:
             landing.keep([Position(source=SOURCE, key=self._source, state=state)])
             landing.commit()

@@ -35,7 +35,6 @@ from penstock.sources.kinds import Consumed, Until, consume_source, kind_of, ope
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.sources.rabbitmq.batches import Delivery
 
 _log = get_log("consume")
 
@@ -324,7 +323,7 @@ class _InHand:
                 self._on_well()
             yield batch
 
-    def acknowledge(self, deliveries: Sequence[Delivery], /) -> None:
+    def acknowledge(self, deliveries: Sequence[Any], /) -> None:
         """Let go of what has landed, and tell the broker."""
         landed = {id(delivery) for delivery in deliveries}
         while self._given and all(id(delivery) in landed for delivery in self._given[0].acknowledgements):

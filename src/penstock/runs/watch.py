@@ -38,6 +38,7 @@ from penstock.runs.plan import plan_loads
 from penstock.sources.files.kind import files_like, open_files
 from penstock.sources.files.matching import folders_of
 from penstock.sources.kinds import kind_of, opening_of
+from penstock.spec import StreamSpec
 from penstock.sql import filled
 from penstock.troubles import Troubles
 
@@ -328,7 +329,8 @@ class Watcher(Troubles):
                 values = [self._stream, p.source, p.key, state_text(p.state), load_id, now]
                 query(filled(ledger_sql("keep_position", **TYPES["duckdb"]), values))
             return
-        landing = session.destination.land(Target(stream=self._stream, source=self._step.source, partial=True))
+        spec = StreamSpec(stream=self._stream)
+        landing = session.destination.land(Target(spec=spec, source=self._step.source, partial=True))
         try:
             landing.keep(positions)
             landing.commit()

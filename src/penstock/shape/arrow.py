@@ -1,21 +1,12 @@
-"""Arrow tables of lines and rows: what shaping does to them outside of SQL."""
+"""Arrow arrays and tables: what shaping does to them outside of SQL."""
 
 from __future__ import annotations
 
 from binascii import unhexlify
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-
-from penstock.ports import Batch, Window
-
-SUB_RECORDS = 2**24
-"""Order numbers a line has for the records in it."""
-
-_CHUNK_ROWS = 8_192
 
 
 def cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
@@ -28,36 +19,8 @@ def cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
     return column.cast(type_)
 
 
-def lines_of(bodies: pa.Array) -> tuple[pa.Table, list[int]]:
-    """A table ``(o, body)`` in chunks, so that DuckDB's threads can share it, and the places that are not UTF-8."""
-    texts, unreadable = _utf8(bodies)
-    orders = pa.array(np.arange(len(texts), dtype=np.int64) * SUB_RECORDS)
-    schema = pa.schema([("o", pa.int64()), ("body", texts.type)])
-    starts = range(0, max(len(texts), 1), _CHUNK_ROWS)
-    chunks = [pa.record_batch([a.slice(i, _CHUNK_ROWS) for a in (orders, texts)], schema=schema) for i in starts]
-    return pa.Table.from_batches(chunks), unreadable
-
-
-def _utf8(bodies: pa.Array) -> tuple[pa.Array, list[int]]:
-    """Bodies as texts, with null for what is not UTF-8, and the places of those."""
-    text = pa.large_string() if pa.types.is_large_binary(bodies.type) else pa.string()
-    try:
-        return bodies.cast(text), []
-    except pa.ArrowInvalid:
-        pass
-    unreadable = []
-    values: list[str | None] = []
-    for n, body in enumerate(bodies):
-        try:
-            values.append(body.as_py().decode("utf-8"))
-        except UnicodeDecodeError:
-            values.append(None)
-            unreadable.append(n)
-    return pa.array(values, text), unreadable
-
-
 def hashed(rows: pa.Table, *names: str) -> pa.Table:
-    """``rows`` with the first 128 bits of the hexadecimal hashes in the named columns, as UUIDs."""
+    """``rows`` with the first 128 bits of the hexadecimal hashes in the named columns, as UUIDs. None may be null."""
     for name in names:
         ids = []
         for chunk in filter(len, rows[name].chunks):
@@ -68,30 +31,6 @@ def hashed(rows: pa.Table, *names: str) -> pa.Table:
             ids.append(pa.ExtensionArray.from_storage(pa.uuid(), storage))
         rows = rows.set_column(rows.schema.get_field_index(name), name, pa.chunked_array(ids, pa.uuid()))
     return rows
-
-
-def without(lines: pa.Table, orders: Any) -> pa.Table:
-    """``lines`` but for those of the given order numbers."""
-    return lines.filter(pa.array(~np.isin(lines["o"].to_numpy(), orders)))
-
-
-def rows_inside(rows: pa.Table, window: Window) -> pa.Table:
-    """The rows whose event time lies in the window, and those that have none."""
-    times = rows["_pen_event_time"]
-    start, end = (pa.scalar(t, pa.timestamp("us")) for t in (window.start, window.end))
-    inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
-    return rows.filter(pc.fill_null(inside, True))
-
-
-def places_of(orders: pa.ChunkedArray, others: Iterable[int]) -> Any:
-    """The places in their batch of the bodies that records of the given order numbers came in, and others: each once,
-    in their order."""
-    return np.union1d(orders.to_numpy() // SUB_RECORDS, np.fromiter(others, np.int64))
-
-
-def rewritten(sound: Sequence[tuple[int, str]], type_: pa.DataType) -> pa.Table:
-    orders, bodies = zip(*sound, strict=True) if sound else ((), ())
-    return pa.table({"o": pa.array(orders, pa.int64()), "body": pa.array(bodies, type_)})
 
 
 def first_of_each(rows: pa.Table) -> pa.Array | None:
@@ -125,17 +64,3 @@ def id_halves(ids: pa.ChunkedArray) -> Any:
         return np.empty((0, 2), dtype=">u8")
     raw = np.frombuffer(buffer, dtype=">u8")
     return raw.reshape(-1, 2)[array.offset : array.offset + len(array)]
-
-
-def origins_of(batch: Batch, orders: pa.ChunkedArray) -> pa.ChunkedArray:
-    """``place#number`` of each row, or just its place."""
-    lines = orders.to_numpy() // SUB_RECORDS
-    starts = np.array([s.start for s in batch.segments], dtype=np.int64)
-    which = np.searchsorted(starts, lines, side="right") - 1
-    bases = np.array([(s.number or 0) - s.start for s in batch.segments], dtype=np.int64)
-    numbers = pa.array(lines + bases[which] if len(lines) else lines).cast(pa.string())
-    if len(batch.segments) == 1 and batch.segments[0].number is not None:
-        return pc.binary_join_element_wise(pa.scalar(batch.segments[0].place), numbers, "#")
-    places = pa.array([s.place for s in batch.segments], pa.string()).take(pa.array(which))
-    numbered = np.array([s.number is not None for s in batch.segments], dtype=bool)
-    return pc.if_else(pa.array(numbered[which]), pc.binary_join_element_wise(places, numbers, "#"), places)

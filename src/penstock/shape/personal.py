@@ -64,7 +64,7 @@ def with_columns(
     Those of fields that are no longer in ``pii`` are null.
     """
     wanted = {c.name: _text(schema, c.field) for c in schema.columns if c.type == PSEUDONYM and c.field in pii}
-    found = pa.table({})
+    named = pa.table({})
     if wanted and keys is not None and rows.num_rows:
         inner, outer = keys.pads()
         hashes = ", ".join(
@@ -75,13 +75,13 @@ def with_columns(
         connection.register("personal", rows)
         ordered = connection.execute("select current_setting('preserve_insertion_order')").fetchone()
         connection.execute("set preserve_insertion_order = true")
-        found = connection.sql(
+        named = connection.sql(
             f"select {hashes} from personal", params={"inner": inner, "outer": outer}
         ).to_arrow_table()
         connection.execute(f"set preserve_insertion_order = {str(bool(ordered and ordered[0])).lower()}")
         connection.unregister("personal")
     for column in (c for c in schema.columns if c.type == PSEUDONYM):
-        values = found[column.name] if column.name in found.column_names else pa.nulls(rows.num_rows, pa.string())
+        values = named[column.name] if column.name in named.column_names else pa.nulls(rows.num_rows, pa.string())
         rows = rows.append_column(column.name, values)
     return rows
 

@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from penstock.shape.arrow import SUB_RECORDS, lines_of
-from penstock.shape.careful import Sound, examine
-from penstock.shape.layout import Path
+from penstock.layout import Path
+from penstock.shape.lines import SUB_RECORDS, Lines
+from penstock.shape.strict import Sound, examine
 from penstock.sql import statement
 
 _OPAQUE = "JSON"
@@ -32,8 +32,8 @@ class Members:
 
 def members_of(bodies: pa.Array, max_bytes: int) -> Members:
     """The members of a batch's records. What is no record has none."""
-    found = Members()
-    lines, _ = lines_of(bodies)
+    members = Members()
+    lines = Lines.of(bodies).texts()
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         connection.register("records", lines)
         structures = connection.execute(statement("penstock.shape", "members.sql")).fetchall()
@@ -41,29 +41,29 @@ def members_of(bodies: pa.Array, max_bytes: int) -> Members:
         for structure, count, places in structures:
             if structure is None:
                 for place in places:
-                    _add_examined(bodies[place // SUB_RECORDS].as_py(), max_bytes, found)
+                    _add_examined(bodies[place // SUB_RECORDS].as_py(), max_bytes, members)
             elif structure in opaque:
                 for place in places[:_LOOKED_INTO]:
-                    _add(json.loads(lines["body"][place // SUB_RECORDS].as_py()), found)
-                found.records += count
+                    _add(json.loads(lines["body"][place // SUB_RECORDS].as_py()), members)
+                members.records += count
             else:
-                _add(json.loads(structure), found)
-                found.records += count
-    return found
+                _add(json.loads(structure), members)
+                members.records += count
+    return members
 
 
-def _add_examined(body: bytes, max_bytes: int, found: Members) -> None:
+def _add_examined(body: bytes, max_bytes: int, members: Members) -> None:
     for record in examine(body, max_bytes):
         if isinstance(record, Sound):
-            _add(json.loads(record.body), found)
-            found.records += 1
+            _add(json.loads(record.body), members)
+            members.records += 1
 
 
-def _add(value: Any, found: Members) -> None:
+def _add(value: Any, members: Members) -> None:
     for path, leaf in _walked(value, ()):
-        found.paths.add(path)
+        members.paths.add(path)
         if leaf:
-            found.leaves.add(path)
+            members.leaves.add(path)
 
 
 def _walked(value: Any, path: Path) -> Iterator[tuple[Path, bool]]:

@@ -13,7 +13,7 @@ from penstock.sql import identifier
 
 if TYPE_CHECKING:
     from penstock.schema import Schema
-    from penstock.shape.rules import Rules
+    from penstock.spec import StreamSpec
 
 MAX_ROW_BYTES = 7_900
 """Of the 8,160 on a page, what the row's header, its map of nulls and our own columns leave."""
@@ -34,12 +34,12 @@ def width_bytes(schema: Schema) -> int:
     return sum(_FIXED.get(c.type, _MOST_BYTES) for c in schema.columns)
 
 
-def is_wide(schema: Schema, rules: Rules) -> bool:
+def is_wide(schema: Schema, spec: StreamSpec) -> bool:
     """Whether rows after this schema may be too wide."""
-    return width_bytes(schema) > _room(rules)
+    return width_bytes(schema) > _room(spec)
 
 
-def fit_sql(schema: Schema, rules: Rules) -> str:
+def fit_sql(schema: Schema, spec: StreamSpec) -> str:
     """DuckDB SQL for how many columns of a row, from the first on, fit. Columns without a value take no room."""
     # a length, or below zero a width that is known; the count above the sum, in one integer; a full sum stays full
     widths = ", ".join(
@@ -51,10 +51,10 @@ def fit_sql(schema: Schema, rules: Rules) -> str:
     return (
         f"(list_reduce(list_transform([{widths}]::bigint[], lambda _pen_w: case when _pen_w is null then 0"
         f" when _pen_w < 0 then -_pen_w when _pen_w < {_MOST_BYTES} then _pen_w + 1 else {_POINTER_BYTES} end),"
-        f" lambda _pen_a, _pen_w: case when (_pen_a & {_COUNT - 1}) + _pen_w <= {_room(rules)}"
+        f" lambda _pen_a, _pen_w: case when (_pen_a & {_COUNT - 1}) + _pen_w <= {_room(spec)}"
         f" then _pen_a + _pen_w + {_COUNT} else _pen_a | {_FULL} end, 0) // {_COUNT})"
     )
 
 
-def _room(rules: Rules) -> int:
-    return MAX_ROW_BYTES - _POINTER_BYTES * len(rules.pii)
+def _room(spec: StreamSpec) -> int:
+    return MAX_ROW_BYTES - _POINTER_BYTES * len(spec.pii)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from penstock.errors import SourceError
 from penstock.jsonpath import Step, parse_path, pointer
-from penstock.shape.arrow import lines_of
+from penstock.shape.lines import Lines
 from penstock.sql import literal, statement
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ class Columns:
         )
 
     def _read(self, bodies: pa.Array, sql: str) -> list[Any]:
-        lines, _ = lines_of(bodies)
-        self._connection.register("records", lines)
+        self._connection.register("records", Lines.of(bodies).texts())
         try:
             return self._connection.execute(sql).fetchall()
         finally:

@@ -1,4 +1,4 @@
-"""Writes the statement that lays records out as their stream has them (:mod:`penstock.shape.layout`)."""
+"""Lays records out as their stream has them (:mod:`penstock.layout`), before they are parsed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from penstock.jsonpath import pointer
-from penstock.shape.layout import Layout, Path, leaves_of
-from penstock.shape.select import clean_sql, suspect_sql
+from penstock.layout import Layout, Path, leaves_of
+from penstock.shape.lanes.select import clean_sql, suspect_sql
+from penstock.shape.statements import Statements
+from penstock.spec import StreamSpec
 from penstock.sql import literal, statement
 
 MAX_LEAVES = 1_000
@@ -20,9 +24,23 @@ MAX_OTHERS = 100
 """Structures of such records that are told apart; with more, the whole batch takes the careful lane."""
 
 
+def laid(statements: Statements, spec: StreamSpec, texts: pa.Table) -> pa.Table:
+    """Texts, ``(o, body)``, as the stream's layout has them; null where the careful lane has to see to that."""
+    layout, most = spec.layout, spec.max_record_bytes
+    if not layout or not texts.num_rows:
+        return texts
+    leaves = Leaves()
+    if layout.flatten:
+        structures = statements.run("structures", lambda source: structures_sql(source, most), texts).sort_by("o")
+        leaves = leaves_in(structures["structure"].to_pylist())
+    key = ("laid", tuple(leaves.places.items()), leaves.others)
+    rows = statements.run(key, lambda source: laid_sql(source, layout, leaves, most), texts).sort_by("o")
+    return pa.table({"o": rows["o"], "body": rows["body"].cast(texts.schema.field("body").type)})
+
+
 def structures_sql(source: str, max_bytes: int) -> str:
     """The statement that tells how the bodies of table ``source`` are nested."""
-    return statement("penstock.shape", "structures.sql", source=source, clean=clean_sql(max_bytes))
+    return statement("penstock.shape.lanes", "structures.sql", source=source, clean=clean_sql(max_bytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +56,17 @@ class Leaves:
 
 def leaves_in(structures: Sequence[str]) -> Leaves:
     """Where records of these structures have values."""
-    found: dict[Path, bool] = {}
+    places: dict[Path, bool] = {}
     others = []
     for structure in structures:
         leaves = leaves_of(json.loads(structure))
-        if len(found.keys() | {path for path, _ in leaves}) > MAX_LEAVES:
+        if len(places.keys() | {path for path, _ in leaves}) > MAX_LEAVES:
             others.append(structure)
             continue
         for path, empty in leaves:
-            found[path] = found.get(path, False) or empty
-    inner = {path[:i] for path in found for i in range(1, len(path))}
-    return Leaves({path: empty or path in inner for path, empty in found.items()}, tuple(others))
+            places[path] = places.get(path, False) or empty
+    inner = {path[:i] for path in places for i in range(1, len(path))}
+    return Leaves({path: empty or path in inner for path, empty in places.items()}, tuple(others))
 
 
 def laid_sql(source: str, layout: Layout, leaves: Leaves, max_bytes: int) -> str:
@@ -64,7 +82,7 @@ def laid_sql(source: str, layout: Layout, leaves: Leaves, max_bytes: int) -> str
         hashes = ", ".join(literal(hashlib.md5(s.encode(), usedforsecurity=False).hexdigest()) for s in leaves.others)
         odd.append(f"md5(json_structure(_pen_body)::varchar) in ({hashes})")
     return statement(
-        "penstock.shape",
+        "penstock.shape.lanes",
         "flat.sql",
         source=source,
         clean=clean_sql(max_bytes),

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from penstock.jsonpath import POINTER_SQL, pointer
 from penstock.schema import Column, Schema
 from penstock.shape.cell import Cell
+from penstock.shape.lanes import Form
 from penstock.shape.types import PATTERNS, value_sql
 from penstock.shape.version import version_sql
 from penstock.shape.width import fit_sql, is_wide
+from penstock.spec import StreamSpec
 from penstock.sql import identifier, literal, statement
-
-if TYPE_CHECKING:
-    from penstock.shape.rules import Rules
 
 CONTENT_HASH = "sha256(_pen_c)"
 _UNMARK = r"""regexp_replace({0}, '"\\u0000n([^"]*)"', '\1', 'g')"""
@@ -25,9 +23,9 @@ def paths_sql(fields: Sequence[str]) -> str:
     return "[" + ", ".join(literal(pointer((f,))) for f in fields) + "]::varchar[]"
 
 
-def asked_fields(schema: Schema, rules: Rules) -> tuple[str, ...]:
-    """The fields a parse extracts: those with a column first, then those that rules need."""
-    needed = (*rules.identity, *filter(None, (rules.event_time, rules.version)))
+def asked_fields(schema: Schema, spec: StreamSpec) -> tuple[str, ...]:
+    """The fields a parse extracts: those with a column first, then those that the stream's settings need."""
+    needed = (*spec.identity, *filter(None, (spec.event_time, spec.version)))
     return tuple(dict.fromkeys((*schema.fields, *needed)))
 
 
@@ -40,31 +38,27 @@ SUSPICIOUS = (
 an escaped NUL or surrogate. False alarms only cost time: both lanes give the same rows."""
 
 
-def rows_sql(
-    source: str, schema: Schema, rules: Rules, *, careful: bool, unknown: bool, untyped: bool, timed: bool
-) -> str:
+def rows_sql(source: str, spec: StreamSpec, form: Form, *, marked: bool) -> str:
     """The whole statement.
 
     Args:
         source: the table ``(o, body)`` of the bodies.
-        careful: whether the bodies come from the careful lane, so that none is suspect and some may hold marked
-            exact numbers (:data:`penstock.shape.careful.EXACT_MARK`).
-        unknown: whether to tell which fields have no column; else only whether there are any (``_pen_more``).
-        timed: whether the event time is wanted.
-        untyped: whether texts may spell numbers in every column, not only in declared ones.
+        marked: whether the bodies come from the careful lane, so that none is suspect and some may hold marked exact
+            numbers (:data:`penstock.shape.digits.EXACT_MARK`).
     """
-    fields = asked_fields(schema, rules)
+    schema = form.schema
+    fields = asked_fields(schema, spec)
     place = {field: i for i, field in enumerate(fields, 1)}
     columned = schema.fields
-    declared = dict(rules.declared)
-    cells = {f: _cell(f, i, marks=careful) for f, i in place.items()}
+    declared = dict(spec.declared)
+    cells = {f: _cell(f, i, marks=marked) for f, i in place.items()}
     misfits = {f: _misfit(f, schema, place) for f in columned}
     broken = []
-    if rules.columns == "reject":
+    if spec.columns == "reject":
         broken.append("_pen_unknown is not null")
-    if rules.types == "reject":
+    if spec.types == "reject":
         broken.append("_pen_misfit")
-    wide = is_wide(schema, rules)
+    wide = is_wide(schema, spec)
     lost = _kept_out(schema) if wide else "_pen_lost"
     rescued = (
         f"json_normalize('{{' || array_to_string(list_transform({lost}, lambda x: to_json(x)::varchar || ':' ||"
@@ -73,32 +67,32 @@ def rows_sql(
     present = " + ".join(f"({_y(i)} is not null)::int" for i in range(1, len(fields) + 1)) or "0"
     columned_present = " + ".join(f"({_y(place[f])} is not null)::int" for f in columned) or "0"
     return statement(
-        "penstock.shape",
+        "penstock.shape.lanes",
         "rows.sql",
         source=source,
-        clean="true" if careful else clean_sql(rules.max_record_bytes),
-        suspect="false" if careful else suspect_sql(present),
+        clean="true" if marked else clean_sql(spec.max_record_bytes),
+        suspect="false" if marked else suspect_sql(present),
         paths=paths_sql(fields),
-        texts=_texts(len(fields), marks=careful),
+        texts=_texts(len(fields), marks=marked),
         values="".join(
-            f"{column_value(c, schema, cells[c.field], declared, untyped=untyped)} as {identifier(c.name)},\n    "
+            f"{column_value(c, schema, cells[c.field], declared, untyped=form.untyped)} as {identifier(c.name)},\n    "
             for c in schema.columns
         ),
         present="".join(f"coalesce({_y(place[f])} <> 'NULL', false) as _pen_p{place[f]},\n    " for f in columned),
-        event_time=event_time(cells.get(rules.event_time or "") if timed else None),
+        event_time=event_time(cells.get(spec.event_time or "") if form.timed else None),
         more=f"len(_pen_k) > {columned_present}",
-        unknown=_unknown(columned, columned_present) if unknown else "null::varchar[]",
-        missing=" or ".join(f"coalesce({cells[f].type} = 'NULL', true)" for f in rules.identity) or "false",
-        identity=identity([cells[f] for f in rules.identity]),
-        content=CONTENT_HASH if rules.content else "null::varchar",
-        version=version(cells, rules),
-        json=(_UNMARK.format("_pen_c") if careful else "_pen_c") if rules.raw_json else "null::varchar",
+        unknown=_unknown(columned, columned_present) if form.named else "null::varchar[]",
+        missing=" or ".join(f"coalesce({cells[f].type} = 'NULL', true)" for f in spec.identity) or "false",
+        identity=identity([cells[f] for f in spec.identity]),
+        content=CONTENT_HASH if spec.content else "null::varchar",
+        version=version(cells, spec),
+        json=(_UNMARK.format("_pen_c") if marked else "_pen_c") if spec.raw_json else "null::varchar",
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",
         lost=", ".join(f"case when {m} then {literal(f)} end" for f, m in misfits.items()),
         columns="".join(f"{_fitting(i, c) if wide else identifier(c.name)},\n  " for i, c in enumerate(schema.columns)),
-        fit=fit_sql(schema, rules) if wide else "null::bigint",
+        fit=fit_sql(schema, spec) if wide else "null::bigint",
         full=f"_pen_fit < {len(schema.columns)}" if wide else "false",
-        rescued=_UNMARK.format(rescued) if careful else rescued,
+        rescued=_UNMARK.format(rescued) if marked else rescued,
         broken=" or ".join(broken) or "false",
     )
 
@@ -210,9 +204,9 @@ def identity(cells: Sequence[Cell]) -> str:
     return f"sha256(to_json([{texts}])::varchar)"
 
 
-def version(cells: Mapping[str, Cell], rules: Rules) -> str:
+def version(cells: Mapping[str, Cell], spec: StreamSpec) -> str:
     """The key of the record's version, null when its stream has none."""
-    return version_sql(cells[rules.version]) if rules.versioned and rules.version else "null::varchar"
+    return version_sql(cells[spec.version]) if spec.versioned and spec.version else "null::varchar"
 
 
 def event_time(cell: Cell | None) -> str:

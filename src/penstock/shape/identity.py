@@ -1,0 +1,81 @@
+"""Which records are the same: by their message's id where the stream says so; and which row of each stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.ports import CONFLICT, Batch, Reject
+from penstock.shape.arrow import first_of_each, hashed
+from penstock.shape.lines import SUB_RECORDS
+from penstock.shape.rejects import Arrived
+
+
+def by_message(connection: duckdb.DuckDBPyConnection, batch: Batch, rows: pa.Table) -> pa.Table:
+    """Rows with identities from the messages' ids; of several records in one message each has its own. Without an id
+    there is no identity."""
+    orders = rows["_pen_o"].to_numpy()
+    if batch.message_ids is None:
+        ids = pa.nulls(len(orders), pa.string())
+    else:
+        ids = batch.message_ids.take(pa.array(orders // SUB_RECORDS))
+    parts = orders % SUB_RECORDS
+    for n, part in batch.parts.items():
+        parts[orders == n * SUB_RECORDS] = part
+    connection.register("messages", pa.table({"o": orders, "part": parts, "id": ids}))
+    named = connection.sql(
+        "select sha256(to_json(case when part = 0 then [id] else [id, part::varchar] end)::varchar) as _pen_id"
+        " from messages order by o"
+    ).to_arrow_table()
+    connection.unregister("messages")
+    back = np.empty(len(orders), dtype=np.int64)
+    back[np.argsort(orders, kind="stable")] = np.arange(len(orders))
+    named = hashed(named.take(pa.array(back)), "_pen_id")
+    rows = rows.set_column(rows.schema.get_field_index("_pen_id"), "_pen_id", named["_pen_id"])
+    nameless = pc.and_(pc.is_null(ids), pc.is_null(rows["_pen_reject"]))
+    reject = pc.if_else(nameless, pa.scalar("missing_identity"), rows["_pen_reject"])
+    return rows.set_column(rows.schema.get_field_index("_pen_reject"), "_pen_reject", reject)
+
+
+def without_conflicts(
+    connection: duckdb.DuckDBPyConnection, rows: pa.Table, arrived: Arrived
+) -> tuple[pa.Table, list[Reject]]:
+    """One message id, two bodies: all that differ from the first are no duplicates of it."""
+    if not arrived.spec.message or arrived.spec.version is not None:
+        return rows, []
+    candidates = rows.select(["_pen_id", "_pen_content", "_pen_o"])
+    connection.register("candidates", candidates)
+    differing = connection.sql(
+        "select _pen_o from candidates qualify _pen_content <> first_value(_pen_content)"
+        " over (partition by _pen_id order by _pen_o)"
+    ).fetchnumpy()["_pen_o"]
+    connection.unregister("candidates")
+    if not len(differing):
+        return rows, []
+    contradicts = pa.array(np.isin(rows["_pen_o"].to_numpy(), differing))
+    rejects = []
+    for row in candidates.filter(contradicts).sort_by("_pen_o").to_pylist():
+        reject = arrived.reject(row["_pen_o"], "identity_conflict", CONFLICT)
+        rejects.append(replace(reject, claim=(row["_pen_id"].bytes, row["_pen_content"].bytes)))
+    return rows.filter(pc.invert(contradicts)), rejects
+
+
+def first_rows(rows: pa.Table) -> pa.Table:
+    """The first row of each identity, in the records' order."""
+    first = first_of_each(rows)
+    return rows if first is None else rows.filter(first)
+
+
+def latest_rows(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
+    """The row of the greatest version of each identity; where versions are equal, the same one in any order."""
+    connection.register("candidates", rows)
+    kept = connection.sql(
+        "select * from candidates qualify row_number() over"
+        " (partition by _pen_id order by _pen_version desc nulls last, _pen_content desc) = 1"
+    ).to_arrow_table()
+    connection.unregister("candidates")
+    return kept

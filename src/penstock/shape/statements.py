@@ -1,0 +1,65 @@
+"""Statements over lines, planned once: planning takes longer than a small batch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Hashable
+
+import duckdb
+import pyarrow as pa
+
+_MOST = 16
+_TRUTHS = ("_pen_same", "_pen_more", "_pen_suspect")
+
+
+class _Bodies:
+    """The lines to be read, under a name that prepared statements keep."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, type_: pa.DataType) -> None:
+        self.name = name
+        self.table: pa.Table | None = None
+        self._empty = pa.table({"o": pa.array([], pa.int64()), "body": pa.array([], type_)})
+        connection.register(name, self)
+
+    def __arrow_c_schema__(self) -> object:
+        return self._empty.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return (self._empty if self.table is None else self.table).__arrow_c_stream__(requested_schema)
+
+
+class Statements:
+    """The statements of one connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._bodies = {t: _Bodies(connection, f"bodies_{t}", t) for t in (pa.string(), pa.large_string())}
+        self._names: dict[tuple[Hashable, str], str] = {}
+        self._numbers = itertools.count()
+
+    def run(self, key: Hashable, written: Callable[[str], str], lines: pa.Table) -> pa.Table:
+        """Run the statement that ``key`` stands for over ``lines``.
+
+        Args:
+            written: writes it, for the table that stands for the lines. Called when the statement is not known.
+        """
+        bodies = self._bodies[lines.schema.field("body").type]
+        name = self._names.get((key, bodies.name))
+        if name is None:
+            name = self._prepared(key, bodies.name, written(bodies.name))
+        bodies.table = lines
+        rows = self._connection.sql(f"execute {name}").to_arrow_table()
+        bodies.table = None
+        for column in _TRUTHS:
+            place = rows.schema.get_field_index(column)
+            if place >= 0:
+                rows = rows.set_column(place, column, rows[column].cast(pa.bool_()))
+        return rows
+
+    def _prepared(self, key: Hashable, bodies: str, sql: str) -> str:
+        if len(self._names) == _MOST:
+            self._connection.execute(f"deallocate {self._names.pop(next(iter(self._names)))}")
+        name = f"shape_{next(self._numbers)}"
+        self._connection.execute(f"prepare {name} as {sql}")
+        self._names[key, bodies] = name
+        return name
