@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from penstock.cli.command import Call, command
 from penstock.cli.locked import explained
-from penstock.cli.options import ProjectDir, TargetName, open_project
 from penstock.cli.words import OWN_WORDS, SQL_WORDS
 from penstock.errors import PenstockError, UsageError
 
@@ -23,22 +23,18 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*(?:\n|$)|/\*.*?\*/|\$(\
 _WORDS = re.compile(r"\s*(\w*)\s*(\w*)")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog="Example: penstock shell --target production")(shell)
-
-
-def shell(context: typer.Context, project_dir: ProjectDir = None, target: TargetName = None) -> None:
+@command("penstock shell --target production")
+def shell(call: Call, context: typer.Context) -> None:
     """One prompt for this project: commands as on the command line, and SQL, which ends with a semicolon."""
-    project = open_project(project_dir, target)
-    found = Shell(project, context.find_root().command)
+    project = call.open()
+    prompt = Shell(project, context.find_root().command)
     if sys.stdin.isatty():
         from penstock.cli.prompt import entries
 
         print(f"project {project.name}, destination {project.target}; help, or SQL that ends with ;")
-        found.run(entries(project, found.commands, found.needs_more))
+        prompt.run(entries(project, prompt.commands, prompt.needs_more))
         return
-    code = found.run(script(iter(sys.stdin), found.needs_more))
+    code = prompt.run(script(iter(sys.stdin), prompt.needs_more))
     if code:
         raise typer.Exit(code)
 
@@ -125,8 +121,8 @@ class Shell:
             if words[0] not in self.commands:
                 raise UsageError(f"no command {words[0]!r}", fix="help lists them")
             return self._call(*words[:2], "--help")
-        for name, command in self.commands.items():
-            print(f"{name:12} {command.get_short_help_str(100)}")
+        for name, listed in self.commands.items():
+            print(f"{name:12} {listed.get_short_help_str(100)}")
         print(f"{'help':12} this list; help COMMAND: its options\n{'quit':12} leave; so does Ctrl-D")
         print("Anything else is SQL, over as many lines as it takes, up to a semicolon.")
         return 0
