@@ -44,6 +44,7 @@ LAYERS = (
         "engine_words",
         "faults",
         "backoff",
+        "compression",
         "jsonpath",
         "plural",
         "schema",
