@@ -45,6 +45,7 @@ LAYERS = (
         "faults",
         "backoff",
         "compression",
+        "editor",
         "jsonpath",
         "plural",
         "schema",

@@ -13,6 +13,7 @@ import typer
 
 from penstock.cli import completion
 from penstock.cli.locked import works_on
+from penstock.editor import keep_schema
 from penstock.logs import configure
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Call:
         log()  # the project file may be what there is to complain of
         project = load_project(find_project(self.project_dir or Path.cwd()), target=self.target)
         works_on(project)
+        keep_schema(project.directory)
         log(level=project.logging.level, format=project.logging.format)
         return project
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from penstock.cli.command import Call, command
 from penstock.cli.document import print_document
 from penstock.cli.options import day_of
 from penstock.cli.printing import count, print_json, print_table
+from penstock.editor import schema_text, settings_page
 from penstock.errors import UsageError
 
 
@@ -93,13 +93,8 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="The configuration reference, as Markdown.")] = False,
 ) -> None:
     """Print the JSON Schema of penstock.yml, for editors; or the columns a stream has got."""
-    from penstock.project import configuration_page, project_schema
-
-    if markdown:
-        print(configuration_page(), end="")
-        return
-    if stream is None:
-        print_document(json_module.dumps(project_schema(), indent=2))
+    if markdown or stream is None:
+        print_document((settings_page() if markdown else schema_text()).removesuffix("\n"))
         return
     from penstock.land.session import Session
 
