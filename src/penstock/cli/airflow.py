@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -77,7 +77,7 @@ def export(
     wanted = Export(
         schedule=None if schedule.lower() == "none" else schedule,
         timezone=timezone,
-        start_date=day_of(start_date, "--start-date", "2025-01-01"),
+        start_date=_start(start_date),
         catchup=catchup,
         retries=retries,
         retry_delay=None if retry_delay is None else timedelta(seconds=retry_delay),
@@ -91,6 +91,11 @@ def export(
     if not call.quiet:
         for path in written:
             print(path)
+
+
+def _start(text: str) -> date:
+    """A day, or a moment with its zone."""
+    return datetime.fromisoformat(text) if "T" in text else day_of(text, "--start-date", "2025-01-01")
 
 
 export.add_to(app)
