@@ -21,6 +21,7 @@ RUN python -m venv --without-pip /build \
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY examples examples
+COPY docs/configuration.md docs/penstock.schema.json docs/
 RUN /build/bin/python -m hatchling build --target wheel --directory /wheels
 
 # the environment: what is locked, and the wheel; neither pip nor the build backend is in it

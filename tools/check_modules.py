@@ -44,6 +44,8 @@ LAYERS = (
         "faults",
         "findings",
         "backoff",
+        "compression",
+        "editor",
         "jsonpath",
         "layout",
         "plural",

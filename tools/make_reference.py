@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from penstock.project.reference import configuration_page, project_schema
 from tools.reference.commands import commands_page
+from tools.reference.configuration import configuration_page, project_schema
 from tools.reference.errors import errors_page
 from tools.reference.house import house_map
 from tools.reference.ledger import ledger_page

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from penstock.editor import COPY, keep_schema
 from penstock.errors import UsageError
 
 RESIDUE = (
@@ -34,7 +34,6 @@ RESIDUE = (
 
 _PACKAGED = Path(__file__).parent / "templates"
 _EXAMPLES = Path(__file__).parents[2] / "examples"
-_SCHEMA = "penstock.schema.json"
 
 
 def templates() -> dict[str, Path]:
@@ -97,8 +96,6 @@ def project_name(text: str) -> str:
 
 
 def _write(template: Path, directory: Path, name: str) -> Iterator[Path]:
-    from penstock.project.reference import project_schema
-
     for source in _files(template):
         copy = directory / source.relative_to(template)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -109,15 +106,13 @@ def _write(template: Path, directory: Path, name: str) -> Iterator[Path]:
             content = re.sub(rb'(?m)^NAME = ".*"$', f'NAME = "{name}"'.encode(), content, count=1)
         copy.write_bytes(content)
         yield copy
-    schema = directory / _SCHEMA
-    schema.write_text(json.dumps(project_schema(), indent=2) + "\n", encoding="utf-8")
-    yield schema
+    keep_schema(directory)
 
 
 def _files(template: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(template):
         folders[:] = sorted(f for f in folders if not _is_residue(f))
-        yield from (Path(folder) / f for f in sorted(files) if not _is_residue(f) and f != _SCHEMA)
+        yield from (Path(folder) / f for f in sorted(files) if not _is_residue(f))
 
 
 def _is_residue(name: str) -> bool:
@@ -125,6 +120,6 @@ def _is_residue(name: str) -> bool:
 
 
 def _named(text: str, name: str) -> str:
-    """The project file with its name set, and the schema beside it."""
+    """The project file with its name set, and where its schema will be."""
     text = re.sub(r"(?m)^name: .*$", f"name: {name}", text, count=1)
-    return re.sub(r"\$schema=\S+", f"$schema={_SCHEMA}", text, count=1)
+    return re.sub(r"\$schema=\S+", f"$schema={COPY}", text, count=1)

@@ -285,7 +285,7 @@ def test_init(tmp_path: Path, template: str) -> None:
     run = penstock(tmp_path, "init", "my_project", "--template", template)
     assert run.returncode == 0 and "cd my_project && penstock run" in run.stdout
     project = tmp_path / "my_project"
-    assert {"penstock.yml", "README.md", "penstock.schema.json"} <= {p.name for p in project.iterdir()}
+    assert {"penstock.yml", "README.md", ".penstock"} <= {p.name for p in project.iterdir()}
     assert printed(project, "explain", "--json")["settings"]["name"] == "my_project"
     first = printed(project, "load", "--json")["loads"]
     assert all(load["landed"] > 0 for load in first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -34,6 +35,8 @@ def test_built_wheel(tmp_path: Path) -> None:
     _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel))
     penstock = str(python.parent / "penstock")
     _run(penstock, "init", "shop", "--template", "user_events", cwd=tmp_path)
+    assert "$defs" in json.loads((tmp_path / "shop" / ".penstock" / "schema.json").read_text())
+    assert _run(penstock, "schema", "--markdown").startswith("# Configuration")
     first = _run(penstock, "run", cwd=tmp_path / "shop")
     assert "1 duplicate" in first and "models built" in first
     assert "0 rows rebuilt" in _run(penstock, "run", cwd=tmp_path / "shop")

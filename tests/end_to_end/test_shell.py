@@ -129,9 +129,9 @@ def test_where_a_statement_ends(text: str, whole: bool) -> None:
 
 def test_entries_of_a_script(project: Path) -> None:
     """A command is a line, a statement as many as it takes; the last may go without its semicolon."""
-    needs_more = Shell(load_project(project), typer.main.get_command(app)).needs_more
+    prompt = Shell(load_project(project), typer.main.get_command(app))
     text = "status\nselect 1,\n2;\nexplain\nexplain select\n1;\nload user_events\nwith a as (select 1)\nfrom a"
-    assert list(script(iter(text.splitlines(keepends=True)), needs_more)) == [
+    assert list(script(iter(text.splitlines(keepends=True)), prompt)) == [
         "status\n",
         "select 1,\n2;\n",
         "explain\n",
@@ -145,7 +145,7 @@ def test_completion(project: Path) -> None:
     """Commands, options, streams and files; tables and columns, also after an alias."""
     assert shell(project, "load -q\n").returncode == 0
     loaded = load_project(project)
-    completer = ShellCompleter(Shell(loaded, typer.main.get_command(app)).commands, list(loaded.streams), Names(loaded))
+    completer = ShellCompleter(Shell(loaded, typer.main.get_command(app)), list(loaded.streams), Names(loaded))
 
     def after(text: str) -> list[str]:
         return [c.text for c in completer.get_completions(Document(text), CompleteEvent())]

@@ -12,9 +12,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from penstock.alerts.catalogue import ALERTS
 from penstock.errors import ProjectError
-from penstock.project import Project, load_project, project_schema
+from penstock.project import Project, load_project
 from penstock.project.notify import ALERT_NAMES
 from tests.unit.test_docs import codes, rows_under
+from tools.reference.configuration import project_schema
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import httpx2
 import pytest
 
+from penstock.compression import BrokenEncoding, decoder_of
 from penstock.project.http_client import RateLimit
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
-from penstock.sources.http.decoding import BrokenEncoding, decoder_of
 from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
 from penstock.sources.http.secrets import Secrets, is_secret
 

@@ -59,7 +59,9 @@ def test_encodings(encoding: str, body: bytes) -> None:
     [
         ("gzip", b"no gzip", "invalid_json"),
         ("gzip", gzip.compress(RECORD, mtime=0)[:-4], "invalid_json"),
+        ("gzip", gzip.compress(RECORD, mtime=0) + gzip.compress(RECORD, mtime=0)[:-4], "invalid_json"),
         ("zstd", b"no zstd", "invalid_json"),
+        ("zstd", zstandard.compress(RECORD)[:-1], "invalid_json"),
         ("br", RECORD, "invalid_json"),
         ("gzip", gzip.compress(bytes(1 << 24), mtime=0), "too_large"),
         ("zstd", zstandard.compress(bytes(1 << 24)), "too_large"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 import textwrap
 import tomllib
@@ -102,5 +103,6 @@ def test_private_names_of_watchfiles(tmp_path: Path) -> None:
 def test_packages_with_private_names_have_an_upper_bound() -> None:
     """A later version is tried by us before anybody gets it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    required = {re.split(r"[\[><=]", line)[0]: line for line in project["dependencies"]}
+    lines = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    required = {re.split(r"[\[><=]", line)[0]: line for line in lines}
     assert all("<" in required[name] for name in ("pika", "watchfiles"))

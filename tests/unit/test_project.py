@@ -20,8 +20,8 @@ from penstock.project import (
     Project,
     find_project,
     load_project,
-    project_schema,
 )
+from tools.reference.configuration import project_schema
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "user_events"

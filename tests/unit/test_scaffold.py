@@ -7,10 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from penstock.cli.app import app
+from penstock.editor import COPY, keep_schema
 from penstock.errors import UsageError
-from penstock.project import load_project, project_schema
+from penstock.project import load_project
 from penstock.scaffold import RESIDUE, create_project, project_name, templates
+from tools.reference.configuration import project_schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,17 +27,39 @@ def test_a_new_project_loads(tmp_path: Path, template: str) -> None:
     assert found.name == "my_project"
     assert found.destination.type == "duckdb"
     names = {p.relative_to(tmp_path / "My Project").as_posix() for p in made}
-    assert {"penstock.yml", "README.md", ".gitignore", "penstock.schema.json"} <= names
+    assert {"penstock.yml", "README.md", ".gitignore"} <= names
     assert any(n.startswith("data/") for n in names) == (template in ("minimal", "user_events"))
     assert all(p.is_file() for p in made)
 
 
-def test_the_schema_comes_along(tmp_path: Path) -> None:
-    """The project file's first line names a schema that is there, as this version has it."""
-    create_project(tmp_path / "p", "user_events")
-    head = (tmp_path / "p" / "penstock.yml").read_text().splitlines()[0]
-    assert head == "# yaml-language-server: $schema=penstock.schema.json"
-    assert json.loads((tmp_path / "p" / "penstock.schema.json").read_text()) == project_schema()
+@pytest.mark.parametrize("template", ["minimal", "user_events"])
+def test_the_schema_is_for_editors(tmp_path: Path, template: str) -> None:
+    """The first line of a new project's file names a schema that is there, as this version has it, and that the
+    project does not hold: git ignores it, and after a clone or an upgrade commands write it."""
+    project = tmp_path / "p"
+    written = create_project(project, template)
+    head = (project / "penstock.yml").read_text().splitlines()[0]
+    assert head == f"# yaml-language-server: $schema={COPY}"
+    copy = project / COPY
+    assert json.loads(copy.read_text()) == project_schema()
+    assert copy not in written
+    assert ".penstock/" in (project / ".gitignore").read_text().split()
+    for old in ("{}", None):
+        copy.unlink() if old is None else copy.write_text(old)
+        assert CliRunner().invoke(app, ["explain", "--project-dir", str(project)]).exit_code == 0
+        assert json.loads(copy.read_text()) == project_schema()
+    assert [path.name for path in copy.parent.glob("schema*")] == ["schema.json"]
+
+
+def test_no_schema_where_none_is_named(tmp_path: Path) -> None:
+    """A project file that names another schema, or a folder that cannot be written, is left as it is."""
+    (tmp_path / "penstock.yml").write_text("name: p\n")
+    keep_schema(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["penstock.yml"]
+    (tmp_path / "penstock.yml").write_text(f"# $schema={COPY}\n")
+    (tmp_path / ".penstock").write_text("a file")
+    keep_schema(tmp_path)
+    assert (tmp_path / ".penstock").read_text() == "a file"
 
 
 def test_the_example_is_the_template() -> None:
@@ -47,7 +73,7 @@ def test_all_but_the_project_file_is_copied_as_it_is(tmp_path: Path) -> None:
     create_project(tmp_path / "p", "user_events", name="other")
     source = ROOT / "examples" / "user_events"
     for path in (tmp_path / "p").rglob("*"):
-        if path.is_file() and path.name not in ("penstock.yml", "penstock.schema.json"):
+        if path.is_file() and path.name not in ("penstock.yml", "schema.json"):
             original = (source / path.relative_to(tmp_path / "p")).read_bytes()
             if path.parent.name == "dags":
                 assert b'NAME = "user_events"\n' in original
@@ -68,7 +94,7 @@ def test_what_running_leaves_is_not_copied(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("penstock.scaffold._EXAMPLES", tmp_path / "examples")
     made = create_project(tmp_path / "p", "used")
     names = {p.relative_to(tmp_path / "p").as_posix() for p in made}
-    assert names == {".env.example", "models/m.sql", "penstock.schema.json", "penstock.yml"}
+    assert names == {".env.example", "models/m.sql", "penstock.yml"}
     assert ".env" in RESIDUE
 
 

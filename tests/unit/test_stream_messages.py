@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
+from collections.abc import Callable
+from functools import partial
 from struct import pack
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,3 +134,19 @@ def test_broken_chunks(broken: bytes, lasting: bool, said: str) -> None:
         assert found is not None
         found.messages()
     assert raised.value.lasting is lasting
+
+
+@pytest.mark.parametrize(("kind", "compress"), [(0x90, partial(gzip.compress, mtime=0)), (0xC0, zstandard.compress)])
+def test_compressed_sub_batches(kind: int, compress: Callable[[bytes], bytes]) -> None:
+    """All members of a compressed sub-batch are read; one that is cut off, or has more after its end, is an error."""
+    plain = entry(b"ab") + entry(b"c")
+    for packed in (compress(plain), compress(plain[:3]) + compress(plain[3:])):
+        whole = pack(">BHII", kind, 2, len(plain), len(packed)) + packed
+        found = read_chunk(chunk([whole], records=2), 0)
+        assert found is not None and found.messages() == [b"ab", b"c"]
+        for broken in (packed[:-1], packed + b"?"):
+            cut = pack(">BHII", kind, 2, len(plain), len(broken)) + broken
+            damaged = read_chunk(chunk([cut], records=2), 0)
+            assert damaged is not None
+            with pytest.raises(BadChunk, match="is no"):
+                damaged.messages()

@@ -21,6 +21,7 @@ COMMON = {
     "append_env": True,
     "do_xcom_push": False,
 }
+MORE_ARGUMENTS = {}
 RAW = Asset(name=f"{NAME}_raw", uri=f"penstock://{NAME}/raw")
 FULL_REFRESH = "{% if params.full_refresh %} --full-refresh{% endif %}"
 # in the order to build them, each one dbt process
@@ -37,9 +38,9 @@ with DAG(
     start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 3, "retry_delay": timedelta(seconds=180)},
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=180), **MORE_ARGUMENTS},
     tags=["penstock"],
-):
+) as transform:
     before = None
     for task_id, command in TASKS.items():
         task = BashOperator(task_id=task_id, bash_command=command, **COMMON)

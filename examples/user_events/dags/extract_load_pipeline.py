@@ -21,6 +21,7 @@ COMMON = {
     "append_env": True,
     "do_xcom_push": False,
 }
+MORE_ARGUMENTS = {}
 RAW = Asset(name=f"{NAME}_raw", uri=f"penstock://{NAME}/raw")
 # a run's days; nothing when it was started without a data interval
 INTERVAL = (
@@ -41,10 +42,10 @@ with DAG(
     start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 3, "retry_delay": timedelta(seconds=180)},
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=180), **MORE_ARGUMENTS},
     tags=["penstock"],
     max_active_tasks=1,
-):
+) as extract_load:
     loaded = BashOperator(
         task_id="loaded",
         bash_command=f"{PENSTOCK} status {PROJECT}",

@@ -1,6 +1,6 @@
 """DAG files that import nothing of Penstock: for an Airflow whose environment does not have it.
 
-They make the DAGs that ``penstock.airflow.dags.penstock_dags`` makes.
+``penstock.airflow.dags.penstock_dags`` has them made anew each time, and runs them.
 """
 
 from __future__ import annotations
@@ -8,21 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from string import Template
 from textwrap import indent
 
-from penstock.airflow.dags import (
-    FULL_REFRESH,
-    START_DATE,
-    TAG,
-    interval_options,
-)
-from penstock.airflow.pipeline import PROJECTS, Asked, Loads, Pipeline, Task, Timing, read_pipeline
+from penstock.airflow.dags import MORE_ARGUMENTS, PROJECTS
+from penstock.airflow.pipeline import Asked, Loads, Pipeline, Task, Timing, read_pipeline
 from penstock.errors import UsageError
 
-START_DAY = START_DATE.date()
+START_DAY = date(2020, 1, 1)
+TAG = "penstock"
+FULL_REFRESH = "{% if params.full_refresh %} --full-refresh{% endif %}"
+"""Of a transform: what the run's parameter asks for."""
 FILES = ("extract_load_pipeline.py", "transform_pipeline.py")
 MARK = "Written by `penstock airflow export`"
 FOLDER = "dags"
@@ -50,6 +48,7 @@ COMMON = {
     "append_env": True,
     "do_xcom_push": False,
 }
+$more_arguments
 RAW = Asset(name=f"{NAME}_raw", uri=f"penstock://{NAME}/raw")
 ''')
 
@@ -68,7 +67,7 @@ with DAG(
     description=f"Lands what is new in the streams of {NAME}.",
     schedule=$schedule,
 $common$one_at_a_time
-):
+) as extract_load$suffix:
     loaded = BashOperator(
         task_id="$loaded",
         bash_command=$loaded_command,
@@ -92,7 +91,7 @@ with DAG(
     schedule=$schedule,
     params={"full_refresh": Param(False, type="boolean", description="Build every model anew.")},
 $common
-):
+) as transform:
     before = None
     for task_id, command in TASKS.items():
         task = BashOperator(task_id=task_id, bash_command=command, **COMMON)
@@ -101,10 +100,10 @@ $common
         before = task
 """)
 
-_COMMON = Template("""    start_date=pendulum.datetime($start, tz="UTC"),
+_COMMON = Template("""    start_date=$start,
     catchup=$catchup,
     max_active_runs=1,
-    default_args={"retries": $retries, "retry_delay": timedelta(seconds=$delay)},
+    default_args={"retries": $retries, "retry_delay": timedelta(seconds=$delay), **MORE_ARGUMENTS},
     tags=["$tag"],""")
 
 
@@ -137,7 +136,7 @@ def dag_texts(directory: Path, folder: Path, export: Export = _DEFAULT) -> dict[
 
     Raises:
         ProjectError: ``penstock.yml`` is unreadable, or has no name or no stream.
-        UsageError: ``dbt_project.yml`` is unreadable.
+        UsageError: ``dbt_project.yml`` is unreadable, or a value is out of range.
     """
     directory = directory.absolute()
     asked = Asked(
@@ -189,7 +188,7 @@ def _load_text(pipeline: Pipeline, path: str, export: Export) -> str:
 
 
 def _load_dag(loads: Loads, pipeline: Pipeline, export: Export) -> str:
-    interval = indent("\n".join(_pieces(interval_options(loads.timing.lookback_days))), "    ")
+    interval = indent("\n".join(_pieces(_interval_options(loads.timing.lookback_days))), "    ")
     return _INTERVAL.substitute(interval=interval) + _LOAD.substitute(
         suffix=loads.suffix,
         tasks="\n".join(_tasks(loads.tasks, "")),
@@ -219,6 +218,7 @@ def _head(pipeline: Pipeline, path: str, export: Export, purpose: str, names: Se
     return _HEAD.substitute(
         purpose=purpose,
         mark=MARK,
+        more_arguments=MORE_ARGUMENTS,
         names=", ".join(sorted(names - {"None"}, key=lambda name: (not name.isupper(), name))),
         name=_quoted(pipeline.name),
         penstock=_quoted(export.penstock),
@@ -230,7 +230,9 @@ def _head(pipeline: Pipeline, path: str, export: Export, purpose: str, names: Se
 def _common(timing: Timing, export: Export) -> str:
     start = export.start_date
     return _COMMON.substitute(
-        start=f"{start.year}, {start.month}, {start.day}",
+        start=f"pendulum.parse({_quoted(start.isoformat())})"
+        if isinstance(start, datetime)
+        else f'pendulum.datetime({start.year}, {start.month}, {start.day}, tz="UTC")',
         catchup=export.catchup,
         retries=timing.retries,
         delay=f"{timing.retry_delay.total_seconds():g}",
@@ -254,6 +256,22 @@ def _tasks(tasks: Iterable[Task], after: str) -> Iterator[str]:
 def _command(task: Task, after: str = "") -> str:
     words = _quoted(task.command)[1:-1].replace("{", "{{").replace("}", "}}")
     return f'f"{{PENSTOCK}} {words} {{PROJECT}}{after}"'
+
+
+def _interval_options(lookback_days: int) -> str:
+    """``--from`` and ``--to`` of a run, as Airflow's template; nothing in a run without a data interval.
+
+    An interval ends before its end, and ``--to`` takes its day in. The days of the lookback before it are asked for
+    again though earlier runs did.
+    """
+    again = f" --lookback {lookback_days:d}" if lookback_days else ""
+    back = f" - macros.timedelta(days={lookback_days:d})" if lookback_days else ""
+    last = "([data_interval_start, data_interval_end - macros.timedelta(microseconds=1)] | max)"
+    return (
+        "{% if data_interval_start is defined and data_interval_start %}"
+        f" --from {{{{ (data_interval_start{back}) | ds }}}} --to {{{{ {last} | ds }}}}{again}"
+        "{% endif %}"
+    )
 
 
 def _pieces(template: str) -> Iterator[str]:

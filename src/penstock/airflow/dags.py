@@ -1,52 +1,38 @@
 """DAGs of a project, for Apache Airflow 3.
 
-A DAG file is three lines, and is read without dbt, a driver or a warehouse::
+A DAG file is three lines::
 
     from penstock.airflow.dags import penstock_dags
 
     penstock_dags("/srv/projects/user_events")
 
-This module is imported in Airflow's environment. There, Penstock needs to be installed without what it depends on;
-the commands run in whatever environment ``penstock`` is in. ``penstock airflow export`` writes DAG files that do not
-import Penstock at all.
+This module is imported in Airflow's environment. There, Penstock needs to be installed without what it depends on; the
+commands run in whatever environment ``penstock`` is in, and so does ``penstock airflow export``, which plans the DAGs
+and writes them as files that do not import Penstock at all.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.airflow.pipeline import PROJECTS, Asked, Timing, read_pipeline
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 START_DATE = datetime(2020, 1, 1, tzinfo=UTC)
-
-TAG = "penstock"
-FULL_REFRESH = "{% if params.full_refresh %} --full-refresh{% endif %}"
-"""Of a transform: what the run's parameter asks for."""
-
-
-def interval_options(lookback_days: int) -> str:
-    """``--from`` and ``--to`` of a run, as Airflow's template; nothing in a run without a data interval.
-
-    An interval ends before its end, and ``--to`` takes its day in. The days of the lookback before it are asked for
-    again though earlier runs did.
-    """
-    again = f" --lookback {lookback_days:d}" if lookback_days else ""
-    back = f" - macros.timedelta(days={lookback_days:d})" if lookback_days else ""
-    last = "([data_interval_start, data_interval_end - macros.timedelta(microseconds=1)] | max)"
-    return (
-        "{% if data_interval_start is defined and data_interval_start %}"
-        f" --from {{{{ (data_interval_start{back}) | ds }}}} --to {{{{ {last} | ds }}}}{again}"
-        "{% endif %}"
-    )
+PROJECTS = "project"
+"""The schedule that the project itself says."""
+MORE_ARGUMENTS = "MORE_ARGUMENTS = {}"
+"""The line of an exported file that stands for more of Airflow's arguments for every task."""
+_PATIENCE_SECONDS = 60.0
 
 
 def penstock_dags(
@@ -83,86 +69,60 @@ def penstock_dags(
         lookback_days: so many days before the data interval are loaded too, for records that come late; by default as
             the project's schedule says, else as the longest ``overlap`` of its API's windows does.
         target: the destination, over the project's own.
-        penstock: the command, such as ``/opt/penstock/bin/penstock`` where it is not on the tasks' ``PATH``.
+        penstock: the command, such as ``/opt/penstock/bin/penstock`` where it is not on the ``PATH``, here and where
+            the tasks run.
         layers: whether each layer of models is a task of its own, which is one dbt process.
         default_args: more of Airflow's arguments for every task, such as ``queue`` or ``on_failure_callback``.
 
     Raises:
-        ProjectError: ``penstock.yml`` is unreadable, or has no name or no stream.
-        UsageError: ``dbt_project.yml`` is unreadable, or a value is out of range.
+        UsageError: the command is not there, or has said what is wrong with the project or a value.
     """
-    directory = Path(project_dir).absolute()
     if (lookback_days or 0) < 0 or (retries or 0) < 0:
         raise UsageError("lookback_days and retries count from 0", fix="give 0 or more")
-    asked = Asked(
-        schedule=schedule,
-        timezone=timezone,
-        retries=retries,
-        retry_delay=retry_delay,
-        lookback_days=lookback_days,
-    )
-    pipeline = read_pipeline(directory, target=target, layers=layers, asked=asked)
+    given = {
+        "schedule": _schedule(schedule),
+        "timezone": timezone,
+        "start-date": start_date.isoformat(),
+        "catchup": catchup,
+        "retries": retries,
+        "retry-delay": None if retry_delay is None else retry_delay.total_seconds(),
+        "lookback-days": lookback_days,
+        "target": target,
+        "penstock": penstock,
+        "one-transform": not layers,
+    }
+    from airflow.sdk import DAG
 
-    from airflow.providers.standard.operators.bash import BashOperator
-    from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param
-
-    def common(timing: Timing) -> dict[str, Any]:
-        tries = {"retries": timing.retries, "retry_delay": timing.retry_delay}
-        return {
-            "start_date": start_date,
-            "catchup": catchup,
-            "max_active_runs": 1,
-            "default_args": {**tries, **(default_args or {})},
-            "tags": [TAG],
-        }
-
-    every: dict[str, Any] = {"env": dict(pipeline.environment), "append_env": True, "do_xcom_push": False}
-    project = f"--project-dir {shlex.quote(str(directory))}"
-    raw = Asset(name=f"{pipeline.name}_raw", uri=f"penstock://{pipeline.name}/raw")
-    dags = {}
-    for loads in pipeline.loads:
-        with DAG(
-            dag_id=f"{pipeline.name}_extract_load{loads.suffix}",
-            description=f"Lands what is new in the streams of {pipeline.name}.",
-            schedule=_timetable(loads.timing),
-            **common(loads.timing),
-            **({"max_active_tasks": 1} if pipeline.one_at_a_time else {}),
-        ) as load:
-            loaded = BashOperator(
-                task_id=pipeline.loaded.id,
-                bash_command=f"{penstock} {pipeline.loaded.command} {project}",
-                outlets=[raw],
-                **every,
-            )
-            for task in loads.tasks:
-                dated = interval_options(loads.timing.lookback_days) if task.dated else ""
-                command = f"{penstock} {task.command} {project}{dated}"
-                BashOperator(task_id=task.id, bash_command=command, **every) >> loaded
-        dags[load.dag_id] = load
-    if pipeline.transforms:
-        timetable = _timetable(pipeline.timing)
-        with DAG(
-            dag_id=f"{pipeline.name}_transform",
-            description=f"Builds and tests the models of {pipeline.name} that new loads touch.",
-            schedule=raw if timetable is None else AssetOrTimeSchedule(timetable=timetable, assets=raw),
-            params={"full_refresh": Param(False, type="boolean", description="Build every model anew.")},
-            **common(pipeline.timing),
-        ) as transform:
-            before = None
-            for task in pipeline.transforms:
-                command = f"{penstock} {task.command} {project}{FULL_REFRESH}"
-                operator = BashOperator(task_id=task.id, bash_command=command, **every)
-                if before is not None:
-                    before >> operator
-                before = operator
-        dags[transform.dag_id] = transform
+    dags: dict[str, DAG] = {}
+    for path, text in _exported(penstock, Path(project_dir).absolute(), given):
+        names: dict[str, Any] = {"MORE_ARGUMENTS": dict(default_args or {})}
+        exec(compile(text.replace(MORE_ARGUMENTS, ""), path, "exec"), names)  # noqa: S102 - our own command wrote it
+        dags |= {dag.dag_id: dag for dag in names.values() if isinstance(dag, DAG)}
     return dags
 
 
-def _timetable(timing: Timing) -> Any:
-    """The timetable that gives each run the interval since the one before, which a bare expression does not."""
-    from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable
+def _schedule(schedule: str | timedelta | None) -> str:
+    if isinstance(schedule, timedelta):
+        return f"every {schedule.total_seconds():g}s"
+    return "none" if schedule is None else schedule
 
-    if timing.every is not None:
-        return DeltaDataIntervalTimetable(timing.every)
-    return None if timing.cron is None else CronDataIntervalTimetable(timing.cron, timezone=timing.timezone)
+
+def _exported(penstock: str, project: Path, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The DAG files that the command writes of the project: names and texts."""
+    options = [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in given.items()
+        if value is not None and value is not False
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        where = ["--project-dir", str(project), "--project-path", str(project), "--dags", folder]
+        command = [*shlex.split(penstock), "airflow", "export", *where, *options]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+        except OSError as e:
+            fix = 'say where it is: penstock="/opt/penstock/bin/penstock"'
+            raise UsageError(f"cannot be started: {e.strerror}", where=penstock, fix=fix) from None
+        if done.returncode:
+            raise UsageError(done.stderr.strip().removeprefix("error: "), where=shlex.join(command))
+        for path in sorted(Path(folder).glob("*.py")):
+            yield path.name, path.read_text(encoding="utf-8")

@@ -1,41 +1,35 @@
 """A project as two pipelines for a scheduler, extract-load and transform: which commands, in which order.
 
-It is told from the project's files as they stand, by YAML alone: a scheduler reads it every few seconds, in an
-environment that may have neither dbt nor a warehouse's driver. Whether the files are right, the commands say.
+The project is read as all commands read it, but nothing is connected: how sources and destinations are reached may be
+known where the tasks run only.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import yaml
-
+from penstock.airflow.dags import PROJECTS
 from penstock.errors import ProjectError, UsageError
-from penstock.spans import span_of_words, time_span
-from penstock.transform.layers import PROJECT_FILE, layers_of
+from penstock.project import Project, Schedule, load_project, variables_of
+from penstock.runs.plan import is_queue, takes_days
+from penstock.spans import span_of_words
+from penstock.transform.layers import layers_of
 
-FILE_NAME = "penstock.yml"
-PROJECTS = "project"
-"""The schedule that the project itself says."""
 DAILY = "@daily"
 """The schedule of a project that says none."""
 RETRIES = 3
 RETRY_DELAY = timedelta(minutes=3)
 
-OVERLAP = timedelta(minutes=10)
-"""The ``overlap`` of an endpoint that says none."""
-
 _LOCK_TIMEOUT = "PENSTOCK__DESTINATIONS__{}__LOCK_TIMEOUT_SECONDS"
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_OFF = (False, "false", "no", "off")
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,230 +120,130 @@ def read_pipeline(
         asked: when to run, where that is not the project's to say.
 
     Raises:
-        ProjectError: ``penstock.yml`` is unreadable, or has no name or no stream.
+        ProjectError: what is wrong with the project, or it has nothing to schedule.
         UsageError: ``dbt_project.yml`` is unreadable, or what is asked for makes no sense.
     """
-    settings = _settings(directory)
-    name = settings["name"]
+    project = load_project(directory, target=target, connects=False)
+    if not project.streams:
+        raise ProjectError(
+            "has no stream, so there is nothing to schedule", where=str(project.file), fix="add one under streams:"
+        )
     named = ("--target", target) if target else ()
     transforms: list[Task] = []
-    if settings.get("transform") not in _OFF and (directory / PROJECT_FILE).is_file():
-        found = layers_of(directory) if layers else ()
+    if project.has_models:
         transforms = [
             Task(id=f"transform_{layer.name}", words=("transform", "--layer", layer.name, "--nodes", *named))
-            for layer in found
+            for layer in (layers_of(directory) if layers else ())
         ] or [Task(id="transform", words=("transform", "--nodes", *named))]
-    warehouses = _warehouses(directory, settings, target)
-    timing = _timing(settings.get("schedule"), asked, directory, settings)
+    everywhere = [project, *_elsewhere(project, target)]
+    files = {p.target for p in everywhere if p.destination.type == "duckdb"}
+    timing = _timing(project, project.schedule, asked)
     return Pipeline(
-        name=name,
+        name=project.name,
         timing=timing,
-        loads=tuple(_loads(settings, named, timing, asked, directory)),
+        loads=tuple(_loads(project, named, timing, asked)),
         loaded=Task(id="loaded", words=("status", *named)),
         transforms=tuple(transforms),
-        one_at_a_time="duckdb" in warehouses.values(),
-        # one process at a time has a DuckDB file: whoever comes second waits, instead of failing
+        one_at_a_time=bool(files),
+        # one process at a time has a DuckDB file: whoever comes second waits, instead of failing; a variable may set
+        # what only that has where every environment knows the destination as one
         environment={
             _LOCK_TIMEOUT.format(name).upper(): "1800"
-            for name, kind in warehouses.items()
-            if kind == "duckdb" and _alike(directory, settings, name)
+            for name in sorted(files)
+            if all(name in p.destinations and p.destinations[name].type == "duckdb" for p in everywhere)
         },
     )
 
 
-def _timing(said: Any, asked: Asked, directory: Path, settings: Mapping[str, Any]) -> Timing:
-    """When a project or stream runs that says ``said``, by what is asked for over it."""
+def _elsewhere(project: Project, target: str | None) -> Iterator[Project]:
+    """The project as other environments have it, where none is chosen: the tasks may run in any."""
+    if variables_of(project.directory).get("PENSTOCK_ENV"):
+        return
+    for layer in sorted(project.directory.glob("penstock.*.yml")):
+        environ = {**os.environ, "PENSTOCK_ENV": layer.name.split(".")[1]}
+        with suppress(ProjectError):  # the command that is to use it will say what is wrong with it
+            yield load_project(project.directory, target=target, environ=environ, connects=False)
+
+
+def _timing(project: Project, schedule: Schedule | Literal[False] | None, asked: Asked) -> Timing:
+    """When a project or stream of this ``schedule`` runs, by what is asked for over it."""
     if asked.schedule != PROJECTS:
-        try:
-            timing = _when(asked.schedule)
-        except ValueError as e:
-            raise UsageError(f"schedule: {e}", fix='say it so: @daily, "0 6 * * *", or every 5m') from None
+        timing = _when(asked.schedule)
+    elif not schedule:
+        timing = Timing(cron=DAILY)
     else:
-        try:
-            timing = _said(said)
-        except (ValueError, TypeError) as e:
-            raise ProjectError(
-                f"schedule: {e}",
-                where=str(directory / FILE_NAME),
-                fix='mend it, or say when to run, over the project: schedule="@daily", or --schedule of the export',
-            ) from None
-    over: dict[str, Any] = {"timezone": asked.timezone, "retries": asked.retries, "retry_delay": asked.retry_delay}
-    over["lookback_days"] = asked.lookback_days
-    if asked.lookback_days is None:
-        own = _mapping(said).get("lookback")
-        over["lookback_days"] = (
-            _overlap_days(settings, directory) if own is None else _days(own, "schedule.lookback", directory)
+        retries = schedule.retries if "retries" in schedule.model_fields_set else RETRIES
+        timing = Timing(
+            cron=schedule.cron,
+            every=schedule.every,
+            timezone=schedule.timezone,
+            retries=retries,
+            retry_delay=schedule.retry_delay,
         )
-    return replace(timing, **{k: v for k, v in over.items() if v is not None})
-
-
-def _overlap_days(settings: Mapping[str, Any], directory: Path) -> int:
-    """How late the records of endpoints with windows come, the longest of them, in whole days."""
-    days = 0
-    for name, source in _mapping(settings.get("sources")).items():
-        for called, endpoint in _mapping(_mapping(source).get("endpoints")).items():
-            incremental = _mapping(_mapping(endpoint).get("incremental"))
-            if incremental and _mapping(endpoint).get("windows"):
-                where = f"sources.{name}.endpoints.{called}.incremental.overlap"
-                days = max(days, _days(incremental.get("overlap", OVERLAP), where, directory))
-    return days
-
-
-def _days(span: Any, setting: str, directory: Path) -> int:
-    try:
-        return math.ceil(time_span(span) / timedelta(days=1))
-    except ValueError as e:
-        raise ProjectError(
-            f"{setting}: {'what variables say of it is not known here' if '${' in str(span) else e}",
-            where=str(directory / FILE_NAME),
-            fix="mend it, or say how many days, over the project: lookback_days=4, or --lookback-days of the export",
-        ) from None
-
-
-def _said(value: Any) -> Timing:
-    """The timing that the project's ``schedule:`` means, which the commands check in full."""
-    if "${" in str(value):
-        raise ValueError("what variables say of it is not known here")
-    group = _mapping(value)
-    if not group:
-        return _when(value if isinstance(value, str) else DAILY)
-    timing = _when(group.get("cron") or (time_span(group["every"]) if "every" in group else DAILY))
+    late = schedule.lookback if schedule and schedule.lookback is not None else _overlap(project)
     return replace(
         timing,
-        timezone=str(group.get("timezone", "UTC")),
-        retries=int(group.get("retries", RETRIES)),
-        retry_delay=time_span(group.get("retry_delay", RETRY_DELAY)),
+        timezone=asked.timezone or timing.timezone,
+        retries=timing.retries if asked.retries is None else asked.retries,
+        retry_delay=timing.retry_delay if asked.retry_delay is None else asked.retry_delay,
+        lookback_days=math.ceil(late / _DAY) if asked.lookback_days is None else asked.lookback_days,
     )
+
+
+def _overlap(project: Project) -> timedelta:
+    """How late the records of sources that pick days come, the longest of them."""
+    from penstock.sources.kinds import kind_of
+
+    feeds = [(project.sources[source], name) for name, stream in project.streams.items() for source in stream.from_]
+    return max((kind_of(source).overlap(source, stream) for source, stream in feeds), default=timedelta())
 
 
 def _when(schedule: str | timedelta | None) -> Timing:
-    if schedule is None or isinstance(schedule, timedelta):
-        timing = Timing(every=schedule)
-    elif schedule.lower().startswith("every "):
-        timing = Timing(every=span_of_words(schedule))
-    else:
-        timing = Timing(cron=schedule)
-    if timing.every is not None and timing.every < timedelta(seconds=1):
-        raise ValueError("every: is less than a second")
-    return timing
+    """The timing that is asked for.
 
-
-def _warehouses(directory: Path, settings: Mapping[str, Any], target: str | None) -> dict[str, str]:
-    """The destination that the commands use, with its type: one in ``PENSTOCK_ENV``; without, one in any environment.
-    A destination that has another type elsewhere comes once more."""
-    found: dict[str, str] = {}
-    own = _mapping(settings.get("destinations"))
-    for layer in _layers(directory):
-        over = _mapping(layer.get("destinations"))
-        names = {**own, **over}
-        chosen = str(target or layer.get("target") or settings.get("target") or next(iter(names), ""))
-        kind = str({**_mapping(own.get(chosen)), **_mapping(over.get(chosen))}.get("type"))
-        if found.setdefault(chosen, kind) != kind:
-            found[f"{chosen} as {kind}"] = kind
-    return found
-
-
-def _alike(directory: Path, settings: Mapping[str, Any], name: str) -> bool:
-    """Whether every environment knows the destination as a DuckDB, so that a variable may set what only that has."""
-    known = [_mapping(layer.get("destinations")) for layer in _layers(directory)]
-    return name in _mapping(settings.get("destinations")) and all(
-        _mapping(names.get(name)).get("type", "duckdb") == "duckdb" for names in known
-    )
-
-
-def _layers(directory: Path) -> list[Mapping[str, Any]]:
-    """What the environments put over the settings: nothing, or one of these. In ``PENSTOCK_ENV`` it is done."""
-    files = [] if _environment() else sorted(directory.glob("penstock.*.yml"))
-    return [{}, *map(_read, files)]
-
-
-def _read(path: Path) -> Mapping[str, Any]:
+    Raises:
+        UsageError: it is none.
+    """
     try:
-        return _mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}  # the command that is to use it will say what is wrong with it
+        if isinstance(schedule, str) and not schedule.lower().startswith("every "):
+            return Timing(cron=schedule)
+        every = span_of_words(schedule) if isinstance(schedule, str) else schedule
+        if every is not None and every < timedelta(seconds=1):
+            raise ValueError("every: is less than a second")
+    except ValueError as e:
+        raise UsageError(f"schedule: {e}", fix='say it so: @daily, "0 6 * * *", or every 5m') from None
+    return Timing(every=every)
 
 
-def _loads(
-    settings: Mapping[str, Any], named: Sequence[str], timing: Timing, asked: Asked, directory: Path
-) -> Iterator[Loads]:
+def _loads(project: Project, named: Sequence[str], timing: Timing, asked: Asked) -> Iterator[Loads]:
     """The loads by their schedules, the project's first. What is asked for goes for all streams."""
     together: list[Task] = []
     apart: list[Loads] = []
-    for name, stream in _mapping(settings.get("streams")).items():
-        own = _mapping(stream).get("schedule")
-        tasks = _stream_loads(name, settings, named)
-        if asked.schedule != PROJECTS or own is None:
+    for name, stream in project.streams.items():
+        tasks = _stream_loads(project, name, named)
+        if asked.schedule != PROJECTS or stream.schedule is None:
             together += tasks
-        elif own not in _OFF:
-            apart.append(Loads(suffix=f"_{name}", timing=_timing(own, asked, directory, settings), tasks=tuple(tasks)))
+        elif stream.schedule:
+            timing_of = _timing(project, stream.schedule, asked)
+            apart.append(Loads(suffix=f"_{name}", timing=timing_of, tasks=tuple(tasks)))
     if together:
         yield Loads(suffix="", timing=timing, tasks=tuple(together))
     yield from apart
     if not together and not apart:
         raise ProjectError(
             "every stream has schedule: false, so there is nothing to schedule",
-            where=str(directory / FILE_NAME),
+            where=str(project.file),
             fix="say when to run, over the project: penstock airflow export --schedule @daily",
         )
 
 
-def _stream_loads(name: str, settings: Mapping[str, Any], named: Sequence[str]) -> list[Task]:
+def _stream_loads(project: Project, name: str, named: Sequence[str]) -> Iterator[Task]:
     """The tasks of a stream; a queue, which has no end, is drained by one of its own."""
-    stream = _mapping(settings["streams"][name])
-    sources = _mapping(settings.get("sources"))
-    found = []
-    given = stream.get("from")
-    feeding = [_mapping(sources.get(s)) for s in ([given] if isinstance(given, str) else given or ())]
-    queued = [source.get("type") == "rabbitmq" for source in feeding]
-    if not all(queued) or not queued:
-        by_day = stream.get("event_time") or any(
-            _mapping(_mapping(source.get("endpoints")).get(name)).get("windows") for source in feeding
-        )
+    stream = project.streams[name]
+    ending = [source for source in stream.from_ if not is_queue(project, source)]
+    if ending:
         # a date would delete all other days of a stream that is replaced
-        dated = bool(by_day) and stream.get("disposition") != "replace"
-        found.append(Task(id=f"load_{name}", words=("load", name, *named), dated=dated))
-    if any(queued):
-        found.append(Task(id=f"consume_{name}", words=("consume", name, "--until-empty", *named)))
-    return found
-
-
-def _settings(directory: Path) -> Mapping[str, Any]:
-    path = directory / FILE_NAME
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise ProjectError(
-            f"cannot be read: {e.strerror}",
-            where=str(path),
-            fix="give the folder of a penstock.yml, as this machine sees it",
-        ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as e:
-        raise ProjectError(f"is no YAML: {e}", where=str(path), fix="see penstock doctor") from None
-    settings = _put_over(_mapping(settings), _read(directory / f"penstock.{_environment()}.yml"))
-    if not isinstance(settings.get("name"), str) or not _NAME.fullmatch(settings["name"]):
-        raise ProjectError(
-            "has no name that a pipeline could have", where=str(path), fix="add a line: name: my_project"
-        )
-    if not _mapping(settings.get("streams")):
-        raise ProjectError(
-            "has no stream, so there is nothing to schedule", where=str(path), fix="add one under streams:"
-        )
-    return settings
-
-
-def _environment() -> str:
-    return os.environ.get("PENSTOCK_ENV", "").strip()
-
-
-def _put_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings with those of an environment's file over them."""
-    merged = dict(under)
-    for name, value in over.items():
-        both = isinstance(under.get(name), Mapping) and isinstance(value, Mapping)
-        merged[name] = _put_over(under[name], value) if both else value
-    return merged
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+        by_day = stream.disposition != "replace" and any(takes_days(project, name, source) for source in ending)
+        yield Task(id=f"load_{name}", words=("load", name, *named), dated=by_day)
+    if len(ending) < len(stream.from_):
+        yield Task(id=f"consume_{name}", words=("consume", name, "--until-empty", *named))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from penstock.cli.options import ProjectDir, Quiet, TargetName
-from penstock.errors import UsageError
+from penstock.cli.command import Call, command
+from penstock.cli.options import day_of
 
-app = typer.Typer(help="Run the project under Apache Airflow.", no_args_is_help=True)
+app = typer.Typer(name="airflow", help="Run the project under Apache Airflow.", no_args_is_help=True)
 
 
 @app.callback()
@@ -19,8 +19,9 @@ def _root() -> None:
     """Run the project under Apache Airflow."""
 
 
-@app.command(epilog="Example: penstock airflow export --schedule '0 6 * * *' --timezone Europe/Oslo")
+@command("penstock airflow export --schedule '0 6 * * *' --timezone Europe/Oslo", "quiet")
 def export(
+    call: Call,
     dags: Annotated[
         Path | None, typer.Option("--dags", help="Write into this folder; by default dags in the project.")
     ] = None,
@@ -67,35 +68,34 @@ def export(
         bool, typer.Option("--one-transform", help="One dbt process for all layers of models.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are not ours.")] = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
 ) -> None:
     """Write DAG files that need nothing of Penstock in Airflow's environment."""
     from penstock.airflow.dag_files import FOLDER, Export, write_dags
     from penstock.project import find_project
 
-    directory = find_project(project_dir or Path.cwd())
-    try:
-        start = datetime.strptime(start_date, "%Y-%m-%d").date()
-    except ValueError:
-        raise UsageError(
-            f"--start-date {start_date!r} is no date", fix="write it so: --start-date 2025-01-01"
-        ) from None
+    directory = find_project(call.project_dir or Path.cwd())
     wanted = Export(
         schedule=None if schedule.lower() == "none" else schedule,
         timezone=timezone,
-        start_date=start,
+        start_date=_start(start_date),
         catchup=catchup,
         retries=retries,
         retry_delay=None if retry_delay is None else timedelta(seconds=retry_delay),
         lookback_days=lookback_days,
-        target=target,
+        target=call.target,
         penstock=penstock,
         layers=not one_transform,
         project_path=project_path,
     )
     written = write_dags(directory, dags or directory / FOLDER, wanted, force=force)
-    if not quiet:
+    if not call.quiet:
         for path in written:
             print(path)
+
+
+def _start(text: str) -> date:
+    """A day, or a moment with its zone."""
+    return datetime.fromisoformat(text) if "T" in text else day_of(text, "--start-date", "2025-01-01")
+
+
+export.add_to(app)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.cli.options import Json, ProjectDir, Quiet, Streams, TargetName, open_project
+from penstock.cli.command import Call, command
+from penstock.cli.options import Streams
 from penstock.cli.printing import count, moment, print_json, print_table
 from penstock.cli.runs import asked
 from penstock.errors import UsageError
@@ -24,33 +25,25 @@ NotifyOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog="Example: penstock check --notify")(check)
-    app.command(epilog="Example: penstock notify --test")(notify)
-
-
+@command("penstock check --notify", "quiet", "json")
 def check(
+    call: Call,
     streams: Streams = None,
     notify: NotifyOption = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
 ) -> None:
     """Check that streams are as their expect: says. Fails when one is not."""
     from penstock.alerts.expectations import judge
 
-    project = open_project(project_dir, target)
+    project = call.open()
     with asked(project) as query:
         verdicts = judge(project, query, streams=streams or ())
     failed = [v for v in verdicts if v.state == "failed" and v.severity == "error"]
-    if json:
+    if call.json:
         print_json([v.as_dict() for v in verdicts])
     elif not verdicts:
         print(f"nothing is expected of {' and '.join(streams or ()) or 'the streams'}: add expect: fresh within 1h")
-    elif not quiet or failed:
-        _print([v for v in verdicts if not quiet or v in failed])
+    elif not call.quiet or failed:
+        _print([v for v in verdicts if not call.quiet or v in failed])
     if notify:
         warn_nobody(project)
         _notify(project, verdicts)
@@ -58,14 +51,13 @@ def check(
         raise typer.Exit(1)
 
 
+@command("penstock notify --test", "json")
 def notify(
+    call: Call,
     test: Annotated[bool, typer.Option("--test", help="Send a test message on each channel.")] = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """Show who is told when something fails; with --test, whether messages arrive."""
-    project = open_project(project_dir, target)
+    project = call.open()
     channels = project.notify.channels
     if not channels:
         raise UsageError(
@@ -75,16 +67,16 @@ def notify(
         )
     if not test:
         listed = [{"channel": c.name, "only": list(c.only) or None} for c in channels]
-        if json:
+        if call.json:
             print_json(listed)
         else:
             print_table(["channel", "told of"], [[c.name, ", ".join(c.only) or "all"] for c in channels])
             print("\nsee whether messages arrive: penstock notify --test")
         return
     outcomes = _test(project)
-    if json:
+    if call.json:
         print_json([{"channel": o.channel, "arrived": o.error is None, "error": _said(o)} for o in outcomes])
-    for outcome in () if json else outcomes:
+    for outcome in () if call.json else outcomes:
         print(f"{'ok  ' if outcome.error is None else 'FAIL'}  {outcome.channel}: {_said(outcome) or 'it took a test'}")
         if outcome.error is not None and outcome.error.fix:
             print(f"      fix: {outcome.error.fix}")

@@ -24,11 +24,11 @@ from penstock.cli import (
     running,
     runs,
     sampling,
-    shell,
     starting,
     superset,
     watching,
 )
+from penstock.cli.command import Command
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -72,27 +72,40 @@ def _root(
     if environment is not None:
         # a variable, so that processes that are started see it too
         os.environ["PENSTOCK_ENV"] = environment
-    for variable, said in ((logs.LEVEL_VARIABLE, log_level), (logs.FORMAT_VARIABLE, log_format)):
-        if said is not None:
-            os.environ[variable] = said
+    for variable, value in ((logs.LEVEL_VARIABLE, log_level), (logs.FORMAT_VARIABLE, log_format)):
+        if value is not None:
+            os.environ[variable] = value
 
 
-starting.register(app)
-loading.register(app)
-publishing.register(app)
-privacy.register(app)
-resetting.register(app)
-consuming.register(app)
-watching.register(app)
-running.register(app)
-inspecting.register(app)
-alerting.register(app)
-metrics.register(app)
-reporting.register(app)
-shell.register(app)
-sampling.register(app)
-app.add_typer(runs.app, name="runs")
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(airflow.app, name="airflow")
-app.add_typer(metabase.app, name="metabase")
-app.add_typer(superset.app, name="superset")
+PANELS: dict[str, tuple[Command | typer.Typer, ...]] = {
+    "Start": (starting.init, starting.generate, sampling.serve_sample, starting.schema),
+    "Load and model": (loading.run, loading.load, loading.transform, loading.backfill),
+    "Look": (
+        inspecting.status,
+        runs.app,
+        inspecting.explain,
+        inspecting.query,
+        conversing.shell,
+        reporting.ask,
+        reporting.report,
+    ),
+    "Mend": (inspecting.doctor, quarantine.app, resetting.reset),
+    "Run by itself": (
+        running.up,
+        consuming.consume,
+        watching.watch,
+        alerting.check,
+        alerting.notify,
+        metrics.metrics,
+    ),
+    "Privacy": (privacy.grants, privacy.erase, privacy.rekey),
+    "Connect": (publishing.publish, airflow.app, metabase.app, superset.app),
+}
+"""The commands by the task they are for, as the help shows them; a group of commands has its name."""
+
+for panel, commands in PANELS.items():
+    for each in commands:
+        if isinstance(each, Command):
+            each.add_to(app, panel)
+        else:
+            app.add_typer(each, rich_help_panel=panel)

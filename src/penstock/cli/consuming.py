@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.loading import stoppable
-from penstock.cli.options import Json, ProjectDir, Quiet, Streams, TargetName, Verbose, open_project
+from penstock.cli.command import Call, command
+from penstock.cli.options import Streams
 from penstock.cli.printing import print_json
+from penstock.cli.stopping import stoppable
 from penstock.errors import DestinationError
 from penstock.logs import fail
 
@@ -27,12 +28,9 @@ GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog="Example: penstock consume user_events --until-empty")(consume)
-
-
+@command("penstock consume user_events --until-empty", "quiet", "json", "verbose")
 def consume(
+    call: Call,
     streams: Streams = None,
     until_empty: Annotated[bool, typer.Option("--until-empty", help="End when the queue is drained.")] = False,
     max_messages: Annotated[
@@ -43,16 +41,11 @@ def consume(
         bool,
         typer.Option("--again", help="Take messages also where one broke the contract, and nothing has changed since."),
     ] = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Land what comes by queue, until stopped. A message is acknowledged once what it holds is committed."""
     from penstock.runs.consume import Consumer, queues
 
-    project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
+    project = call.open(serves=True)
 
     with stoppable() as stop:
         consumers = [
@@ -69,9 +62,9 @@ def consume(
             for stream, source in queues(project, streams or ())
         ]
         failures, late = _run(consumers, stop, max_seconds)
-    if json:
+    if call.json:
         print_json([_counts(c) for c in consumers])
-    elif not quiet:
+    elif not call.quiet:
         for consumer in consumers:
             print(_line(consumer))
     if late:

@@ -11,20 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.alerting import expectation_row
-from penstock.cli.options import (
-    Day,
-    From,
-    Json,
-    Lookback,
-    NoFingerprint,
-    ProjectDir,
-    ShowPii,
-    Streams,
-    TargetName,
-    To,
-    open_project,
-    window_of,
-)
+from penstock.cli.command import Call, command
+from penstock.cli.options import Day, From, Lookback, NoFingerprint, ShowPii, Streams, To, window_of
 from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen, with_moments, zone_line
 from penstock.errors import UsageError
 
@@ -47,35 +35,26 @@ _SPARE = {
 _VERBS = {"read": "read", "resume": "read on in", "skip": "skip, landed before:", "fail": "cannot read"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog="Example: penstock explain --date 2020-12-07")(explain)
-    app.command(epilog="Example: penstock status --json")(status)
-    app.command(epilog='Example: penstock query "select * from reports.events_by_date order by 1"')(query)
-    app.command(epilog="Example: penstock doctor --target production")(doctor)
-
-
+@command("penstock explain --date 2020-12-07", "json")
 def explain(
+    call: Call,
     streams: Streams = None,
     day: Day = None,
     start: From = None,
     end: To = None,
     lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """Print what a run would do, and the settings in force, secrets masked. Does nothing."""
     from penstock.doctor.examine import explain_loads
 
-    project = open_project(project_dir, target)
+    project = call.open()
     window = window_of(day, start, end)
     plans = explain_loads(
         project, streams or (), window, fingerprint=not no_fingerprint, lookback=timedelta(days=lookback)
     )
     models = project.has_models
-    if json:
+    if call.json:
         print_json({"settings": project.masked(), "steps": [p.as_dict() for p in plans], "transform": models})
         return
     print(f"project {project.name}, destination {project.target} ({project.destination.type})")
@@ -95,21 +74,20 @@ def explain(
     print("\ntransform: dbt builds what the loads touch" if models else "\ntransform: no dbt project")
 
 
+@command("penstock status --json", "json")
 def status(
+    call: Call,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew every two seconds, until Ctrl-C.")] = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """Show the ledger: what fails, streams, last loads, lag, quarantine, models' watermarks, runs and schedules."""
-    if watch and (json or not sys.stdout.isatty()):
+    if watch and (call.json or not sys.stdout.isatty()):
         raise UsageError("--watch is for a terminal", fix="penstock status --json, as often as it is wanted")
-    project = open_project(project_dir, target)
+    project = call.open()
     if watch:
         with suppress(KeyboardInterrupt):
             watch_screen(lambda: _print_status(project))
     else:
-        _print_status(project, json=json)
+        _print_status(project, json=call.json)
 
 
 def _print_status(project: Project, *, json: bool = False) -> None:
@@ -155,22 +133,21 @@ def _print_status(project: Project, *, json: bool = False) -> None:
         print(f"warning: {text}")
 
 
+@command('penstock query "select * from reports.events_by_date order by 1"', "json")
 def query(
+    call: Call,
     sql: Annotated[str, typer.Argument(help="One SQL statement; - reads it from standard input.")],
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     show_pii: ShowPii = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """Run SQL on the destination and print the rows."""
     from penstock.destinations import expect_warehouse, open_destination
     from penstock.privacy.masking import masked_rows
     from penstock.up.running import holder
 
-    if csv and json:
+    if csv and call.json:
         raise UsageError("--csv and --json exclude each other", fix="give one of them")
-    project = open_project(project_dir, target)
+    project = call.open()
     settings = project.destination
     expect_warehouse(settings)
     running = holder(project)
@@ -187,7 +164,7 @@ def query(
             destination.close()
     if not show_pii:
         rows = masked_rows(project, rows, statement)
-    if json:
+    if call.json:
         names = _distinct(rows.columns)
         print_json([dict(zip(names, row, strict=True)) for row in rows.rows])
     elif csv:
@@ -205,13 +182,14 @@ def _distinct(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def doctor(project_dir: ProjectDir = None, target: TargetName = None, json: Json = False) -> None:
+@command("penstock doctor --target production", "json")
+def doctor(call: Call) -> None:
     """Check versions, project, sources, destination and dbt, and say how to mend what is wrong."""
     from penstock.doctor.examine import examine
     from penstock.up.running import holder
 
-    checks = examine(project_dir, target, holder)
-    if json:
+    checks = examine(call.project_dir, call.target, holder)
+    if call.json:
         print_json([{"check": c.name, "ok": c.ok, "warns": c.warns, "found": c.detail, "fix": c.fix} for c in checks])
     else:
         for check in checks:

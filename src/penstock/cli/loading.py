@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,30 +12,16 @@ import typer
 
 from penstock.cli import completion
 from penstock.cli.alerting import NotifyOption
-from penstock.cli.locked import explained
-from penstock.cli.options import (
-    Day,
-    From,
-    Json,
-    Lookback,
-    NoFingerprint,
-    ProjectDir,
-    Quiet,
-    Streams,
-    TargetName,
-    To,
-    Verbose,
-    open_project,
-    window_of,
-)
-from penstock.cli.printing import doing, print_json, print_warnings
+from penstock.cli.command import Call, command
+from penstock.cli.options import Day, From, Lookback, NoFingerprint, Streams, To, window_of
+from penstock.cli.performing import claimed, perform_plan, scheduled
 from penstock.cli.runs import run_in_process
-from penstock.errors import PenstockError, UsageError
+from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from penstock.land.loop import Stop
     from penstock.ports import Window
     from penstock.project import Project
+    from penstock.runs.batch import RunPlan
 
 LAKE_FORMATS = ("ndjson", "csv", "parquet")
 Land = Annotated[
@@ -62,15 +45,9 @@ Now = Annotated[
 FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every model anew from all that has landed.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog="Example: penstock load user_events --date 2020-12-07")(load)
-    app.command(epilog="Example: penstock transform --full-refresh")(transform)
-    app.command(epilog="Example: penstock run --target production")(run)
-    app.command(epilog="Example: penstock backfill --from 2020-12-05 --to 2020-12-11")(backfill)
-
-
+@command("penstock load user_events --date 2020-12-07", "quiet", "json", "verbose")
 def load(
+    call: Call,
     streams: Streams = None,
     day: Day = None,
     start: From = None,
@@ -80,30 +57,26 @@ def load(
     lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Land what is new in the sources. Again lands nothing."""
-    project = _with_lake(open_project(project_dir, target, quiet=quiet, verbose=verbose), land, from_lake)
-    _perform(
+    project = _with_lake(call.open(), land, from_lake)
+    plan = _loads(
         project,
-        streams or (),
+        streams,
+        "load",
         window_of(day, start, end),
-        kind="load",
-        fingerprint=not no_fingerprint,
-        lookback=lookback,
+        lookback,
+        no_fingerprint,
+        models=False,
         land=land is not None,
         from_lake=from_lake is not None,
-        notify=notify,
-        quiet=quiet,
-        json=json,
     )
+    perform_plan(call, project, plan, kind="load", subjects=streams or (), notify=notify)
 
 
+@command("penstock transform --full-refresh", "quiet", "json", "verbose")
 def transform(
+    call: Call,
     full_refresh: FullRefresh = False,
     layer: Annotated[
         str | None,
@@ -115,35 +88,24 @@ def transform(
     ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="Print each model and test with its outcome.")] = False,
     notify: NotifyOption = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Have dbt build and test the models that new loads touch."""
-    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
+    project = call.open()
     if not project.has_models:
         raise UsageError(
             "the project has no dbt models",
             where=str(project.directory),
             fix="penstock init --template user_events shows how they look",
         )
-    _perform(
-        project,
-        None,
-        None,
-        models=True,
-        full_refresh=full_refresh,
-        layer=layer,
-        nodes=nodes,
-        notify=notify,
-        quiet=quiet,
-        json=json,
-    )
+    from penstock.runs.batch import RunPlan
+
+    plan = partial(RunPlan, kind="transform", models=True, full_refresh=full_refresh, layer=layer)
+    perform_plan(call, project, plan, kind="transform", subjects=[layer] if layer else (), notify=notify, nodes=nodes)
 
 
+@command("penstock run --target production", "quiet", "json", "verbose")
 def run(
+    call: Call,
     streams: Streams = None,
     day: Day = None,
     start: From = None,
@@ -153,14 +115,9 @@ def run(
     no_fingerprint: NoFingerprint = False,
     now: Now = False,
     notify: NotifyOption = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Load, then transform. Again does nothing."""
-    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
+    project = call.open()
     claims: list[str] = []
     if now:
         if day or start or end or full_refresh or lookback or no_fingerprint:
@@ -168,50 +125,60 @@ def run(
                 "--now runs what is scheduled as it is: it goes with the names of streams alone",
                 fix="leave the other options out, or leave out --now",
             )
-        streams, claims = _scheduled(project, streams or ())
-        if run_in_process(project, streams, quiet=quiet, json=json):
+        streams, claims = scheduled(project, streams or ())
+        if run_in_process(call, project, streams):
             return
-    with _claimed(project, claims, quiet=quiet or json):
-        _perform(
-            project,
-            streams or (),
-            window_of(day, start, end),
-            fingerprint=not no_fingerprint,
-            lookback=lookback,
-            models=project.has_models,
-            full_refresh=full_refresh,
-            notify=notify,
-            quiet=quiet,
-            json=json,
-        )
+    plan = _loads(
+        project,
+        streams,
+        "run",
+        window_of(day, start, end),
+        lookback,
+        no_fingerprint,
+        models=project.has_models,
+        full_refresh=full_refresh,
+    )
+    with claimed(project, claims, quiet=call.silent):
+        perform_plan(call, project, plan, kind="run", subjects=streams or (), notify=notify)
 
 
+@command("penstock backfill --from 2020-12-05 --to 2020-12-11", "quiet", "json", "verbose")
 def backfill(
+    call: Call,
     start: Annotated[str, typer.Option("--from", help="The first day, by event time: 2020-12-05.")],
     end: Annotated[str, typer.Option("--to", help="The last day, taken in.")],
     streams: Streams = None,
     lookback: Lookback = 0,
     no_fingerprint: NoFingerprint = False,
     notify: NotifyOption = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Load and model a range of days. Days that are there already stay as they are."""
-    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
-    _perform(
+    project = call.open()
+    window = window_of(None, start, end)
+    plan = _loads(project, streams, "backfill", window, lookback, no_fingerprint, models=project.has_models)
+    perform_plan(call, project, plan, kind="backfill", subjects=streams or (), notify=notify)
+
+
+def _loads(
+    project: Project,
+    streams: Sequence[str] | None,
+    kind: str,
+    window: Window | None,
+    lookback_days: int,
+    no_fingerprint: bool,
+    **more: bool,
+) -> Callable[[], RunPlan]:
+    """What makes the plan of such loads, as the options that several commands have say."""
+    from penstock.runs.batch import plan_run
+
+    return lambda: plan_run(
         project,
         streams or (),
-        window_of(None, start, end),
-        kind="backfill",
+        kind=kind,
+        window=window,
         fingerprint=not no_fingerprint,
-        lookback=lookback,
-        models=project.has_models,
-        notify=notify,
-        quiet=quiet,
-        json=json,
+        lookback=timedelta(days=lookback_days),
+        **more,
     )
 
 
@@ -239,131 +206,3 @@ def _with_lake(project: Project, land: tuple[str, str] | None, from_lake: Path |
     if project.lake is not None:
         settings["compression"] = project.lake.compression
     return project.with_lake(Lake(**settings))
-
-
-def _perform(
-    project: Project,
-    streams: Sequence[str] | None,
-    window: Window | None,
-    *,
-    kind: str = "run",
-    notify: bool = False,
-    **options: Any,
-) -> None:
-    """As :func:`_work`; with ``notify``, tell when it fails and when it is well again."""
-    kind = kind if streams is not None else "transform"
-    if not notify:
-        _work(project, streams, window, kind=kind, **options)
-        return
-    from penstock.cli.alerting import tell_run, warn_nobody
-
-    warn_nobody(project)
-    begun: list[int] = []
-    words = [options["layer"]] if options.get("layer") else list(streams or ())
-    try:
-        _work(project, streams, window, kind=kind, began=begun.append, **options)
-    except Exception as e:
-        tell_run(project, kind, words, e, begun)
-        raise
-    tell_run(project, kind, words, None, begun)
-
-
-def _work(
-    project: Project,
-    streams: Sequence[str] | None,
-    window: Window | None,
-    *,
-    kind: str,
-    began: Callable[[int], None] = lambda _: None,
-    fingerprint: bool = True,
-    lookback: int = 0,
-    land: bool = False,
-    from_lake: bool = False,
-    models: bool = False,
-    full_refresh: bool = False,
-    layer: str | None = None,
-    nodes: bool = False,
-    quiet: bool,
-    json: bool,
-) -> None:
-    """Load ``streams`` (none at all when None), then build models, and print what was done."""
-    from penstock.cli.progress import Printing, report_json
-    from penstock.land.session import Session
-    from penstock.runs.batch import RunPlan, perform, plan_run
-
-    if streams is None:
-        plan = RunPlan(kind=kind, models=models, full_refresh=full_refresh, layer=layer)
-    else:
-        plan = plan_run(
-            project,
-            streams,
-            kind=kind,
-            window=window,
-            fingerprint=fingerprint,
-            lookback=timedelta(days=lookback),
-            land=land,
-            from_lake=from_lake,
-            models=models,
-            full_refresh=full_refresh,
-        )
-    silent = quiet or json
-    if not silent:
-        print_warnings(plan.warnings)
-    with Session(project) as session, stoppable() as stop:
-        listener = Printing(session, began=began, nodes=nodes, silent=silent)
-        report = perform(plan, session, listener, stop=stop)
-    error = report.error
-    if json and (error is None or isinstance(error, PenstockError)):
-        failed = {} if error is None else {"error": explained(error).as_dict()}
-        print_json({**report_json(project, report), **failed})
-    report.raise_for_error()
-    if stop:
-        if not silent:
-            print("stopped: what was landed is committed, the rest waits for the next run", flush=True)
-        sys.exit(stop.exit_code)
-
-
-def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
-    from penstock.runs.plan import named_streams, plan_schedules
-    from penstock.up.running import running_process
-
-    found = named_streams(project, plan_schedules(project), streams, up=running_process(project) is not None)
-    return list(dict.fromkeys(step.stream for loads in found for step in loads.steps)), [loads.claim for loads in found]
-
-
-@contextmanager
-def _claimed(project: Project, names: Sequence[str], *, quiet: bool) -> Iterator[None]:
-    """Wait until no process on any machine runs these, and say so meanwhile."""
-    from penstock.destinations import open_destination
-
-    with ExitStack() as held:
-        with doing("waiting", quiet=quiet) as progress:
-
-            def wait(seconds: float) -> None:
-                progress(f"for {name}, which another process runs")
-                time.sleep(seconds)
-
-            for name in sorted(names):
-                held.enter_context(open_destination(project.destination).claim(name, wait))
-        yield
-
-
-@contextmanager
-def stoppable() -> Iterator[Stop]:
-    """A stop that Ctrl-C and SIGTERM set: the batch in hand is finished, then all is committed. Twice means now."""
-    from penstock.land.loop import Stop
-
-    stop = Stop()
-
-    def ask(number: int, _: Any) -> None:
-        if stop:
-            raise KeyboardInterrupt
-        stop.set(128 + number)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.command import Call, command
 from penstock.cli.printing import count, print_json, print_table
 
 if TYPE_CHECKING:
     from penstock.bi.metabase.changes import Synced
 
-app = typer.Typer(help="Show the project in Metabase.", no_args_is_help=True)
+app = typer.Typer(name="metabase", help="Show the project in Metabase.", no_args_is_help=True)
 
 
 @app.callback()
@@ -21,8 +21,9 @@ def _root() -> None:
     """Show the project in Metabase."""
 
 
-@app.command(epilog="Example: penstock metabase sync --url http://localhost:3000 --target production")
+@command("penstock metabase sync --url http://localhost:3000 --target production", "quiet", "json")
 def sync(
+    call: Call,
     url: Annotated[
         str | None, typer.Option("--url", help="Where Metabase is, instead of METABASE_URL and the settings.")
     ] = None,
@@ -33,10 +34,6 @@ def sync(
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Seconds to wait for Metabase to start, and to see new tables.")
     ] = 300.0,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Show the project in Metabase: the warehouse, descriptions, every question as a card, and a dashboard."""
     from penstock.bi.metabase.access import access_of
@@ -44,7 +41,7 @@ def sync(
     from penstock.bi.warehouse import reach_of
     from penstock.project import variables_of
 
-    project = open_project(project_dir, target)
+    project = call.open()
     variables = variables_of(project.directory)
     reach_of(project, "Metabase", variables)  # a file is no use to it, whoever asks
     access = access_of(project, variables, url=url)
@@ -55,11 +52,11 @@ def sync(
         apply=not dry_run,
         overwrite=overwrite,
         wait_seconds=wait,
-        say=lambda text: None if quiet else print(text, file=sys.stderr, flush=True),
+        say=lambda text: None if call.quiet else print(text, file=sys.stderr, flush=True),
     )
-    if json:
+    if call.json:
         print_json(_data(synced))
-    elif not quiet:
+    elif not call.quiet:
         _print(synced, dry_run=dry_run)
     sys.stdout.flush()
     for problem in synced.problems:
@@ -90,3 +87,6 @@ def _data(synced: Synced) -> dict[str, object]:
         "notes": synced.notes,
         "problems": [{"what": p.what, "where": p.where, "fix": p.fix} for p in synced.problems],
     }
+
+
+sync.add_to(app)

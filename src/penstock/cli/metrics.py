@@ -10,27 +10,22 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.options import ProjectDir, TargetName, open_project
+from penstock.cli.command import Call, command
 from penstock.cli.runs import asked
 from penstock.errors import UsageError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog="Example: penstock metrics --output /var/lib/node_exporter/my_project.prom")(metrics)
-
-
+@command("penstock metrics --output /var/lib/node_exporter/my_project.prom")
 def metrics(
+    call: Call,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write this file, whole or not at all.")
     ] = None,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
 ) -> None:
     """Print what the ledger says as Prometheus' metrics, for commands that end before anybody could ask them."""
     from penstock.up.figures import LedgerFigures, text_page
 
-    project = open_project(project_dir, target)
+    project = call.open()
     with asked(project) as query:
         page = text_page({} if query is None else LedgerFigures(project.name).read(query))
     if output is None:

@@ -1,32 +1,18 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands have, but not most of them."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from penstock.cli import completion
-from penstock.cli.locked import works_on
 from penstock.errors import UsageError
-from penstock.logs import configure
 
 if TYPE_CHECKING:
     from penstock.ports import Window
-    from penstock.project import Project
 
-ProjectDir = Annotated[
-    Path | None,
-    typer.Option("--project-dir", help="The project's folder; by default the nearest one with a penstock.yml."),
-]
-TargetName = Annotated[
-    str | None,
-    typer.Option("--target", "-t", help="The destination to use, by its name.", autocompletion=completion.targets),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ShowPii = Annotated[bool, typer.Option("--show-pii", help="Show personal data instead of *****.")]
 Streams = Annotated[
     list[str] | None,
@@ -49,44 +35,21 @@ NoFingerprint = Annotated[
 ]
 
 
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
-
-
-def open_project(
-    directory: Path | None,
-    target: str | None,
-    *,
-    serves: bool = False,
-    verbose: bool = False,
-    quiet: bool = False,
-) -> Project:
-    """The project a command works on. Logs are written as it says from here on.
-
-    Args:
-        serves: the command runs until it is stopped, and tells of it in its log.
-        verbose, quiet: log more than by default, and less.
-    """
-    from penstock.project import find_project, load_project
-
-    configure(serves=serves, verbose=verbose, quiet=quiet)  # the project file may be what there is to complain of
-    project = load_project(find_project(directory or Path.cwd()), target=target)
-    works_on(project)
-    said = project.logging
-    configure(serves=serves, level=said.level, format=said.format, verbose=verbose, quiet=quiet)
-    return project
-
-
 def window_of(day: str | None, start: str | None, end: str | None) -> Window | None:
     """The window the options ask for."""
     from penstock.runs.plan import day_window
 
-    return day_window(_day("--date", day), _day("--from", start), _day("--to", end))
+    named = (("--date", day), ("--from", start), ("--to", end))
+    return day_window(*(None if text is None else day_of(text, option) for option, text in named))
 
 
-def _day(option: str, text: str | None) -> date | None:
-    if text is None:
-        return None
+def day_of(text: str, option: str, example: str = "2020-12-07") -> date:
+    """The day that an option says.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
-        raise UsageError(f"{option} {text!r} is no date", fix=f"write it so: {option} 2020-12-07") from None
+        raise UsageError(f"{option} {text!r} is no date", fix=f"write it so: {option} {example}") from None

@@ -8,19 +8,15 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.options import Json, ProjectDir, Quiet, Streams, TargetName, open_project
+from penstock.cli.command import Call, command
+from penstock.cli.options import Streams
 from penstock.cli.printing import count, print_json
 from penstock.errors import UsageError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog="Example: penstock erase --subject customer:42 --yes")(erase)
-    app.command(epilog="Example: penstock rekey")(rekey)
-    app.command(epilog="Example: penstock grants --target production --apply")(grants)
-
-
+@command("penstock erase --subject customer:42 --yes", "quiet", "json")
 def erase(
+    call: Call,
     subject: Annotated[str, typer.Option("--subject", help="Whom: the kind and the id, such as customer:42.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     rewrite: Annotated[
@@ -34,10 +30,6 @@ def erase(
         Path | None,
         typer.Option("--lake", metavar="DIR", help="The folder that --land wrote to, for no lake: setting."),
     ] = None,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
 ) -> None:
     """Erase one person from tables, ledger, lakes and files, for good, and keep out what is sent again."""
     from penstock.land.session import Session
@@ -45,7 +37,7 @@ def erase(
     from penstock.privacy.erasure import erase as perform
     from penstock.up.running import running_process
 
-    project = open_project(project_dir, target)
+    project = call.open()
     if lake is not None:
         from penstock.project import Lake
 
@@ -64,9 +56,9 @@ def erase(
         typer.confirm(f"Erase {kind}:{id_} from {project.target} for good?", abort=True, err=True)
     with Session(project) as session:
         found = perform(session, kind, id_, rewrite=rewrite)
-    if json:
+    if call.json:
         print_json(found.as_dict())
-    elif not quiet:
+    elif not call.quiet:
         for table, rows in found.counts.items():
             print(f"{table}: {count(rows, 'record')} erased")
         if found.rebuilt:
@@ -88,26 +80,24 @@ def erase(
             print(f"out of reach: {OUT_OF_REACH}")
 
 
+@command("penstock rekey", "quiet", "json")
 def rekey(
+    call: Call,
     streams: Streams = None,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
 ) -> None:
     """Give raw tables the pseudonyms of the current key, after it was changed or a field was marked as personal."""
     from penstock.land.session import Session
     from penstock.privacy.rekey import rekey as perform
     from penstock.runs.plan import plan_loads
 
-    project = open_project(project_dir, target)
+    project = call.open()
     plan_loads(project, streams or ())
     with Session(project) as session:
         chosen = [s for s in streams or project.streams if project.streams[s].pii]
         changed = {stream: perform(session, stream) for stream in chosen}
-    if json:
+    if call.json:
         print_json([{"stream": s, "changed": n} for s, n in changed.items()])
-    elif not quiet:
+    elif not call.quiet:
         for stream, rows in changed.items():
             print(f"{stream}: {count(rows, 'row')} with new pseudonyms")
         if any(changed.values()):
@@ -116,11 +106,10 @@ def rekey(
             print("no stream has pii:")
 
 
+@command("penstock grants --target production --apply", "quiet")
 def grants(
+    call: Call,
     apply: Annotated[bool, typer.Option("--apply", help="Run the statements instead of printing them.")] = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
 ) -> None:
     """Print SQL for the roles of loader, transformer and analyst on PostgreSQL; analysts see no personal data."""
     from penstock.land.session import Session
@@ -128,7 +117,7 @@ def grants(
     from penstock.privacy.grants import grants as statements
     from penstock.privacy.marks import open_dbt
 
-    project = open_project(project_dir, target)
+    project = call.open()
     check_roles(project)
     with Session(project) as session:
         dbt = open_dbt(project)
@@ -139,5 +128,5 @@ def grants(
                     session.destination.query(statement)
     if not apply:
         print("\n".join(f"{statement};" for statement in found))
-    elif not quiet:
+    elif not call.quiet:
         print(f"{count(len(found), 'statement')} applied")

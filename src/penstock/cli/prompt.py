@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
@@ -13,66 +13,32 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import FileHistory
 
-from penstock.cli.words import OWN_WORDS, SQL_WORDS
+from penstock.cli.shell import OWN_WORDS, STATEMENTS
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from penstock.cli.shell import Shell
     from penstock.project import Project
 
-_MORE_SQL_WORDS = [
-    "and",
-    "as",
-    "asc",
-    "between",
-    "by",
-    "case",
-    "cast",
-    "count",
-    "desc",
-    "distinct",
-    "else",
-    "end",
-    "exists",
-    "false",
-    "group",
-    "having",
-    "in",
-    "inner",
-    "is",
-    "join",
-    "left",
-    "like",
-    "limit",
-    "not",
-    "null",
-    "offset",
-    "on",
-    "or",
-    "order",
-    "over",
-    "partition",
-    "sum",
-    "then",
-    "true",
-    "union",
-    "using",
-    "when",
-    "where",
-]
-_LAST_WORD = re.compile(r"[\w.$-]*$")
-_LAST_NAME = re.compile(r"[\w.]*$")
+_MORE_SQL = re.findall(
+    r"\w+",
+    """
+    and as asc between by case cast count desc distinct else end exists false group having in inner is join left
+    like limit not null offset on or order over partition sum then true union using when where
+    """,
+)
 
 
-def entries(project: Project, commands: Mapping[str, Any], needs_more: Callable[[str], bool]) -> Iterator[str]:
+def entries(project: Project, shell: Shell) -> Iterator[str]:
     """What is typed, until Ctrl-D. Ctrl-C takes back what is being typed."""
-    completer = ShellCompleter(commands, list(project.streams), Names(project))
+    folder = project.directory / ".penstock"
+    folder.mkdir(exist_ok=True)
+    completer = ShellCompleter(shell, list(project.streams), Names(project))
     session: PromptSession[str] = PromptSession(
-        history=FileHistory(str(history_file(project))),
+        history=FileHistory(str(folder / "history")),
         completer=completer,
         complete_while_typing=False,
-        multiline=Condition(lambda: needs_more(get_app().current_buffer.text)),
+        multiline=Condition(lambda: shell.needs_more(get_app().current_buffer.text)),
         prompt_continuation=lambda width, *_: "> ".rjust(width),
     )
     while True:
@@ -90,14 +56,15 @@ class Names:
     """The tables and columns of the destination, asked for when first needed. None while somebody else has it."""
 
     def __init__(self, project: Project) -> None:
-        self._settings = project.destination
+        # who presses a key is not to wait for it
+        self._settings = project.destination.model_copy(update={"lock_timeout_seconds": 0})
         self._known: Sequence[str] | None = None
 
     def __call__(self) -> Sequence[str]:
         """``schema.table``, and columns."""
         if self._known is None:
             try:
-                self._known = self._asked()
+                self._known = self._read() if self._settings.may_exist else ()
             except PenstockError:
                 self._known = ()
         return self._known
@@ -106,7 +73,7 @@ class Names:
         """They may have changed."""
         self._known = None
 
-    def _asked(self) -> Sequence[str]:
+    def _read(self) -> Sequence[str]:
         from penstock.destinations import open_destination
         from penstock.destinations.kinds import kind_of
 
@@ -126,9 +93,9 @@ class Names:
 class ShellCompleter(Completer):
     """Commands, their options, streams and files; in SQL its words, tables and columns."""
 
-    def __init__(self, commands: Mapping[str, Any], streams: Sequence[str], names: Names) -> None:
+    def __init__(self, shell: Shell, streams: Sequence[str], names: Names) -> None:
         self.names = names
-        self._commands = commands
+        self._shell = shell
         self._streams = streams
         self._paths = PathCompleter(expanduser=True)
 
@@ -136,55 +103,38 @@ class ShellCompleter(Completer):
         """What the last word may become."""
         before = document.text_before_cursor
         words = before.split()
-        if not words or (len(words) == 1 and not before[-1].isspace()):
-            return _matching(before.lstrip(), [*self._commands, *OWN_WORDS, *SQL_WORDS])
-        first = words[0].lower()
-        if first == "help":
-            return _matching(_last(_LAST_WORD, before), self._commands)
-        if first not in self._commands or (first in SQL_WORDS and len(words) > 1 and words[1].lower() in SQL_WORDS):
-            return self._sql(_last(_LAST_NAME, before))
-        return self._arguments(first, words, before, complete_event)
+        word = words.pop() if words and not before[-1].isspace() else ""
+        commands = self._shell.commands
+        if not words:
+            yield from _matching(word, [*commands, *OWN_WORDS, *STATEMENTS])
+        elif words[0] == "help":
+            yield from _matching(word, commands)
+        elif words[0] not in commands or self._shell.is_sql(before):
+            yield from self._sql(re.split(r"[^\w.]", before)[-1])
+        else:
+            yield from self._arguments(words, word)
+            if words[0] in ("publish", "watch"):
+                yield from self._paths.get_completions(Document(word), complete_event)
 
-    def _sql(self, word: str) -> Iterable[Completion]:
+    def _sql(self, word: str) -> Iterator[Completion]:
         names = self.names()
-        yield from _matching(word, [*names, *SQL_WORDS, *_MORE_SQL_WORDS])
+        yield from _matching(word, [*names, *STATEMENTS, *_MORE_SQL])
         table, dot, column = word.rpartition(".")
-        if dot and not any(name.startswith(f"{table}.") for name in names):
-            # an alias: any column
+        if dot and not any(name.startswith(f"{table}.") for name in names):  # an alias: any column
             yield from _matching(column, [name for name in names if "." not in name])
 
-    def _arguments(self, first: str, words: list[str], before: str, event: CompleteEvent) -> Iterable[Completion]:
-        command = self._commands[first]
-        inner = getattr(command, "commands", {})
-        word = _last(_LAST_WORD, before)
-        typed = words if before[-1].isspace() else words[:-1]
-        if inner and len(typed) == 1:
-            yield from _matching(word, inner)
-            return
-        command = inner.get(words[1], command) if len(words) > 1 else command
+    def _arguments(self, words: Sequence[str], word: str) -> Iterator[Completion]:
+        command = self._shell.commands[words[0]]
+        within = getattr(command, "commands", {})
+        if within and len(words) == 1:
+            return _matching(word, within)
+        command = within.get(words[1], command) if len(words) > 1 else command
         if word.startswith("-"):
-            yield from _matching(word, [o for p in command.params for o in p.opts if o.startswith("--")])
-            return
-        yield from _matching(word, [*self._streams, *(SQL_WORDS if first == "explain" else ())])
-        if first in ("publish", "watch"):
-            path = "" if typed is words else words[-1]
-            yield from self._paths.get_completions(Document(path), event)
+            return _matching(word, [o for p in command.params for o in p.opts if o.startswith("--")])
+        return _matching(word, [*self._streams, *(STATEMENTS if words[0] == "explain" else ())])
 
 
-def _matching(word: str, choices: Iterable[str]) -> Iterable[Completion]:
-    lowered = word.lower()
+def _matching(word: str, choices: Iterable[str]) -> Iterator[Completion]:
     for choice in dict.fromkeys(choices):
-        if choice.lower().startswith(lowered):
+        if choice.lower().startswith(word.lower()):
             yield Completion(choice, start_position=-len(word))
-
-
-def _last(pattern: re.Pattern[str], before: str) -> str:
-    found = pattern.search(before)
-    return found[0] if found else ""
-
-
-def history_file(project: Project) -> Path:
-    """Where what was typed is kept."""
-    folder = project.directory / ".penstock"
-    folder.mkdir(exist_ok=True)
-    return folder / "history"

@@ -11,17 +11,14 @@ from typing import Annotated, Literal
 import typer
 
 from penstock.cli import completion
-from penstock.cli.loading import stoppable
-from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, Verbose, open_project
+from penstock.cli.command import Call, command
 from penstock.cli.printing import count, counting_bar, failures_json, print_json
+from penstock.cli.stopping import stoppable
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog="Example: penstock publish user_events data/events.ndjson --rate 1000 --repeat 10")(publish)
-
-
+@command("penstock publish user_events data/events.ndjson --rate 1000 --repeat 10", "quiet", "json", "verbose")
 def publish(
+    call: Call,
     stream: Annotated[
         str,
         typer.Argument(
@@ -45,17 +42,12 @@ def publish(
     queue: Annotated[str | None, typer.Option("--queue", help="Publish to this queue instead.")] = None,
     exchange: Annotated[str | None, typer.Option("--exchange", help="Publish to this exchange instead.")] = None,
     routing_key: Annotated[str | None, typer.Option("--routing-key", help="Publish with this key instead.")] = None,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Put the records of files on a stream's queue, each confirmed by the broker."""
     from penstock.publish import Request, size_of
     from penstock.publish import publish as perform
 
-    project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
+    project = call.open()
     request = Request(
         stream=stream,
         files=files,
@@ -73,15 +65,15 @@ def publish(
     started = time.monotonic()
     with (
         stoppable() as stop,
-        counting_bar(stream, size_of(project, request), noun="messages", quiet=quiet or json) as progress,
+        counting_bar(stream, size_of(project, request), noun="messages", quiet=call.silent) as progress,
     ):
         published = perform(project, request, progress=progress, stop=lambda: bool(stop))
     seconds = time.monotonic() - started
-    if json:
+    if call.json:
         counts = {name: getattr(published, name) for name in ("sent", "confirmed", "returned", "nacked")}
         failed = failures_json(published.failures)
         print_json({"stream": stream, **asdict(published.route), **counts, **failed, "seconds": round(seconds, 3)})
-    elif not quiet:
+    elif not call.quiet:
         rate_ = f" ({seconds:.1f} s, {published.sent / seconds:,.0f} messages/s)" if seconds > 0.05 else ""
         print(f"{stream}: {count(published.confirmed, 'message')} confirmed, to {published.route}{rate_}")
     if published.error is not None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from penstock.cli import completion
-from penstock.cli.options import Json, ProjectDir, Quiet, ShowPii, TargetName, open_project
+from penstock.cli.command import Call, command
+from penstock.cli.options import ShowPii
 from penstock.cli.printing import count, print_json, print_table
 from penstock.cli.runs import asked
 from penstock.errors import UsageError
 
 app = typer.Typer(
-    help="Records that could not land: look at them, land them after all, or drop them.", no_args_is_help=True
+    name="quarantine",
+    help="Records that could not land: look at them, land them after all, or drop them.",
+    no_args_is_help=True,
 )
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Entries, by their id or the start of it.")]
@@ -29,26 +32,24 @@ ReasonCode = Annotated[str | None, typer.Option("--reason", help="Only with this
 All = Annotated[bool, typer.Option("--all", help="Every entry that waits.")]
 
 
-@app.command("list", epilog="Example: penstock quarantine list --stream user_events --reason invalid_json")
+@command("penstock quarantine list --stream user_events --reason invalid_json", "json", name="list")
 def list_(
+    call: Call,
     stream: StreamName = None,
     reason: ReasonCode = None,
     settled: Annotated[bool, typer.Option("--settled", help="Also those replayed or dropped.")] = False,
     limit: Annotated[int, typer.Option("--limit", help="At most so many, the newest first.")] = 100,
     show_pii: ShowPii = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """List what waits in quarantine."""
     from penstock.privacy.masking import masked
     from penstock.runs.replay import entries
 
-    project = open_project(project_dir, target)
+    project = call.open()
     with asked(project) as query:
         found = [] if query is None else entries(query, stream=stream, reason=reason, settled=settled, limit=limit)
     found = found if show_pii else [masked(project, e) for e in found]
-    if json:
+    if call.json:
         print_json([e.as_dict() for e in found])
     elif not found:
         print("quarantine: empty")
@@ -57,26 +58,24 @@ def list_(
         print_table(columns, [(str(e.id)[:8], e.stream, e.code, e.reason, e.origin, e.bytes, e.state) for e in found])
 
 
-@app.command(epilog="Example: penstock quarantine show 3f2a91c0")
+@command("penstock quarantine show 3f2a91c0", "json")
 def show(
+    call: Call,
     ids: Annotated[list[str], typer.Argument(help="Entries, by their id or the start of it.")],
     show_pii: ShowPii = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """Show entries whole, their bytes as they came but for personal data."""
     from penstock.privacy.masking import masked
     from penstock.runs.replay import entries
 
-    project = open_project(project_dir, target)
+    project = call.open()
     shown = []
     with asked(project) as query:
         if query is None:
             raise UsageError("nothing has landed yet, so nothing is in quarantine", fix="penstock run")
         for entry in entries(query, ids=ids, settled=True):
             allowed = entry if show_pii else masked(project, entry)
-            if json:
+            if call.json:
                 shown.append({**allowed.as_dict(), "body": allowed.body})
                 continue
             for name, value in allowed.as_dict().items():
@@ -84,66 +83,61 @@ def show(
                     print(f"{name}: {value}")
             print(allowed.body.decode("utf-8", "backslashreplace"))
             print()
-    if json:
+    if call.json:
         print_json(shown)
 
 
-@app.command(epilog="Example: penstock quarantine replay --stream user_events --reason contract")
+@command("penstock quarantine replay --stream user_events --reason contract", "quiet", "json")
 def replay(
+    call: Call,
     ids: Ids = None,
     stream: StreamName = None,
     reason: ReasonCode = None,
     all_: All = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
 ) -> None:
     """Send entries through the same code again, after contract or model were changed. In effect once."""
+    from penstock.land.session import Session
     from penstock.runs.replay import entries
     from penstock.runs.replay import replay as send
 
-    with _session(project_dir, target) as session:
+    with Session(call.open()) as session:
         _need_choice(ids, stream, reason, all_)
         waiting = entries(session.destination.query, ids=ids or (), stream=stream, reason=reason)
         results = send(session, waiting)
-    if json:
+    if call.json:
         print_json(results)
-    elif not quiet:
+    elif not call.quiet:
         for result in results:
             print(f"{result['stream']}: {result['replayed']:,} replayed, {result['waiting']:,} still in quarantine")
         if not results:
             print("nothing to replay")
 
 
-@app.command(epilog="Example: penstock quarantine drop 3f2a91c0")
+@command("penstock quarantine drop 3f2a91c0", "quiet")
 def drop(
+    call: Call,
     ids: Ids = None,
     stream: StreamName = None,
     reason: ReasonCode = None,
     all_: All = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
 ) -> None:
     """Mark entries as dropped: they wait no longer. Their bytes stay in the ledger."""
+    from penstock.land.session import Session
     from penstock.runs.replay import drop as mark
     from penstock.runs.replay import entries
 
-    with _session(project_dir, target) as session:
+    with Session(call.open()) as session:
         _need_choice(ids, stream, reason, all_)
         waiting = entries(session.destination.query, ids=ids or (), stream=stream, reason=reason)
         mark(session.destination, waiting)
-    if not quiet:
+    if not call.quiet:
         print(f"{count(len(waiting), 'entry', 'entries')} dropped")
-
-
-def _session(project_dir: Any, target: str | None) -> Any:
-    from penstock.land.session import Session
-
-    return Session(open_project(project_dir, target))
 
 
 def _need_choice(ids: list[str] | None, stream: str | None, reason: str | None, all_: bool) -> None:
     if not (ids or stream or reason or all_):
         raise UsageError("which entries?", fix="name ids, or give --stream, --reason or --all")
+
+
+for each in (list_, show, replay, drop):
+    each.add_to(app)

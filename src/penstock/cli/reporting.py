@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli import completion
-from penstock.cli.options import Json, ProjectDir, Quiet, ShowPii, TargetName, open_project
+from penstock.cli.command import Call, command
+from penstock.cli.options import ShowPii
 from penstock.cli.printing import count, print_json, print_table
 
 if TYPE_CHECKING:
@@ -28,30 +29,23 @@ Names = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog="Example: penstock ask users_by_day")(ask)
-    app.command(epilog="Example: penstock report --output report.html")(report)
-
-
+@command("penstock ask users_by_day", "json")
 def ask(
+    call: Call,
     names: Names = None,
     every: Annotated[bool, typer.Option("--all", "-a", help="Answer all questions.")] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL as the warehouse gets it; do not ask.")] = False,
     show_pii: ShowPii = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """List the project's questions, or answer those that are named."""
     from penstock.report.models import Models
     from penstock.report.plot import answers_as_data
     from penstock.report.questions import chosen, read_questions
 
-    project = open_project(project_dir, target)
+    project = call.open()
     questions = read_questions(project.directory)
     if not names and not every:
-        _list(questions, json=json)
+        _list(questions, json=call.json)
         return
     picked = chosen(questions, names or [])
     models = Models(project)
@@ -59,7 +53,7 @@ def ask(
         _print_sql(picked, models)
         return
     answers = _answers(project, picked, models, show_pii=show_pii)
-    if json:
+    if call.json:
         print_json(answers_as_data(answers))
     else:
         for answer in answers:
@@ -67,15 +61,14 @@ def ask(
     _fail(answers)
 
 
+@command("penstock report --output report.html", "quiet")
 def report(
+    call: Call,
     names: Names = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write; report.html in the project by default.")
     ] = None,
     show_pii: ShowPii = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
 ) -> None:
     """Write one HTML file with all answers, freshness, last loads, quarantine and lineage."""
     from penstock.doctor.examine import read_status
@@ -87,7 +80,7 @@ def report(
     from penstock.up.running import holder
 
     check_renderer()
-    project = open_project(project_dir, target)
+    project = call.open()
     models = Models(project)
     answers = _answers(project, chosen(read_questions(project.directory), names or []), models, show_pii=show_pii)
     running = holder(project)
@@ -95,7 +88,7 @@ def report(
     page = report_page(project, answers, status, models, now=datetime.now(UTC))
     path = output or project.directory / "report.html"
     write_whole(path, page)
-    if not quiet:
+    if not call.quiet:
         print(f"{path}: {count(len(answers), 'question')}, {len(page.encode()) / 2**10:,.0f} KiB")
     _fail(answers)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, open_project
+from penstock.cli.command import Call, command
 from penstock.cli.printing import count, print_json
 from penstock.errors import UsageError
 
@@ -15,22 +15,15 @@ if TYPE_CHECKING:
     from penstock.runs.reset import Reset
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog="Example: penstock reset user_events")(reset)
-
-
+@command("penstock reset user_events", "quiet", "json")
 def reset(
+    call: Call,
     stream: Annotated[str, typer.Argument(help="The stream to start anew.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     keep_rows: Annotated[
         bool,
         typer.Option("--keep-rows", help="Delete nothing: enter into the ledger the loads that it has lost."),
     ] = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
 ) -> None:
     """Delete what has landed of a stream, and have its sources read from their beginning by the next load."""
     from penstock.land.session import Session
@@ -38,7 +31,7 @@ def reset(
     from penstock.runs.reset import reset as perform
     from penstock.up.running import running_process
 
-    project = open_project(project_dir, target)
+    project = call.open()
     running = running_process(project)
     if running is not None:
         raise UsageError(
@@ -52,9 +45,9 @@ def reset(
     if keep_rows:
         with Session(project) as session:
             entered = enter_lost(session, stream)
-        if json:
+        if call.json:
             print_json({"stream": stream, "entered": entered})
-        elif not quiet:
+        elif not call.quiet:
             print(f"{stream}: {count(entered, 'load')} entered into the ledger again\nnext: penstock run")
         return
     if not yes and not sys.stdin.isatty():
@@ -64,9 +57,9 @@ def reset(
             print("\n".join(_lines(look(session, stream), project.target)), file=sys.stderr)
             typer.confirm(f"Reset {stream}?", abort=True, err=True)
         done = perform(session, stream)
-    if json:
+    if call.json:
         print_json(done.as_dict())
-    elif not quiet:
+    elif not call.quiet:
         print("\n".join(_lines(done, project.target, done=True)))
         print(f"next: penstock {'up' if done.queues else 'run'}")
 

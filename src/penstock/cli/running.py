@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.options import ProjectDir, Quiet, TargetName, Verbose, open_project
+from penstock.cli.command import Call, command
 from penstock.cli.printing import count
+from penstock.cli.stopping import stoppable
 from penstock.logs import get_log, is_json
 from penstock.version import __version__
 
 if TYPE_CHECKING:
-    from penstock.land.loop import Stop
     from penstock.runs.consume import Consumer
     from penstock.up.running import Running
 
@@ -30,38 +28,31 @@ _LOOK_SECONDS = 2.0
 """How often it is looked whether the project's file was changed."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog="Example: penstock up --port 9464")(up)
-
-
+@command("penstock up --port 9464", "quiet", "verbose")
 def up(
+    call: Call,
     host: Annotated[str | None, typer.Option("--host", help="Answer on this address; 127.0.0.1 by default.")] = None,
     port: Annotated[
         int | None,
         typer.Option("--port", min=0, max=65_535, help="Answer on this port; 0, the default, is a free one."),
     ] = None,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Land what comes, by queue, by file and by schedule, and build the models that depend on it, until stopped."""
     from penstock.lineage.emitter import close_all
     from penstock.up.supervisor import Supervisor
 
-    project = open_project(project_dir, target, serves=True, quiet=quiet, verbose=verbose)
+    project = call.open(serves=True)
 
     def greet(running: Running) -> None:
         parts = [part.name for part in supervisor.parts]
         if is_json():
             said = {"project": project.name, "target": project.target, "version": __version__, "pid": running.pid}
             _log.info("up", **said, url=running.url, parts=parts)
-        elif not quiet:
+        elif not call.quiet:
             print(f"{project.name} is up: {count(len(parts), 'part')}, {running.url}")
             print("".join(f"  {part}\n" for part in parts), end="", flush=True)
 
-    with _stoppable() as stop:
+    with stoppable(serves=True) as stop:
         supervisor = Supervisor(project, models=project.has_models, stop=stop, host=host, port=port, on_up=greet)
         try:
             supervisor.start()
@@ -80,7 +71,7 @@ def up(
             _log.error("messages could not land, and are in the queue again", **fields, error=consumer.waiting_for)
         if is_json():
             _log.info("stopped: all else that was in hand is landed" if unlanded or late else _LANDED)
-        elif not quiet or unlanded:
+        elif not call.quiet or unlanded:
             print(_last_line(unlanded, late), flush=True)
         if late:
             close_all()
@@ -98,23 +89,3 @@ def _last_line(unlanded: Sequence[Consumer], late: Sequence[str]) -> str:
     ]
     parts += [f"{part}: cut off; what it had not committed is done again at the next start" for part in late]
     return "\n".join(f"stopped: {text}" for text in parts)
-
-
-@contextmanager
-def _stoppable() -> Iterator[Stop]:
-    """A stop that Ctrl-C and SIGTERM set, which is how it ends well. Twice means now."""
-    from penstock.land.loop import Stop
-
-    stop = Stop()
-
-    def ask(number: int, _: Any) -> None:
-        if stop:
-            os._exit(128 + number)
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

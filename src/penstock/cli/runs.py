@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.cli.options import Json, ProjectDir, TargetName, open_project
+from penstock.cli.command import Call, command, with_call
 from penstock.cli.printing import count, moment, print_json, print_table, zone_line
 from penstock.errors import UsageError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock.ledger.runs import Query
     from penstock.project import Project
 
-app = typer.Typer(help="What ran, when, and with which outcome.", invoke_without_command=True)
+app = typer.Typer(name="runs", help="What ran, when, and with which outcome.", invoke_without_command=True)
 
 Last = Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="At most so many, the newest first.")]
 Failed = Annotated[bool, typer.Option("--failed", help="Only those that failed, or were cut off.")]
@@ -24,34 +24,36 @@ _LAST = 20
 _QUIET = ("pass", "no-op")
 
 
-@app.callback()
 def _runs(
+    call: Call,
     context: typer.Context,
     last: Last = _LAST,
     failed: Failed = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """What ran, when, and with which outcome. Alone, it lists the last runs."""
     if context.invoked_subcommand is None:
-        list_(last, failed, project_dir, target, json)
+        _list(call, last, failed)
 
 
-@app.command("list", epilog="Example: penstock runs list --last 5")
+app.callback()(with_call(_runs, "project_dir", "target", "json"))
+
+
+@command("penstock runs list --last 5", "json", name="list")
 def list_(
+    call: Call,
     last: Last = _LAST,
     failed: Failed = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """List the last runs: loads, transforms, and what was scheduled."""
+    _list(call, last, failed)
+
+
+def _list(call: Call, last: int, failed: bool) -> None:
     from penstock.ledger.runs import read_runs
 
-    with asked(open_project(project_dir, target)) as query:
+    with asked(call.open()) as query:
         found = [] if query is None else read_runs(query, last, failed=failed)
-    if json:
+    if call.json:
         print_json(found)
     elif not found:
         print("no run has failed" if failed else "nothing has run yet; start with: penstock run")
@@ -62,20 +64,18 @@ def list_(
             print(zone)
 
 
-@app.command(epilog="Example: penstock runs show 42")
+@command("penstock runs show 42", "json")
 def show(
+    call: Call,
     run: Annotated[
         int | None,
         typer.Argument(help="The run, by its number in penstock runs; by default the last.", metavar="[RUN]"),
     ] = None,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
 ) -> None:
     """Show a run with its steps: times, rows, errors and what mends them."""
     from penstock.ledger.runs import read_run, read_runs
 
-    with asked(open_project(project_dir, target)) as query:
+    with asked(call.open()) as query:
         if run is None and query is not None:
             run = next((r["run_id"] for r in read_runs(query, 1)), None)
         found = None if query is None or run is None else read_run(query, run)
@@ -83,7 +83,7 @@ def show(
         if run is None:
             raise UsageError("nothing has run yet", fix="penstock run")
         raise UsageError(f"there is no run {run}", fix="penstock runs lists them; those of a month ago are forgotten")
-    if json:
+    if call.json:
         print_json(found)
     else:
         print_run(found)
@@ -130,7 +130,7 @@ def print_run(run: dict[str, Any]) -> None:
                 print(f"  fix: {step['fix']}")
 
 
-def run_in_process(project: Project, streams: Sequence[str], *, quiet: bool, json: bool) -> bool:
+def run_in_process(call: Call, project: Project, streams: Sequence[str]) -> bool:
     """Have the process that is up run these streams now; False when none is up.
 
     Raises:
@@ -142,9 +142,9 @@ def run_in_process(project: Project, streams: Sequence[str], *, quiet: bool, jso
     if running is None:
         return False
     runs = running.run(streams)
-    if json:
+    if call.json:
         print_json(runs)
-    elif not quiet:
+    elif not call.quiet:
         for run in runs:
             print_run(run)
     if any(run["status"] != "success" for run in runs):
@@ -192,3 +192,7 @@ def _what(run: dict[str, Any]) -> str:
     if airflow := detail.get("airflow"):
         return f"{airflow['dag']}.{airflow.get('task', '')}"
     return f"{name}, asked for" if name and detail.get("manual") else name or detail.get("layer", "")
+
+
+for each in (list_, show):
+    each.add_to(app)

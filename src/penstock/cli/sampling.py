@@ -7,16 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from penstock.cli import completion
-from penstock.cli.options import Quiet
+from penstock.cli.command import Call, command
 from penstock.errors import UsageError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("serve-sample", epilog="Example: penstock serve-sample cars --port 8000")(serve_sample)
-
-
+@command("penstock serve-sample cars --port 8000", "quiet", name="serve-sample", project=False)
 def serve_sample(
+    call: Call,
     name: Annotated[str, typer.Argument(help="cars, or users.", autocompletion=completion.samples)],
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one and prints it.")] = 0,
     records: Annotated[
@@ -36,7 +33,6 @@ def serve_sample(
     ] = None,
     delay: Annotated[float, typer.Option("--delay", min=0, max=600, help="Seconds each answer waits.")] = 0.0,
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress bodies for those who accept it.")] = False,
-    quiet: Quiet = False,
 ) -> None:
     """Serve a made-up API on the loopback address, until stopped: for examples, tests and benchmarks."""
     from penstock.samples.conditions import Auth, Conditions, RateLimit
@@ -54,7 +50,7 @@ def serve_sample(
     if as_of is not None:
         settings["as_of"] = _moment(as_of)
     app = sample_app(name, conditions, **settings)
-    serve(app, port=port, ready=lambda url: None if quiet else print(f"{name}: {url}", flush=True))
+    serve(app, port=port, ready=lambda url: None if call.quiet else print(f"{name}: {url}", flush=True))
 
 
 def _moment(text: str) -> int:

@@ -9,38 +9,24 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from penstock.cli.locked import explained
-from penstock.cli.options import ProjectDir, TargetName, open_project
-from penstock.cli.words import OWN_WORDS, SQL_WORDS
 from penstock.errors import PenstockError, UsageError
 
 if TYPE_CHECKING:
     from penstock.project import Project
 
+STATEMENTS = re.findall(
+    r"\w+",
+    """
+    select with from insert update delete merge create drop alter truncate show describe explain values table copy
+    set reset begin commit rollback vacuum analyze pragma attach detach summarize call grant revoke pivot unpivot
+    install load use checkpoint
+    """,
+)
+"""How statements begin, in DuckDB and PostgreSQL."""
+OWN_WORDS = ("help", "quit", "exit")
+
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*(?:\n|$)|/\*.*?\*/|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-_WORDS = re.compile(r"\s*(\w*)\s*(\w*)")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog="Example: penstock shell --target production")(shell)
-
-
-def shell(context: typer.Context, project_dir: ProjectDir = None, target: TargetName = None) -> None:
-    """One prompt for this project: commands as on the command line, and SQL, which ends with a semicolon."""
-    project = open_project(project_dir, target)
-    found = Shell(project, context.find_root().command)
-    if sys.stdin.isatty():
-        from penstock.cli.prompt import entries
-
-        print(f"project {project.name}, destination {project.target}; help, or SQL that ends with ;")
-        found.run(entries(project, found.commands, found.needs_more))
-        return
-    code = found.run(script(iter(sys.stdin), found.needs_more))
-    if code:
-        raise typer.Exit(code)
 
 
 class Shell:
@@ -63,30 +49,26 @@ class Shell:
 
     def needs_more(self, entry: str) -> bool:
         """Whether it is SQL whose end is yet to come."""
-        return self._is_sql(entry) and not ends(entry)
+        return self.is_sql(entry) and not ends(entry)
 
-    def _is_sql(self, entry: str) -> bool:
-        """A word that is both begins a command, but for ``explain`` before a statement."""
-        word, second = _first_words(entry)
-        if word in self.commands or word in OWN_WORDS:
-            return word == "explain" and second in SQL_WORDS and second not in self.commands
-        return word in SQL_WORDS or entry.lstrip().startswith(("(", "--", "/*"))
+    def is_sql(self, entry: str) -> bool:
+        """Whether it begins as a statement, perhaps with a comment or a parenthesis. A word that is both begins a
+        command, but for ``explain`` before a statement."""
+        first, second, *_ = [*re.findall(r"\w+", _bare(entry).lower()), "", ""]
+        if first in self.commands:
+            return first == "explain" and second in STATEMENTS and second not in self.commands
+        return first in STATEMENTS if first else bool(entry.strip())
 
     def _perform(self, entry: str) -> int:
         """The exit code that the command line would give."""
-        if not _QUOTED.sub(_kept, entry).strip(" \t\r\n;"):
+        if not _bare(entry).strip(" \t\r\n;"):
             return 0
         try:
-            if self._is_sql(entry):
+            if self.is_sql(entry):
                 return self._call("query", options=("--", entry.strip().rstrip(";")))
             words = _words(entry)
             if words[0] == "help":
                 return self._help(words[1:])
-            if words[0] not in self.commands:
-                near = difflib.get_close_matches(words[0], [*self.commands, *OWN_WORDS, *SQL_WORDS], n=1)
-                raise UsageError(
-                    f"no command {words[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""), fix="help lists them"
-                )
             if words in (["quarantine"], ["runs"]):
                 words.append("list")
             return self._call(*words)
@@ -100,10 +82,10 @@ class Shell:
 
     def _call(self, *words: str, options: tuple[str, ...] = ()) -> int:
         """A command, on this project and destination."""
-        command = self.commands[words[0]]
+        called = self._command(words[0])
         for word in words[1:2]:
-            command = getattr(command, "commands", {}).get(word, command)
-        has = {option for parameter in command.params for option in parameter.opts}
+            called = getattr(called, "commands", {}).get(word, called)
+        has = {option for parameter in called.params for option in parameter.opts}
         arguments = list(words)
         for option, value in (("--project-dir", str(self._project.directory)), ("--target", self._project.target)):
             if option in has and not any(w.partition("=")[0] == option for w in words):
@@ -115,29 +97,34 @@ class Shell:
         except Exception as e:
             if not hasattr(e, "format_message"):  # what the command line's parser says
                 raise
-            raise UsageError(e.format_message(), fix=f"help {' '.join(words[:1])}") from None
+            raise UsageError(e.format_message(), fix=f"help {words[0]}") from None
         finally:
             sys.stdout.flush()
         return done if isinstance(done, int) else 0
 
+    def _command(self, word: str) -> Any:
+        if word not in self.commands:
+            near = difflib.get_close_matches(word, [*self.commands, *OWN_WORDS, *STATEMENTS], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"no command {word!r}{hint}", fix="help lists them")
+        return self.commands[word]
+
     def _help(self, words: list[str]) -> int:
         if words:
-            if words[0] not in self.commands:
-                raise UsageError(f"no command {words[0]!r}", fix="help lists them")
             return self._call(*words[:2], "--help")
-        for name, command in self.commands.items():
-            print(f"{name:12} {command.get_short_help_str(100)}")
+        for name, listed in self.commands.items():
+            print(f"{name:12} {listed.get_short_help_str(100)}")
         print(f"{'help':12} this list; help COMMAND: its options\n{'quit':12} leave; so does Ctrl-D")
         print("Anything else is SQL, over as many lines as it takes, up to a semicolon.")
         return 0
 
 
-def script(lines: Iterator[str], needs_more: Any) -> Iterator[str]:
+def script(lines: Iterator[str], shell: Shell) -> Iterator[str]:
     """Entries of a text that is not typed: a command a line, SQL up to its semicolon."""
     entry = ""
     for line in lines:
         entry += line
-        if not needs_more(entry):
+        if not shell.needs_more(entry):
             yield entry
             entry = ""
     if entry:
@@ -146,17 +133,13 @@ def script(lines: Iterator[str], needs_more: Any) -> Iterator[str]:
 
 def ends(entry: str) -> bool:
     """Whether a semicolon ends it, one that is not within quotes or a comment."""
-    rest = _QUOTED.sub(_kept, entry).rstrip()
+    rest = _bare(entry).rstrip()
     return rest.endswith(";") and not re.search(r"['\"]|/\*", rest)
 
 
-def _kept(found: re.Match[str]) -> str:
-    return "_" if found[0][0] in "'\"$" else " "
-
-
-def _first_words(entry: str) -> tuple[str, str]:
-    found = _WORDS.match(_QUOTED.sub(_kept, entry))
-    return (found[1].lower(), found[2].lower()) if found else ("", "")
+def _bare(entry: str) -> str:
+    """An entry without its comments, and ``_`` for what is quoted."""
+    return _QUOTED.sub(lambda match: "_" if match[0][0] in "'\"$" else " ", entry)
 
 
 def _words(entry: str) -> list[str]:

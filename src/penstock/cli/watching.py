@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli import completion
-from penstock.cli.loading import stoppable
-from penstock.cli.options import Json, ProjectDir, Quiet, TargetName, Verbose, open_project
+from penstock.cli.command import Call, command
 from penstock.cli.printing import count, print_json
+from penstock.cli.stopping import stoppable
 from penstock.errors import SourceError
 from penstock.logs import listed
 
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
     from penstock.runs.watch import Watcher
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog="Example: penstock watch data/user_events --publish")(watch)
-
-
+@command("penstock watch data/user_events --publish", "quiet", "json", "verbose")
 def watch(
+    call: Call,
     directory: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="The folder; those of all streams' files without one.")
     ] = None,
@@ -44,17 +41,12 @@ def watch(
     ] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Put the records on the stream's queue instead.")] = False,
     once: Annotated[bool, typer.Option("--once", "--until-empty", help="Take what is there, and end.")] = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    quiet: Quiet = False,
-    json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Land files as they are dropped into a folder, as soon as each is wholly written. Until stopped."""
     from penstock.runs.watch import Watcher, watched
 
-    project = open_project(project_dir, target, serves=not once, quiet=quiet, verbose=verbose)
-    say = _say if once and not quiet and not json else (lambda _: None)
+    project = call.open(serves=not once)
+    say = _say if once and not call.silent else (lambda _: None)
     counts = dict.fromkeys(("read", "landed", "duplicates", "quarantined"), 0)
 
     def made(name: str, source: str) -> Watcher:
@@ -82,7 +74,7 @@ def watch(
         watchers = [made(name, source) for name, source in found]
         failure = _run(watchers, stop, once=once)
     failures = {str(path): error for watcher in watchers for path, error in watcher.failures.items()}
-    if json:
+    if call.json:
         print_json(
             {
                 **counts,

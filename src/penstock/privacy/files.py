@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.compression import BrokenEncoding, DecompressedFile
 from penstock.destinations.kinds import kind_of
+from penstock.records.opening import compression_of
 from penstock.transform.workspace import FOLDER
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def _files(project: Project, lakes: Sequence[Path]) -> Iterator[Path]:
 
 def _holds(path: Path, traces: Traces) -> bool:
     before = b""
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file, suppress(EOFError):
+    with path.open("rb") as raw, suppress(BrokenEncoding):  # what is there of a damaged file is looked into
+        file = DecompressedFile(raw, compression_of(path))
         while chunk := file.read(_CHUNK_BYTES):
             if traces.are_in_bytes(before + chunk):
                 return True

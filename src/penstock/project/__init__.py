@@ -15,7 +15,6 @@ from penstock.project.notify import Channel, Email, Notify, Webhook
 from penstock.project.observing import Lineage, Logging
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ
-from penstock.project.reference import configuration_page, project_schema
 from penstock.project.schedule import Schedule
 from penstock.project.settings import (
     Contract,
@@ -59,9 +58,7 @@ __all__ = [
     "Transform",
     "Up",
     "Webhook",
-    "configuration_page",
     "find_project",
     "load_project",
-    "project_schema",
     "variables_of",
 ]

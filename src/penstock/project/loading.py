@@ -46,6 +46,10 @@ _GROUPS = (
     "lineage",
     "metabase",
 )
+_PLANNED = ("name", "target", "streams", "schedule", "transform", "privacy")
+"""The groups that a plan is made of; and of privacy, keys are left to whom needs them."""
+_STAND_INS = {"base_url": "http://unset", "path": "unset", "queue": "unset"}
+"""What stands for an address that a source cannot do without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +132,17 @@ def find_project(start: Path) -> Path:
     )
 
 
-def load_project(directory: Path, *, target: str | None = None, environ: Mapping[str, str] | None = None) -> Project:
+def load_project(
+    directory: Path, *, target: str | None = None, environ: Mapping[str, str] | None = None, connects: bool = True
+) -> Project:
     """Read the project in ``directory``.
 
     Args:
         directory: the folder of ``penstock.yml``; relative paths in the file start from it.
         target: the destination to use, over what file and variables say.
         environ: the environment; the process's own when left out.
+        connects: without, variables that say how sources and destinations are reached, and what only runs need, may be
+            not set: the project can be planned, not run.
 
     Raises:
         ProjectError: all that is wrong with the file and the variables, each with file, line, setting and fix.
@@ -148,6 +156,8 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
     if target is not None:
         document.data["target"] = target
         document.marks[("target",)] = ("--target", 0)
+    if not connects:
+        _leave_out_unset(document)
     chosen = _chosen(document.data)
     document.data, unneeded = _without_unneeded(document, chosen)
     problems += [p for at, p in document.unset.items() if at[:2] not in unneeded and not _is_key(at)]
@@ -247,6 +257,20 @@ def _without_unneeded(document: Document, chosen: str | None) -> tuple[Any, set[
     names = {name for _, name in unneeded}
     kept = {k: v for k, v in data["destinations"].items() if k not in names}
     return {**data, "destinations": kept}, unneeded
+
+
+def _leave_out_unset(document: Document) -> None:
+    """Take what lacks a variable for no plan: a setting of a source or a destination, a whole group of what only runs
+    need."""
+    for at in [at for at in document.unset if at[0] not in _PLANNED]:
+        within = document.data
+        for step in (path := at if at[0] in ("sources", "destinations") else at[:1])[:-1]:
+            within = within[step]
+        if path[-1] in _STAND_INS:
+            within[path[-1]] = _STAND_INS[str(path[-1])]
+        elif isinstance(within, dict):
+            within.pop(path[-1], None)
+        del document.unset[at]
 
 
 def _is_key(path: SettingPath) -> bool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import BinaryIO, Literal, cast
 
-import zstandard
-
+from penstock.compression import BrokenEncoding, DecompressedFile
 from penstock.errors import SourceError
 
 Format = Literal["json", "ndjson", "csv", "parquet"]
@@ -30,7 +27,6 @@ _COMPRESSED: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zst": "
 BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _SNIFF_BYTES = 1 << 16
-_READ_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,11 @@ class CsvDialect:
     null_values: tuple[str, ...] = ("",)
 
 
+def compression_of(path: Path) -> Compression:
+    """How a file is compressed, by its name."""
+    return _COMPRESSED.get(path.suffix.lower(), "none")
+
+
 def kind_of(path: Path, place: str, format_: str, compression: str) -> Kind:
     """What kind of file ``path`` is: as said, else by its name, else by its first bytes.
 
@@ -60,11 +61,9 @@ def kind_of(path: Path, place: str, format_: str, compression: str) -> Kind:
         SourceError: neither name nor content tells.
     """
     suffixes = [s.lower() for s in path.suffixes]
-    squeezed: Compression = "none"
-    if suffixes and suffixes[-1] in _COMPRESSED:
-        squeezed = _COMPRESSED[suffixes.pop()]
-    if compression != "auto":
-        squeezed = cast("Compression", compression)
+    if compression_of(path) != "none":
+        suffixes.pop()
+    squeezed = compression_of(path) if compression == "auto" else cast("Compression", compression)
     last = suffixes[-1] if suffixes else ""
     delimiter = "\t" if last == ".tsv" else None
     if format_ != "auto":
@@ -120,18 +119,15 @@ def opened(path: Path, place: str, compression: Compression) -> Iterator[BinaryI
     """
     try:
         with path.open("rb", buffering=0) as raw:
-            if compression == "gzip":
-                stream = cast("BinaryIO", gzip.GzipFile(fileobj=cast("BinaryIO", raw)))
-            elif compression == "zstd":
-                stream = cast("BinaryIO", _Zstd(cast("BinaryIO", raw)))
-            else:
-                stream = cast("BinaryIO", raw)
+            stream = cast("BinaryIO", raw)
+            if compression != "none":
+                stream = cast("BinaryIO", DecompressedFile(stream, compression))
             yield cast("BinaryIO", _WithoutBom(stream, place))
     except FileNotFoundError:
         raise SourceError("the file is gone", where=place, fix="run again; it may have been replaced") from None
     except PermissionError:
         raise SourceError("not allowed to read the file", where=place, fix=f"chmod +r {place}") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as e:
+    except BrokenEncoding as e:
         raise SourceError(
             f"damaged or cut off while decompressing: {e}",
             where=place,
@@ -151,45 +147,6 @@ def check_narrow(head: bytes, place: str) -> None:
     """
     if head[:2] in _WIDE_BOMS:
         raise SourceError("UTF-16 text", where=place, fix="convert it: iconv -f UTF-16 -t UTF-8")
-
-
-class _Zstd:
-    """Decompressed frames, one after the other. A frame that is cut off is an error, not an end."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        self._frame: Any = None
-        self._compressed = b""
-        self._ready = b""
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes, all with -1; empty at the end."""
-        parts = [self._ready]
-        have = len(self._ready)
-        while size < 0 or have < size:
-            piece = self._more()
-            if piece is None:
-                break
-            parts.append(piece)
-            have += len(piece)
-        found = b"".join(parts)
-        cut = len(found) if size < 0 else size
-        self._ready = found[cut:]
-        return found[:cut]
-
-    def _more(self) -> bytes | None:
-        chunk = self._compressed or self._raw.read(_READ_BYTES)
-        self._compressed = b""
-        if not chunk:
-            if self._frame is not None and not self._frame.eof:
-                raise EOFError("the last frame is not complete")
-            return None
-        if self._frame is None or self._frame.eof:
-            self._frame = zstandard.ZstdDecompressor().decompressobj()
-        piece: bytes = self._frame.decompress(chunk)
-        if self._frame.eof:
-            self._compressed = self._frame.unused_data
-        return piece
 
 
 class _WithoutBom:

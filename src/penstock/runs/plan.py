@@ -72,14 +72,14 @@ def plan_loads(
             )
     chosen = list(streams) or list(project.streams)
     for name in streams if window is not None and not from_lake else ():
-        if all(_is_queue(project, source) for source in project.streams[name].from_):
+        if all(is_queue(project, source) for source in project.streams[name].from_):
             raise UsageError(
                 f"stream {name} is fed by a queue, which has no days to choose from",
                 where=str(project.directory / "penstock.yml"),
                 fix=f"penstock consume {name} lands what comes, of whatever day; leave {name} or the date out here",
             )
     if window is not None and not any(_has_window(project, s) for s in chosen):
-        queued = [name for name in chosen if any(_is_queue(project, s) for s in project.streams[name].from_)]
+        queued = [name for name in chosen if any(is_queue(project, s) for s in project.streams[name].from_)]
         others = f"; a queue, which feeds {', '.join(queued)}, has no days to choose from" if queued else ""
         raise UsageError(
             f"a date was given, and no stream{' of files or an API' if queued else ''} declares an event time{others}",
@@ -97,7 +97,7 @@ def plan_loads(
         LoadStep(
             stream=name,
             source=source,
-            window=window if _takes_days(project, name, source) else None,
+            window=window if takes_days(project, name, source) else None,
             fingerprint=fingerprint,
             land=(land or project.streams[name].land) and source != LAKE,
             lookback=lookback,
@@ -113,7 +113,7 @@ def ending(project: Project, steps: Sequence[LoadStep]) -> list[LoadStep]:
     Raises:
         UsageError: none of them does.
     """
-    found = [step for step in steps if not _is_queue(project, step.source)]
+    found = [step for step in steps if not is_queue(project, step.source)]
     if steps and not found:
         names = dict.fromkeys(step.stream for step in steps)
         raise UsageError(
@@ -131,7 +131,7 @@ def left_to_consume(project: Project, steps: Sequence[LoadStep], *, dated: bool)
         f"stream {step.stream}: source {step.source} is a queue, which {why}, and is left out;"
         f" penstock consume {step.stream} lands what comes"
         for step in steps
-        if _is_queue(project, step.source)
+        if is_queue(project, step.source)
     ]
 
 
@@ -191,7 +191,7 @@ def of_interval(
 
     return [
         of_days(step)
-        if _takes_days(project, step.stream, step.source) and project.streams[step.stream].disposition != "replace"
+        if takes_days(project, step.stream, step.source) and project.streams[step.stream].disposition != "replace"
         else step
         for step in steps
     ]
@@ -237,15 +237,17 @@ def named_streams(
 
 def _has_window(project: Project, stream: str) -> bool:
     """Whether single days of a stream can be asked for."""
-    return any(_takes_days(project, stream, source) for source in project.streams[stream].from_)
+    return any(takes_days(project, stream, source) for source in project.streams[stream].from_)
 
 
-def _is_queue(project: Project, source: str) -> bool:
+def is_queue(project: Project, source: str) -> bool:
+    """Whether a source has no end."""
     return not project.sources[source].ends
 
 
-def _takes_days(project: Project, stream: str, source: str) -> bool:
+def takes_days(project: Project, stream: str, source: str) -> bool:
+    """Whether single days of a stream can be asked for of this source."""
     settings = project.sources[source]
-    if not settings.ends:
+    if is_queue(project, source):
         return False
     return project.streams[stream].event_time is not None or kind_of(settings).picks_days(settings, stream)

@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 import httpx2
 
 from penstock.backoff import Backoff
+from penstock.compression import ENCODINGS, BrokenEncoding, Decoder, decoder_of
 from penstock.logs import described, get_log
 from penstock.sources.http.addresses import origin, with_query, without, without_user
 from penstock.sources.http.auth import credentials_of, query_key
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
-from penstock.sources.http.decoding import ENCODINGS, BrokenEncoding, Decoder, decoder_of
 from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
 from penstock.sources.http.refusals import Failed, Refusals
 from penstock.sources.http.secrets import MaskedLog, Secrets, is_secret

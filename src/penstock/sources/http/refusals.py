@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from penstock.compression import BrokenEncoding
 from penstock.errors import SourceError
 from penstock.sources.http.addresses import origin
-from penstock.sources.http.decoding import BrokenEncoding
 from penstock.sources.http.secrets import Secrets
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ of messages, their size unpacked and packed.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct, error
+
+from penstock.compression import BrokenEncoding, TooLarge, decompressed
 
 _HEAD = Struct(">bbHIqQQIIII")
 """magic, type, entries, records, timestamp, epoch, first offset, CRC, size of the data, and two that are not needed"""
@@ -19,6 +20,7 @@ _BATCH = Struct(">BHII")
 _MAGIC = 0x50
 _USER = 0
 _COMPRESSIONS = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+_READ = ("none", "gzip", "zstd")
 _LARGEST_BATCH = 1 << 30
 
 
@@ -93,16 +95,15 @@ def read_chunk(content: bytes, start: int) -> Chunk | None:
 
 
 def _batch(packed: bytes, compression: int, count: int, size: int, first: int) -> list[bytes]:
-    unpack = _UNPACK.get(compression)
     name = _COMPRESSIONS.get(compression, str(compression))
-    if unpack is None:
+    if name not in _READ:
         raise BadChunk(f"the chunk at offset {first} has a sub-batch compressed with {name}; gzip and zstd are read")
     if size > _LARGEST_BATCH:
         raise BadChunk(f"the chunk at offset {first} has a sub-batch of {size:,} bytes")
     try:
-        data = unpack(packed, size)
-    except Exception as e:
-        raise BadChunk(f"the chunk at offset {first} has a sub-batch that is no {name}: {e}") from e
+        data = packed if name == "none" else decompressed(packed, name, size)
+    except (BrokenEncoding, TooLarge) as e:
+        raise BadChunk(f"the chunk at offset {first} has a sub-batch that is no {name} of {size} bytes: {e}") from e
     if len(data) != size:
         raise BadChunk(f"the chunk at offset {first} has a sub-batch that is no {name} of {size} bytes")
     messages, at = [], 0
@@ -113,24 +114,3 @@ def _batch(packed: bytes, compression: int, count: int, size: int, first: int) -
     if at != len(data):
         raise BadChunk(f"the chunk at offset {first} has a sub-batch of {len(data)} bytes that holds {at}")
     return messages
-
-
-def _as_it_is(packed: bytes, _: int) -> bytes:
-    return packed
-
-
-def _gunzip(packed: bytes, size: int) -> bytes:
-    return zlib.decompressobj(wbits=31).decompress(packed, size + 1)
-
-
-def _unzstd(packed: bytes, size: int) -> bytes:
-    import zstandard
-
-    with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as reader:
-        data = bytearray()
-        while len(data) <= size and (part := reader.read(size + 1 - len(data))):
-            data += part
-    return bytes(data)
-
-
-_UNPACK: dict[int, Callable[[bytes, int], bytes]] = {0: _as_it_is, 1: _gunzip, 4: _unzstd}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from penstock.compression import BrokenEncoding, TooLarge, decompressed
 from penstock.extras import require
 from penstock.sources.rabbitmq.cloudevents import Unreadable, event_in
 from penstock.sources.rabbitmq.fields import properties
@@ -103,36 +103,11 @@ def _decoded(body: bytes, encoding: Any, max_bytes: int) -> bytes:
     name = str(encoding or "").strip().lower()
     if name in ("", "identity", "utf-8", "utf8"):
         return body
+    if name not in ("gzip", "x-gzip", "zstd"):
+        raise Unreadable("invalid_json", f"content_encoding {encoding!r} is not known; gzip and zstd are")
     try:
-        if name in ("gzip", "x-gzip"):
-            data = _gunzipped(body, max_bytes)
-        elif name == "zstd":
-            import zstandard
-
-            with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
-                data = reader.read(max_bytes + 1)
-                if body and not data:
-                    raise Unreadable("invalid_json", "content_encoding zstd: nothing in it")
-        else:
-            raise Unreadable("invalid_json", f"content_encoding {encoding!r} is not known; gzip and zstd are")
-    except Unreadable:
-        raise
-    except Exception as e:
-        raise Unreadable("invalid_json", f"content_encoding {name}: {e}") from e
-    if len(data) > max_bytes:
-        raise Unreadable("too_large", f"larger than {max_bytes:,} bytes when decompressed")
-    return data
-
-
-def _gunzipped(body: bytes, max_bytes: int) -> bytes:
-    """All members of a gzip body (RFC 1952, 2.2)."""
-    data = b""
-    while body:
-        member = zlib.decompressobj(wbits=31)
-        data += member.decompress(body, max_bytes + 1 - len(data))
-        if len(data) > max_bytes:
-            return data
-        if not member.eof:
-            raise EOFError("it ends too early")
-        body = member.unused_data
-    return data
+        return decompressed(body, name, max_bytes)
+    except TooLarge as e:
+        raise Unreadable("too_large", str(e)) from None
+    except BrokenEncoding as e:
+        raise Unreadable("invalid_json", f"content_encoding {name}: {e}") from None

@@ -1,23 +1,32 @@
-"""Compressed bodies: decoded piece by piece in bounded memory, and known to be whole."""
+"""What came compressed, from wherever it came: decoded piece by piece in bounded memory, and known to be whole.
+
+Data may be of several members (gzip, RFC 1952, 2.2) or frames (zstd, RFC 8878, 3). What is damaged, cut short or
+followed by anything else is an error everywhere.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 _PIECE_BYTES = 1 << 20
-_ZSTD_BYTES = 2048
+_READ_BYTES = 1 << 18
+_ZSTD_BYTES = 512
 """zstandard cannot limit its output, and 4 bytes may stand for 128 KiB (RFC 8878, 3.1.1.2): it is fed bit by bit."""
 ENCODINGS = "gzip, deflate, br, zstd"
 
 
 class BrokenEncoding(Exception):
-    """A body is not what its Content-Encoding says, or is cut short."""
+    """Data are not what they are said to be compressed with, or are cut short."""
+
+
+class TooLarge(Exception):
+    """Data grow beyond the limit when they are decompressed."""
 
 
 class Decoder(Protocol):
-    """Takes the bytes of a body as they come."""
+    """Takes compressed bytes as they come."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """What these bytes add, in pieces of about 1 MiB at most. Raises :class:`BrokenEncoding`."""
@@ -29,18 +38,69 @@ class Decoder(Protocol):
 
 
 def decoder_of(encoding: str) -> Decoder | None:
-    """The decoder for a ``Content-Encoding``; None when there is nothing to decode.
+    """The decoder for an encoding, or several as ``Content-Encoding`` lists them; None when there is none to undo.
 
     Raises:
-        BrokenEncoding: an encoding that was not asked for.
+        BrokenEncoding: an encoding that is not known.
     """
-    names = [name for part in encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")]
+    names = [name for part in encoding.split(",") if (name := part.strip().lower()) not in ("", "none", "identity")]
     if not names:
         return None
     if unknown := [name for name in names if name not in _DECODERS]:
-        raise BrokenEncoding(f"its Content-Encoding {unknown[0]!r} is not one of {ENCODINGS}")
+        raise BrokenEncoding(f"its encoding {unknown[0]!r} is not one of {ENCODINGS}")
     decoders = [_DECODERS[name]() for name in reversed(names)]
     return decoders[0] if len(decoders) == 1 else _Chain(decoders)
+
+
+def decompressed(data: bytes, encoding: str, max_bytes: int) -> bytes:
+    """All of ``data``, decoded.
+
+    Raises:
+        BrokenEncoding: the encoding is not known, or it is not how the data are compressed.
+        TooLarge: there is more than ``max_bytes``, of which little more was decoded.
+    """
+    decoder = decoder_of(encoding)
+    decoded = bytearray()
+    for piece in (data,) if decoder is None else decoder.decode(data):
+        if len(decoded) + len(piece) > max_bytes:
+            raise TooLarge(f"larger than {max_bytes:,} bytes when decompressed")
+        decoded += piece
+    if decoder is not None:
+        decoder.finish()
+    return bytes(decoded)
+
+
+class DecompressedFile:
+    """The decoded bytes of a file; reading raises :class:`BrokenEncoding` where it is damaged or cut short."""
+
+    def __init__(self, raw: BinaryIO, encoding: str) -> None:
+        self._pieces = _pieces(raw, decoder_of(encoding))
+        self._piece = b""
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """``size`` bytes, fewer only where the file ends; all with -1."""
+        end = self._at + size
+        if size >= 0 and end <= len(self._piece):
+            part, self._at = self._piece[self._at : end], end
+            return part
+        parts = [self._piece[self._at :]]
+        missing = size - len(parts[0])
+        self._piece, self._at = b"", 0
+        while (missing > 0 or size < 0) and (piece := next(self._pieces, b"")):
+            if size >= 0 and len(piece) > missing:
+                self._piece, self._at = piece, missing
+                piece = piece[:missing]
+            parts.append(piece)
+            missing -= len(piece)
+        return b"".join(parts)
+
+
+def _pieces(raw: BinaryIO, decoder: Decoder | None) -> Iterator[bytes]:
+    while data := raw.read(_READ_BYTES):
+        yield from (data,) if decoder is None else decoder.decode(data)
+    if decoder is not None:
+        decoder.finish()
 
 
 class _Zlib:

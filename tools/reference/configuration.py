@@ -110,7 +110,8 @@ _HEAD = """\
 <!-- Made from the types in src/penstock/project by configuration_page(); a test keeps it so. -->
 
 All settings of a project are in `penstock.yml`. For completion and checking in an editor, put
-`# yaml-language-server: $schema=penstock.schema.json` on its first line; `penstock schema` writes that file.
+`# yaml-language-server: $schema=.penstock/schema.json` on its first line, as a new project has it: commands keep the
+schema of the installed version there, and git ignores it. `penstock schema` prints it, for any other place.
 
 **Variables.** `${NAME}` takes the value of an environment variable, or of a line `NAME=value` in `.env` beside
 the file; the environment wins. `${NAME:-default}` has a default for a variable that is not set or empty, and

@@ -1,0 +1,24 @@
+"""``penstock shell``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from penstock.cli.command import Call, command
+from penstock.cli.shell import Shell, script
+
+
+@command("penstock shell --target production")
+def shell(call: Call, context: typer.Context) -> None:
+    """One prompt for this project: commands as on the command line, and SQL, which ends with a semicolon."""
+    project = call.open()
+    prompt = Shell(project, context.find_root().command)
+    if sys.stdin.isatty():
+        from penstock.cli.prompt import entries
+
+        print(f"project {project.name}, destination {project.target}; help, or SQL that ends with ;")
+        prompt.run(entries(project, prompt))
+    elif code := prompt.run(script(iter(sys.stdin), prompt)):
+        raise typer.Exit(code)
