@@ -12,6 +12,7 @@ from penstock.cli import (
     airflow,
     alerting,
     consuming,
+    conversing,
     inspecting,
     loading,
     metabase,
