@@ -106,7 +106,7 @@ class Inbox(Troubles, ABC):
         """Make the thread look at what is asked of it."""
 
     @abstractmethod
-    def _told(self, e: Exception) -> tuple[SourceError, bool]:
+    def _explained(self, e: Exception) -> tuple[SourceError, bool]:
         """What ended a connection, and whether another would end so too."""
 
     def start(self) -> None:
@@ -182,7 +182,7 @@ class Inbox(Troubles, ABC):
                 with retold("pika"):
                     self._consume()
             except Exception as e:  # noqa: BLE001 - clients raise many kinds, and giving up helps against none
-                error, lasting = self._told(e)
+                error, lasting = self._explained(e)
                 self.last_error, self.trouble = str(error), error
                 if not self.connections and (lasting or time.monotonic() > give_up):
                     self._fail(error)

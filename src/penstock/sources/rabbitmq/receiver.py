@@ -119,7 +119,7 @@ class Receiver(Inbox):
         except exceptions.AMQPError:
             return
 
-    def _told(self, e: Exception) -> tuple[SourceError, bool]:
+    def _explained(self, e: Exception) -> tuple[SourceError, bool]:
         return source_error(e, self.settings), is_permanent(e)
 
     def _consume(self) -> None:

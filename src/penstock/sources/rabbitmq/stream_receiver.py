@@ -93,7 +93,7 @@ class StreamReceiver(Inbox):
         if connection is not None:
             connection.wake()
 
-    def _told(self, e: Exception) -> tuple[SourceError, bool]:
+    def _explained(self, e: Exception) -> tuple[SourceError, bool]:
         if isinstance(e, pika.exceptions.AMQPError):
             return error_by_amqp(e, self.settings), is_permanent_by_amqp(e)
         error = stream_error(e, self.settings)
