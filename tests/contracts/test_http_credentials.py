@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from penstock.errors import SourceError
 from penstock.logs import captured
 from penstock.project.http_client import HttpConnection
-from penstock.project.loading import _plain
+from penstock.project.masking import masked
 from penstock.sources.http.client import Client, Page, Request
 from tests.support.apis import Api, Asked, Raw, certify, reply
 
@@ -292,7 +292,7 @@ def test_nothing_secret_is_shown(auth: str, caplog: pytest.LogCaptureFixture) ->
         if auth == "headers":
             settings = {"headers": {"X-Auth": SECRET}, "params": {"api_token": SECRET, "limit": "100"}}
         found = HttpConnection.model_validate({"base_url": api.url, "retries": QUICK, **settings})
-        shown = [repr(found), str(found), str(_plain(found))]
+        shown = [repr(found), str(found), str(masked(found))]
 
         async def run() -> None:
             async with Client(found, name="api") as client:

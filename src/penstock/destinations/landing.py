@@ -115,8 +115,8 @@ class WarehouseLanding:
     was not acknowledged and its positions were not kept, so its records come again; the next landing into the stream
     therefore begins by deleting the rows of loads above the newest that the ledger knows. That takes a table with
     ``append`` back whole. With ``merge`` and ``replace`` it is whole once the same records have come again; an engine
-    that keeps snapshots of its tables may go back to one instead. Columns that such a load added stay, and are taken over
-    when they come again; of another type by then, they block the landing after that.
+    that keeps snapshots of its tables may go back to one instead. Columns that such a load added stay, and are taken
+    over when they come again; of another type by then, they block the landing after that.
     """
 
     def __init__(self, writer: Writer, ledger: Ledger, target: Target) -> None:

@@ -19,16 +19,15 @@ from penstock.project.schedule import Schedule
 from penstock.project.settings import (
     Contract,
     Destination,
-    DuckDB,
     Files,
     Load,
-    Postgres,
     Source,
     Stream,
     Transform,
     Up,
 )
 from penstock.project.values import Identity
+from penstock.project.warehouses import DuckDB, Postgres
 
 __all__ = [
     "FILE_NAME",

@@ -159,7 +159,7 @@ class _Builder:
             self._open.discard(id(node))
 
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         seen: dict[str, int] = {}
         merged: dict[str, Any] = {}
         for key, value in node.value:
@@ -177,8 +177,8 @@ class _Builder:
                 continue
             seen[name] = key.start_mark.line + 1
             self._document.marks[(*path, name)] = (self._document.place, key.start_mark.line + 1)
-            found[name] = self._value(value, (*path, name))
-        return {**merged, **found}
+            settings[name] = self._value(value, (*path, name))
+        return {**merged, **settings}
 
     def _scalar(self, node: Any, path: Path) -> Any:
         text: str = node.value

@@ -120,8 +120,8 @@ class Expectation(Settings):
 
     @model_validator(mode="after")
     def _one(self) -> Expectation:
-        said = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(said) != 1:
+        kinds = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
             raise ValueError(f"expected one of {', '.join(KINDS)}")
         _some(self.age, f"{self.kind}:")
         return self
@@ -163,21 +163,21 @@ def expectation_of(value: Any) -> Any:
     text = " ".join(value.split()).lower()
     severity = {"severity": "warn"} if text.endswith(_WARN) else {}
     text = text.removesuffix(_WARN)
-    if found := _AGE.fullmatch(text):
-        return {f"{found[1]}_within": found[2], **severity}
-    if found := _ROWS.fullmatch(text):
-        low, high = found["low"], found["high"]
-        if found["sign"]:
-            low, high = (found["limit"], None) if found["sign"] == ">=" else (None, found["limit"])
-        if found["per"] is not None and found["per"] not in PERIODS:
+    if match := _AGE.fullmatch(text):
+        return {f"{match[1]}_within": match[2], **severity}
+    if match := _ROWS.fullmatch(text):
+        low, high = match["low"], match["high"]
+        if match["sign"]:
+            low, high = (match["limit"], None) if match["sign"] == ">=" else (None, match["limit"])
+        if match["per"] is not None and match["per"] not in PERIODS:
             raise ValueError(f"{value!r}: expected per {', per '.join(PERIODS)}, or in 12h")
-        rows = {"at_least": low, "at_most": high, "per": found["per"], "within": found["within"]}
+        rows = {"at_least": low, "at_most": high, "per": match["per"], "within": match["within"]}
         return {"rows": {k: v for k, v in rows.items() if v is not None}, **severity}
-    if found := _QUARANTINED.fullmatch(text):
-        within = {} if found["within"] is None else {"within": found["within"]}
-        return {"quarantined": {"at_most": found["limit"], **within}, **severity}
-    if found := _OTHER_SIGN.match(text):
-        name, signs = ("rows", ">= or <=") if found["rows"] else ("quarantined", "<=")
+    if match := _QUARANTINED.fullmatch(text):
+        within = {} if match["within"] is None else {"within": match["within"]}
+        return {"quarantined": {"at_most": match["limit"], **within}, **severity}
+    if match := _OTHER_SIGN.match(text):
+        name, signs = ("rows", ">= or <=") if match["rows"] else ("quarantined", "<=")
         raise ValueError(f"{value!r} is no expectation: {name} takes {signs}; write {_EXAMPLES}")
     words = ("fresh", "checked", "event_time", "rows", "quarantined")
     first = text.partition(" ")[0]
@@ -191,8 +191,8 @@ def expectations_of(value: Any) -> Any:
     """One expectation, or a group of several, as the list that it stands for."""
     if isinstance(value, dict):
         rest = {k: v for k, v in value.items() if k not in KINDS}
-        said = [k for k in KINDS if k in value]
-        return [{k: value[k], **rest} for k in said] if len(said) > 1 else [value]
+        kinds = [k for k in KINDS if k in value]
+        return [{k: value[k], **rest} for k in kinds] if len(kinds) > 1 else [value]
     return [value] if isinstance(value, str) else value
 
 

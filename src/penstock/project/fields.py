@@ -48,8 +48,8 @@ class NamedField:
 
 def fields_named(stream: BaseModel, endpoint: BaseModel | None = None) -> tuple[NamedField, ...]:
     """The fields that a stream's settings name, and those of the endpoint that feeds it; each once."""
-    found = [*_named(stream), *(() if endpoint is None else _named(endpoint))]
-    return tuple({(named.key, named.vital): named for named in reversed(found)}.values())[::-1]
+    every = [*_named(stream), *(() if endpoint is None else _named(endpoint))]
+    return tuple({(named.key, named.vital): named for named in reversed(every)}.values())[::-1]
 
 
 def _named(group: BaseModel, before: str = "") -> Iterator[NamedField]:

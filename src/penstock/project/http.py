@@ -2,166 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from penstock.jsonpath import parse_path
 from penstock.project.fields import NamesFields
 from penstock.project.formats import Csv
 from penstock.project.group import Settings, none
 from penstock.project.http_client import HttpConnection
+from penstock.project.pagination import NoPages, Pagination
+from penstock.project.placeholders import JsonPath, Parameters, Templates, only_places, places_in
 from penstock.project.values import Frozen
 from penstock.spans import SCHEMA, time_span
 
-_PLACE = re.compile(r"\{([^{}]*)\}")
-
-
-def _checked_path(text: str) -> str:
-    parse_path(text)
-    return text
-
-
-def _parameters(value: Any) -> Any:
-    """Parameters, also written as ``from={from}&to={to}``."""
-    if not isinstance(value, str):
-        return value
-    pairs = parse_qsl(value, keep_blank_values=True)
-    if not pairs or "=" not in value:
-        raise ValueError("expected parameters such as updated_since={cursor}")
-    return dict(pairs)
-
-
-def _paginated(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
-
-
-def places_in(value: Any) -> list[str]:
-    """The names in braces in a text, or in the texts of a list or a mapping."""
-    if isinstance(value, str):
-        return _PLACE.findall(value)
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [name for one in inner for name in places_in(one)]
-
-
-JsonPath = Annotated[str, AfterValidator(_checked_path)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(time_span),
     WithJsonSchema(SCHEMA),
-]
-Scalar = bool | int | float | str
-Parameters = Annotated[Mapping[str, Scalar | tuple[Scalar, ...]], BeforeValidator(_parameters), Frozen]
-Templates = Annotated[Mapping[str, str], BeforeValidator(_parameters), Frozen]
-
-
-class Page(Settings):
-    """Pages by number."""
-
-    type: Literal["page"]
-    """Which kind of pagination this is."""
-    param: str = "page"
-    """The parameter for the page's number."""
-    start: Annotated[int, Field(ge=0)] = 1
-    """The first page's number."""
-    size_param: str | None = None
-    """The parameter for how many records a page has."""
-    size: Annotated[int, Field(ge=1)] | None = None
-    """How many records a page has. When the first page has so many, one with fewer is the last."""
-    pages: JsonPath | None = None
-    """Where an answer says how many pages there are, such as `info.pages`."""
-    total: JsonPath | None = None
-    """Where an answer says how many records there are, such as `meta.total`."""
-    total_header: str | None = None
-    """The header that says how many records there are, such as `X-Total-Count`."""
-    last: Annotated[int, Field(ge=0)] | None = None
-    """The number of the last page to ask for, of an API that always has one more."""
-    end_status: tuple[Annotated[int, Field(ge=400, le=599)], ...] = Field(default=(), repr=False)
-    """Statuses with which the API answers a page behind the last one, such as `[400]`; 404 is always taken so. They are
-    then taken for the end wherever they come behind the first page, so name none that the API has other uses for."""
-    end_repeats: bool = Field(default=False, repr=False)
-    """Whether the API answers a page behind the last one with the last one again, which is then the end."""
-
-
-class Offset(Settings):
-    """Pages by the number of records before them."""
-
-    type: Literal["offset"]
-    """Which kind of pagination this is."""
-    param: str = "offset"
-    """The parameter for how many records to leave out."""
-    limit_param: str = "limit"
-    """The parameter for how many records to answer."""
-    limit: Annotated[int, Field(ge=1)] = 100
-    """How many records to ask for at a time."""
-    total: JsonPath | None = None
-    """Where an answer says how many records there are, such as `meta.total`."""
-    total_header: str | None = None
-    """The header that says how many records there are, such as `X-Total-Count`."""
-    end_status: tuple[Annotated[int, Field(ge=400, le=599)], ...] = Field(default=(), repr=False)
-    """Statuses with which the API answers a page behind the last one, such as `[400]`; 404 is always taken so. They are
-    then taken for the end wherever they come behind the first page, so name none that the API has other uses for."""
-    end_repeats: bool = Field(default=False, repr=False)
-    """Whether the API answers a page behind the last one with the last one again, which is then the end."""
-
-
-class Cursor(Settings):
-    """Pages by a cursor, which each answer gives for the next."""
-
-    type: Literal["cursor"]
-    """Which kind of pagination this is."""
-    path: JsonPath | None = None
-    """Where an answer has the cursor, such as `meta.next_cursor`. Without one, or with null, it is the last."""
-    field: Annotated[JsonPath | None, NamesFields(how="path")] = None
-    """Instead of `path`: the field of the page's last record that is the cursor, such as `id`."""
-    param: str = "cursor"
-    """The parameter for the cursor."""
-    more: JsonPath | None = None
-    """Where an answer says whether there is more, such as `has_more`."""
-    size_param: str | None = None
-    """The parameter for how many records a page has."""
-    size: Annotated[int, Field(ge=1)] | None = None
-    """How many records a page has."""
-
-    @model_validator(mode="after")
-    def _has_one(self) -> Cursor:
-        if (self.path is None) == (self.field is None):
-            raise ValueError(
-                "expected path (where the answer has the cursor) or field (of its last record), one of them"
-            )
-        return self
-
-
-class NextLink(Settings):
-    """Pages by a link to the next one in the answer's body."""
-
-    type: Literal["next_link"]
-    """Which kind of pagination this is."""
-    path: JsonPath = "next"
-    """Where an answer has the link, such as `links.next`. Without one, or with null, it is the last."""
-
-
-class LinkHeader(Settings):
-    """Pages by the header `Link: <…>; rel="next"` (RFC 8288)."""
-
-    type: Literal["link_header"]
-    """Which kind of pagination this is."""
-
-
-class NoPages(Settings):
-    """One answer has all records; it is read as it comes, however large it is."""
-
-    type: Literal["none"] = "none"
-    """Which kind of pagination this is."""
-
-
-Pagination = Annotated[
-    Annotated[Page | Offset | Cursor | NextLink | LinkHeader | NoPages, Field(discriminator="type")],
-    BeforeValidator(_paginated),
 ]
 
 
@@ -190,7 +50,7 @@ class Incremental(Settings):
 
     @model_validator(mode="after")
     def _is_used(self) -> Incremental:
-        _only(self.params, {"cursor"}, {"cursor"}, "updated_since={cursor}")
+        only_places(self.params, {"cursor"}, {"cursor"}, "updated_since={cursor}")
         return self
 
 
@@ -211,7 +71,7 @@ class Windows(Settings):
 
     @model_validator(mode="after")
     def _is_used(self) -> Windows:
-        _only(self.params, {"from", "to"}, {"from"}, "from={from}&to={to}")
+        only_places(self.params, {"from", "to"}, {"from"}, "from={from}&to={to}")
         return self
 
 
@@ -317,10 +177,10 @@ class Http(HttpConnection):
 
     def endpoint(self, name: str) -> Endpoint:
         """An endpoint, with what the source says for all."""
-        found = self.endpoints[name]
+        endpoint = self.endpoints[name]
         shared = ("format", "csv", "records", "error", "pagination")
-        given = {s: getattr(self, s) for s in shared if getattr(found, s) is None}
-        return found.model_copy(update={**given, "path": name if found.path is None else found.path})
+        given = {s: getattr(self, s) for s in shared if getattr(endpoint, s) is None}
+        return endpoint.model_copy(update={**given, "path": name if endpoint.path is None else endpoint.path})
 
     def included(self, name: str) -> dict[str, str]:
         """What the records of an endpoint get of their parents: the field's name in them, and its path in the parent.
@@ -342,11 +202,3 @@ class Http(HttpConnection):
                 raise ValueError(f"{column} would be both {columns[column]} and {field} of {parent.endpoint}")
             columns[column] = field
         return columns
-
-
-def _only(params: Mapping[str, str], allowed: set[str], needed: set[str], example: str) -> None:
-    named = places_in(params)
-    if missing := needed - set(named):
-        raise ValueError(f"params: names no {{{missing.pop()}}}: expected such as {example}")
-    if unknown := [n for n in named if n not in allowed]:
-        raise ValueError(f"params: {{{unknown[0]}}} stands for nothing: expected such as {example}")

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import ValidationError
 
-from penstock.errors import MASK, ProjectError, redact
+from penstock.errors import ProjectError
 from penstock.project.checks import cross_checks
-from penstock.project.document import Document, Problem, parse
+from penstock.project.document import Document, parse
 from penstock.project.document import Path as SettingPath
 from penstock.project.lake import Lake
 from penstock.project.layers import layer_file, put_over
+from penstock.project.masking import masked
 from penstock.project.metabase import Metabase
-from penstock.project.nearest import nearest
 from penstock.project.notify import Notify
 from penstock.project.observing import Lineage, Logging
-from penstock.project.overrides import choices_in, override, parts_of_list
+from penstock.project.overrides import override
 from penstock.project.privacy import Privacy
+from penstock.project.problems import problems_of, raise_problems
 from penstock.project.schedule import Schedule
-from penstock.project.settings import Destination, Load, Postgres, ProjectFile, Source, Stream, Transform, Up
-from penstock.project.values import Identity, WrongName
-from penstock.spans import span_text
+from penstock.project.settings import Destination, Load, ProjectFile, Source, Stream, Transform, Up
 
 FILE_NAME = "penstock.yml"
 LAKE = "lake"
@@ -45,15 +43,6 @@ _GROUPS = (
     "lineage",
     "metabase",
 )
-_WORDS = {
-    "name": "small letters, digits and _, a letter first",
-    "memory_limit": "a size such as 2GB",
-    "model_type": "settings as `name: value`",
-    "mapping_type": "settings as `name: value`",
-    "dict_type": "settings as `name: value`",
-    "too_short": "at least one",
-    "tuple_type": "a list",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +90,9 @@ class Project:
         return {
             "name": self.name,
             "target": self.target,
-            "destinations": _plain(self.destinations),
-            "sources": {name: _plain(s) for name, s in self.sources.items() if s.type != "lake"},
-            **{key: _plain(getattr(self, key)) for key in _GROUPS},
+            "destinations": masked(self.destinations),
+            "sources": {name: masked(s) for name, s in self.sources.items() if s.type != "lake"},
+            **{key: masked(getattr(self, key)) for key in _GROUPS},
         }
 
     def with_lake(self, lake: Lake) -> Project:
@@ -144,7 +133,7 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
     document = _read(path, os.environ if environ is None else environ)
     problems = list(document.problems)
     if not isinstance(document.data, dict):
-        _raise(problems, path)
+        raise_problems(problems, path)
     if target is not None:
         document.data["target"] = target
         document.marks[("target",)] = ("--target", 0)
@@ -156,11 +145,11 @@ def load_project(directory: Path, *, target: str | None = None, environ: Mapping
         file = ProjectFile.model_validate(document.data, context={"directory": directory})
     except ValidationError as e:
         broken = {p.path for p in problems}
-        problems += [p for p in _problems(e, document) if p.path not in broken]
+        problems += [p for p in problems_of(e, document) if p.path not in broken]
     if file is not None:
         problems += cross_checks(file, document, unneeded={name for _, name in unneeded})
     if problems or file is None:
-        _raise(problems, path)
+        raise_problems(problems, path)
     project = Project(
         name=file.name,
         directory=directory,
@@ -227,9 +216,9 @@ def _env_file(path: Path) -> dict[str, str]:
 
 
 def _chosen(data: dict[str, Any]) -> str | None:
-    said = data.get("target")
-    if said is not None:
-        return str(said)
+    target = data.get("target")
+    if target is not None:
+        return str(target)
     destinations = data.get("destinations")
     return str(next(iter(destinations))) if isinstance(destinations, dict) and len(destinations) == 1 else None
 
@@ -252,140 +241,3 @@ def _without_unneeded(document: Document, chosen: str | None) -> tuple[Any, set[
 def _is_key(path: SettingPath) -> bool:
     """Whether a setting is a privacy key, which only some commands need."""
     return path[:2] == ("privacy", "keys") and len(path) == 3
-
-
-def _problems(error: ValidationError, document: Document) -> Iterator[Problem]:
-    for detail in error.errors(include_url=False, include_input=False):
-        path, data = _located(detail["loc"], document.data)
-        kind, context = detail["type"], detail.get("ctx", {})
-        if kind == "missing":
-            yield document.problem(path, "is missing", _missing_fix(path))
-        elif kind == "extra_forbidden":
-            names = _names_at(path[:-1], document.data)
-            near = nearest(str(path[-1]), names)
-            fix = f"did you mean `{near}`?" if near else f"there are {', '.join(names)}"
-            yield document.problem(path, "is no setting", fix)
-        elif kind in ("union_tag_invalid", "union_tag_not_found"):
-            expected = [t.strip(" '") for t in str(context.get("expected_tags", "duckdb, postgres")).split(",")]
-            at = (*path, "type")
-            if kind == "union_tag_not_found":
-                yield document.problem(at, f"is missing: expected {_either(expected)}")
-            else:
-                yield _choice(document, at, str(context.get("tag")), expected)
-        elif kind == "literal_error":
-            expected = [t.strip(" '") for t in str(context["expected"]).replace(" or ", ",").split(",")]
-            yield _choice(document, path, data, expected)
-        elif kind == "value_error":
-            wrong = context["error"]
-            yield document.problem((*path, wrong.name) if isinstance(wrong, WrongName) else path, str(wrong))
-        else:
-            message = detail["msg"].removeprefix("Input should be ").partition(", unable")[0]
-            message = _WORDS.get(str(path[-1]) if kind == "string_pattern_mismatch" else kind, message)
-            shown = f", not {data!r}" if isinstance(data, str | int | float) and not _is_secret(path) else ""
-            yield document.problem(path, f"expected {_decapitalised(message)}{shown}")
-
-
-def _choice(document: Document, path: SettingPath, said: Any, expected: list[str]) -> Problem:
-    near = nearest(str(said), expected)
-    return document.problem(
-        path, f"expected {_either(expected)}, not {said!r}", f"did you mean {near}?" if near else ""
-    )
-
-
-def _either(names: list[str]) -> str:
-    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _decapitalised(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _is_secret(path: SettingPath) -> bool:
-    names = ("password", "url", "parameters", "keys", "api_key", "webhook", "headers", "secret")
-    return any(str(p) in names for p in path)
-
-
-def _located(loc: tuple[int | str, ...], data: Any) -> tuple[SettingPath, Any]:
-    """The setting an error is about: pydantic's path without the steps that are types and not names."""
-    path: SettingPath = ()
-    for i, step in enumerate(loc):
-        if isinstance(data, dict):
-            if step in data:
-                data = data[step]
-            elif i < len(loc) - 1 or step == data.get("type"):
-                continue
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
-            continue
-        path = (*path, step)
-    return path, data
-
-
-def _missing_fix(path: SettingPath) -> str:
-    if path[0] == "streams" and len(path) == 3 and path[2] == "from":
-        return "name the source that the records come from"
-    if path[-2:] == ("email", "from"):
-        return "from: penstock@example.com"
-    fixes: dict[SettingPath, str] = {
-        ("name",): "name: my_project",
-        ("destinations",): "destinations: {local: {type: duckdb, path: warehouse.duckdb}}",
-    }
-    return fixes.get(path, "")
-
-
-def _names_at(path: SettingPath, data: Any) -> list[str]:
-    """The settings there are in the group at ``path``."""
-    kind: Any = ProjectFile
-    for step in path:
-        if isinstance(data, list) and isinstance(step, int):
-            kind, data = parts_of_list(kind), data[step]
-            continue
-        kind = choices_in(kind, data).get(str(step))
-        data = data.get(step) if isinstance(data, dict) else None
-    return list(choices_in(kind, data))
-
-
-def _raise(problems: list[Problem], path: Path) -> NoReturn:
-    first = sorted(set(problems))
-    if len(first) == 1:
-        only = first[0]
-        named = f"`{only.path}`: " if only.path else ""
-        raise ProjectError(named + only.what, where=_shown(only, path), fix=only.fix)
-    lines = []
-    for problem in first:
-        named = f"`{problem.path}`: " if problem.path else ""
-        fix = f" ({problem.fix})" if problem.fix else ""
-        lines.append(f"  {_shown(problem, path)}: {named}{redact(problem.what)}{redact(fix)}")
-    raise ProjectError(f"{len(first)} things are wrong\n" + "\n".join(lines), where=str(path))
-
-
-def _shown(problem: Problem, path: Path) -> str:
-    return f"{path}:{problem.line}" if problem.place == FILE_NAME else problem.where
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Postgres) and value.parameters:
-        safe = {k: MASK if "pass" in k else v for k, v in value.parameters.items()}
-        return {**_fields(value), "parameters": safe}
-    if isinstance(value, BaseModel):
-        return _fields(value)
-    if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, SecretStr):
-        return MASK
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, timedelta):
-        return span_text(value)
-    if isinstance(value, Identity):
-        return list(value.fields) or value.kind
-    return str(value)
-
-
-def _fields(model: BaseModel) -> dict[str, Any]:
-    return {
-        f.alias or name: _plain(getattr(model, name)) for name, f in type(model).model_fields.items() if not f.exclude
-    }

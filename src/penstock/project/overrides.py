@@ -77,11 +77,11 @@ def _group(kind: Any, data: Any) -> Any:
     origin = get_origin(kind)
     if origin in (Union, UnionType):
         options = [o for o in get_args(kind) if o is not type(None)]
-        said = data.get("type") if isinstance(data, dict) else None
+        type_ = data.get("type") if isinstance(data, dict) else None
         for option in options:
             if isinstance(option, type) and issubclass(option, BaseModel):
                 only = get_args(option.model_fields["type"].annotation) if "type" in option.model_fields else ()
-                if len(options) == 1 or said in only:
+                if len(options) == 1 or type_ in only:
                     return option
         return None
     if origin is not None and hasattr(kind, "__metadata__"):

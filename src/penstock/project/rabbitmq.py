@@ -119,7 +119,7 @@ def _connection_of(url: str) -> dict[str, Any]:
     tls: dict[str, Any] = {name: query.pop(key) for key, name in _TLS_PARAMETERS.items() if key in query}
     if (verify := query.pop("verify", None)) is not None:
         tls["verify"] = verify != "verify_none"
-    found: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "host": parts.hostname,
         "port": port,
         "user": unquote(parts.username) if parts.username else None,
@@ -130,4 +130,4 @@ def _connection_of(url: str) -> dict[str, Any]:
     }
     if query:
         raise ValueError(f"url has parameters that are not known: {', '.join(sorted(query))}")
-    return {k: v for k, v in found.items() if v is not None}
+    return {k: v for k, v in settings.items() if v is not None}

@@ -22,46 +22,36 @@ from penstock.project import (
     metabase,
     notify,
     observing,
+    pagination,
     privacy,
     rabbitmq,
     schedule,
     settings,
+    warehouses,
 )
 from penstock.project.expect import EXPECTATION_LINE, Expectation, Quarantined, RowCount
 from penstock.project.formats import Csv
 from penstock.project.group import Settings
-from penstock.project.http import (
-    Cursor,
-    Endpoint,
-    Http,
-    Incremental,
-    LinkHeader,
-    NextLink,
-    NoPages,
-    Offset,
-    Page,
-    Parent,
-    Windows,
-)
+from penstock.project.http import Endpoint, Http, Incremental, Parent, Windows
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.lake import Lake
 from penstock.project.metabase import Metabase
 from penstock.project.notify import Channel, Email, Notify, Webhook
 from penstock.project.observing import Lineage, Logging
+from penstock.project.pagination import Cursor, LinkHeader, NextLink, NoPages, Offset, Page
 from penstock.project.privacy import Privacy
 from penstock.project.rabbitmq import RabbitMQ, Tls
 from penstock.project.schedule import Schedule
 from penstock.project.settings import (
     Contract,
-    DuckDB,
     Files,
     Load,
-    Postgres,
     ProjectFile,
     Stream,
     Transform,
     Up,
 )
+from penstock.project.warehouses import DuckDB, Postgres
 from penstock.spans import span_text
 
 _VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
@@ -198,8 +188,10 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
         expect,
         notify,
         observing,
+        pagination,
         metabase,
         settings,
+        warehouses,
     )
     texts = (inspect.getsource(module) for module in modules)
     for group in (node for text in texts for node in ast.parse(text).body):

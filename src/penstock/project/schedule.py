@@ -35,20 +35,20 @@ def cron_fields(text: str) -> str:
     Raises:
         ValueError: it is none, or never comes.
     """
-    found = " ".join(text.split())
-    if found.startswith("@"):
-        if found.lower() not in NICKNAMES:
+    words = " ".join(text.split())
+    if words.startswith("@"):
+        if words.lower() not in NICKNAMES:
             raise ValueError(f"{text!r} is no time; there are {', '.join(NICKNAMES)}, and cron's five fields")
-        return found.lower()
-    if len(found.split()) != 5:
+        return words.lower()
+    if len(words.split()) != 5:
         raise ValueError(f"expected cron's five fields, minute hour day month weekday, or @daily, not {text!r}")
     try:
-        next(CronSim(found, datetime(2024, 1, 1, tzinfo=UTC)))
+        next(CronSim(words, datetime(2024, 1, 1, tzinfo=UTC)))
     except CronSimError as e:
         raise ValueError(f"{text!r} is no cron expression: {str(e)[:1].lower()}{str(e)[1:]}") from None
     except StopIteration:
         raise ValueError(f"{text!r} never comes") from None
-    return found
+    return words
 
 
 def _zone(name: str) -> str:

@@ -16,7 +16,7 @@ from penstock.sources.http.signs import ABSENT, Signs
 
 if TYPE_CHECKING:
     from penstock.ports import Reject
-    from penstock.project import http as settings
+    from penstock.project import pagination as settings
     from penstock.records.splitters import Cut
 
 State = Mapping[str, Any]
