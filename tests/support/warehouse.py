@@ -91,7 +91,7 @@ def table(destination: Destination, stream: str) -> list[dict[str, Any]]:
 
 def ledger(destination: Destination, stream: str) -> list[tuple[int, int, int, int]]:
     """``(read, landed, duplicates, quarantined)`` of each load, in the order of their commits."""
-    rows = destination.query(
+    rows = destination.ledger.query(
         "select read, landed, duplicates, quarantined from penstock.loads where stream = $1 order by seq", [stream]
     ).rows
     return [(r[0], r[1], r[2], r[3]) for r in rows]
@@ -99,7 +99,9 @@ def ledger(destination: Destination, stream: str) -> list[tuple[int, int, int, i
 
 def quarantined(destination: Destination, stream: str) -> dict[bytes, str]:
     """Body → reason code of what is in quarantine."""
-    rows = destination.query("select body, reason_code from penstock.quarantine where stream = $1", [stream]).rows
+    rows = destination.ledger.query(
+        "select body, reason_code from penstock.quarantine where stream = $1", [stream]
+    ).rows
     return {bytes(body): code for body, code in rows}
 
 

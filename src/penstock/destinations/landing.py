@@ -115,7 +115,8 @@ class WarehouseLanding:
     was not acknowledged and its positions were not kept, so its records come again; the next landing into the stream
     therefore begins by deleting the rows of loads above the newest that the ledger knows. That takes a table with
     ``append`` back whole. With ``merge`` and ``replace`` it is whole once the same records have come again; an engine
-    that keeps snapshots of its tables may go back to one instead.
+    that keeps snapshots of its tables may go back to one instead. Columns that such a load added stay, and are taken
+    over when they come again; of another type by then, they block the landing after that.
     """
 
     def __init__(self, writer: Writer, ledger: Ledger, target: Target) -> None:
@@ -256,7 +257,9 @@ class WarehouseLanding:
         if self._schema.version == 0 and not self._writer.has_table():
             self._writer.create(schema)
         else:
-            self._writer.widen(schema, added)
+            # a load that the ledger does not know may have added some
+            there = () if self._ledger.beside else self._writer.columns()
+            self._writer.widen(schema, [column for column in added if column.name not in there])
         self._ledger.keep_columns(self._target.stream, self._schema, schema)
         self._show_delta()
         self._schema = schema
