@@ -20,7 +20,7 @@ from penstock.doctor.broker import Check, check_queue, failed
 from penstock.errors import DestinationError, PenstockError, SourceError, together
 from penstock.extras import DISTRIBUTION
 from penstock.land.presence import missing_fields, presence_of
-from penstock.ledger.soundness import Damage, damage_of, missing_tables
+from penstock.ledger.soundness import Damage, damage_of, missing_parts
 from penstock.plural import count
 from penstock.ports import Batch, Window
 from penstock.runs.plan import plan_loads
@@ -192,7 +192,7 @@ def existing_destination(project: Project) -> Destination | None:
     destination = open_destination(project.destination)
     try:
         if not destination.is_prepared():
-            missing = missing_tables(destination)
+            missing = missing_parts(destination)
             destination.close()
             if not missing:
                 return None

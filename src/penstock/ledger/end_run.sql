@@ -1,3 +1,3 @@
 update penstock.runs
-set status = $2, ended_at = $3, detail = {detail}
+set status = $2, ended_at = $3, schedule = $4, layer = $5, fingerprint = $6, whole = $7, detail = {detail}
 where run_id = $1

@@ -142,7 +142,7 @@ class Scheduled(Troubles):
         if self._own_clock:
             # machines differ about the time; what is due, the warehouse's clock says
             self._ahead = query("select now()").rows[0][0] - datetime.now(UTC)
-        query(ledger_sql("cut_off_runs", text="text"), [f'%"schedule": "{name}"%', self._now(), name])
+        query(ledger_sql("cut_off_runs"), [name, self._now()])
         if self._schedule is None:
             return
         kept = query(ledger_sql("schedule"), [name]).rows
