@@ -42,7 +42,7 @@ def list_(
 ) -> None:
     """List what waits in quarantine."""
     from penstock.privacy.masking import masked
-    from penstock.runs.replay import entries
+    from penstock.runs.quarantined import entries
 
     project = open_project(project_dir, target)
     with asked(project) as query:
@@ -67,7 +67,7 @@ def show(
 ) -> None:
     """Show entries whole, their bytes as they came but for personal data."""
     from penstock.privacy.masking import masked
-    from penstock.runs.replay import entries
+    from penstock.runs.quarantined import entries
 
     project = open_project(project_dir, target)
     shown = []
@@ -100,7 +100,7 @@ def replay(
     json: Json = False,
 ) -> None:
     """Send entries through the same code again, after contract or model were changed. In effect once."""
-    from penstock.runs.replay import entries
+    from penstock.runs.quarantined import entries
     from penstock.runs.replay import replay as send
 
     with _session(project_dir, target) as session:
@@ -127,8 +127,8 @@ def drop(
     quiet: Quiet = False,
 ) -> None:
     """Mark entries as dropped: they wait no longer. Their bytes stay in the ledger."""
-    from penstock.runs.replay import drop as mark
-    from penstock.runs.replay import entries
+    from penstock.runs.quarantined import drop as mark
+    from penstock.runs.quarantined import entries
 
     with _session(project_dir, target) as session:
         _need_choice(ids, stream, reason, all_)
