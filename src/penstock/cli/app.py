@@ -12,6 +12,7 @@ from penstock.cli import (
     airflow,
     alerting,
     consuming,
+    explaining,
     inspecting,
     loading,
     metabase,
@@ -85,6 +86,7 @@ resetting.register(app)
 consuming.register(app)
 watching.register(app)
 running.register(app)
+explaining.register(app)
 inspecting.register(app)
 alerting.register(app)
 metrics.register(app)

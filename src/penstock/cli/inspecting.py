@@ -1,31 +1,23 @@
-"""``explain``, ``status``, ``query``, ``doctor``: they look and change nothing."""
+"""``status``, ``query``, ``doctor``: they look and change nothing."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.alerting import expectation_row
 from penstock.cli.options import (
-    Day,
-    From,
     Json,
-    Lookback,
-    NoFingerprint,
     ProjectDir,
     ShowPii,
-    Streams,
     TargetName,
-    To,
     open_project,
-    window_of,
 )
-from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen, with_moments, zone_line
+from penstock.cli.printing import print_csv, print_json, print_table, watch_screen, with_moments, zone_line
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,55 +36,11 @@ _SPARE = {
 """What a narrow terminal goes without, the first one first."""
 
 
-_VERBS = {"read": "read", "resume": "read on in", "skip": "skip, landed before:", "fail": "cannot read"}
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog="Example: penstock explain --date 2020-12-07")(explain)
     app.command(epilog="Example: penstock status --json")(status)
     app.command(epilog='Example: penstock query "select * from reports.events_by_date order by 1"')(query)
     app.command(epilog="Example: penstock doctor --target production")(doctor)
-
-
-def explain(
-    streams: Streams = None,
-    day: Day = None,
-    start: From = None,
-    end: To = None,
-    lookback: Lookback = 0,
-    no_fingerprint: NoFingerprint = False,
-    project_dir: ProjectDir = None,
-    target: TargetName = None,
-    json: Json = False,
-) -> None:
-    """Print what a run would do, and the settings in force, secrets masked. Does nothing."""
-    from penstock.doctor.examine import explain_loads
-
-    project = open_project(project_dir, target)
-    window = window_of(day, start, end)
-    plans = explain_loads(
-        project, streams or (), window, fingerprint=not no_fingerprint, lookback=timedelta(days=lookback)
-    )
-    models = project.has_models
-    if json:
-        print_json({"settings": project.masked(), "steps": [p.as_dict() for p in plans], "transform": models})
-        return
-    print(f"project {project.name}, destination {project.target} ({project.destination.type})")
-    for plan in plans:
-        print(f"\nload {plan.stream} from {plan.source}: {plan.how}")
-        if plan.problem:
-            print(f"  {plan.problem}")
-        for action in _VERBS:
-            files = [f for f in plan.files if f.action == action]
-            if files:
-                verb = _VERBS[action]
-                print(f"  {verb} {count(len(files), 'file')}, {sum(f.size - f.offset for f in files):,} bytes")
-                for file in files[:20]:
-                    print(f"    {file.place}" if file.error is None else f"    {file.place}: {file.error.what}")
-                if len(files) > 20:
-                    print(f"    and {len(files) - 20} more")
-    print("\ntransform: dbt builds what the loads touch" if models else "\ntransform: no dbt project")
 
 
 def status(
@@ -164,29 +112,17 @@ def query(
     json: Json = False,
 ) -> None:
     """Run SQL on the destination and print the rows."""
-    from penstock.destinations import expect_warehouse, open_destination
-    from penstock.privacy.masking import masked_rows
-    from penstock.up.running import holder
+    from penstock import api
+    from penstock.destinations import expect_warehouse
 
     if csv and json:
         raise UsageError("--csv and --json exclude each other", fix="give one of them")
     project = open_project(project_dir, target)
-    settings = project.destination
-    expect_warehouse(settings)
-    running = holder(project)
+    expect_warehouse(project.destination)
     statement = sys.stdin.read() if sql == "-" else sql
     if not statement.strip(" ;\t\r\n"):
         raise UsageError("there is no statement to ask", fix='penstock query "select * from penstock.loads"')
-    if running is not None:
-        rows = running.query(statement)
-    else:
-        destination = open_destination(settings)
-        try:
-            rows = destination.query(statement)
-        finally:
-            destination.close()
-    if not show_pii:
-        rows = masked_rows(project, rows, statement)
+    rows = api.query(project, statement, show_pii=show_pii, read_only=False)
     if json:
         names = _distinct(rows.columns)
         print_json([dict(zip(names, row, strict=True)) for row in rows.rows])

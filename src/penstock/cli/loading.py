@@ -289,7 +289,8 @@ def _work(
     """Load ``streams`` (none at all when None), then build models, and print what was done."""
     from penstock.cli.progress import Printing, report_json
     from penstock.land.session import Session
-    from penstock.runs.batch import RunPlan, perform, plan_run
+    from penstock.runs.batch import perform
+    from penstock.runs.plan import RunPlan, plan_run
 
     if streams is None:
         plan = RunPlan(kind=kind, models=models, full_refresh=full_refresh, layer=layer)
@@ -325,7 +326,7 @@ def _work(
 
 def _scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
     """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
-    from penstock.runs.plan import named_streams, plan_schedules
+    from penstock.runs.schedules import named_streams, plan_schedules
     from penstock.up.running import running_process
 
     found = named_streams(project, plan_schedules(project), streams, up=running_process(project) is not None)

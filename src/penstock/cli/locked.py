@@ -25,7 +25,7 @@ def explained(error: PenstockError) -> PenstockError:
     settings = _opened[0].destination
     if settings.type != "duckdb" or error.where != str(settings.path):  # it is not the file that is held
         return error
-    from penstock.runs.plan import plan_schedules
+    from penstock.runs.schedules import plan_schedules
     from penstock.up.running import running_process
 
     running = running_process(_opened[0])

@@ -32,14 +32,14 @@ _LOOK_SECONDS = 2.0
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog="Example: penstock up --port 9464")(up)
+    app.command(epilog="Example: penstock up --port 9465")(up)
 
 
 def up(
     host: Annotated[str | None, typer.Option("--host", help="Answer on this address; 127.0.0.1 by default.")] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=0, max=65_535, help="Answer on this port; 0, the default, is a free one."),
+        typer.Option("--port", min=0, max=65_535, help="Answer on this port, 9464 by default; 0 takes a free one."),
     ] = None,
     project_dir: ProjectDir = None,
     target: TargetName = None,
@@ -55,8 +55,8 @@ def up(
     def greet(running: Running) -> None:
         parts = [part.name for part in supervisor.parts]
         if is_json():
-            said = {"project": project.name, "target": project.target, "version": __version__, "pid": running.pid}
-            _log.info("up", **said, url=running.url, parts=parts)
+            fields = {"project": project.name, "target": project.target, "version": __version__, "pid": running.pid}
+            _log.info("up", **fields, url=running.url, parts=parts)
         elif not quiet:
             print(f"{project.name} is up: {count(len(parts), 'part')}, {running.url}")
             print("".join(f"  {part}\n" for part in parts), end="", flush=True)

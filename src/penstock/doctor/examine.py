@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from penstock.extras import DISTRIBUTION
 from penstock.land.presence import missing_fields, presence_of
 from penstock.ledger.soundness import Damage, damage_of, missing_parts
 from penstock.plural import count
-from penstock.ports import Batch, Window
+from penstock.ports import Batch
 from penstock.runs.plan import plan_loads
 from penstock.sql import statement
 
@@ -72,22 +72,16 @@ class LoadPlan:
         }
 
 
-def explain_loads(
-    project: Project,
-    streams: Sequence[str],
-    window: Window | None,
-    *,
-    fingerprint: bool = True,
-    lookback: timedelta = timedelta(),
-) -> list[LoadPlan]:
-    """The steps of a run with the files each would read. Opens the warehouse only if it is there."""
+def explain_loads(project: Project, steps: Sequence[LoadStep], *, dated: bool) -> list[LoadPlan]:
+    """The steps of a run with the files each would read; ``dated`` when days were asked for. Opens the warehouse only
+    if it is there."""
     from penstock.land.session import Session
 
     plans = []
     session = Session(project)
     destination = existing_destination(project)
     try:
-        for step in plan_loads(project, streams, window=window, fingerprint=fingerprint, lookback=lookback):
+        for step in steps:
             stream = project.streams[step.stream]
             contract = stream.contract
             how = (
@@ -99,7 +93,7 @@ def explain_loads(
             settings = project.sources[step.source]
             if settings.type == "rabbitmq":
                 how += f", from {settings.queue_type} queue {settings.queue} at {settings.address} by penstock consume"
-                how += " alone: a queue has no days to choose from" if window is not None else " alone"
+                how += " alone: a queue has no days to choose from" if dated else " alone"
                 plans.append(LoadPlan(stream=step.stream, source=step.source, how=how))
                 continue
             if settings.type == "http":
@@ -136,19 +130,19 @@ def read_status(project: Project) -> dict[str, Any]:
         nothing: dict[str, list[Any]] = {name: [] for name in ("damage", *names, "warnings")}
         return {**nothing, "expectations": expected, "hosts": hosts}
     try:
-        found = {
+        tables = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
             for name in names
         }
         damage = [asdict(d) for d in map(partial(damage_of, destination), project.streams) if d is not None]
-        found["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
+        tables["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
         warnings = list(missing_fields(project, destination))
     finally:
         destination.close()
     now = datetime.now(UTC)
-    for row in found["streams"]:
+    for row in tables["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {"damage": damage, **found, "hosts": hosts, "warnings": warnings}
+    return {"damage": damage, **tables, "hosts": hosts, "warnings": warnings}
 
 
 def examine(
