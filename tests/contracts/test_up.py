@@ -204,7 +204,7 @@ def test_models_follow_messages_and_files(project: Path) -> None:
         figures = process.figures()
         read = figures["penstock_records_read_total", "user_events"]
         assert read == sum(
-            figures[f"penstock_{name}_total", "user_events"] for name in ("landed", "duplicates", "quarantined")
+            figures[f"penstock_records_{name}_total", "user_events"] for name in ("landed", "duplicate", "quarantined")
         )
         assert figures["penstock_records_duplicate_total", "user_events"] >= 1
         assert figures["penstock_batch_duration_seconds_count", "user_events"] >= 3
