@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.destinations import expect_warehouse, open_destination
 from penstock.errors import UsageError
-from penstock.land.session import Session
 from penstock.privacy.masking import masked_rows
 from penstock.project import Project, load_project
 from penstock.project.steps import LoadStep
-from penstock.runs.batch import perform
 from penstock.runs.outcome import Listener, Report
 from penstock.runs.plan import RunPlan, day_window, expect_end, plan_run
 from penstock.up.running import holder
@@ -53,6 +51,9 @@ def run(
     Raises:
         PenstockError: what failed, unless ``check`` is false; what cannot be planned, in either case.
     """
+    from penstock.land.session import Session
+    from penstock.runs.batch import perform
+
     loaded = _project(project)
     planned = plan(
         loaded,
@@ -104,6 +105,8 @@ def land(
     Raises:
         PenstockError: what it failed of; what was committed before stays.
     """
+    from penstock.land.session import Session
+
     loaded = _project(project)
     if source is None:
         planned = plan(loaded, streams=[stream], models=False)
