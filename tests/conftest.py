@@ -20,6 +20,9 @@ from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.private import MissingServer
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 
+# many are up at the same time: none of them has the port that the documentation names
+os.environ.setdefault("PENSTOCK__UP__PORT", "0")
+
 _databases = itertools.count(1)
 _vhosts = itertools.count(1)
 

@@ -18,7 +18,7 @@ MAX_LINES = 600
 MAX_TEST_LINES = 800
 
 LAYERS = (
-    ("cli",),
+    ("cli", "api"),
     ("bi",),
     ("report",),
     ("up", "airflow"),

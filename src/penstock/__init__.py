@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 from penstock.version import __version__
 
 if TYPE_CHECKING:
+    from penstock.api import land, plan, query, run
     from penstock.land.session import Session
     from penstock.project import Project, load_project
-    from penstock.runs.api import land, plan, query, run
 
 __all__ = ["Project", "Session", "__version__", "land", "load_project", "plan", "query", "run"]
 
 _HOMES = {
     "Project": "penstock.project",
     "Session": "penstock.land.session",
-    "land": "penstock.runs.api",
+    "land": "penstock.api",
     "load_project": "penstock.project",
-    "plan": "penstock.runs.api",
-    "query": "penstock.runs.api",
-    "run": "penstock.runs.api",
+    "plan": "penstock.api",
+    "query": "penstock.api",
+    "run": "penstock.api",
 }
 
 
@@ -39,7 +39,12 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps the import of a module inside from hiding the function of the same name."""
+    """Keeps ``penstock.land`` the function.
+
+    Python makes each package an attribute of the one around it, so the first import from the package ``land`` would
+    hide the function of that name. Only a class of its own lets a module say no to that. ``from penstock.land import
+    loop`` does not ask the attribute, and works as ever.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):

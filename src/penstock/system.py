@@ -1,10 +1,12 @@
-"""What operating systems do each in their own way: locks on files, links to folders, whether a process lives."""
+"""What operating systems do each in their own way: locks on files, links to folders, whether a process lives, and
+which one has a port."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +17,8 @@ except ImportError:  # Windows
 
 _LOCKED_BYTE = 1 << 62
 """Far behind every file's end: what is locked nobody else may read on Windows."""
+_LISTENS = "0A"
+"""The state of a socket in Linux' tables."""
 
 
 def lock(file: IO[Any]) -> None:
@@ -78,3 +82,30 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def port_holder(port: int) -> str:
+    """Which process listens on a port of this machine, and in which folder it works: ``process 7 (penstock), in /srv``.
+    Empty where the system does not say, as of other users' processes, and anywhere but on Linux."""
+    sockets = set(_listening_sockets(port))
+    for process in Path("/proc").glob("[0-9]*") if sockets else ():
+        try:
+            if any(str(file.readlink()) in sockets for file in (process / "fd").iterdir()):
+                name = (process / "comm").read_text(encoding="utf-8").strip()
+                return f"process {process.name} ({name}), in {(process / 'cwd').readlink()}"
+        except OSError:  # another user's, or it has ended
+            continue
+    return ""
+
+
+def _listening_sockets(port: int) -> Iterator[str]:
+    """The sockets that listen on a port, as the files of a process name them."""
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        try:
+            lines = table.read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                yield f"socket:[{fields[9]}]"

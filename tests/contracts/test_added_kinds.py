@@ -22,7 +22,8 @@ from penstock.errors import ProjectError
 from penstock.land.loop import Stop
 from penstock.project import load_project
 from penstock.project.added import installed_kind
-from penstock.runs.plan import plan_schedules
+from penstock.runs.plan import plan_loads
+from penstock.runs.schedules import plan_schedules
 from penstock.sources.kinds import kind_of
 from penstock.up.supervisor import Supervisor
 
@@ -103,7 +104,7 @@ def test_the_command_finds_it(project: Path, installed: Path) -> None:
 def test_it_is_described_and_checked(project: Path) -> None:
     """By ``explain`` in its own words, by ``doctor`` with what the first batch has, and with its settings' defaults."""
     loaded = load_project(project)
-    (plan,) = explain_loads(loaded, (), None)
+    (plan,) = explain_loads(loaded, plan_loads(loaded), dated=False)
     assert plan.how.endswith("the numbers from 1 to 1000") and not plan.problem
     (check,) = [c for c in examine(project, None) if c.name == "source counter of numbers"]
     assert check.ok and check.detail == "100 records at first"

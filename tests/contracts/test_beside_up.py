@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+import penstock
 from penstock.alerts.expectations import judge
+from penstock.errors import DestinationError
 from penstock.project import load_project
 from tests.contracts.test_schedule import a_project, things
 from tests.contracts.test_up import call, eventually, up
@@ -35,6 +38,10 @@ def test_looking_and_loading(tmp_path: Path) -> None:
         assert 'no "json' in shown.stdout, shown.stderr
         by_stream = call(project, "quarantine", "list", "--stream", "it's", "--settled")
         assert by_stream.stdout == "quarantine: empty\n", by_stream.stderr
+        asked = penstock.query(project, "select $1 || name, $2 from raw.things", ["a ", date(2026, 5, 1)])
+        assert asked.rows == [("a first", date(2026, 5, 1))]
+        with pytest.raises(DestinationError, match="read-only"):
+            penstock.query(project, "delete from raw.things")
         doctor = call(project, "doctor")
         assert doctor.returncode == 0, doctor.stdout
         assert "ok    destination here: v" in doctor.stdout and f"process {process.process.pid}" in doctor.stdout

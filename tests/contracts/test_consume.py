@@ -20,7 +20,8 @@ from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.project import RabbitMQ, load_project
 from penstock.runs.consume import Consumer
-from penstock.runs.replay import entries, replay
+from penstock.runs.quarantined import entries
+from penstock.runs.replay import replay
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
 from tests.support.queues import a_queue, numbered, publish, waiting

@@ -19,7 +19,7 @@ from penstock.errors import UsageError
 from penstock.privacy.erasure import erase, parse_subject
 from penstock.privacy.masking import masked
 from penstock.project.steps import LoadStep
-from penstock.runs.replay import entries
+from penstock.runs.quarantined import entries
 from tests.support import people
 from tests.support.people import customer, holding, load, traces, transform, write
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from penstock.doctor.examine import examine, explain_loads
+from penstock.doctor.examine import LoadPlan, examine, explain_loads
 from penstock.errors import UsageError
 from penstock.land.session import Session
-from penstock.project import load_project
+from penstock.ports import Window
+from penstock.project import Project, load_project
 from penstock.project.steps import LoadStep
-from penstock.runs.plan import day_window, plan_loads
+from penstock.runs.plan import day_window, plan_loads, plan_run
 from tests.support.api import Api, Asked, Said, pages_of, said
 
 PROJECT = """
@@ -44,21 +45,26 @@ def answer(asked: Asked) -> Said:
     return pages_of([{"id": n, "at": f"2020-12-0{n}T00:00:00Z"} for n in range(1, 6)], 2)(asked)
 
 
+def explained(project: Project, window: Window | None = None) -> list[LoadPlan]:
+    """What a run would do."""
+    return explain_loads(project, plan_run(project, window=window).loads, dated=window is not None)
+
+
 def test_a_project_of_an_api(tmp_path: Path) -> None:
     """It loads, says what it would ask for next, is examined, and shows no secret."""
     with Api(answer) as api:
         (tmp_path / "penstock.yml").write_text(PROJECT % api.url)
         project = load_project(tmp_path)
-        cars, visits = explain_loads(project, (), None)
+        cars, visits = explained(project)
         assert f"GET {api.url}/v1/cars by page, from the first page" in cars.how
         with Session(project) as session:
             assert session.load(LoadStep(stream="cars", source="shop")).total("landed") == 5
-        cars, visits = explain_loads(project, (), day_window(date(2020, 12, 3), None, None))
+        cars, visits = explained(project, day_window(date(2020, 12, 3), None, None))
         assert "at in 2020-12-03T00:00:00/2020-12-04T00:00:00" in cars.how
         assert (
             "1 windows from 2020-12-03T00:00:00/2020-12-04T00:00:00, with from=2020-12-03, to=2020-12-04" in visits.how
         )
-        cars, visits = explain_loads(project, (), None)
+        cars, visits = explained(project)
         assert "with since=2020-12-04T23:50:00Z, from the first page" in cars.how
         checks = {c.name: c for c in examine(tmp_path, None)}
         assert checks["source shop of cars"].detail == "GET /cars?page=1: 2 records"

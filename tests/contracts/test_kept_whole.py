@@ -20,7 +20,8 @@ from penstock.land.loop import load
 from penstock.ports import Batch, Destination, Target
 from penstock.privacy.masking import masked
 from penstock.project import RabbitMQ
-from penstock.runs.replay import Entry, entries, replay
+from penstock.runs.quarantined import Entry, entries
+from penstock.runs.replay import replay
 from penstock.shape.shaper import Shaper
 from penstock.sources.rabbitmq.inbox import Run
 from penstock.sources.rabbitmq.message_headers import headers_of

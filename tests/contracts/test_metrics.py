@@ -28,12 +28,16 @@ def values(family: Metric) -> dict[tuple[str, ...], float]:
 
 
 def test_the_catalogue_is_sound() -> None:
-    """Names are unique and as Prometheus asks for, a counter's ends in ``_total``, and each has a help."""
+    """Names are unique and as Prometheus asks for, a counter's ends in ``_total``; durations, times and records are
+    called so; and each has a help."""
     metrics = metric_catalogue()
     assert len({m.name for m in metrics}) == len(metrics)
     for metric in metrics:
         assert re.fullmatch(r"penstock_[a-z][a-z_]*", metric.name) and metric.help.endswith(".")
         assert metric.name.endswith("_total") == (metric.type == "counter"), metric.name
+        assert metric.name.endswith("_duration_seconds") or metric.type != "histogram", metric.name
+        assert metric.name.endswith("_timestamp_seconds") or not metric.help.startswith("When "), metric.name
+        assert "records" in metric.name or not metric.help.startswith("Records "), metric.name
 
 
 def test_counts_of_a_process(tmp_path: Path) -> None:
@@ -52,11 +56,13 @@ def test_counts_of_a_process(tmp_path: Path) -> None:
         )  # fmt: skip
     figures.built(1.5, rows=12)
     found = conform(figures.page().decode())
-    assert values(found["penstock_read_total"]) == {("quiet",): 0, ("s",): 20}
+    assert values(found["penstock_records_read_total"]) == {("quiet",): 0, ("s",): 20}
     assert values(found["penstock_read_bytes_total"])[("s",)] == 200
-    assert values(found["penstock_quarantined_total"])[("s",)] == 2
+    assert values(found["penstock_records_quarantined_total"])[("s",)] == 2
     seconds = {
-        s.name.rpartition("_")[2]: s.value for s in found["penstock_batch_seconds"].samples if s.labels["stream"] == "s"
+        s.name.rpartition("_")[2]: s.value
+        for s in found["penstock_batch_duration_seconds"].samples
+        if s.labels["stream"] == "s"
     }
     assert seconds["count"] == 2 and seconds["sum"] == pytest.approx(0.6)
     assert values(found["penstock_transform_rows_total"]) == {(): 12}
@@ -80,7 +86,7 @@ def test_what_the_ledger_says(destination: Destination) -> None:
     ledger = LedgerFigures("p")
     assert not any(read(ledger).values())
     load(1, at)
-    assert read(ledger)["penstock_ledger_landed_total"] == {("s",): 7}
+    assert read(ledger)["penstock_ledger_records_landed_total"] == {("s",): 7}
     load(2, at + timedelta(hours=1))
     load(3, at + timedelta(hours=2))
     destination.query("insert into penstock.watermarks (model, seq, updated_at) values ('m', 2, $1)", [at])
@@ -96,8 +102,8 @@ def test_what_the_ledger_says(destination: Destination) -> None:
     for figures in (ledger, LedgerFigures("p")):
         found = read(figures)
         assert found["penstock_ledger_loads_total"] == {("s",): 3}
-        assert found["penstock_ledger_read_total"] == {("s",): 30}
-        assert found["penstock_ledger_quarantined_total"] == {("s",): 3}
+        assert found["penstock_ledger_records_read_total"] == {("s",): 30}
+        assert found["penstock_ledger_records_quarantined_total"] == {("s",): 3}
         assert found["penstock_last_commit_timestamp_seconds"] == {("s",): (at + timedelta(hours=2)).timestamp()}
         assert found["penstock_model_loads_behind"] == {("m",): 1}
         assert found["penstock_model_loaded_timestamp_seconds"] == {("m",): (at + timedelta(hours=1)).timestamp()}
@@ -126,7 +132,7 @@ def test_the_command(request: pytest.FixtureRequest, kind: str, tmp_path: Path) 
     assert call(project, "metrics", "--output", str(file)).returncode == 0
     assert [p.name for p in file.parent.iterdir()] == [file.name] and file.stat().st_mode & 0o777 == 0o644
     found = conform(file.read_text())
-    assert values(found["penstock_ledger_landed_total"]) == {("things",): 1}
-    assert values(found["penstock_quarantine_waiting"]) == {("invalid_json", "things"): 1}
+    assert values(found["penstock_ledger_records_landed_total"]) == {("things",): 1}
+    assert values(found["penstock_quarantine_records"]) == {("invalid_json", "things"): 1}
     assert values(found["penstock_last_run_success"]) == {("load",): 1}
     assert {s.labels["project"] for family in found.values() for s in family.samples} == {"counted"}

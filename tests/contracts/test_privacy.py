@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import penstock
 from penstock.cli.app import app
 from penstock.privacy.rekey import rekey
 from tests.support import people
@@ -48,6 +49,8 @@ def test_queries(project: Path) -> None:
     rows = json.loads(call(project, "query", sql, "--json"))
     assert [r["phone"] for r in rows] == ["*****", None] and rows[1]["_pen_rescued"] == "*****"
     assert "mail1x@example.com" in call(project, "query", sql, "--show-pii")
+    assert "mail1x@example.com" not in str(penstock.query(project, sql).rows)
+    assert "mail1x@example.com" in str(penstock.query(project, sql, show_pii=True).rows)
     assert "secret@example.com" not in call(project, "query", "select 'secret@example.com' as MAIL")
     assert "Nr3x" not in call(project, "query", "select * from penstock.quarantine")
     assert "Nr3x" in call(project, "query", "select * from penstock.quarantine", "--show-pii")

@@ -13,7 +13,8 @@ from penstock import Session, load_project
 from penstock.errors import UsageError
 from penstock.ports import Destination
 from penstock.runs.plan import plan_loads
-from penstock.runs.replay import drop, entries, replay
+from penstock.runs.quarantined import drop, entries
+from penstock.runs.replay import replay
 from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 

@@ -22,6 +22,7 @@ import pytest
 from penstock.cli.runs import print_run
 from penstock.land.session import Session
 from penstock.ledger.runs import KEPT, RunRecord, RunStep, forget, read_run, read_runs
+from penstock.ledger.soundness import missing_parts
 from penstock.ports import Destination
 from penstock.project import load_project
 from tests.contracts.test_schedule import a_project, drop, start
@@ -156,6 +157,32 @@ def test_an_older_ledger(destination: Destination) -> None:
     assert destination.is_prepared()
     (run,) = read_runs(destination.query, 5)
     assert (run["run_id"], run["steps"]) == (7, 0)
+
+
+def test_runs_of_an_older_ledger(destination: Destination) -> None:
+    """Runs of which the ledger kept schedule, layer and models in their detail alone can be asked for by them, and look
+    as before; until then, readers say what it lacks."""
+    destination.prepare()
+    columns = ("schedule", "layer", "fingerprint", "whole")
+    for column in columns:
+        destination.query(f"alter table penstock.runs drop column {column}")
+    details = {
+        "schedule": {"schedule": "stream things", "due": "2026-01-01T00:00:00+00:00", "manual": False},
+        "transform": {"fingerprint": "abc", "layer": "marts", "whole": True},
+    }
+    for run_id, (kind, detail) in enumerate(details.items(), 1):
+        destination.query(
+            "insert into penstock.runs (run_id, kind, started_at, status, detail) values ($1, $2, $3, 'success', $4)",
+            [run_id, kind, datetime.now(UTC), json.dumps(detail)],
+        )
+    assert missing_parts(destination) == [f"penstock.runs.{column}" for column in columns]
+    destination.prepare()
+    assert missing_parts(destination) == []
+    assert destination.query(f"select {', '.join(columns)} from penstock.runs order by run_id").rows == [
+        ("stream things", None, None, None),
+        (None, "marts", "abc", True),
+    ]
+    assert {run["kind"]: run["detail"] for run in read_runs(destination.query, 5)} == details
 
 
 def _on_the_terminal() -> None:

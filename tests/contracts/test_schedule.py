@@ -23,7 +23,7 @@ from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.logs import captured
 from penstock.project import Project, load_project
-from penstock.runs.plan import plan_schedules
+from penstock.runs.schedules import plan_schedules
 from penstock.up.scheduled import Scheduled
 from tests.contracts.test_up import Up, call, eventually, up
 from tests.support.fixtures import EMBEDDED

@@ -216,9 +216,8 @@ def test_tests_are_not_repeated_after_many_builds(project: Project) -> None:
         transformer = Transformer(session, following=True)
         assert transformer.run().count("test") > 0
         session.destination.query(
-            "insert into penstock.runs (run_id, kind, started_at, ended_at, status, upper_seq, detail)"
-            " select 10000 + n, kind, started_at, ended_at, status, upper_seq,"
-            " cast(replace(cast(detail as text), '\"whole\": true', '\"whole\": false') as json)"
+            "insert into penstock.runs (run_id, kind, started_at, ended_at, status, upper_seq, fingerprint, whole)"
+            " select 10000 + n, kind, started_at, ended_at, status, upper_seq, fingerprint, false"
             " from penstock.runs, generate_series(1, 1500) as s(n)"
         )
         load(project, session, "t1")

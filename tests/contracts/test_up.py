@@ -200,24 +200,24 @@ def test_models_follow_messages_and_files(project: Path) -> None:
         eventually(lambda: process.query(CURRENT.format("u9")), [["Initech"]])
 
         # rows are there before the build that made them has ended
-        until(lambda: process.figures()["penstock_transform_seconds_count", ""] >= 3, "three builds")
+        until(lambda: process.figures()["penstock_transform_duration_seconds_count", ""] >= 3, "three builds")
         figures = process.figures()
-        read = figures["penstock_read_total", "user_events"]
+        read = figures["penstock_records_read_total", "user_events"]
         assert read == sum(
-            figures[f"penstock_{name}_total", "user_events"] for name in ("landed", "duplicates", "quarantined")
+            figures[f"penstock_records_{name}_total", "user_events"] for name in ("landed", "duplicate", "quarantined")
         )
-        assert figures["penstock_duplicates_total", "user_events"] >= 1
-        assert figures["penstock_batch_seconds_count", "user_events"] >= 3
+        assert figures["penstock_records_duplicate_total", "user_events"] >= 1
+        assert figures["penstock_batch_duration_seconds_count", "user_events"] >= 3
         assert figures["penstock_lag_messages", "user_events"] == 0
         assert figures["penstock_lag_seconds", "user_events"] == 0
         assert 0 <= figures["penstock_model_freshness_seconds", "dimensional.dim_user"] < 60
-        assert figures["penstock_transform_seconds_count", ""] >= 3
+        assert figures["penstock_transform_duration_seconds_count", ""] >= 3
         assert figures["penstock_transform_failures_total", ""] == 0
         assert all(v == 0 for (name, _), v in figures.items() if name == "penstock_part_restarts_total")
 
         asked = call(project, "query", "select count(*) as n, max(received_at) as at from raw.user_events", "--json")
         assert asked.returncode == 0, asked.stderr
-        assert json.loads(asked.stdout)[0]["n"] == figures["penstock_landed_total", "user_events"]
+        assert json.loads(asked.stdout)[0]["n"] == figures["penstock_records_landed_total", "user_events"]
         wrong = call(project, "query", "select nothing from nowhere")
         assert wrong.returncode == 1 and "nowhere" in wrong.stderr
         shown = call(project, "status")
@@ -247,7 +247,7 @@ def test_a_failing_model_stops_nothing(embedded: Path) -> None:
     model = embedded / "models" / "crm" / "users_dim.sql"
     good = model.read_text()
     with up(embedded) as process:
-        eventually(lambda: process.figures()["penstock_transform_seconds_count", ""] >= 1, True)
+        eventually(lambda: process.figures()["penstock_transform_duration_seconds_count", ""] >= 1, True)
         model.write_text(good + "\nselect broken")
         send(embedded, [an_event("u1")])
         eventually(lambda: process.query(CURRENT.format("u1")), [["Initech"]])

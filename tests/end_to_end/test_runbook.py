@@ -69,7 +69,7 @@ def test_alerting_rules_go_by_metrics_that_are_there() -> None:
         assert set(named) <= labels, rule["alert"]
 
 
-LEDGER = {"penstock_ledger_quarantined_total"}
+LEDGER = {"penstock_ledger_records_quarantined_total"}
 """The same as the process counts, since the beginning."""
 
 

@@ -14,7 +14,7 @@ from penstock.schema import name_columns, normal_name
 from tools.make_reference import PAGES, made
 from tools.reference.commands import MARK, commands, commands_page
 from tools.reference.ledger import ledger_tables
-from tools.reference.python import EXAMPLE
+from tools.reference.python import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 _UNITS = {"": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "s": 1.0, "µs": 1e-6}
@@ -107,12 +107,27 @@ def test_every_ledger_column_has_a_meaning() -> None:
         assert [c for c, _, _, text in table.columns if not text] == [], name
 
 
-def test_the_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The example of the page on Python lands what a new project has."""
+PRINTED = {
+    "run": r"success 3\nevents event_files [\d.]+\n",
+    "destination": r"3 \[\(3,\)\]\n",
+    "plan": r"events event_files 2025-03-03T00:00:00/2025-03-04T00:00:00\nno models\n",
+    "land": r"3\n0\n",
+    "query": r"page_viewed 2\nsigned_up 1\n",
+    "session": r"events 3\nevents 0\n",
+}
+
+
+@pytest.mark.parametrize("example", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+def test_the_python_examples_run(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each example of the page on Python does what it shows, beside a new project."""
     create_project(tmp_path / "shop")
-    code = EXAMPLE.removeprefix("```python\n").removesuffix("```\n").replace('"shop"', repr(str(tmp_path / "shop")))
-    exec(compile(code, "python.md", "exec"), {})
-    assert re.fullmatch(r"(\w+ \d+\n)+", capsys.readouterr().out)
+    monkeypatch.chdir(tmp_path)
+    code = (EXAMPLES / f"{example}.py").read_text(encoding="utf-8")
+    assert code in (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    exec(compile(code, f"{example}.py", "exec"), {"__name__": example})
+    assert re.fullmatch(PRINTED[example], capsys.readouterr().out)
 
 
 def test_exit_codes() -> None:

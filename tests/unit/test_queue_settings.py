@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ProjectError, SourceError, UsageError
+from penstock.land.session import Session
 from penstock.project import Project, RabbitMQ, load_project
-from penstock.runs.plan import ending, plan_loads
+from penstock.runs.batch import perform
+from penstock.runs.plan import plan_run
 from penstock.sources.rabbitmq.amqp import connection_parameters
 
 HEAD = "name: p\ndestinations: {local: {type: duckdb, path: w.duckdb}}\n"
@@ -101,10 +103,10 @@ def test_what_does_not_fit(tmp_path: Path, source: str, streams: str, says: str)
 def test_a_queue_is_not_loaded(tmp_path: Path) -> None:
     """Loading takes what comes to an end, and names the command that consumes when there is nothing else."""
     found = project(tmp_path, "host: h", "{e: {from: [f, q]}, g: {from: f}}")
-    assert [(s.stream, s.source) for s in ending(found, plan_loads(found))] == [("e", "f"), ("g", "f")]
+    assert [(s.stream, s.source) for s in plan_run(found).loads] == [("e", "f"), ("g", "f")]
     found = project(tmp_path, "host: h")
     with pytest.raises(UsageError, match="penstock consume e"):
-        ending(found, plan_loads(found, ["e"]))
+        perform(plan_run(found, ["e"]), Session(found))
 
 
 def test_tls_files_that_are_not_there(tmp_path: Path) -> None:

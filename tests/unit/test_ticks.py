@@ -13,7 +13,7 @@ import pytest
 
 from penstock.errors import ProjectError
 from penstock.project import Schedule, load_project
-from penstock.runs.plan import ON_REQUEST, named_streams, of_interval, plan_schedules
+from penstock.runs.schedules import ON_REQUEST, named_streams, of_interval, plan_schedules
 from penstock.spans import span_text, time_span
 from penstock.up.ticks import MOST_MISSED, after, due
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import penstock
 from penstock.airflow.dags import penstock_dags
 from penstock.ports import Batch, Position, Segment, Source
 from penstock.project import SourceSettings
-from penstock.runs.batch import Report
+from penstock.runs.outcome import Report
 from penstock.runs.plan import plan_loads
 from penstock.sources.kinds import Forecast, Opening, SourceKind
 from penstock.testing.postgres import PrivatePostgres
@@ -21,7 +22,7 @@ from tools.reference.markdown import MADE, code, from_rst, table
 
 _PUBLIC: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "Projects": (
-        "What the commands do, a program can call:",
+        "What the commands do, a program can call. `shop` is a project's folder, as `penstock init shop` makes it.",
         (
             penstock.run,
             penstock.plan,
@@ -48,19 +49,16 @@ _PUBLIC: Mapping[str, tuple[str, tuple[Any, ...]]] = {
 _SHOWN: Mapping[Any, set[str]] = {penstock.Session: {"destination", "load", "release", "close"}}
 """Classes of which only some members are for others."""
 
-EXAMPLE = """\
-```python
-import penstock
-
-report = penstock.run("shop")
-for load in report.loads:
-    print(load.step.stream, load.landed.total("landed"))
-
-rows = penstock.query("shop", "select stream, sum(landed) from penstock.loads group by stream").rows
-for stream, landed in rows:
-    print(stream, landed)
-```
-"""
+EXAMPLES = Path(__file__).parent / "examples"
+"""Scripts that show how names are used; a test runs each beside a new project ``shop``."""
+_SHOWN_WITH = {
+    "run": ("run", "destination"),
+    "plan": ("plan",),
+    "land": ("land",),
+    "query": ("query",),
+    "Session": ("session",),
+}
+"""Which of them stand below which entry."""
 
 _HEAD = f"""\
 # Python
@@ -71,6 +69,7 @@ Penstock is a command; most projects import nothing of it. This is for the other
 and changes without a word. Errors are those of [`penstock.errors`](errors.md).
 """
 _WIDE = 100
+_TITLE = re.compile(r'title="(\w+\.py)"\n')
 _SECTION = re.compile(r"^(Args|Raises):\n((?:(?: {4}.*)?\n?)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^ {4}(\w+): ((?:.*\n?(?: {8}.*\n?)*))", re.MULTILINE)
 
@@ -80,15 +79,17 @@ def python_page(_: str) -> str:
     lines = [_HEAD.rstrip()]
     for title, (text, names) in _PUBLIC.items():
         lines += ["", f"## {title}", "", text, ""]
-        if title == "Projects":
-            lines += [EXAMPLE]
-        for found in names:
-            lines += _entry(found, "###")
-            if inspect.isclass(found):
-                for name, member in _members(found):
+        for shown in names:
+            lines += _entry(shown, "###")
+            if inspect.isclass(shown):
+                for name, member in _members(shown):
                     lines += _member(name, member)
                 lines += [""]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+            for example in _SHOWN_WITH.get(shown.__name__, ()):
+                lines += [f'```python title="{example}.py"\n```\n']
+    page = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+    # whose blank lines stay
+    return _TITLE.sub(lambda title: title[0] + (EXAMPLES / title[1]).read_text(encoding="utf-8"), page)
 
 
 def _entry(found: Any, level: str) -> Iterator[str]:

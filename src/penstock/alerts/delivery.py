@@ -78,10 +78,10 @@ def deliver(
     *,
     patience_seconds: float,
     wait: Callable[[float], bool],
-    told: Told = lambda _: None,
+    on_failure: Told = lambda _: None,
 ) -> Outcome:
     """Send a message until it has arrived, is refused, or patience ends. ``wait`` lets time pass, and says whether to
-    stop; ``told`` is told of each failure that is tried again."""
+    stop; ``on_failure`` is told of each failure that is tried again."""
     backoff = Backoff(FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS)
     until = time.monotonic() + patience_seconds
     while True:
@@ -97,7 +97,7 @@ def deliver(
         seconds = max(backoff.next_seconds(), error.after_seconds)
         if isinstance(error, RefusedDelivery) or time.monotonic() + seconds > until:
             return Outcome(channel=channel.name, message=message, error=error)
-        told(Outcome(channel=channel.name, message=message, error=error, final=False))
+        on_failure(Outcome(channel=channel.name, message=message, error=error, final=False))
         if wait(seconds):
             return Outcome(channel=channel.name, message=message, error=error, final=False)
 
@@ -123,10 +123,12 @@ def _sleep(seconds: float) -> bool:
 
 
 class Outbox:
-    """Channels with a thread and a queue each. ``told`` is called from those threads."""
+    """Channels with a thread and a queue each. ``on_failure`` is called from those threads."""
 
-    def __init__(self, channels: Sequence[Channel], told: Told, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._lanes = [_Lane(channel, told, patience_seconds) for channel in channels]
+    def __init__(
+        self, channels: Sequence[Channel], on_failure: Told, *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._lanes = [_Lane(channel, on_failure, patience_seconds) for channel in channels]
 
     def put(self, message: Message) -> None:
         """Have a message brought to each channel that it is for, after those before it."""
@@ -143,9 +145,9 @@ class Outbox:
 class _Lane:
     """One channel, its queue and its thread."""
 
-    def __init__(self, channel: Channel, told: Told, patience_seconds: float) -> None:
+    def __init__(self, channel: Channel, on_failure: Told, patience_seconds: float) -> None:
         self._channel = channel
-        self._told = told
+        self._on_failure = on_failure
         self._patience = patience_seconds
         self._queue: deque[Message] = deque()
         self._wake = threading.Condition()
@@ -178,8 +180,12 @@ class _Lane:
                     return
                 message = self._queue[0]
             outcome = deliver(
-                self._channel, message, patience_seconds=self._patience, wait=self._stop.wait, told=self._told
+                self._channel,
+                message,
+                patience_seconds=self._patience,
+                wait=self._stop.wait,
+                on_failure=self._on_failure,
             )
-            self._told(outcome)
+            self._on_failure(outcome)
             with self._wake:
                 self._queue.popleft()

@@ -89,9 +89,9 @@ def judge(
     ]
     if query is None or all(v.since is not None for v in verdicts if v.state == "failed"):
         return verdicts
-    # of numbers it cannot be told when they began to be wrong: who told of it has taken that down
-    told = {row[0]: row[1] for row in query(statement("penstock.alerts", "open_since.sql")).rows}
-    return [replace(v, since=told.get(v.subject)) if v.state == "failed" and v.since is None else v for v in verdicts]
+    # of numbers it cannot be since when they began to be wrong: who told of it has taken that down
+    since = {row[0]: row[1] for row in query(statement("penstock.alerts", "open_since.sql")).rows}
+    return [replace(v, since=since.get(v.subject)) if v.state == "failed" and v.since is None else v for v in verdicts]
 
 
 def span_in_words(span: timedelta) -> str:
@@ -132,8 +132,8 @@ class _Judge:
         if expectation.fresh_within is not None:
             return self._age(self._one("last_load"), expectation.fresh_within, "last landed", "nothing has landed yet")
         if expectation.checked_within is not None:
-            found = self._one("last_check")
-            return self._age(found, expectation.checked_within, "last asked", "the source was never asked")
+            last_check = self._one("last_check")
+            return self._age(last_check, expectation.checked_within, "last asked", "the source was never asked")
         if expectation.event_time_within is not None:
             return self._event_time(expectation.event_time_within)
         return self._rows(expectation) if expectation.rows is not None else self._quarantined(expectation)

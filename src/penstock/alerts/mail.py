@@ -38,8 +38,8 @@ def send_mail(settings: Email, message: Message) -> None:
         codes = {code for code, _ in e.recipients.values()}
         raise _refusal(max(codes), f"refused {', '.join(e.recipients)}", where) from None
     except smtplib.SMTPResponseException as e:
-        said = e.smtp_error.decode(errors="replace") if isinstance(e.smtp_error, bytes) else str(e.smtp_error)
-        raise _refusal(e.smtp_code, f"answered {e.smtp_code} {redact(said)}", where) from None
+        reply = e.smtp_error.decode(errors="replace") if isinstance(e.smtp_error, bytes) else str(e.smtp_error)
+        raise _refusal(e.smtp_code, f"answered {e.smtp_code} {redact(reply)}", where) from None
     except ssl.SSLCertVerificationError as e:
         fix = "name the certificates to trust: ca: mail.pem"
         raise RefusedDelivery(f"its certificate is not trusted: {e.verify_message}", where=where, fix=fix) from None

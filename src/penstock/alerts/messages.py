@@ -45,10 +45,10 @@ class Message:
         """One line on it."""
         parts = []
         for head in (*_HEADS.values(), _GONE):
-            found = [p for p in self.problems if _head(p) == head]
-            if found:
-                more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-                parts.append(f"{head}: {found[0].subject}{more}")
+            alike = [p for p in self.problems if _head(p) == head]
+            if alike:
+                more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+                parts.append(f"{head}: {alike[0].subject}{more}")
         return f"[{self.project}] {'; '.join(parts) or 'a test of the notifications'}"
 
     @property

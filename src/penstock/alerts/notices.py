@@ -94,17 +94,17 @@ class Problem:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        found = {name: getattr(self, name) for name in self.__slots__}
-        return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in found.items()}
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
 
 
-def problem_of(found: dict[str, Any]) -> Problem:
+def problem_of(fields: dict[str, Any]) -> Problem:
     """What :meth:`Problem.as_dict` gave. What another version wrote beside it is left out.
 
     Raises:
         ValueError, TypeError: it is none.
     """
-    kept = {k: v for k, v in found.items() if k in Problem.__slots__}
+    kept = {k: v for k, v in fields.items() if k in Problem.__slots__}
     moments = {k: datetime.fromisoformat(kept[k]) for k in _MOMENTS if kept.get(k) is not None}
     values: dict[str, Any] = {**kept, **moments}
     return Problem(**values)

@@ -140,8 +140,8 @@ class Notifier:
     def _events(self, now: datetime) -> dict[Key, Event]:
         """What of which problem is to be told to somebody."""
         heard = filter(self._heard, self._problems.values())
-        found = {problem.key: due(problem, now, self._rule) for problem in heard}
-        return {key: event for key, event in found.items() if event is not None}
+        events = {problem.key: due(problem, now, self._rule) for problem in heard}
+        return {key: event for key, event in events.items() if event is not None}
 
     def _heard(self, problem: Problem) -> bool:
         return any(wants(channel, problem) for channel in self._rule.channels)
@@ -180,9 +180,9 @@ class Notifier:
             known = (outcome.message.id, outcome.channel)
             if outcome.error is not None and (outcome.final or known not in self._said):
                 self._said.add(known)
-                said = described(outcome.error)
+                detail = described(outcome.error)
                 _log.warning(
-                    "a notification did not arrive", **said, subject=outcome.message.subject, again=not outcome.final
+                    "a notification did not arrive", **detail, subject=outcome.message.subject, again=not outcome.final
                 )
             elif outcome.error is None:
                 self._said.discard(known)

@@ -42,10 +42,10 @@ class Store:
 
     def read(self) -> dict[Key, Problem]:
         """All of them."""
-        found = self._in_file()
+        problems = self._in_file()
         for problem in self.in_ledger():
-            found[problem.key] = merged(found.get(problem.key), problem)
-        return found
+            problems[problem.key] = merged(problems.get(problem.key), problem)
+        return problems
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -105,10 +105,10 @@ class Store:
 
     def _in_file(self) -> dict[Key, Problem]:
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))["problems"]
+            kept = json.loads(self._path.read_text(encoding="utf-8"))["problems"]
         except (OSError, ValueError, KeyError, TypeError):  # never written, or by another version
             return {}
-        return {problem.key: problem for problem in _problems(found)}
+        return {problem.key: problem for problem in _problems(kept)}
 
     def _write_file(self, all_: Mapping[Key, Problem]) -> None:
         until = datetime.now(UTC) - KEPT
@@ -126,9 +126,9 @@ def _pause() -> bool:
     return False
 
 
-def _problems(found: Iterable[dict[str, Any]]) -> list[Problem]:
+def _problems(rows: Iterable[dict[str, Any]]) -> list[Problem]:
     problems = []
-    for one in found:
+    for one in rows:
         with contextlib.suppress(ValueError, TypeError):
             problems.append(problem_of(one))
     return problems

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from penstock.alerts.notices import Key, Observation
-from penstock.runs.plan import plan_loads, plan_schedules
+from penstock.runs.plan import plan_loads
+from penstock.runs.schedules import plan_schedules
 
 if TYPE_CHECKING:
     from penstock.alerts.notices import Problem
     from penstock.project import Project
     from penstock.project.steps import LoadStep
-    from penstock.runs.plan import ScheduledLoads
+    from penstock.runs.schedules import ScheduledLoads
 
 MODELS = "models"
 _LOADS = ("run", "load", "backfill")

@@ -59,12 +59,12 @@ def send_webhook(settings: Webhook, message: Message) -> None:
         with _unseen(url), httpx2.Client(timeout=settings.timeout_seconds) as client:
             answer = client.post(url, content=body, headers=headers)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as e:
-        said = str(e).replace(url, "its address")
-        raise DeliveryError(f"did not answer: {said or type(e).__name__}", where=where) from None
+        detail = str(e).replace(url, "its address")
+        raise DeliveryError(f"did not answer: {detail or type(e).__name__}", where=where) from None
     if answer.is_success:
         return
-    said = " ".join(answer.text.split())[:200]
-    what = f"answered {answer.status_code}{f': {redact(said)}' if said else ''}"
+    text = " ".join(answer.text.split())[:200]
+    what = f"answered {answer.status_code}{f': {redact(text)}' if text else ''}"
     if answer.status_code < 500 and answer.status_code not in _LATER:
         raise RefusedDelivery(
             what, where=where, fix="check the address and its credentials, then penstock notify --test"
@@ -101,14 +101,14 @@ def _unseen(url: str) -> Iterator[None]:
             logger.removeFilter(masked)
 
 
-def _wait_seconds(said: str) -> float:
+def _wait_seconds(text: str) -> float:
     """``Retry-After`` (RFC 9110, 10.2.3): seconds or a date."""
     try:
-        seconds = float(said) if said.strip().isdigit() else _until(said)
+        seconds = float(text) if text.strip().isdigit() else _until(text)
     except (ValueError, TypeError):
         return 0.0
     return min(max(0.0, seconds), _LONGEST_WAIT_SECONDS)
 
 
-def _until(said: str) -> float:
-    return (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
+def _until(text: str) -> float:
+    return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()

@@ -13,6 +13,7 @@ from penstock.cli import (
     alerting,
     consuming,
     conversing,
+    explaining,
     inspecting,
     loading,
     metabase,
@@ -84,7 +85,7 @@ PANELS: dict[str, tuple[Command | typer.Typer, ...]] = {
     "Look": (
         inspecting.status,
         runs.app,
-        inspecting.explain,
+        explaining.explain,
         inspecting.query,
         conversing.shell,
         reporting.ask,

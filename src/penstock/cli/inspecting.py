@@ -1,19 +1,18 @@
-"""``explain``, ``status``, ``query``, ``doctor``: they look and change nothing."""
+"""``status``, ``query``, ``doctor``: they look and change nothing."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.alerting import expectation_row
 from penstock.cli.command import Call, command
-from penstock.cli.options import Day, From, Lookback, NoFingerprint, ShowPii, Streams, To, window_of
-from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen, with_moments, zone_line
+from penstock.cli.options import ShowPii
+from penstock.cli.printing import print_csv, print_json, print_table, watch_screen, with_moments, zone_line
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,48 +29,6 @@ _SPARE = {
     "runs": ("upper_seq", "started_at"),
 }
 """What a narrow terminal goes without, the first one first."""
-
-
-_VERBS = {"read": "read", "resume": "read on in", "skip": "skip, landed before:", "fail": "cannot read"}
-
-
-@command("penstock explain --date 2020-12-07", "json")
-def explain(
-    call: Call,
-    streams: Streams = None,
-    day: Day = None,
-    start: From = None,
-    end: To = None,
-    lookback: Lookback = 0,
-    no_fingerprint: NoFingerprint = False,
-) -> None:
-    """Print what a run would do, and the settings in force, secrets masked. Does nothing."""
-    from penstock.doctor.examine import explain_loads
-
-    project = call.open()
-    window = window_of(day, start, end)
-    plans = explain_loads(
-        project, streams or (), window, fingerprint=not no_fingerprint, lookback=timedelta(days=lookback)
-    )
-    models = project.has_models
-    if call.json:
-        print_json({"settings": project.masked(), "steps": [p.as_dict() for p in plans], "transform": models})
-        return
-    print(f"project {project.name}, destination {project.target} ({project.destination.type})")
-    for plan in plans:
-        print(f"\nload {plan.stream} from {plan.source}: {plan.how}")
-        if plan.problem:
-            print(f"  {plan.problem}")
-        for action in _VERBS:
-            files = [f for f in plan.files if f.action == action]
-            if files:
-                verb = _VERBS[action]
-                print(f"  {verb} {count(len(files), 'file')}, {sum(f.size - f.offset for f in files):,} bytes")
-                for file in files[:20]:
-                    print(f"    {file.place}" if file.error is None else f"    {file.place}: {file.error.what}")
-                if len(files) > 20:
-                    print(f"    and {len(files) - 20} more")
-    print("\ntransform: dbt builds what the loads touch" if models else "\ntransform: no dbt project")
 
 
 @command("penstock status --json", "json")
@@ -141,29 +98,17 @@ def query(
     show_pii: ShowPii = False,
 ) -> None:
     """Run SQL on the destination and print the rows."""
-    from penstock.destinations import expect_warehouse, open_destination
-    from penstock.privacy.masking import masked_rows
-    from penstock.up.running import holder
+    from penstock import api
+    from penstock.destinations import expect_warehouse
 
     if csv and call.json:
         raise UsageError("--csv and --json exclude each other", fix="give one of them")
     project = call.open()
-    settings = project.destination
-    expect_warehouse(settings)
-    running = holder(project)
+    expect_warehouse(project.destination)
     statement = sys.stdin.read() if sql == "-" else sql
     if not statement.strip(" ;\t\r\n"):
         raise UsageError("there is no statement to ask", fix='penstock query "select * from penstock.loads"')
-    if running is not None:
-        rows = running.query(statement)
-    else:
-        destination = open_destination(settings)
-        try:
-            rows = destination.query(statement)
-        finally:
-            destination.close()
-    if not show_pii:
-        rows = masked_rows(project, rows, statement)
+    rows = api.query(project, statement, show_pii=show_pii, read_only=False)
     if call.json:
         names = _distinct(rows.columns)
         print_json([dict(zip(names, row, strict=True)) for row in rows.rows])

@@ -21,7 +21,7 @@ from penstock.errors import UsageError
 if TYPE_CHECKING:
     from penstock.ports import Window
     from penstock.project import Project
-    from penstock.runs.batch import RunPlan
+    from penstock.runs.plan import RunPlan
 
 LAKE_FORMATS = ("ndjson", "csv", "parquet")
 Land = Annotated[
@@ -97,7 +97,7 @@ def transform(
             where=str(project.directory),
             fix="penstock init --template user_events shows how they look",
         )
-    from penstock.runs.batch import RunPlan
+    from penstock.runs.plan import RunPlan
 
     plan = partial(RunPlan, kind="transform", models=True, full_refresh=full_refresh, layer=layer)
     perform_plan(call, project, plan, kind="transform", subjects=[layer] if layer else (), notify=notify, nodes=nodes)
@@ -169,7 +169,7 @@ def _loads(
     **more: bool,
 ) -> Callable[[], RunPlan]:
     """What makes the plan of such loads, as the options that several commands have say."""
-    from penstock.runs.batch import plan_run
+    from penstock.runs.plan import plan_run
 
     return lambda: plan_run(
         project,

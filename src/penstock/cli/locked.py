@@ -22,7 +22,7 @@ def explained(error: PenstockError) -> PenstockError:
     """The error; of a DuckDB file that the project's own ``penstock up`` holds, with what can be done beside it."""
     if not isinstance(error, LockedError) or error.pid is None or not _opened:
         return error
-    from penstock.runs.plan import plan_schedules
+    from penstock.runs.schedules import plan_schedules
     from penstock.up.running import holder
 
     project = _opened[0]

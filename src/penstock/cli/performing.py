@@ -16,7 +16,7 @@ from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.runs.batch import RunPlan
+    from penstock.runs.plan import RunPlan
 
 
 def perform_plan(
@@ -82,7 +82,7 @@ def _perform(
 
 def scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
     """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
-    from penstock.runs.plan import named_streams, plan_schedules
+    from penstock.runs.schedules import named_streams, plan_schedules
     from penstock.up.running import running_process
 
     schedules = named_streams(project, plan_schedules(project), streams, up=running_process(project) is not None)

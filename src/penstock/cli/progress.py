@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli.printing import built_line, doing, failures_json, landed_line, node_line, print_warnings, progress_bar
-from penstock.runs.batch import Listener, words_of
+from penstock.runs.outcome import Listener, words_of
 from penstock.sources.kinds import kind_of, opening_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock.ports import Batch
     from penstock.project import Project
     from penstock.project.steps import LoadStep
-    from penstock.runs.batch import Report, StepReport
+    from penstock.runs.outcome import Report, StepReport
     from penstock.transform.transform import Built
 
 
@@ -29,8 +29,9 @@ class Printing(Listener):
         self._nodes = nodes
         self._silent = silent
 
-    def began(self, run_id: int) -> None:
-        self._began(run_id)
+    def began(self, report: Report) -> None:
+        if report.run_id is not None:
+            self._began(report.run_id)
 
     @contextmanager
     def loading(self, step: LoadStep) -> Iterator[Callable[[Batch], None]]:

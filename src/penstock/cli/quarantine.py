@@ -43,7 +43,7 @@ def list_(
 ) -> None:
     """List what waits in quarantine."""
     from penstock.privacy.masking import masked
-    from penstock.runs.replay import entries
+    from penstock.runs.quarantined import entries
 
     project = call.open()
     with asked(project) as query:
@@ -66,7 +66,7 @@ def show(
 ) -> None:
     """Show entries whole, their bytes as they came but for personal data."""
     from penstock.privacy.masking import masked
-    from penstock.runs.replay import entries
+    from penstock.runs.quarantined import entries
 
     project = call.open()
     shown = []
@@ -97,7 +97,7 @@ def replay(
 ) -> None:
     """Send entries through the same code again, after contract or model were changed. In effect once."""
     from penstock.land.session import Session
-    from penstock.runs.replay import entries
+    from penstock.runs.quarantined import entries
     from penstock.runs.replay import replay as send
 
     with Session(call.open()) as session:
@@ -123,8 +123,8 @@ def drop(
 ) -> None:
     """Mark entries as dropped: they wait no longer. Their bytes stay in the ledger."""
     from penstock.land.session import Session
-    from penstock.runs.replay import drop as mark
-    from penstock.runs.replay import entries
+    from penstock.runs.quarantined import drop as mark
+    from penstock.runs.quarantined import entries
 
     with Session(call.open()) as session:
         _need_choice(ids, stream, reason, all_)

@@ -28,13 +28,13 @@ _LOOK_SECONDS = 2.0
 """How often it is looked whether the project's file was changed."""
 
 
-@command("penstock up --port 9464", "quiet", "verbose")
+@command("penstock up --port 9465", "quiet", "verbose")
 def up(
     call: Call,
     host: Annotated[str | None, typer.Option("--host", help="Answer on this address; 127.0.0.1 by default.")] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=0, max=65_535, help="Answer on this port; 0, the default, is a free one."),
+        typer.Option("--port", min=0, max=65_535, help="Answer on this port, 9464 by default; 0 takes a free one."),
     ] = None,
 ) -> None:
     """Land what comes, by queue, by file and by schedule, and build the models that depend on it, until stopped."""
@@ -46,8 +46,8 @@ def up(
     def greet(running: Running) -> None:
         parts = [part.name for part in supervisor.parts]
         if is_json():
-            said = {"project": project.name, "target": project.target, "version": __version__, "pid": running.pid}
-            _log.info("up", **said, url=running.url, parts=parts)
+            fields = {"project": project.name, "target": project.target, "version": __version__, "pid": running.pid}
+            _log.info("up", **fields, url=running.url, parts=parts)
         elif not call.quiet:
             print(f"{project.name} is up: {count(len(parts), 'part')}, {running.url}")
             print("".join(f"  {part}\n" for part in parts), end="", flush=True)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,9 +18,8 @@ from penstock.errors import DestinationError, PenstockError, SourceError
 from penstock.extras import DISTRIBUTION
 from penstock.findings import Finding, failed
 from penstock.land.presence import missing_fields, presence_of
-from penstock.ledger.soundness import Damage, damage_of, missing_tables
+from penstock.ledger.soundness import Damage, damage_of, missing_parts
 from penstock.plural import count
-from penstock.ports import Window
 from penstock.runs.plan import plan_loads
 from penstock.sources.kinds import Forecast, kind_of, opening_of
 from penstock.sql import statement
@@ -28,6 +27,7 @@ from penstock.sql import statement
 if TYPE_CHECKING:
     from penstock.ports import Destination, Rows
     from penstock.project import Project
+    from penstock.project.steps import LoadStep
     from penstock.sources.files.planning import FilePlan
 
 _LAST_LOADS = 10
@@ -68,19 +68,14 @@ class LoadPlan:
         }
 
 
-def explain_loads(
-    project: Project,
-    streams: Sequence[str],
-    window: Window | None,
-    *,
-    fingerprint: bool = True,
-    lookback: timedelta = timedelta(),
-) -> list[LoadPlan]:
-    """The steps of a run with the files each would read. Opens the warehouse only if it is there."""
+def explain_loads(project: Project, steps: Sequence[LoadStep], *, dated: bool) -> list[LoadPlan]:
+    """The steps of a run with the files each would read; ``dated`` when days were asked for. Opens the warehouse only
+    if it is there."""
+
     plans = []
     destination = existing_destination(project)
     try:
-        for step in plan_loads(project, streams, window=window, fingerprint=fingerprint, lookback=lookback):
+        for step in steps:
             stream = project.streams[step.stream]
             contract = stream.contract
             how = (
@@ -98,7 +93,7 @@ def explain_loads(
             how += f", {forecast.words}" if forecast.words else ""
             if not settings.ends:
                 how += " by penstock consume alone"
-                how += f": {settings.noun} has no days to choose from" if window is not None else ""
+                how += f": {settings.noun} has no days to choose from" if dated else ""
             plans.append(
                 LoadPlan(stream=step.stream, source=step.source, how=how, files=forecast.files, problem=problem)
             )
@@ -124,19 +119,19 @@ def read_status(project: Project) -> dict[str, Any]:
         nothing: dict[str, list[Any]] = {name: [] for name in ("damage", *names, "warnings")}
         return {**nothing, "expectations": expected, "hosts": hosts}
     try:
-        ledger = {
+        tables = {
             name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
             for name in names
         }
         damage = [asdict(d) for d in map(partial(damage_of, destination), project.streams) if d is not None]
-        ledger["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
+        tables["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
         warnings = list(missing_fields(project, destination))
     finally:
         destination.close()
     now = datetime.now(UTC)
-    for row in ledger["streams"]:
+    for row in tables["streams"]:
         row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {"damage": damage, **ledger, "hosts": hosts, "warnings": warnings}
+    return {"damage": damage, **tables, "hosts": hosts, "warnings": warnings}
 
 
 def examine(
@@ -180,7 +175,7 @@ def existing_destination(project: Project) -> Destination | None:
     destination = open_destination(project.destination)
     try:
         if not destination.is_prepared():
-            missing = missing_tables(destination)
+            missing = missing_parts(destination)
             destination.close()
             if not missing:
                 return None

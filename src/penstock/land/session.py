@@ -26,10 +26,15 @@ class Session:
     """Performs load steps. Keep one open to load again and again: the second load starts at once.
 
     Not thread-safe. Use it as a context manager, or call :meth:`close`.
+
+    Args:
+        destination: where to land, in place of the project's own; closed with the session, and opened again by its
+            next use.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, destination: Destination | None = None) -> None:
         self.project = project
+        self._given = destination
         self._destination: Destination | None = None
         self._shapers: dict[str, Shaper] = {}
 
@@ -39,7 +44,7 @@ class Session:
         if self._destination is None:
             from penstock.destinations import open_destination
 
-            destination = open_destination(self.project.destination)
+            destination = self._given or open_destination(self.project.destination)
             destination.prepare()
             self._destination = destination
         return self._destination

@@ -1,2 +1,3 @@
-insert into penstock.runs (run_id, kind, started_at, status, upper_seq, parent_id, detail)
-values ($1, $2, $3, 'running', $4, $5, cast(cast($6 as text) as {json}))
+insert into penstock.runs
+  (run_id, kind, started_at, status, upper_seq, parent_id, schedule, layer, fingerprint, whole, detail)
+values ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, cast(cast($10 as text) as {json}))

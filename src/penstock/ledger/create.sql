@@ -104,6 +104,22 @@ update penstock.quarantine set bytes = octet_length(body) where bytes is null;
 -- parent_id: the run that this one was a part of
 alter table penstock.runs add column if not exists parent_id bigint;
 
+-- schedule: whose run it is; null of one that no schedule began
+alter table penstock.runs add column if not exists schedule {text};
+-- layer: of a transform, the one that it built; null when it built all
+alter table penstock.runs add column if not exists layer {text};
+-- fingerprint: of a transform, which state of dbt's files it built
+alter table penstock.runs add column if not exists fingerprint {text};
+-- whole: of a transform, whether it tested whole tables
+alter table penstock.runs add column if not exists whole boolean;
+update penstock.runs
+set
+  schedule = detail ->> 'schedule',
+  layer = detail ->> 'layer',
+  fingerprint = detail ->> 'fingerprint',
+  whole = cast(detail ->> 'whole' as boolean)
+where schedule is null and layer is null and fingerprint is null and whole is null;
+
 -- The loads, models and tests of each run.
 create table if not exists penstock.run_steps (
   run_id bigint not null, -- the run
@@ -154,6 +170,5 @@ create table if not exists penstock.alerts (
 -- removed_at: since when the model is not in the project any more; null while it is
 alter table penstock.watermarks add column if not exists removed_at timestamp with time zone;
 
--- the newest: a ledger that has it has all of the above
 -- version: the field whose values decide which row of a key stays; null without one
 alter table penstock.streams add column if not exists version {text};

@@ -5,7 +5,7 @@ where
   and (
     kind <> 'transform'
     or (
-      cast(detail as {text}) like '%"whole": false%'
+      whole = false
       and run_id < (select max(t.run_id) from penstock.runs t where t.kind = 'transform' and t.status = 'success')
     )
   )

@@ -9,6 +9,6 @@ select
     where r.run_id > {since}
       and r.kind = 'schedule'
       and r.status = 'success'
-      and strpos(cast(r.detail as text), '"schedule": "' || s.schedule || '"') > 0
+      and r.schedule = s.schedule
   )
 from penstock.schedules s

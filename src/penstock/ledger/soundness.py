@@ -31,8 +31,7 @@ _LOST = {
     "erasures": "who was erased is known no longer, and comes back when it is sent again",
 }
 """What it means that a table is gone; those that came with later versions are not here."""
-_LATEST = {("watermarks", "removed_at"), ("quarantine", "bytes")}
-"""Columns that came to tables of earlier versions."""
+_ADDED = re.compile(r"alter table penstock\.(\w+) add column if not exists (\w+)")
 _OWN = "_pen_"
 
 Columns = Iterable[tuple[str, str]]
@@ -51,7 +50,7 @@ class Damage:
 def is_complete(present: Columns) -> bool:
     """Whether these are the tables of a whole ledger of this version."""
     columns = set(present)
-    return columns >= _LATEST and set(_tables()) <= {table for table, _ in columns}
+    return columns >= set(_added()) and set(_tables()) <= {table for table, _ in columns}
 
 
 def tell_lost(present: Columns) -> None:
@@ -65,10 +64,13 @@ def tell_lost(present: Columns) -> None:
             )  # fmt: skip
 
 
-def missing_tables(destination: Destination) -> list[str]:
-    """The tables that a ledger lacks; none where there is no ledger at all."""
-    there = {table for table, _ in destination.ledger.tables()}
-    return [f"penstock.{table}" for table in _tables() if there and table not in there]
+def missing_parts(destination: Destination) -> list[str]:
+    """The tables and columns that a ledger lacks; none where there is no ledger at all."""
+    columns = set(destination.ledger.tables())
+    tables = {table for table, _ in columns}
+    lacking = [f"penstock.{table}" for table in _tables() if table not in tables]
+    lacking += [f"penstock.{t}.{c}" for t, c in _added() if t in tables and (t, c) not in columns]
+    return lacking if columns else []
 
 
 def damage_of(destination: Destination, stream: str) -> Damage | None:
@@ -179,3 +181,8 @@ def _damage(stream: str, what: str, put_back: str = "put it back") -> Damage:
 
 def _tables() -> list[str]:
     return _CREATED.findall(ledger_sql("create"))
+
+
+def _added() -> list[tuple[str, str]]:
+    """Tables and the columns that came to them later."""
+    return _ADDED.findall(ledger_sql("create"))

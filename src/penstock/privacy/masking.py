@@ -16,7 +16,7 @@ from penstock.privacy.marks import is_personal, personal_fields, personal_names,
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.runs.replay import Entry
+    from penstock.runs.quarantined import Entry
 
 _QUARANTINE = frozenset({"body", "headers"})
 _QUOTED = re.compile(r"""(["'])(?s:.*)\1""")

@@ -168,7 +168,7 @@ class Up(Settings):
 
     host: str = "127.0.0.1"
     """The address to listen on. Questions to the warehouse are answered on the machine itself only."""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    port: Annotated[int, Field(ge=0, le=65_535)] = 9464
     """The port to listen on; 0 takes a free one, which `penstock up` prints."""
 
 

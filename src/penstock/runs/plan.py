@@ -1,11 +1,11 @@
-"""From a project and a request to a list of steps, as plain data: ``explain`` prints it, a session performs it."""
+"""From a project and a request to a run, as plain data: ``explain`` prints it, ``batch.py`` performs it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import UsageError
 from penstock.ports import Window
@@ -15,11 +15,9 @@ from penstock.project.steps import LoadStep
 from penstock.sources.kinds import kind_of
 
 if TYPE_CHECKING:
-    from penstock.project import Project, Schedule
+    from penstock.project import Project
 
 
-ON_REQUEST = "on request"
-"""The name of the loads that nothing but a request starts, in ``penstock up``."""
 _LAST_DAY = date(9999, 12, 30)
 
 
@@ -107,132 +105,109 @@ def plan_loads(
     ]
 
 
-def ending(project: Project, steps: Sequence[LoadStep]) -> list[LoadStep]:
-    """The steps whose sources come to an end. A queue has none: ``penstock consume`` reads it.
+def expect_end(project: Project, loads: Sequence[LoadStep], left_out: Sequence[LoadStep]) -> None:
+    """Refuse to load where there is nothing but what never comes to an end: ``penstock consume`` reads it.
 
     Raises:
-        UsageError: none of them does.
+        UsageError: so it is.
     """
-    found = [step for step in steps if not is_queue(project, step.source)]
-    if steps and not found:
-        names = dict.fromkeys(step.stream for step in steps)
+    if left_out and not loads:
+        names = dict.fromkeys(step.stream for step in left_out)
         raise UsageError(
             f"{', '.join(names)}: fed by a queue, which has no end to load up to",
             where=str(project.directory / "penstock.yml"),
             fix=f"penstock consume {' '.join(names)}",
         )
-    return found
 
 
-def left_to_consume(project: Project, steps: Sequence[LoadStep], *, dated: bool) -> list[str]:
-    """A sentence for each step that :func:`ending` leaves out; ``dated`` when days were asked for."""
+def left_to_consume(left_out: Sequence[LoadStep], *, dated: bool) -> list[str]:
+    """A sentence for each step that a run leaves out; ``dated`` when days were asked for."""
     why = "has no days to choose from" if dated else "has no end to load up to"
     return [
         f"stream {step.stream}: source {step.source} is a queue, which {why}, and is left out;"
         f" penstock consume {step.stream} lands what comes"
-        for step in steps
-        if is_queue(project, step.source)
+        for step in left_out
     ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduledLoads:
-    """What a schedule loads. Without one, what is loaded when somebody asks for it alone."""
+class Occasion:
+    """The schedule that a run belongs to: ``due`` is the moment it is for, ``manual`` says that somebody asked."""
 
-    name: str
-    schedule: Schedule | None
-    steps: tuple[LoadStep, ...]
+    schedule: str
+    due: datetime | None = None
+    manual: bool = False
 
     @property
-    def claim(self) -> str:
-        """What the destination's ``claim`` takes, so that one process at a time runs it."""
-        return f"schedule {self.name}"
+    def detail(self) -> dict[str, Any]:
+        """As the ledger has it."""
+        due = None if self.due is None else self.due.isoformat()
+        return {"schedule": self.schedule, "due": due, "manual": self.manual}
 
 
-def plan_schedules(project: Project) -> list[ScheduledLoads]:
-    """What ``penstock up`` loads by the clock, the project's schedule first, and what only on request.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What a run is to do: the ``loads`` one after another, then models, of one ``layer`` or all.
 
-    A queue is in none of them, nor are files without a schedule, which are watched.
+    ``left_out`` are the steps of sources that never end, which ``penstock consume`` reads; ``warnings`` say so in a
+    sentence each of those that were asked for. What fails is tried ``retries`` times more,
+    ``retry_delay`` apart.
     """
-    found: dict[str, tuple[Schedule | None, list[LoadStep]]] = {}
-    if project.schedule is not None:
-        found["project"] = (project.schedule, [])
-    for step in plan_loads(project):
-        settings = project.sources[step.source]
-        own = project.streams[step.stream].schedule
-        if not settings.ends:
-            continue
-        if own:
-            found.setdefault(f"stream {step.stream}", (own, []))[1].append(step)
-        elif own is None and project.schedule is not None:
-            found["project"][1].append(step)
-        elif kind_of(settings).watched(settings) is None:
-            found.setdefault(ON_REQUEST, (None, []))[1].append(step)
-    return [
-        ScheduledLoads(name=name, schedule=schedule, steps=tuple(steps))
-        for name, (schedule, steps) in found.items()
-        if steps
-    ]
+
+    kind: str = "run"
+    loads: Sequence[LoadStep] = ()
+    models: bool = False
+    full_refresh: bool = False
+    layer: str | None = None
+    left_out: Sequence[LoadStep] = ()
+    warnings: Sequence[str] = ()
+    retries: int = 0
+    retry_delay: timedelta = timedelta()
+    occasion: Occasion | None = None
+
+    @property
+    def job(self) -> str:
+        """The name of such runs in lineage."""
+        return self.kind if self.occasion is None else f"schedule.{self.occasion.schedule.replace(' ', '.')}"
 
 
-def of_interval(
-    project: Project, steps: Iterable[LoadStep], start: datetime, end: datetime, lookback: timedelta | None = None
-) -> list[LoadStep]:
-    """The steps for the days of a data interval, times with zone: ``[start, end)``, and for those within ``lookback``
-    before it; by default within the ``overlap`` of an endpoint with windows.
-
-    Streams without days to ask for, and those that are replaced, are loaded whole.
-    """
-    last = max(start, end - timedelta(microseconds=1)).astimezone(UTC).date()
-
-    def of_days(step: LoadStep) -> LoadStep:
-        back = _overlap(project, step) if lookback is None else lookback
-        return replace(step, window=day_window(None, (start - back).astimezone(UTC).date(), last), lookback=back)
-
-    return [
-        of_days(step)
-        if takes_days(project, step.stream, step.source) and project.streams[step.stream].disposition != "replace"
-        else step
-        for step in steps
-    ]
-
-
-def _overlap(project: Project, step: LoadStep) -> timedelta:
-    """How late records of an endpoint with windows come, as its settings have it."""
-    settings = project.sources[step.source]
-    return kind_of(settings).overlap(settings, step.stream)
-
-
-def named_streams(
-    project: Project, planned: Sequence[ScheduledLoads], streams: Sequence[str], *, up: bool = False
-) -> list[ScheduledLoads]:
-    """Of what is planned, the loads of these streams; all of them when none is named. ``up`` says that ``penstock up``
-    is at work, which lands what has no schedule as it comes.
+def plan_run(
+    project: Project,
+    streams: Sequence[str] = (),
+    *,
+    kind: str = "run",
+    window: Window | None = None,
+    fingerprint: bool = True,
+    lookback: timedelta = timedelta(),
+    land: bool = False,
+    from_lake: bool = False,
+    models: bool = True,
+    full_refresh: bool = False,
+) -> RunPlan:
+    """What a run of these streams is to do, of all when none is named: the sources that come to an end, then models.
 
     Raises:
-        UsageError: one of them, or everything, is loaded by no schedule.
+        UsageError: as :func:`plan_loads` has it.
     """
-    known = {step.stream for loads in planned for step in loads.steps}
-    where = str(project.file)
-    lands = "penstock up lands what comes as it comes, and has nothing to be asked for"
-    for name in streams:
-        if name not in project.streams:
-            names = ", ".join(sorted(known)) or "no schedule loads anything"
-            raise UsageError(f"there is no stream {name!r}{hint(name, project.streams)}", where=where, fix=names)
-        if name not in known:
-            fix = lands if up else f"penstock run {name}"
-            raise UsageError(
-                f"no schedule loads the stream {name}",
-                where=where,
-                fix=f"{fix}; or give it a schedule: in penstock.yml",
-            )
-    if not known:
-        fix = lands if up else "penstock run"
-        raise UsageError("nothing has a schedule", where=where, fix=f'{fix}; or add schedule: "@daily"')
-    narrowed = [
-        replace(loads, steps=tuple(s for s in loads.steps if not streams or s.stream in streams)) for loads in planned
-    ]
-    return [loads for loads in narrowed if loads.steps]
+    steps = plan_loads(
+        project,
+        streams,
+        window=window,
+        fingerprint=fingerprint,
+        land=land,
+        from_lake=from_lake,
+        lookback=lookback,
+    )
+    left_out = tuple(step for step in steps if is_queue(project, step.source))
+    asked_for = left_out if (streams or window) and len(left_out) < len(steps) else ()
+    return RunPlan(
+        kind=kind,
+        loads=tuple(step for step in steps if step not in left_out),
+        left_out=left_out,
+        models=models and project.has_models,
+        full_refresh=full_refresh,
+        warnings=tuple(left_to_consume(asked_for, dated=window is not None)),
+    )
 
 
 def _has_window(project: Project, stream: str) -> bool:
@@ -241,7 +216,7 @@ def _has_window(project: Project, stream: str) -> bool:
 
 
 def is_queue(project: Project, source: str) -> bool:
-    """Whether a source has no end."""
+    """Whether a source is a queue, which never comes to an end."""
     return not project.sources[source].ends
 
 

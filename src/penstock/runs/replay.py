@@ -1,143 +1,26 @@
-"""Quarantine: records that could not land, kept whole, to be replayed or dropped."""
+"""Replay: records from quarantine go through shaping and landing again."""
 
 from __future__ import annotations
 
-import builtins
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from penstock.errors import UsageError
-from penstock.ledger import ledger_sql
 from penstock.ports import Batch, Segment
 from penstock.project.steps import LoadStep
 from penstock.records.lake_files import parse
+from penstock.runs.quarantined import Entry, bodies_of, entries
 from penstock.sources.kinds import kind_of
-from penstock.sql import literal
 
 if TYPE_CHECKING:
     from penstock.errors import SourceError
     from penstock.land.session import Session
-    from penstock.ledger.runs import Query
-    from penstock.ports import Destination
     from penstock.project import Project
     from penstock.sources.rabbitmq.messages import Message
 
 SOURCE = "quarantine"
 _BATCH_BYTES = 16 << 20
 _BATCH_ENTRIES = 5_000
-_ALL = 2**62
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One record in quarantine. Of its body it has the size; ``query`` fetches the rest when it is asked for, and
-    ``shown`` says how it may be shown."""
-
-    id: UUID
-    stream: str
-    source: str
-    bytes: int
-    code: str
-    reason: str
-    origin: str
-    load_id: int
-    quarantined_at: datetime
-    replayed_in: int | None
-    dropped_at: datetime | None
-    headers: Mapping[str, Any] | None = None
-    query: Query = field(repr=False, compare=False)
-    shown: Callable[[builtins.bytes], builtins.bytes] = field(default=lambda body: body, repr=False, compare=False)
-
-    @property
-    def body(self) -> builtins.bytes:
-        """The record's bytes as they came, from the warehouse."""
-        return self.shown(next(_bodies(self.query, [self])))
-
-    @property
-    def state(self) -> str:
-        """``waiting``, ``replayed`` or ``dropped``."""
-        return "replayed" if self.replayed_in is not None else "dropped" if self.dropped_at else "waiting"
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data, without the body."""
-        return {
-            "id": str(self.id),
-            "stream": self.stream,
-            "source": self.source,
-            "reason_code": self.code,
-            "reason": self.reason,
-            "origin": self.origin,
-            "bytes": self.bytes,
-            "load_id": self.load_id,
-            "quarantined_at": self.quarantined_at,
-            "replayed_in": self.replayed_in,
-            "dropped_at": self.dropped_at,
-            "state": self.state,
-            "headers": self.headers,
-        }
-
-
-def entries(
-    query: Query,
-    *,
-    ids: Sequence[str] = (),
-    stream: str | None = None,
-    reason: str | None = None,
-    settled: bool = False,
-    limit: int | None = None,
-) -> list[Entry]:
-    """Entries that wait, or all with ``settled``, the newest first.
-
-    Raises:
-        UsageError: an id in ``ids`` starts none of them, or several.
-    """
-    sql = ledger_sql(
-        "quarantined",
-        stream=literal(stream or ""),
-        reason=literal(reason or ""),
-        settled="true" if settled or ids else "false",
-        limit=str(_ALL if limit is None else limit),
-    )
-    found = [
-        Entry(
-            id=row[0] if isinstance(row[0], UUID) else UUID(str(row[0])),
-            stream=row[1],
-            source=row[2],
-            bytes=row[3],
-            code=row[4],
-            reason=row[5],
-            origin=row[6],
-            load_id=row[7],
-            quarantined_at=row[8],
-            replayed_in=row[9],
-            dropped_at=row[10],
-            headers=json.loads(row[11]) if isinstance(row[11], str) else row[11],
-            query=query,
-        )
-        for row in query(sql).rows
-    ]
-    if not ids:
-        return found
-    chosen: dict[UUID, Entry] = {}
-    for start in ids:
-        matching = [e for e in found if str(e.id).startswith(start.lower())]
-        if len(matching) != 1:
-            what = "no entry" if not matching else f"{len(matching)} entries"
-            raise UsageError(f"{what} with an id that starts with {start!r}", fix="penstock quarantine list --json")
-        if settled or matching[0].state == "waiting":
-            chosen[matching[0].id] = matching[0]
-    return list(chosen.values())
-
-
-def _bodies(query: Query, wanted: Sequence[Entry]) -> Iterator[bytes]:
-    """The bodies of entries, in their order, from one query."""
-    ids = ", ".join(f"cast({literal(str(e.id))} as uuid)" for e in wanted)
-    bodies = {str(id_): bytes(body) for id_, body in query(ledger_sql("quarantined_bodies", ids=ids)).rows}
-    return (bodies[str(e.id)] for e in wanted)
 
 
 def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -162,7 +45,7 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
         mine = [e for e in waiting if e.stream == stream]
         target = LoadStep(stream=stream, source=SOURCE).target(session.project, replay=True)
         for untyped, part in _parts(session.project, mine):
-            bodies = list(_bodies(session.destination.query, part))
+            bodies = list(bodies_of(session.destination.query, part))
             batch = _batch(session.project, part, bodies, untyped=untyped)
             load(
                 _Replay(batch),
@@ -174,13 +57,6 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
         left = {e.id for e in entries(session.destination.query, stream=stream)} & {e.id for e in mine}
         results.append({"stream": stream, "replayed": len(mine) - len(left), "waiting": len(left)})
     return results
-
-
-def drop(destination: Destination, waiting: Sequence[Entry]) -> None:
-    """Mark entries as dropped."""
-    now = datetime.now(UTC)
-    for entry in waiting:
-        destination.query(ledger_sql("drop_quarantined"), [now, str(entry.id)])
 
 
 class _Replay:

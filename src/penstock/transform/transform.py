@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -305,15 +304,15 @@ class Transformer:
         """Of the last good run of the layer, or of all layers at once: its upper ``seq``, and whether the models are
         still those; and whether such a run of these models tested whole tables within ``test_every``."""
         runs = self._session.destination.query(
-            f"select upper_seq, detail from penstock.runs where {_GOOD} and {_of(layer)} order by run_id desc limit 1"
+            f"select upper_seq, fingerprint from penstock.runs where {_GOOD} and {_of(layer)}"
+            " order by run_id desc limit 1"
         ).rows
-        if not runs or _said(runs[0][1])["fingerprint"] != fingerprint:
+        if not runs or runs[0][1] != fingerprint:
             return (int(runs[0][0]) if runs else 0), False, False
         tests = self._session.destination.query(
-            f"select ended_at, detail from penstock.runs where {_GOOD} and {_of(layer)}"
-            " and cast(detail as text) like $1 and cast(detail as text) like '%\"whole\": true%'"
+            f"select ended_at from penstock.runs where {_GOOD} and {_of(layer)} and fingerprint = $1 and whole"
             " order by run_id desc limit 1",
-            [f"%{fingerprint}%"],
+            [fingerprint],
         ).rows
         tested = bool(tests) and datetime.now(UTC) - tests[0][0] < self._test_every
         return int(runs[0][0]), True, tested
@@ -339,14 +338,7 @@ _GOOD = "kind = 'transform' and status = 'success'"
 
 def _of(layer: str | None) -> str:
     """The runs that built a layer: those of all layers at once, and its own; without a layer, only the former."""
-    own = f" or strpos(cast(detail as text), {literal(json.dumps({'layer': layer})[1:-1])}) > 0" if layer else ""
-    return f"""(strpos(cast(detail as text), '"layer": ') = 0{own})"""
-
-
-def _said(detail: Any) -> dict[str, Any]:
-    """A run's detail: JSON columns come as text from DuckDB."""
-    found: dict[str, Any] = json.loads(detail) if isinstance(detail, str) else detail
-    return found
+    return f"(layer is null or layer = {literal(layer)})" if layer else "layer is null"
 
 
 def _since(started: datetime) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from penstock.alerts.expectations import Verdict, judge
 from penstock.alerts.notices import Key, Observation
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penstock.land.loop import Stop
     from penstock.ports import Destination
     from penstock.project import Project
-    from penstock.up.parts import Job
+    from penstock.up.keeping import Part
     from penstock.up.scheduled import Scheduled
     from penstock.up.trigger import Trigger
 
@@ -38,17 +38,6 @@ _DEATHS = 2
 _UNANSWERED = 2
 
 
-class Watched(Protocol):
-    """A part, as :class:`penstock.up.supervisor.Part` has it."""
-
-    name: str
-    state: str
-    last_error: str
-    since: datetime
-    deaths: int
-    job: Job | None
-
-
 class Alerting:
     """Observes in the thread that calls :meth:`run`; :attr:`verdicts` may be read from any."""
 
@@ -56,7 +45,7 @@ class Alerting:
         self,
         project: Project,
         *,
-        parts: Sequence[Watched],
+        parts: Sequence[Part],
         schedules: Sequence[Scheduled],
         trigger: Trigger | None,
         stop: Stop,
@@ -119,7 +108,7 @@ class Alerting:
             seen = ended("models_failed", MODELS, error, run=trigger.failed_run, fix=fix)
             yield from self._new(times if error else "", seen)
 
-    def _part(self, part: Watched) -> Iterator[Observation]:
+    def _part(self, part: Part) -> Iterator[Observation]:
         subject = f"part {part.name}"
         steady = part.state == "running" and (datetime.now(UTC) - part.since).total_seconds() > STEADY_SECONDS
         if steady:
@@ -127,7 +116,7 @@ class Alerting:
         elif part.state == "waiting" and part.deaths >= _DEATHS:
             yield from self._new(part.deaths, ended("part_failing", subject, part.last_error))
 
-    def _queue(self, part: Watched, consumer: Consumer) -> Iterator[Observation]:
+    def _queue(self, part: Part, consumer: Consumer) -> Iterator[Observation]:
         subject = queue_of(consumer.stream, consumer.source)
         if consumer.connected:
             self._away_since.pop(subject, None)
@@ -166,7 +155,9 @@ class Alerting:
 
     def _schedule(self, job: Scheduled) -> Iterator[Observation]:
         last = job.last
-        if last is None or last.status == "stopped" or (last.manual and last.error):
+        if last is None or last.status == "stopped":
+            return
+        if last.error is not None and last.plan.occasion is not None and last.plan.occasion.manual:
             return  # whoever asked for a run is told by that
         yield from self._new(last.run_id, ended("schedule_failed", schedule_of(job.loads), last.error, run=last.run_id))
 

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _COUNTS = {
-    "read_total": "read",
-    "landed_total": "landed",
-    "duplicates_total": "duplicates",
-    "quarantined_total": "quarantined",
+    "records_read_total": "read",
+    "records_landed_total": "landed",
+    "records_duplicate_total": "duplicates",
+    "records_quarantined_total": "quarantined",
     "read_bytes_total": "bytes",
 }
 
@@ -54,8 +54,8 @@ class Figures:
         self._registry.register(self._measured)
         ProcessCollector(registry=self._registry)
         self._counters = {field: self._counter(name) for name, field in _COUNTS.items()}
-        self._batch_seconds = self._histogram("batch_seconds")
-        self._transform_seconds = self._histogram("transform_seconds")
+        self._batch_seconds = self._histogram("batch_duration_seconds")
+        self._transform_seconds = self._histogram("transform_duration_seconds")
         self._transform_rows = self._counter("transform_rows_total")
 
     def project(self, project: Project) -> None:
@@ -118,18 +118,18 @@ class LedgerFigures:
     def read(self, query: Query) -> dict[str, Values]:
         """The figures of now, by their whole names."""
         self._add_loads(query)
-        found: dict[str, dict[tuple[str, ...], float]] = {n: {} for n, m in BY_NAME.items() if m.origin == "ledger"}
+        figures: dict[str, dict[tuple[str, ...], float]] = {n: {} for n, m in BY_NAME.items() if m.origin == "ledger"}
 
         def put(name: str, label: str, value: Any, *more: str) -> None:
             if value is not None:
-                found[f"{PREFIX}{name}"][(self._project, label, *more)] = float(value)
+                figures[f"{PREFIX}{name}"][(self._project, label, *more)] = float(value)
 
         for stream, sums in self._sums.items():
             for name, number in sums.items():
                 put(f"ledger_{name}_total", stream, number)
             put("last_commit_timestamp_seconds", stream, self._last[stream])
         for stream, reason, waiting, *_ in query(ledger_sql("status_quarantine")).rows:
-            put("quarantine_waiting", stream, waiting, reason)
+            put("quarantine_records", stream, waiting, reason)
         for model, _, behind, _ in query(ledger_sql("status_models")).rows:
             put("model_loads_behind", model, behind)
         for model, loaded in query(ledger_sql("freshness")).rows:
@@ -144,8 +144,8 @@ class LedgerFigures:
         for kind, (_, status, started, ended) in self._runs.items():
             put("last_run_timestamp_seconds", kind, ended.timestamp())
             put("last_run_success", kind, status == "success")
-            put("last_run_seconds", kind, (ended - started).total_seconds())
-        return dict(found)
+            put("last_run_duration_seconds", kind, (ended - started).total_seconds())
+        return dict(figures)
 
     def _add_loads(self, query: Query) -> None:
         for stream, seq, last, *numbers in query(ledger_sql("metrics_loads", seen=str(self._seen))).rows:
@@ -158,7 +158,7 @@ class LedgerFigures:
 
 _RUNS_AT_ONCE = 100_000
 """A run that ends after so many later ones have begun is not seen. ``penstock up`` begins a few a second at most."""
-_SUMS = ("loads", "read", "landed", "duplicates", "quarantined")
+_SUMS = ("loads", "records_read", "records_landed", "records_duplicate", "records_quarantined")
 
 
 def text_page(values: Mapping[str, Values]) -> bytes:

@@ -41,12 +41,12 @@ def _ledger(name: str, type: Kind, labels: str, help: str) -> MetricInfo:
 
 _METRICS = (
     _process("build_info", "gauge", "version python project target", "1; the labels say what runs."),
-    _process("read_total", "counter", "stream", "Records read."),
-    _process("landed_total", "counter", "stream", "Records landed."),
-    _process("duplicates_total", "counter", "stream", "Records that had landed before."),
-    _process("quarantined_total", "counter", "stream", "Records that went to quarantine."),
+    _process("records_read_total", "counter", "stream", "Records read."),
+    _process("records_landed_total", "counter", "stream", "Records landed."),
+    _process("records_duplicate_total", "counter", "stream", "Records that had landed before."),
+    _process("records_quarantined_total", "counter", "stream", "Records that went to quarantine."),
     _process("read_bytes_total", "counter", "stream", "Bytes that were taken from sources."),
-    _process("batch_seconds", "histogram", "stream", "From a landing's start to its commit."),
+    _process("batch_duration_seconds", "histogram", "stream", "From a landing's start to its commit."),
     _process(
         "lag_messages",
         "gauge",
@@ -72,7 +72,7 @@ _METRICS = (
     _process("http_retries_total", "counter", "source", "Requests to APIs that were sent again."),
     _process("http_breaker_open", "gauge", "source host", "Whether a host that fails is left alone for a while."),
     _process("model_freshness_seconds", "gauge", "model", "Since the last load that the model holds."),
-    _process("transform_seconds", "histogram", "", "Builds of models that went well."),
+    _process("transform_duration_seconds", "histogram", "", "Builds of models that went well."),
     _process("transform_failures_total", "counter", "", "Builds that failed."),
     _process("transform_rows_total", "counter", "", "Rows that builds wrote, where the warehouse says so."),
     _process("transform_last_success_timestamp_seconds", "gauge", "", "When models were last found or made new."),
@@ -87,12 +87,12 @@ _METRICS = (
     ),
     _process("lineage_events_total", "counter", "outcome", "Lineage events: sent, failed, or dropped unsent."),
     _ledger("ledger_loads_total", "counter", "stream", "Loads of all time."),
-    _ledger("ledger_read_total", "counter", "stream", "Records read, of all time."),
-    _ledger("ledger_landed_total", "counter", "stream", "Records landed, of all time."),
-    _ledger("ledger_duplicates_total", "counter", "stream", "Records that had landed before, of all time."),
-    _ledger("ledger_quarantined_total", "counter", "stream", "Records that went to quarantine, of all time."),
+    _ledger("ledger_records_read_total", "counter", "stream", "Records read, of all time."),
+    _ledger("ledger_records_landed_total", "counter", "stream", "Records landed, of all time."),
+    _ledger("ledger_records_duplicate_total", "counter", "stream", "Records that had landed before, of all time."),
+    _ledger("ledger_records_quarantined_total", "counter", "stream", "Records that went to quarantine, of all time."),
     _ledger("last_commit_timestamp_seconds", "gauge", "stream", "When a load of the stream was last committed."),
-    _ledger("quarantine_waiting", "gauge", "stream reason", "Records in quarantine, neither replayed nor dropped."),
+    _ledger("quarantine_records", "gauge", "stream reason", "Records in quarantine, neither replayed nor dropped."),
     _ledger("model_loads_behind", "gauge", "model", "Loads that the model has not taken in."),
     _ledger("model_loaded_timestamp_seconds", "gauge", "model", "When the last load that it holds was committed."),
     _ledger("schedule_last_success_timestamp_seconds", "gauge", "schedule", "When a run last ended well."),
@@ -100,7 +100,7 @@ _METRICS = (
     _ledger("schedule_next_timestamp_seconds", "gauge", "schedule", "When it is due next."),
     _ledger("last_run_timestamp_seconds", "gauge", "kind", "When the last run of a kind ended."),
     _ledger("last_run_success", "gauge", "kind", "Whether the last run of a kind ended well."),
-    _ledger("last_run_seconds", "gauge", "kind", "How long the last run of a kind took."),
+    _ledger("last_run_duration_seconds", "gauge", "kind", "How long the last run of a kind took."),
 )
 BY_NAME: Mapping[str, MetricInfo] = {metric.name: metric for metric in _METRICS}
 

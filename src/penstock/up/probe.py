@@ -18,8 +18,8 @@ _SECONDS = 5.0
 def probe(path: str, folder: Path) -> tuple[bool, str]:
     """Whether the process answers with 200, and what it says."""
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        connection = http.client.HTTPConnection(found["host"], found["port"], timeout=_SECONDS)
+        place = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        connection = http.client.HTTPConnection(place["host"], place["port"], timeout=_SECONDS)
     except (OSError, ValueError, KeyError, TypeError):
         return False, f"no penstock up has written where it answers: {folder / FILE}"
     try:
@@ -27,15 +27,15 @@ def probe(path: str, folder: Path) -> tuple[bool, str]:
         answer = connection.getresponse()
         return answer.status == 200, answer.read().decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as e:
-        return False, f"{found['host']}:{found['port']} does not answer: {e}"
+        return False, f"{place['host']}:{place['port']} does not answer: {e}"
     finally:
         connection.close()
 
 
 def main(arguments: list[str]) -> int:
     """0 when it is so, 1 when not."""
-    well, said = probe(arguments[0] if arguments else "/healthz", Path.cwd())
-    print(said)
+    well, text = probe(arguments[0] if arguments else "/healthz", Path.cwd())
+    print(text)
     return 0 if well else 1
 
 

@@ -15,7 +15,7 @@ from penstock.destinations.kinds import kind_of
 from penstock.errors import DestinationError
 from penstock.system import is_alive
 from penstock.transform.workspace import FOLDER
-from penstock.up.wire import load_rows
+from penstock.up.wire import as_json, load_rows
 
 if TYPE_CHECKING:
     from penstock.ports import Rows
@@ -43,19 +43,19 @@ class Running:
         """Where it answers."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
-    def query(self, sql: str, *, read_only: bool = False) -> Rows:
+    def query(self, sql: str, parameters: Sequence[Any] = (), *, read_only: bool = False) -> Rows:
         """Run one statement there, as the destination's own ``query`` does.
 
         Raises:
             DestinationError: the warehouse refused it, or the process has ended meanwhile.
         """
-        said = {"sql": sql, "read_only": read_only}
-        return load_rows(self._ask("POST", "/query", json.dumps(said).encode()))
+        question = {"sql": sql, "parameters": as_json(parameters), "read_only": read_only}
+        return load_rows(self._ask("POST", "/query", json.dumps(question).encode()))
 
     def status(self) -> dict[str, Any]:
         """Its parts, and the ledger as :func:`penstock.doctor.examine.read_status` gives it, times as text."""
-        found: dict[str, Any] = json.loads(self._ask("GET", "/status"))
-        return found
+        status: dict[str, Any] = json.loads(self._ask("GET", "/status"))
+        return status
 
     def run(self, streams: Sequence[str]) -> list[dict[str, Any]]:
         """Have it run what is scheduled now, of these streams or of all, and wait; the runs as the ledger has them.
@@ -63,10 +63,10 @@ class Running:
         Raises:
             DestinationError: no schedule loads that, or the process has ended meanwhile.
         """
-        found: list[dict[str, Any]] = json.loads(
+        runs: list[dict[str, Any]] = json.loads(
             self._ask("POST", "/run", json.dumps({"streams": list(streams)}).encode())
         )
-        return found
+        return runs
 
     def answers(self) -> bool:
         """Whether it is there."""
@@ -84,11 +84,11 @@ class Running:
             ) from None
         if status != 200:
             try:
-                said = json.loads(content)
+                error = json.loads(content)
             except ValueError:
-                said = {}
+                error = {}
             raise DestinationError(
-                said.get("what", f"answered {status}"), where=said.get("where", self.url), fix=said.get("fix", "")
+                error.get("what", f"answered {status}"), where=error.get("where", self.url), fix=error.get("fix", "")
             )
         return content
 
@@ -105,10 +105,10 @@ class Running:
 def running_process(project: Project) -> Running | None:
     """The process that is up for the project and its target, if there is one."""
     try:
-        found = Running(**json.loads(_path(project).read_text(encoding="utf-8")))
+        running = Running(**json.loads(_path(project).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return found if is_alive(found.pid) and found.target == project.target and found.answers() else None
+    return running if is_alive(running.pid) and running.target == project.target and running.answers() else None
 
 
 def holder(project: Project) -> Running | None:

@@ -11,34 +11,31 @@ import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, PenstockError
-from penstock.faults import fault_point
 from penstock.land.session import Session
 from penstock.ledger import ledger_sql
-from penstock.ledger.runs import RunRecord, RunStep, read_run
-from penstock.lineage import lineage_of
-from penstock.logs import bound, described, get_log
-from penstock.runs.plan import of_interval
-from penstock.transform.transform import node_step
+from penstock.ledger.runs import read_run
+from penstock.logs import bound
+from penstock.runs.batch import perform
+from penstock.runs.plan import Occasion, RunPlan
+from penstock.runs.schedules import of_interval
 from penstock.troubles import Troubles
+from penstock.up.awaited import awaited_models
+from penstock.up.schedule_log import ScheduleLog
 from penstock.up.ticks import due
-from penstock.up.trigger import NEWEST
 
 if TYPE_CHECKING:
     from penstock.land.loop import Stop
     from penstock.ports import Receipt
     from penstock.project import Project
     from penstock.project.steps import LoadStep
-    from penstock.runs.plan import ScheduledLoads
-    from penstock.up.trigger import Heard, Trigger
-
-_log = get_log("schedule")
+    from penstock.runs.outcome import Report
+    from penstock.runs.schedules import ScheduledLoads
+    from penstock.up.trigger import Trigger
 
 _LOOK_SECONDS = 0.2
 
@@ -51,16 +48,6 @@ class Request:
     run: dict[str, Any] | None = None
     error: PenstockError | None = None
     done: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """A run that has ended; ``error`` is None when it went well. ``manual`` says that somebody asked for it."""
-
-    run_id: int
-    status: str
-    manual: bool
-    error: Exception | None
 
 
 class Scheduled(Troubles):
@@ -84,7 +71,7 @@ class Scheduled(Troubles):
         now: Callable[[], datetime] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self.last: Ended | None = None
+        self.last: Report | None = None
         """The last run."""
         self.loads = loads
         self.runs: Counter[str] = Counter()
@@ -142,7 +129,7 @@ class Scheduled(Troubles):
         if self._own_clock:
             # machines differ about the time; what is due, the warehouse's clock says
             self._ahead = query("select now()").rows[0][0] - datetime.now(UTC)
-        query(ledger_sql("cut_off_runs", text="text"), [f'%"schedule": "{name}"%', self._now(), name])
+        query(ledger_sql("cut_off_runs"), [name, self._now()])
         if self._schedule is None:
             return
         kept = query(ledger_sql("schedule"), [name]).rows
@@ -157,11 +144,11 @@ class Scheduled(Troubles):
         """The moments to run for."""
         if self._schedule is None:
             return ()
-        found = due(self._schedule, self._last, self._now())
-        if (found.done, found.next) != (self._last, self._next):
-            self._last, self._next = found.done, found.next
+        now_due = due(self._schedule, self._last, self._now())
+        if (now_due.done, now_due.next) != (self._last, self._next):
+            self._last, self._next = now_due.done, now_due.next
             self._keep(session, None)
-        return found.runs
+        return now_due.runs
 
     def _keep(self, session: Session, run_id: int | None) -> None:
         assert self._schedule is not None
@@ -186,8 +173,9 @@ class Scheduled(Troubles):
         while self._requests and not self._stop:
             with self._wake:
                 request = self._requests[0]
-            run_id, _ = self._perform(session, request.steps, retries=0, manual=True)
-            request.run = read_run(session.destination.query, run_id)
+            report = self._perform(session, request.steps, manual=True)
+            assert report.run_id is not None
+            request.run = read_run(session.destination.query, report.run_id)
             self._requests.popleft()
             request.done.set()
             session.release()
@@ -209,10 +197,11 @@ class Scheduled(Troubles):
         steps: Sequence[LoadStep] = self.loads.steps
         if self._schedule.data_interval and self._last is not None:
             steps = of_interval(self._project, steps, self._last, moment, self._schedule.lookback)
-        run_id, status = self._perform(session, steps, retries=self._schedule.retries, due=moment)
-        if status != "stopped":
+        report = self._perform(session, steps, retries=self._schedule.retries, due=moment)
+        # what was being stopped is due again, whatever became of it
+        if not self._stop:
             self._last = moment
-        self._keep(session, run_id)
+        self._keep(session, report.run_id)
         session.release()
 
     def _perform(
@@ -220,107 +209,21 @@ class Scheduled(Troubles):
         session: Session,
         steps: Sequence[LoadStep],
         *,
-        retries: int,
+        retries: int = 0,
         due: datetime | None = None,
         manual: bool = False,
-    ) -> tuple[int, str]:
-        """A run: the steps, those that failed again, and the models; its id and its status."""
-        delay = self._schedule.retry_delay if self._schedule is not None else timedelta()
-        record = RunRecord.begin(
-            session.destination.ledger,
-            "schedule",
-            schedule=self.loads.name,
-            due=None if due is None else due.isoformat(),
-            manual=manual,
+    ) -> Report:
+        """A run of these steps and of the models."""
+        plan = RunPlan(
+            kind="schedule",
+            loads=steps,
+            models=self._trigger is not None,
+            retries=retries,
+            retry_delay=timedelta() if self._schedule is None else self._schedule.retry_delay,
+            occasion=Occasion(schedule=self.loads.name, due=due, manual=manual),
         )
-        fault_point("scheduled_run")
-        telling = lineage_of(self._project)
-        with (
-            bound(run_id=record.run_id, schedule=self.loads.name),
-            telling.run(f"schedule.{self.loads.name.replace(' ', '.')}", due=due) as told,
-        ):
-            streams = list(dict.fromkeys(step.stream for step in steps))
-            _log.info("run started", due=None if due is None else due.isoformat(), manual=manual, streams=streams)
-            started = self._now()
-            status, attempts, error = self._attempts(session, record, steps, retries, delay)
-            record.end(status, attempts=attempts)
-            told.error, told.stopped = error, status == "stopped"
-            self.runs[status] += 1
-            self.last = Ended(run_id=record.run_id, status=status, manual=manual, error=error)
-            said = {"status": status, "attempts": attempts, "seconds": (self._now() - started).total_seconds()}
-            if status == "error" and error is not None:
-                _log.error("run failed", **said, **described(error))
-            else:
-                _log.info("run ended", **said)
-        return record.run_id, status
-
-    def _attempts(
-        self, session: Session, record: RunRecord, steps: Sequence[LoadStep], retries: int, delay: timedelta
-    ) -> tuple[str, int, Exception | None]:
-        """The steps, and again those that failed; how it ended, at which attempt, and why."""
-        attempt, left = 1, list(steps)
-        while True:
-            with nullcontext() if self._trigger is None else self._trigger.listening() as heard:
-                left, error = self._load(session, record, left, attempt)
-                if heard is not None and error is None and not self._stop:
-                    error = self._model(session, record, heard, attempt)
-            self.last_error = "" if error is None else error_text(error)
-            if self._stop or error is None or attempt > retries:
-                break
-            session.release()
-            _log.warning("attempt failed", attempt=attempt, **described(error), again_in_seconds=delay.total_seconds())
-            self._stop.wait(delay.total_seconds())
-            if self._stop:
-                break
-            attempt += 1
-        return "stopped" if self._stop else "success" if error is None else "error", attempt, error
-
-    def _load(
-        self, session: Session, record: RunRecord, steps: Sequence[LoadStep], attempt: int
-    ) -> tuple[list[LoadStep], Exception | None]:
-        """Perform load steps; those that failed, and why the first did."""
-        failed: list[LoadStep] = []
-        error: Exception | None = None
-        for step in steps:
-            if self._stop:
-                break
-            try:
-                with record.step("load", step.stream, step.source, attempt) as entry:
-
-                    def committed(receipt: Receipt, entry: RunStep = entry) -> None:
-                        entry.committed(receipt)
-                        self._on_commit(receipt)
-
-                    landed = session.load(step, stop=self._stop, on_commit=committed)
-                    entry.ended(landed.failure, stopped=landed.stopped)
-                for text in landed.warnings:
-                    _log.warning("the project file may be mistaken", stream=step.stream, detail=text)
-                if landed.failure is not None:
-                    failed.append(step)
-                    error = error or landed.failure
-            except Exception as e:  # noqa: BLE001 - whatever a load dies of, it is tried again and the others go on
-                failed.append(step)
-                error = error or e
-        return failed, error
-
-    def _model(self, session: Session, record: RunRecord, heard: Heard, attempt: int) -> Exception | None:
-        """Wait until what has landed is modelled."""
-        assert self._trigger is not None
-        newest = int(session.destination.query(NEWEST).rows[0][0])
-        try:
-            self._trigger.wait_for(newest, heard)
-        except Exception as e:  # noqa: BLE001 - as the trigger has it
-            failed = RunStep(kind="transform", name="dbt", attempt=attempt)
-            failed.failed(e)
-            record.keep(*_tried(heard, attempt), failed)
-            return e
-        record.keep(*_tried(heard, attempt))
-        return None
-
-
-def _tried(heard: Heard, attempt: int) -> list[RunStep]:
-    """The nodes that were built, each as it ended last: there may have been several builds."""
-    steps = [node_step(node) for node in {(node.kind, node.name): node for node in heard.nodes}.values()]
-    for step in steps:
-        step.attempt = attempt
-    return steps
+        models = None if self._trigger is None else awaited_models(self._trigger, session)
+        with bound(schedule=self.loads.name):
+            self.last = perform(plan, session, ScheduleLog(self, self._on_commit), stop=self._stop, models=models)
+        self.runs[self.last.status] += 1
+        return self.last

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import ipaddress
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, UsageError
 from penstock.ports import Rows
+from penstock.system import port_holder
 from penstock.up.figures import CONTENT_TYPE
-from penstock.up.wire import dump_rows
+from penstock.up.wire import dump_rows, from_json
 
 _JSON = "application/json"
 _MAX_BODY_BYTES = 16 << 20
@@ -26,14 +28,14 @@ class Answers:
     """What is answered, each called in a thread of the server.
 
     ``unready`` gives the reasons why the process is not ready, none when it is; ``note`` what else there is to say.
-    ``query`` runs a statement, and is told whether it may only read.
+    ``query`` runs a statement with its parameters, and is told whether it may only read.
     """
 
     unready: Callable[[], list[str]]
     note: Callable[[], str]
     metrics: Callable[[], bytes]
     status: Callable[[], dict[str, Any]]
-    query: Callable[[str, bool], Rows]
+    query: Callable[[str, Sequence[Any], bool], Rows]
     run: Callable[[list[str]], list[dict[str, Any]]]
 
 
@@ -61,6 +63,27 @@ class Server:
         """Answer no more."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def listening(host: str, port: int, token: str, answers: Answers) -> Server:
+    """A server on this address; on a free port when that is 0.
+
+    Raises:
+        UsageError: the port is taken, by whom; or the address is none of this machine's.
+    """
+    try:
+        return Server(host, port, token, answers)
+    except OSError as e:
+        if e.errno == errno.EADDRINUSE:
+            holder = port_holder(port) or "another process"
+            raise UsageError(
+                f"port {port} is taken by {holder}",
+                where=f"{host}:{port}",
+                fix="stop that, or take another port: --port N, or up: {port: N} in penstock.yml; 0 is a free one",
+            ) from None
+        raise UsageError(
+            f"cannot listen: {e}", where=f"{host}:{port}", fix="choose another with --host or --port"
+        ) from None
 
 
 def _text(value: Any) -> str:
@@ -97,20 +120,22 @@ def _handler(token: str, answers: Answers) -> type[BaseHTTPRequestHandler]:
             elif self.path == "/query":
                 self._perform(lambda: dump_rows(self._queried()))
             else:
-                self._perform(
-                    lambda: json.dumps(answers.run([str(s) for s in self._said()["streams"]]), default=_text).encode()
-                )
+                self._perform(lambda: json.dumps(self._run(), default=_text).encode())
 
         def _queried(self) -> Rows:
-            said = self._said()
-            return answers.query(str(said["sql"]), bool(said.get("read_only")))
+            question = self._content()
+            parameters = from_json(question.get("parameters", ()))
+            return answers.query(str(question["sql"]), parameters, bool(question.get("read_only")))
 
-        def _said(self) -> dict[str, Any]:
+        def _run(self) -> list[dict[str, Any]]:
+            return answers.run([str(stream) for stream in self._content()["streams"]])
+
+        def _content(self) -> dict[str, Any]:
             size = int(self.headers.get("Content-Length") or 0)
             if size > _MAX_BODY_BYTES:
                 raise ValueError("the statement is too long")
-            said: dict[str, Any] = json.loads(self.rfile.read(size))
-            return said
+            content: dict[str, Any] = json.loads(self.rfile.read(size))
+            return content
 
         def _allowed(self) -> bool:
             given = self.headers.get("Authorization", "").encode()

@@ -46,8 +46,8 @@ def after(schedule: Schedule, moment: datetime) -> Iterator[datetime]:
     assert schedule.cron is not None
     fields = NICKNAMES.get(schedule.cron, schedule.cron)
     last = moment
-    for found in CronSim(fields, moment.astimezone(zone)):
-        due = found.astimezone(UTC)
+    for local in CronSim(fields, moment.astimezone(zone)):
+        due = local.astimezone(UTC)
         # of a clock that was put back, cron begins again with the hour that it shows twice
         if due > last:
             last = due
@@ -93,9 +93,9 @@ def _between(schedule: Schedule, last: datetime, now: datetime) -> tuple[list[da
 
 def _split(moments: Iterator[datetime], now: datetime) -> tuple[list[datetime], datetime]:
     """The moments up to now, and the first one after it."""
-    found: list[datetime] = []
+    past: list[datetime] = []
     for moment in moments:
         if moment > now:
-            return found, moment
-        found.append(moment)
+            return past, moment
+        past.append(moment)
     raise AssertionError("a schedule has no end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,13 +32,23 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 def dump_rows(rows: Rows) -> bytes:
     """As JSON; what JSON has no word for is tagged, and text is how anything unknown travels."""
-    return json.dumps({"columns": list(rows.columns), "rows": [[_write(v) for v in r] for r in rows.rows]}).encode()
+    return json.dumps({"columns": list(rows.columns), "rows": [as_json(row) for row in rows.rows]}).encode()
+
+
+def as_json(values: Sequence[Any]) -> list[Any]:
+    """Values of a row, or parameters, as JSON has them."""
+    return [_write(value) for value in values]
+
+
+def from_json(values: Sequence[Any]) -> list[Any]:
+    """Such values as they were."""
+    return [_read(value) for value in values]
 
 
 def load_rows(content: bytes) -> Rows:
     """The rows that were dumped."""
-    found = json.loads(content)
-    return Rows(columns=found["columns"], rows=[tuple(_read(v) for v in row) for row in found["rows"]])
+    data = json.loads(content)
+    return Rows(columns=data["columns"], rows=[tuple(from_json(row)) for row in data["rows"]])
 
 
 def _write(value: Any) -> Any:

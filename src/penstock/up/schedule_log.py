@@ -1,0 +1,56 @@
+"""What a scheduled run logs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from penstock.engine_errors import error_text
+from penstock.faults import fault_point
+from penstock.logs import described, get_log
+from penstock.runs.outcome import Listener
+
+if TYPE_CHECKING:
+    from penstock.ports import Receipt
+    from penstock.runs.outcome import Report, StepReport
+    from penstock.troubles import Troubles
+
+_log = get_log("schedule")
+
+
+class ScheduleLog(Listener):
+    """Logs what a run does, and has the schedule's ``last_error`` be that of the last attempt."""
+
+    def __init__(self, troubles: Troubles, on_commit: Callable[[Receipt], None]) -> None:
+        self._troubles = troubles
+        self._on_commit = on_commit
+        self._started = time.monotonic()
+
+    def began(self, report: Report) -> None:
+        fault_point("scheduled_run")
+        streams = list(dict.fromkeys(step.stream for step in report.plan.loads))
+        occasion = report.plan.occasion
+        _log.info("run started", **({} if occasion is None else occasion.detail), streams=streams)
+
+    def committed(self, receipt: Receipt) -> None:
+        self._on_commit(receipt)
+
+    def loaded(self, load: StepReport) -> None:
+        for text in () if load.landed is None else load.landed.warnings:
+            _log.warning("the project file may be mistaken", stream=load.step.stream, detail=text)
+
+    def attempted(self, report: Report, *, again: bool) -> None:
+        error = report.error
+        self._troubles.last_error = "" if error is None else error_text(error)
+        if again and error is not None:
+            seconds = report.plan.retry_delay.total_seconds()
+            _log.warning("attempt failed", attempt=report.attempts, **described(error), again_in_seconds=seconds)
+
+    def ended(self, report: Report) -> None:
+        seconds = round(time.monotonic() - self._started, 3)
+        outcome = {"status": report.status, "attempts": report.attempts, "seconds": seconds}
+        if report.status == "error" and (error := report.error) is not None:
+            _log.error("run failed", **outcome, **described(error))
+        else:
+            _log.info("run ended", **outcome)
