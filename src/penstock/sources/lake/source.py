@@ -22,8 +22,9 @@ from penstock.ports import Position, Reject, Window
 from penstock.records.lake_files import FOLDER, RECORD, SOURCE, body_of, parse
 from penstock.records.opening import Kind, opened
 from penstock.records.splitters import Cut
-from penstock.sources.files.planning import FilePlan
-from penstock.sources.files.source import FilesSource, Hashing, State
+from penstock.sources.files.hashing import Hashing
+from penstock.sources.files.planning import FilePlan, State
+from penstock.sources.files.source import FilesSource
 from penstock.sources.gathering import Gathering
 
 _CSV_BLOCK_BYTES = 8 << 20
@@ -61,11 +62,11 @@ class LakeSource(FilesSource):
 
     def paths(self) -> list[Path]:
         """The files there are, in the order in which their loads began."""
-        found = [(file.load, path) for path in self._root.glob(self._patterns[0]) if (file := parse(path)) is not None]
-        if self._refresh and found:
-            latest = max(load for load, _ in found)
-            found = [(load, path) for load, path in found if load == latest]
-        return [path for _, path in sorted(found, key=lambda f: (f[0], f[1].name))]
+        files = [(file.load, path) for path in self._root.glob(self._patterns[0]) if (file := parse(path)) is not None]
+        if self._refresh and files:
+            latest = max(load for load, _ in files)
+            files = [(load, path) for load, path in files if load == latest]
+        return [path for _, path in sorted(files, key=lambda f: (f[0], f[1].name))]
 
     def _paths(self) -> list[Path]:
         files = self.paths()
