@@ -215,10 +215,10 @@ class Client:
                 if status == 401 and own and not renewed and self._credentials.renew(proof):
                     renewed = True
                     continue
-                asked = asked_to_wait(status, answer.headers)
-                if asked is None:
+                pause_seconds = asked_to_wait(status, answer.headers)
+                if pause_seconds is None:
                     raise self._refusals.refused(method, url, status, shown)
-                gate.pause(max(asked, min(_FIRST_PAUSE_SECONDS * 2**throttles, _LONGEST_PAUSE_SECONDS)))
+                gate.pause(max(pause_seconds, min(_FIRST_PAUSE_SECONDS * 2**throttles, _LONGEST_PAUSE_SECONDS)))
                 throttles += 1
 
     @asynccontextmanager

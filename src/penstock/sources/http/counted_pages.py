@@ -54,9 +54,9 @@ class _Counted:
         if step.beyond and count:
             self._signs.note("total", f"{self._shown_end()}, and there were more: mend it, or leave it out")
             self._wrong = True
-        if (told := self._read_end(answer)) is not None:
-            self._told = told
-            if told > self._measure(count):
+        if (end := self._read_end(answer)) is not None:
+            self._told = end
+            if end > self._measure(count):
                 self._signs.proven()
         if not count:
             if self._end is not None and before < self._end:

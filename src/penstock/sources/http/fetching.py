@@ -87,9 +87,9 @@ class Fetcher:
             SourceError: the API cannot be read, or goes in circles. What was given before is sound.
         """
         pages = self._parts(walk) if self._pagination.type == "none" else self._paged(walk)
-        async with aclosing(pages) as found:
+        async with aclosing(pages) as whole:
             try:
-                async for page in found:
+                async for page in whole:
                     yield page
             except (Conflict, Unreachable):
                 raise
