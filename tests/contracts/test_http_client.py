@@ -22,7 +22,7 @@ import zstandard
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
-from penstock.doctor.examine import read_status
+from penstock.doctor.status import read_status
 from penstock.errors import SourceError
 from penstock.logs import captured
 from penstock.project import load_project

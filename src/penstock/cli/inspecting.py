@@ -67,7 +67,7 @@ def explain(
     json: Json = False,
 ) -> None:
     """Print what a run would do, and the settings in force, secrets masked. Does nothing."""
-    from penstock.doctor.examine import explain_loads
+    from penstock.doctor.forecast import explain_loads
 
     project = open_project(project_dir, target)
     window = window_of(day, start, end)
@@ -113,7 +113,7 @@ def status(
 
 
 def _print_status(project: Project, *, json: bool = False) -> None:
-    from penstock.doctor.examine import read_status
+    from penstock.doctor.status import read_status
     from penstock.up.running import running_process
 
     running = running_process(project)

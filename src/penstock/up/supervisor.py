@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.alerts.subjects import part_of_load, part_of_schedule
 from penstock.backoff import Backoff
 from penstock.destinations import open_destination
-from penstock.doctor.examine import read_status
+from penstock.doctor.status import read_status
 from penstock.engine_errors import error_text
 from penstock.errors import DestinationError, LockedError, PenstockError, UsageError
 from penstock.land.session import Session
