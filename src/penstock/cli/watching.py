@@ -51,7 +51,8 @@ def watch(
     verbose: Verbose = False,
 ) -> None:
     """Land files as they are dropped into a folder, as soon as each is wholly written. Until stopped."""
-    from penstock.runs.watch import Watcher, watched
+    from penstock.runs.folders import watched
+    from penstock.runs.watch import Watcher
 
     project = open_project(project_dir, target, serves=not once, quiet=quiet, verbose=verbose)
     say = _say if once and not quiet and not json else (lambda _: None)

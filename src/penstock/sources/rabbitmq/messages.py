@@ -73,10 +73,10 @@ def read_message(
         Unreadable: the encoding is broken or not known, or a CloudEvent is none.
     """
     try:
-        properties_ = properties(head)
+        said = properties(head)
     except ValueError as e:
         raise Unreadable("invalid_json", str(e)) from e
-    return _read(properties_, body, cloudevents, max_bytes)
+    return _read(said, body, cloudevents, max_bytes)
 
 
 def read_kept(
@@ -97,10 +97,10 @@ def read_kept(
     require("rabbitmq")
     from pika.spec import BasicProperties
 
-    message_properties: Any = BasicProperties()  # type: ignore[no-untyped-call]
+    said: Any = BasicProperties()  # type: ignore[no-untyped-call]
     for name in ("content_type", "content_encoding", "message_id", "headers"):
-        setattr(message_properties, name, headers.get(name))
-    return _read(message_properties, body, cloudevents, max_bytes)
+        setattr(said, name, headers.get(name))
+    return _read(said, body, cloudevents, max_bytes)
 
 
 def readings_of(headers: Mapping[str, Any] | None, body: bytes) -> Iterator[bytes]:
@@ -116,10 +116,10 @@ def readings_of(headers: Mapping[str, Any] | None, body: bytes) -> Iterator[byte
             yield message.body
 
 
-def _read(message: BasicProperties, body: bytes, cloudevents: Literal["data", "envelope"], max_bytes: int) -> Message:
-    body = _decoded(body, message.content_encoding, max_bytes)
-    attributes = {k[12:].lower(): _plain(v) for k, v in (message.headers or {}).items() if k.startswith(_PREFIXES)}
-    content_type = message.content_type if isinstance(message.content_type, str) else ""
+def _read(said: BasicProperties, body: bytes, cloudevents: Literal["data", "envelope"], max_bytes: int) -> Message:
+    body = _decoded(body, said.content_encoding, max_bytes)
+    attributes = {k[12:].lower(): _plain(v) for k, v in (said.headers or {}).items() if k.startswith(_PREFIXES)}
+    content_type = said.content_type if isinstance(said.content_type, str) else ""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == _STRUCTURED:
         attributes, data = _structured(body)
@@ -131,7 +131,7 @@ def _read(message: BasicProperties, body: bytes, cloudevents: Literal["data", "e
     elif kind.startswith("application/cloudevents"):
         raise Unreadable("invalid_json", f"a CloudEvent as {kind}, which is not read; JSON is")
     else:
-        return Message(body, message.message_id if isinstance(message.message_id, str) else None)
+        return Message(body, said.message_id if isinstance(said.message_id, str) else None)
     for name in _REQUIRED:
         if not isinstance(attributes.get(name), str) or not attributes[name]:
             code: Reason = "missing_identity" if name in ("id", "source") else "invalid_json"
@@ -150,11 +150,11 @@ def headers_of(head: bytes, properties: Properties = properties) -> Mapping[str,
     text that is none or that no database stores, are ``{"base64": …}``. So are all of them when they cannot be decoded.
     """
     try:
-        message: BasicProperties = properties(head)
+        said: BasicProperties = properties(head)
     except ValueError as e:
         return {"properties": str(e), **_encoded(head)}
-    headers = {k: _fit(v) for k, v in vars(message).items() if v is not None and k != "headers"}
-    return {**({"headers": _fit(message.headers)} if message.headers else {}), **headers}
+    found = {k: _fit(v) for k, v in vars(said).items() if v is not None and k != "headers"}
+    return {**({"headers": _fit(said.headers)} if said.headers else {}), **found}
 
 
 def _decoded(body: bytes, encoding: Any, max_bytes: int) -> bytes:
