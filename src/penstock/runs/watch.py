@@ -63,8 +63,8 @@ class Watcher(Troubles):
 
     Args:
         stream: where it lands.
-        source: one of the stream's ``files`` sources, which says which files and of what kind; or :data:`penstock.runs.folders.UNNAMED`, for
-            all files in ``directory``.
+        source: one of the stream's sources of files, which says which and of what kind; or
+            :data:`penstock.runs.folders.UNNAMED`, for all files in ``directory``.
         directory: only files in this folder, at any depth. A stream that each load replaces is read whole all the same.
         publish: put the records on the stream's queue instead.
         once: end when everything there has been taken, and do not wait for a destination that is away.
