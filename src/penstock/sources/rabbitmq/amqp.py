@@ -134,10 +134,10 @@ def source_error(error: BaseException, settings: RabbitMQ) -> SourceError:
                 f"TLS failed: {cause.reason or cause}", where=where, fix="mend tls:, its ca and certificate"
             )
     system = next((str(e) for e in _chain(error) if isinstance(e, OSError)), "")
-    reason = system or str(error) or type(error).__name__
+    said = system or str(error) or type(error).__name__
     if not system and not isinstance(error, exceptions.AMQPConnectionError | AMQPConnectorException):
-        return SourceError(f"receiving broke: {reason}", where=where, fix="see RabbitMQ's log")
-    return SourceError(f"RabbitMQ is away: {reason}", where=where, fix="start it, or mend host: and port:")
+        return SourceError(f"receiving broke: {said}", where=where, fix="see RabbitMQ's log")
+    return SourceError(f"RabbitMQ is away: {said}", where=where, fix="start it, or mend host: and port:")
 
 
 def _shown(vhost: str) -> str:
@@ -170,9 +170,9 @@ def _chain(error: Any) -> Iterator[BaseException]:
     """An error and what it was made from: pika keeps causes among the arguments."""
     waiting, seen = [error], set[int]()
     while waiting:
-        candidate = waiting.pop()
-        if not isinstance(candidate, BaseException) or id(candidate) in seen:
+        found = waiting.pop()
+        if not isinstance(found, BaseException) or id(found) in seen:
             continue
-        seen.add(id(candidate))
-        yield candidate
-        waiting += [candidate.__cause__, candidate.__context__, getattr(candidate, "exception", None), *candidate.args]
+        seen.add(id(found))
+        yield found
+        waiting += [found.__cause__, found.__context__, getattr(found, "exception", None), *found.args]

@@ -106,10 +106,10 @@ def message_id(head: bytes) -> bytes | None:
         after = _after_text(head, start)
         if after is not None:
             return head[start + (2 if head[start] == 0xA1 else 5) : after]
-        id_ = properties(head).message_id if end > start else None
+        found = properties(head).message_id if end > start else None
     except ValueError:
         return None
-    return None if id_ is None else str(id_).encode()
+    return None if found is None else str(found).encode()
 
 
 def properties(head: bytes) -> BasicProperties:
@@ -120,26 +120,26 @@ def properties(head: bytes) -> BasicProperties:
     """
     if head.startswith(_BROKEN):
         raise ValueError(head[1:].decode())
-    properties_: Any = BasicProperties()  # type: ignore[no-untyped-call]
+    found: Any = BasicProperties()  # type: ignore[no-untyped-call]
     headers: dict[str, Any] = {}
     for section, value in _sections(head):
         if section == _PROPERTIES and isinstance(value, list):
             for name, item in zip(_NAMES, value, strict=False):
                 if item is None:
                     continue
-                if hasattr(properties_, name):
-                    setattr(properties_, name, item if name == "timestamp" else _text(item))
+                if hasattr(found, name):
+                    setattr(found, name, item if name == "timestamp" else _text(item))
                 else:
                     headers[name] = item
         elif section in (_ANNOTATIONS, _APPLICATION) and isinstance(value, dict):
             for key, item in value.items():
                 known = _OF_0_9_1.get(str(key))
                 if known:
-                    setattr(properties_, known, item)
+                    setattr(found, known, item)
                 elif key not in _ROUTING or section == _APPLICATION:
                     headers[str(key)] = item
-    properties_.headers = headers or None
-    return cast("BasicProperties", properties_)
+    found.headers = headers or None
+    return cast("BasicProperties", found)
 
 
 def _split_carefully(message: bytes) -> tuple[bytes, bytes]:

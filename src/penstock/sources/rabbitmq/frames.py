@@ -195,8 +195,8 @@ def stream_offset(head: bytes) -> int | None:
     end = _after_headers(head, flags)
     if head[end - 25 : end - 8] == b"\x0fx-stream-offsetl" and head[end - 29 : end - 25] == b"\x00\x00\x00\x19":
         return int.from_bytes(head[end - 8 : end], "big")
-    offset = (properties(head).headers or {}).get("x-stream-offset")
-    return offset if isinstance(offset, int) else None
+    found = (properties(head).headers or {}).get("x-stream-offset")
+    return found if isinstance(found, int) else None
 
 
 def _after_headers(head: bytes, flags: int) -> int:

@@ -138,8 +138,8 @@ class StreamReceiver(Inbox):
         try:
             stream = pack(">I", 1) + wire.text(self.settings.queue)
             places = wire.replicas(connection.request(wire.METADATA, stream, "stream"))
-            server = connection.properties
-            here = (server.get("advertised_host", ""), server.get("advertised_port", ""))
+            said = connection.properties
+            here = (said.get("advertised_host", ""), said.get("advertised_port", ""))
             if not places or here in [(host, str(port)) for host, port in places]:
                 return connection
         except BaseException:
@@ -157,9 +157,9 @@ class StreamReceiver(Inbox):
     def _subscribe(self, connection: StreamConnection) -> None:
         where = pack(">H", _FIRST) if self.offset is None else pack(">HQ", _AT, self.offset)
         self._credit = self._wanted()
-        properties = wire.texts({"name": self.settings.consumer_name})
+        said = wire.texts({"name": self.settings.consumer_name})
         stream = wire.text(self.settings.queue)
-        content = bytes([_SUBSCRIPTION]) + stream + where + pack(">H", self._credit) + properties
+        content = bytes([_SUBSCRIPTION]) + stream + where + pack(">H", self._credit) + said
         connection.request(wire.SUBSCRIBE, content, f"stream {self.settings.queue}")
 
     def _last_now(self, connection: StreamConnection) -> int:

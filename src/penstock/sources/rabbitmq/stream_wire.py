@@ -127,8 +127,8 @@ class StreamConnection:
 
     def _log_in(self, settings: RabbitMQ) -> Mapping[str, str]:
         """What has to be said first; returns what the broker says of itself."""
-        own = {"product": "penstock", "connection_name": settings.consumer_name}
-        properties = self.request(PEER_PROPERTIES, texts(own), "greeting")
+        said = {"product": "penstock", "connection_name": settings.consumer_name}
+        properties = self.request(PEER_PROPERTIES, texts(said), "greeting")
         self.request(SASL_HANDSHAKE, b"", "greeting")
         secret = f"\0{settings.user}\0{settings.password.get_secret_value()}".encode()
         self.request(SASL_AUTHENTICATE, text("PLAIN") + pack(">I", len(secret)) + secret, f"user {settings.user}")
@@ -183,9 +183,9 @@ class StreamConnection:
         """
         if not self._waiting:
             self._receive(seconds)
-        frames = list(self._waiting)
+        found = list(self._waiting)
         self._waiting.clear()
-        return frames
+        return found
 
     def wake(self) -> None:
         """Make :meth:`frames` return. From any thread."""
@@ -300,9 +300,9 @@ class Fields:
 
     def integer(self, size: int) -> int:
         """An unsigned integer of so many bytes."""
-        number = int.from_bytes(self._content[self._at : self._at + size], "big")
+        found = int.from_bytes(self._content[self._at : self._at + size], "big")
         self._at += size
-        return number
+        return found
 
     def text(self) -> str:
         """A text; empty where it is null."""
@@ -315,17 +315,17 @@ class Fields:
     def mapping(self) -> dict[str, str]:
         """All pairs of texts to the end, behind their count."""
         self._at += 4
-        texts = {}
+        found = {}
         while self._at < len(self._content):
             name = self.text()
-            texts[name] = self.text()
-        return texts
+            found[name] = self.text()
+        return found
 
 
 def text(value: str) -> bytes:
     """A text as it is sent."""
-    text = value.encode()
-    return pack(">H", len(text)) + text
+    said = value.encode()
+    return pack(">H", len(said)) + said
 
 
 def texts(pairs: Mapping[str, str]) -> bytes:
