@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import penstock
-from penstock.doctor.examine import examine, explain_loads
+from penstock.doctor.examine import examine
+from penstock.doctor.forecast import explain_loads
 from penstock.errors import ProjectError
 from penstock.land.loop import Stop
 from penstock.project import load_project

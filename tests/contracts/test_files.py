@@ -21,6 +21,7 @@ from penstock.land.loop import Landed, load
 from penstock.ports import Destination, Target, Window
 from penstock.records.opening import CsvDialect
 from penstock.shape.shaper import Shaper
+from penstock.sources.files import planning
 from penstock.sources.files.source import FilesSource
 from penstock.spec import StreamSpec
 from tests.support.warehouse import land, quarantined, table, write_files
@@ -121,7 +122,7 @@ def test_known_content_is_not_parsed(
         again = land(destination, folder, RULES)
         assert again.receipts == []
         assert len(again.skipped) == (4 if change == "copied" else 3)
-    monkeypatch.setattr(FilesSource, "_content", lambda *_: pytest.fail("known content was hashed again"))
+    monkeypatch.setattr(planning, "content_of", lambda *_: pytest.fail("known content was hashed again"))
     assert land(destination, folder, RULES).receipts == []
 
 

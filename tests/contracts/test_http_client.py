@@ -22,12 +22,13 @@ import zstandard
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
-from penstock.doctor.examine import read_status
+from penstock.doctor.status import read_status
 from penstock.errors import SourceError
 from penstock.logs import captured
 from penstock.project import load_project
 from penstock.project.http_client import HttpConnection
-from penstock.sources.http.client import Answer, Client, Request
+from penstock.sources.http.answers import Answer, Request
+from penstock.sources.http.client import Client
 from penstock.sources.http.standing import keep_standing
 from penstock.testing.proxy import Proxy
 from tests.support.apis import Api, Asked, Raw, head, reply

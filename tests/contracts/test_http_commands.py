@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.doctor.examine import LoadPlan, examine, explain_loads
+from penstock.doctor.examine import examine
+from penstock.doctor.forecast import LoadPlan, explain_loads
 from penstock.errors import UsageError
 from penstock.land.session import Session
 from penstock.ports import Window

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.doctor.examine import read_status
+from penstock.doctor.status import read_status
 from penstock.errors import ContractError, UsageError
 from penstock.land.session import Session
 from penstock.project import load_project

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
-from penstock.doctor.examine import examine, read_status
+from penstock.doctor.examine import examine
+from penstock.doctor.status import read_status
 from penstock.errors import ContractError, ProjectError, SourceError
 from penstock.land.loop import Landed
 from penstock.land.session import Session

@@ -16,6 +16,7 @@ from penstock.runs.plan import plan_loads
 from penstock.runs.quarantined import drop, entries
 from penstock.runs.replay import replay
 from penstock.spec import StreamSpec
+from tests.support.api import Api, Said
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 PROJECT = """
@@ -223,3 +224,24 @@ def test_refused_rows_are_replayed(destination: Destination, tmp_path: Path) -> 
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":13}\n{"a":14}\n'})
     land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert [e.body for e in entries(destination.query)] == [b'{"a":13}']
+
+
+def test_texts_of_an_api_are_typed_when_they_are_replayed(tmp_path: Path) -> None:
+    """CSV has no types, whichever way it came: a number in it is one after its quarantine, too."""
+    settings = """
+name: held
+destinations: {{local: {{type: duckdb, path: warehouse.duckdb}}}}
+sources: {{api: {{type: http, base_url: "{url}", format: csv, endpoints: {{s: {{}}}}}}}}
+streams: {{s: {{from: api, identity: {identity}}}}}
+"""
+    with Api(lambda _: Said(body=b"id,n\nx,1\n,2\n", headers={"content-type": "text/csv"})) as api:
+        for identity, landed in (("[id]", [1]), ("content", [1, 2])):
+            (tmp_path / "penstock.yml").write_text(settings.format(url=api.url, identity=identity))
+            with Session(load_project(tmp_path)) as session:
+                if identity == "[id]":
+                    session.load(*plan_loads(session.project))
+                else:
+                    session.destination.query("delete from penstock.streams")
+                    replay(session, entries(session.destination.query))
+                rows = session.destination.query("select n from raw.s order by n").rows
+                assert [n for (n,) in rows] == landed

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from penstock.cli.inspecting import _print_status
-from penstock.doctor.examine import check_ledger, read_status
+from penstock.doctor.examine import check_ledger
+from penstock.doctor.status import read_status
 from penstock.errors import DestinationError, UsageError
 from penstock.land.loop import Landed
 from penstock.land.session import Session

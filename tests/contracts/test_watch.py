@@ -26,7 +26,8 @@ from penstock.land.session import Session
 from penstock.logs import captured
 from penstock.ports import Receipt
 from penstock.project import load_project
-from penstock.runs.watch import UNNAMED, Watcher, watched
+from penstock.runs.folders import UNNAMED, watched
+from penstock.runs.watch import Watcher
 from penstock.samples.generate import write_user_events
 from penstock.testing.postgres import PrivatePostgres
 from tests.support.queues import until

@@ -10,11 +10,13 @@ from typing import Any
 
 import penstock
 from penstock.airflow.dags import penstock_dags
+from penstock.findings import Finding
 from penstock.ports import Batch, Position, Segment, Source
 from penstock.project import SourceSettings
 from penstock.runs.outcome import Report
 from penstock.runs.plan import plan_loads
-from penstock.sources.kinds import Forecast, Opening, SourceKind
+from penstock.sources.datasets import DatasetName
+from penstock.sources.kinds import Consumed, Forecast, Opening, SourceKind, Until
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
@@ -37,7 +39,20 @@ _PUBLIC: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     ),
     "Sources": (
         "[Write a kind of source](how-to/write-a-source.md) says how these are used.",
-        (Source, Batch, Position, Segment, SourceSettings, SourceKind, Opening, Forecast),
+        (
+            Source,
+            Batch,
+            Position,
+            Segment,
+            SourceSettings,
+            SourceKind,
+            Opening,
+            Forecast,
+            Until,
+            Consumed,
+            Finding,
+            DatasetName,
+        ),
     ),
     "Airflow": ("[Under Airflow](airflow.md) says how it is used.", (penstock_dags,)),
     "Tests": (

@@ -13,7 +13,7 @@ from penstock.cli.printing import count, print_json, print_table
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from penstock.doctor.examine import LoadPlan
+    from penstock.doctor.forecast import LoadPlan
     from penstock.project import Project
 
 _VERBS = {"read": "read", "resume": "read on in", "skip": "skip, landed before:", "fail": "cannot read"}
@@ -38,7 +38,7 @@ def explain(
             raise UsageError("--up is about the whole project", fix="leave the other options out, or leave out --up")
         _explain_up(project, json=call.json)
         return
-    from penstock.doctor.examine import explain_loads
+    from penstock.doctor.forecast import explain_loads
     from penstock.runs.plan import plan_run
 
     window = window_of(day, start, end)

@@ -48,7 +48,7 @@ def status(
 
 
 def _print_status(project: Project, *, json: bool = False) -> None:
-    from penstock.doctor.examine import read_status
+    from penstock.doctor.status import read_status
     from penstock.up.running import running_process
 
     running = running_process(project)

@@ -71,7 +71,7 @@ def report(
     show_pii: ShowPii = False,
 ) -> None:
     """Write one HTML file with all answers, freshness, last loads, quarantine and lineage."""
-    from penstock.doctor.examine import read_status
+    from penstock.doctor.status import read_status
     from penstock.report.models import Models
     from penstock.report.page import report_page
     from penstock.report.pictures import check_renderer

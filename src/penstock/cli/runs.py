@@ -155,7 +155,7 @@ def run_in_process(call: Call, project: Project, streams: Sequence[str]) -> bool
 @contextmanager
 def asked(project: Project) -> Iterator[Query | None]:
     """The warehouse, or the process that holds it; None when there is no ledger yet."""
-    from penstock.doctor.examine import existing_destination
+    from penstock.doctor.status import existing_destination
     from penstock.up.running import holder
 
     running = holder(project)

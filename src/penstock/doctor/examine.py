@@ -1,36 +1,30 @@
-"""Looks at a project without changing it: what a run would do, what the ledger says, what is in the way."""
+"""Looks at a project without changing it for what is in the way, and says how to mend it."""
 
 from __future__ import annotations
 
 import platform
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from penstock.errors import DestinationError, PenstockError, SourceError
+from penstock.doctor.status import existing_destination
+from penstock.errors import PenstockError
 from penstock.extras import DISTRIBUTION
 from penstock.findings import Finding, failed
-from penstock.land.presence import missing_fields, presence_of
-from penstock.ledger.soundness import Damage, damage_of, missing_parts
+from penstock.land.presence import presence_of
+from penstock.ledger.soundness import Damage, damage_of
 from penstock.plural import count
 from penstock.runs.plan import plan_loads
-from penstock.sources.kinds import Forecast, kind_of, opening_of
-from penstock.sql import statement
+from penstock.sources.kinds import kind_of, opening_of
 
 if TYPE_CHECKING:
-    from penstock.ports import Destination, Rows
+    from penstock.ports import Rows
     from penstock.project import Project
-    from penstock.project.steps import LoadStep
-    from penstock.sources.files.planning import FilePlan
-
-_LAST_LOADS = 10
 
 
 class Held(Protocol):
@@ -44,94 +38,7 @@ class Held(Protocol):
         """Run one statement there."""
 
     def status(self) -> dict[str, Any]:
-        """As :func:`read_status` there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadPlan:
-    """What loading one stream from one source would do."""
-
-    stream: str
-    source: str
-    how: str
-    files: Sequence[FilePlan] = ()
-    problem: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "stream": self.stream,
-            "source": self.source,
-            "how": self.how,
-            "problem": self.problem or None,
-            "files": [{**asdict(f), "path": str(f.path), "error": f.error and str(f.error)} for f in self.files],
-        }
-
-
-def explain_loads(project: Project, steps: Sequence[LoadStep], *, dated: bool) -> list[LoadPlan]:
-    """The steps of a run with the files each would read; ``dated`` when days were asked for. Opens the warehouse only
-    if it is there."""
-
-    plans = []
-    destination = existing_destination(project)
-    try:
-        for step in steps:
-            stream = project.streams[step.stream]
-            contract = stream.contract
-            how = (
-                f"{stream.disposition} by {stream.identity}, new columns {contract.columns}, odd types {contract.types}"
-            )
-            if step.window and stream.event_time:
-                how += f", {stream.event_time} in {step.window}"
-            known = destination.ledger.positions(step.stream, step.source) if destination else {}
-            settings = project.sources[step.source]
-            forecast, problem = Forecast(), ""
-            try:
-                forecast = kind_of(settings).forecast(settings, opening_of(project, step), known)
-            except SourceError as e:
-                problem = str(e)
-            how += f", {forecast.words}" if forecast.words else ""
-            if not settings.ends:
-                how += " by penstock consume alone"
-                how += f": {settings.noun} has no days to choose from" if dated else ""
-            plans.append(
-                LoadPlan(stream=step.stream, source=step.source, how=how, files=forecast.files, problem=problem)
-            )
-    finally:
-        if destination:
-            destination.close()
-    return plans
-
-
-def read_status(project: Project) -> dict[str, Any]:
-    """The ledger as plain data: ``damage``, where it does not fit the raw tables; ``streams``, ``loads``,
-    ``quarantine``, ``models``, ``runs``, ``schedules``, ``alerts`` that are not over; the ``expectations``, judged now;
-    the ``hosts`` of HTTP sources as they were last seen from this machine; and as ``warnings`` what looks like a
-    mistake in the project file."""
-    from penstock.alerts.expectations import judge
-    from penstock.sources.http.standing import read_standing
-
-    names = ("streams", "loads", "quarantine", "models", "runs", "schedules", "alerts")
-    hosts = read_standing(project.directory, project.sources)
-    destination = existing_destination(project)
-    if destination is None:
-        expected = [verdict.as_dict() for verdict in judge(project, None)]
-        nothing: dict[str, list[Any]] = {name: [] for name in ("damage", *names, "warnings")}
-        return {**nothing, "expectations": expected, "hosts": hosts}
-    try:
-        tables = {
-            name: _dicts(destination, statement("penstock.ledger", f"status_{name}.sql", last=str(_LAST_LOADS)))
-            for name in names
-        }
-        damage = [asdict(d) for d in map(partial(damage_of, destination), project.streams) if d is not None]
-        tables["expectations"] = [verdict.as_dict() for verdict in judge(project, destination.query)]
-        warnings = list(missing_fields(project, destination))
-    finally:
-        destination.close()
-    now = datetime.now(UTC)
-    for row in tables["streams"]:
-        row["lag_seconds"] = round((now - row["last_commit"]).total_seconds())
-    return {"damage": damage, **tables, "hosts": hosts, "warnings": warnings}
+        """As :func:`penstock.doctor.status.read_status` there."""
 
 
 def examine(
@@ -164,35 +71,6 @@ def examine(
     checks.append(_check_dbt(project))
     checks += _check_lineage(project)
     return checks
-
-
-def existing_destination(project: Project) -> Destination | None:
-    """The destination, unless nothing was ever landed in it."""
-    from penstock.destinations import open_destination
-
-    if not project.destination.may_exist:
-        return None
-    destination = open_destination(project.destination)
-    try:
-        if not destination.is_prepared():
-            missing = missing_parts(destination)
-            destination.close()
-            if not missing:
-                return None
-            raise DestinationError(
-                f"the ledger lacks {', '.join(missing)}: dropped by hand, or of an earlier version",
-                where=project.target,
-                fix="restore them from a backup if they were dropped; penstock load makes what is missing, empty",
-            )
-    except BaseException:
-        destination.close()
-        raise
-    return destination
-
-
-def _dicts(destination: Destination, sql: str) -> list[dict[str, Any]]:
-    rows = destination.query(sql)
-    return [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
 
 
 def _check_python() -> Finding:

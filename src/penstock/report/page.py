@@ -51,7 +51,7 @@ class Shown:
 def report_page(
     project: Project, answers: Sequence[Answer], status: dict[str, Any], models: Models, *, now: datetime
 ) -> str:
-    """The whole page. ``status`` is what :func:`penstock.doctor.examine.read_status` gives.
+    """The whole page. ``status`` is what :func:`penstock.doctor.status.read_status` gives.
 
     Raises:
         UsageError: the library that draws is not installed.

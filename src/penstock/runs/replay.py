@@ -124,7 +124,7 @@ def _is_untyped(entry: Entry, project: Project) -> bool:
     if kept is not None:
         return kept.texts
     source = project.sources.get(entry.source)
-    return is_csv(place, "auto") if source is None else kind_of(source).is_untyped(source, place)
+    return is_csv(place, "auto") if source is None else kind_of(source).is_untyped(source, entry.stream, place)
 
 
 def _batch(project: Project, waiting: Sequence[Entry], bodies: Sequence[bytes], *, untyped: bool) -> Batch:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +24,6 @@ from penstock.errors import (
     RefusedMessages,
     RejectedRows,
     SourceError,
-    UsageError,
 )
 from penstock.faults import fault_point
 from penstock.land.presence import presence_of
@@ -34,10 +32,10 @@ from penstock.lineage import Told, lineage_of
 from penstock.logs import Commits, bound, described, get_log, listed
 from penstock.ports import Batch, Position, Receipt, Target
 from penstock.project.steps import LoadStep
-from penstock.runs.plan import plan_loads
-from penstock.sources.files.kind import files_like, open_files
+from penstock.runs.folders import as_written, settings_of
+from penstock.sources.files.kind import open_files
 from penstock.sources.files.matching import folders_of
-from penstock.sources.kinds import kind_of, opening_of
+from penstock.sources.kinds import opening_of
 from penstock.spec import StreamSpec
 from penstock.sql import filled
 from penstock.troubles import Troubles
@@ -46,15 +44,12 @@ if TYPE_CHECKING:
     from penstock.land.loop import Stop
     from penstock.land.session import Session
     from penstock.ports import Rows
-    from penstock.project import Files, Project
+    from penstock.project import Project
     from penstock.schema import Schema
     from penstock.sources.files.arrivals import Arrivals
     from penstock.sources.files.source import FilesSource
 
 _log = get_log("watch")
-
-UNNAMED = "watch"
-"""The source under which files land from a folder that none of the stream's sources covers."""
 
 UNFINISHED_SECONDS = 60.0
 """How long a last line may stay unfinished before it counts as it is."""
@@ -69,8 +64,8 @@ class Watcher(Troubles):
 
     Args:
         stream: where it lands.
-        source: one of the stream's ``files`` sources, which says which files and of what kind; or :data:`UNNAMED`, for
-            all files in ``directory``.
+        source: one of the stream's sources of files, which says which and of what kind; or
+            :data:`penstock.runs.folders.UNNAMED`, for all files in ``directory``.
         directory: only files in this folder, at any depth. A stream that each load replaces is read whole all the same.
         publish: put the records on the stream's queue instead.
         once: end when everything there has been taken, and do not wait for a destination that is away.
@@ -113,8 +108,8 @@ class Watcher(Troubles):
         self._empty: dict[str, None] = {}
         self._commits = Commits(_log, stream=stream, source=source)
         self._told: Told | None = None
-        self._settings = _settings_of(project, stream, source, directory)
-        self._directory = None if directory is None else _as_written(project, self._settings, directory)
+        self._settings = settings_of(project, stream, source, directory)
+        self._directory = None if directory is None else as_written(project, self._settings, directory)
         self._step = LoadStep(
             stream=stream,
             source=f"publish {source}" if publish else source,
@@ -181,16 +176,16 @@ class Watcher(Troubles):
 
     def _take(self, session: Session, arrivals: Arrivals) -> None:
         """What has arrived since the last time."""
-        found = arrivals.scan()
+        arrived = arrivals.scan()
         self.failures = {path: e for path, e in self.failures.items() if path.exists()}
         if self._whole:
-            self._pending = self._pending or bool(found) or arrivals.lost
+            self._pending = self._pending or bool(arrived) or arrivals.lost
             if self._pending and arrivals.settled and arrivals.files:
                 self._pending = False
                 self._take_files(session, arrivals, arrivals.files, final=True)
             return
         for final in (False, True):
-            paths = [arrival.path for arrival in found if (arrival.final or self._once) == final]
+            paths = [arrival.path for arrival in arrived if (arrival.final or self._once) == final]
             for at in range(0, len(paths), _GROUP):
                 self._take_files(session, arrivals, paths[at : at + _GROUP], final=final)
 
@@ -337,68 +332,6 @@ class Watcher(Troubles):
         except BaseException:
             landing.rollback()
             raise
-
-
-def watched(project: Project, directory: Path | None, stream: str | None) -> list[tuple[str, str]]:
-    """Streams, each with the source, that watching a folder is about; without a folder, all that files feed.
-
-    Raises:
-        UsageError: no such folder or stream, or the folder is no stream's, or several streams'.
-    """
-    steps = plan_loads(project, () if stream is None else (stream,))
-    found = [(s.stream, s.source) for s in steps if _watched(project, s.source) is not None]
-    where = str(project.file)
-    if directory is None:
-        if not found:
-            raise UsageError("no stream is fed by files", where=where, fix="name a folder and a --stream")
-        return found
-    if not directory.is_dir():
-        raise UsageError("there is no such folder", where=str(directory), fix=f"mkdir -p {directory}")
-    real = Path(os.path.realpath(directory))
-    found = [(name, source) for name, source in found if _covers(project, source, real)]
-    if stream is not None:
-        return found or [(stream, UNNAMED)]
-    names = sorted({name for name, _ in found})
-    if len(names) == 1:
-        return found
-    said = f"the folder feeds {' and '.join(names)}" if names else "no stream's files are in this folder"
-    raise UsageError(
-        said, where=str(directory), fix=f"penstock watch {directory} --stream {names[0] if names else 'NAME'}"
-    )
-
-
-def _covers(project: Project, source: str, real: Path) -> bool:
-    """Whether files in a folder may be the source's."""
-    settings = _watched(project, source)
-    assert settings is not None
-    bases = [Path(os.path.realpath(folder)) for folder in folders_of(settings.path, project.directory)]
-    return any(base == real or base in real.parents or real in base.parents for base in bases)
-
-
-def _settings_of(project: Project, stream: str, source: str, directory: Path | None) -> Files:
-    """The source's own; for files that none of the stream's sources covers, all in the folder, CSV as in the first."""
-    settings = _watched(project, source)
-    if settings is not None:
-        return settings
-    if directory is None:
-        raise UsageError(f"source {source!r} has no folder to watch", where=str(project.file), fix="name a folder")
-    pattern = f"{glob.escape(str(directory.absolute()))}/**"
-    return files_like(project, stream).model_copy(update={"path": (pattern,)})
-
-
-def _watched(project: Project, source: str) -> Files | None:
-    settings = project.sources.get(source)
-    return None if settings is None else kind_of(settings).watched(settings)
-
-
-def _as_written(project: Project, settings: Files, directory: Path) -> Path:
-    """A folder by the path under which the source finds its files, which may lead through links."""
-    real = Path(os.path.realpath(directory))
-    for base in folders_of(settings.path, project.directory):
-        at = Path(os.path.realpath(base))
-        if at == real or at in real.parents:
-            return base / real.relative_to(at)
-    return directory.absolute()
 
 
 def _schema(session: Session, stream: str) -> Schema:

@@ -219,9 +219,9 @@ class SourceKind(Protocol[S]):
         del settings, stream
         return fields_named(stream_settings)
 
-    def is_untyped(self, settings: S, place: str) -> bool:
+    def is_untyped(self, settings: S, stream: str, place: str) -> bool:
         """Whether the values of records from ``place``, as a batch names it, are texts without a type."""
-        del settings, place
+        del settings, stream, place
         return False
 
     def cloudevents(self, settings: S) -> Literal["data", "envelope"]:

@@ -53,7 +53,7 @@ class Running:
         return load_rows(self._ask("POST", "/query", json.dumps(question).encode()))
 
     def status(self) -> dict[str, Any]:
-        """Its parts, and the ledger as :func:`penstock.doctor.examine.read_status` gives it, times as text."""
+        """Its parts, and the ledger as :func:`penstock.doctor.status.read_status` gives it, times as text."""
         status: dict[str, Any] = json.loads(self._ask("GET", "/status"))
         return status
 

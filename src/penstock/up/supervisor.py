@@ -10,7 +10,7 @@ from os import getpid
 from typing import TYPE_CHECKING, Any
 
 from penstock.destinations import open_destination
-from penstock.doctor.examine import read_status
+from penstock.doctor.status import read_status
 from penstock.errors import DestinationError, LockedError, PenstockError
 from penstock.land.session import Session
 from penstock.logs import get_log

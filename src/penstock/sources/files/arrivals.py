@@ -149,9 +149,9 @@ class Arrivals:
             stop.wait(min(seconds, 1.0))
         else:
             stop.wait(_REST * self._scan_seconds)
-            told = self._notify.watch(_GATHER_MILLISECONDS, _STEP_MILLISECONDS, max(int(seconds * 1000), 1), stop)
-            if isinstance(told, set):
-                self._note_moved(told)
+            changes = self._notify.watch(_GATHER_MILLISECONDS, _STEP_MILLISECONDS, max(int(seconds * 1000), 1), stop)
+            if isinstance(changes, set):
+                self._note_moved(changes)
         return time.monotonic() - now
 
     def _paths(self) -> list[Path]:
@@ -162,10 +162,12 @@ class Arrivals:
             if not _is_temporary(path.name) and (within is None or within in path.parents)
         ]
 
-    def _note_moved(self, told: set[tuple[int, str]]) -> None:
+    def _note_moved(self, changes: set[tuple[int, str]]) -> None:
         """Who writes a file is told of more than once; who moves it, once."""
-        moved = {path for change, path in told if change == _ADDED} - {p for change, p in told if change == _MODIFIED}
-        gone = [Path(path) for change, path in told if change == _DELETED]
+        moved = {path for change, path in changes if change == _ADDED} - {
+            p for change, p in changes if change == _MODIFIED
+        }
+        gone = [Path(path) for change, path in changes if change == _DELETED]
         left = {path.parent for path in gone if _is_temporary(path.name)}
         self._moved.update(os.path.realpath(path) for path in moved)
         self._renamed.update(os.path.realpath(path) for path in moved if Path(path).parent in left)

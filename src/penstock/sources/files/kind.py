@@ -41,7 +41,8 @@ class FilesKind(SourceKind[Files]):
     def datasets(self, settings: Files, opening: Opening) -> list[DatasetName]:
         return [file_dataset(base_of(pattern, opening.directory)) for pattern in settings.path]
 
-    def is_untyped(self, settings: Files, place: str) -> bool:
+    def is_untyped(self, settings: Files, stream: str, place: str) -> bool:
+        del stream
         return is_csv(place, settings.format)
 
 

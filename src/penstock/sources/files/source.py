@@ -12,22 +12,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from stat import S_ISDIR
 from typing import Any
 
 from penstock.errors import SourceError
 from penstock.ports import Batch, Position, Window
 from penstock.records.opening import CsvDialect, Kind, kind_of, opened
 from penstock.records.splitters import LineSplitter, Splitter, ValueSplitter
+from penstock.sources.files.hashing import READ_BYTES, Hashing, content_of
 from penstock.sources.files.matching import paths_of
-from penstock.sources.files.planning import FilePlan, same_stamp, stamp_of, stat_of
+from penstock.sources.files.planning import FilePlan, Planning, State, same_stamp, stamp_of, stat_of
 from penstock.sources.gathering import Gathering
 
 MAX_PENDING_BYTES = 1 << 28
 """A single record longer than this stops the load: the file is not what its format says."""
-
-_READ_BYTES = 1 << 22
-State = Mapping[str, Any]
 
 
 class FilesSource:
@@ -71,10 +68,9 @@ class FilesSource:
         self._dialect = dialect or CsvDialect()
         self._batch_bytes = batch_bytes
         self._scope = f"@{window}" if window else ""
-        self._fingerprint = fingerprint
         self._refresh = refresh
         self._growing = growing
-        self._twins: dict[str, State] = {}
+        self._planning = Planning(root, scope=self._scope, kind=self._kind, fingerprint=fingerprint, refresh=refresh)
 
     def plan(self, known: Mapping[str, State]) -> list[FilePlan]:
         """What :meth:`read` would do with each file, from names, sizes and times alone where these suffice.
@@ -82,14 +78,7 @@ class FilesSource:
         Raises:
             SourceError: no file matches.
         """
-        whole: dict[int, dict[str, State]] = {}
-        for state in known.values():
-            if state.get("complete") and state.get("scope", "") in ("", self._scope):
-                whole.setdefault(state["size"], {})[state["content"]] = state
-        plans = [self._plan_file(path, known, whole) for path in self._paths()]
-        if self._refresh and (self._gone(plans, known) or any(p.action != "skip" for p in plans)):
-            plans = [p if p.action == "fail" else FilePlan(p.path, p.place, p.size, "read") for p in plans]
-        return plans
+        return self._planning.plan(self._paths(), known)
 
     def probe(self, plan: FilePlan) -> None:
         """Open a file and read its first bytes.
@@ -99,7 +88,7 @@ class FilesSource:
         """
         if plan.error is not None:
             raise plan.error
-        kind = kind_of(plan.path, plan.place, self._format, self._compression)
+        kind = self._kind(plan.path, plan.place)
         with opened(plan.path, plan.place, kind.compression) as stream:
             stream.read(1)
 
@@ -115,16 +104,16 @@ class FilesSource:
             if plan.action == "skip":
                 self.skipped.append(plan.place)
                 key = plan.place + self._scope
-                state = self._known(plan.place, known)
+                state = self._planning.known(plan.place, known)
                 stat = stat_of(plan.path, plan.place)
                 if state is None or not same_stamp(state, stat):
-                    fresh = {**(state or self._twins[plan.place]), **stamp_of(stat)}
+                    fresh = {**(state or self._planning.twins[plan.place]), **stamp_of(stat)}
                     gathering.positions[key] = Position(source=self.name, key=key, state=fresh)
                 continue
             try:
                 if plan.error is not None:
                     raise plan.error
-                kind = kind_of(plan.path, plan.place, self._format, self._compression)
+                kind = self._kind(plan.path, plan.place)
                 untyped = self._is_untyped(plan, kind)
                 if gathering.rows and gathering.untyped != untyped:
                     yield gathering.take()
@@ -135,7 +124,7 @@ class FilesSource:
             except SourceError as e:
                 self.failures.append(e)
                 self.failed[plan.path] = e
-        for key in self._gone(plans, known):
+        for key in self._planning.gone(plans, known):
             gathering.positions[key] = Position(source=self.name, key=key, state={"gone": True})
         if gathering.rows or gathering.rejects or gathering.positions:
             yield gathering.take()
@@ -158,78 +147,13 @@ class FilesSource:
             )
         return files
 
+    def _kind(self, path: Path, place: str) -> Kind:
+        return kind_of(path, place, self._format, self._compression)
+
     def _is_untyped(self, plan: FilePlan, kind: Kind) -> bool:
         """Whether every value of a file is text without a type."""
         del plan
         return kind.format == "csv"
-
-    def _place(self, path: Path) -> str:
-        try:
-            place = path.relative_to(self._root).as_posix()
-        except ValueError:
-            place = str(path)
-        try:
-            place.encode()
-        except UnicodeEncodeError:
-            shown = place.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            raise SourceError("a file name that is not UTF-8", where=shown, fix="rename the file") from None
-        return place
-
-    def _gone(self, plans: Sequence[FilePlan], known: Mapping[str, State]) -> list[str]:
-        """With ``refresh``: the keys of files that were read and are no longer there."""
-        there = {p.place + self._scope for p in plans}
-        mine = (k for k, s in known.items() if not s.get("gone") and s.get("scope", "") == self._scope)
-        return sorted(k for k in mine if k not in there) if self._refresh else []
-
-    def _known(self, place: str, known: Mapping[str, State]) -> State | None:
-        """What was read of a file: for this window, or whole."""
-        whole = known.get(place)
-        if whole is not None and whole.get("complete"):
-            return whole
-        part = known.get(place + self._scope)
-        return None if part is None or part.get("gone") else part
-
-    def _plan_file(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
-        """``whole`` are the files that were read to their end, by size and content."""
-        try:
-            return self._planned(path, known, whole)
-        except SourceError as e:
-            return FilePlan(path, e.where, 0, "fail", error=e)
-
-    def _planned(self, path: Path, known: Mapping[str, State], whole: Mapping[int, Mapping[str, State]]) -> FilePlan:
-        place = self._place(path)
-        stat = stat_of(path, place)
-        if S_ISDIR(stat.st_mode):
-            raise SourceError(
-                "the folder cannot be listed, so what is in it is not known",
-                where=place,
-                fix="give the user that runs Penstock the right to read it",
-            )
-        if not self._fingerprint:
-            return FilePlan(path, place, stat.st_size, "read")
-        state = self._known(place, known)
-        if state is not None:
-            if state["complete"] and same_stamp(state, stat):
-                return FilePlan(path, place, stat.st_size, "skip")
-            if state["complete"] and state["size"] == stat.st_size and self._content(path, place) == state["content"]:
-                return FilePlan(path, place, stat.st_size, "skip")
-            if state.get("prefix") and (not state["complete"] or stat.st_size > state["size"]):
-                return FilePlan(path, place, stat.st_size, "resume", state["offset"])
-            return FilePlan(path, place, stat.st_size, "read")
-        twins = whole.get(stat.st_size)
-        if twins and (twin := twins.get(self._content(path, place))):
-            self._twins[place] = twin
-            return FilePlan(path, place, stat.st_size, "skip")
-        return FilePlan(path, place, stat.st_size, "read")
-
-    def _content(self, path: Path, place: str) -> str:
-        """SHA-256 of the decompressed bytes."""
-        kind = kind_of(path, place, self._format, self._compression)
-        digest = hashlib.sha256()
-        with opened(path, place, kind.compression) as stream:
-            while chunk := stream.read(_READ_BYTES):
-                digest.update(chunk)
-        return digest.hexdigest()
 
     def _read_file(
         self, plan: FilePlan, kind: Kind, known: Mapping[str, State], gathering: Gathering
@@ -261,10 +185,10 @@ class FilesSource:
         digest = hashlib.sha256()
         if plan.action != "resume":
             return digest, LineSplitter(line_end=None), 0
-        state = self._known(plan.place, known)
+        state = self._planning.known(plan.place, known)
         assert state is not None
         missing = plan.offset
-        while missing and (chunk := stream.read(min(missing, _READ_BYTES))):
+        while missing and (chunk := stream.read(min(missing, READ_BYTES))):
             digest.update(chunk)
             missing -= len(chunk)
         if missing or digest.hexdigest() != state["prefix"]:
@@ -345,7 +269,7 @@ class FilesSource:
             for cut in parquet_rows(str(plan.path), plan.place):
                 gathering.add(plan.place, cut)
                 yield
-            digest = self._content(plan.path, plan.place)
+            digest = content_of(plan.path, plan.place, kind)
         else:
             dialect = self._dialect
             if dialect.delimiter is None and kind.delimiter:
@@ -361,28 +285,6 @@ class FilesSource:
         state = {**stat, "complete": True, "content": digest}
         gathering.positions[key] = Position(source=self.name, key=key, state=state)
         yield
-
-
-class Hashing:
-    """A stream that hashes what is read from it."""
-
-    closed = False
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.digest = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        chunk: bytes = self._stream.read(size)
-        self.digest.update(chunk)
-        return chunk
-
-    def readable(self) -> bool:
-        return True
-
-    def drain(self) -> None:
-        while self.read(_READ_BYTES):
-            pass
 
 
 def _is_json(line: bytes) -> bool:

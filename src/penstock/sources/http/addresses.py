@@ -35,8 +35,8 @@ def without_user(url: str) -> str:
 
 def with_query(url: str, pairs: Sequence[tuple[str, Any]]) -> str:
     """An address with more parameters; lists are repeated, what is None is left out."""
-    said = [(k, _text(v)) for k, many in pairs for v in (many if isinstance(many, list | tuple) else [many])]
-    query = urlencode([(k, v) for k, v in said if v is not None])
+    texts = [(k, _text(v)) for k, many in pairs for v in (many if isinstance(many, list | tuple) else [many])]
+    query = urlencode([(k, v) for k, v in texts if v is not None])
     if not query:
         return url
     head = url.partition("#")[0]

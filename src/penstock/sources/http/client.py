@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlencode
 
 import httpx2
 
 from penstock.backoff import Backoff
-from penstock.compression import ENCODINGS, BrokenEncoding, Decoder, decoder_of
+from penstock.compression import ENCODINGS
 from penstock.logs import described, get_log
-from penstock.sources.http.addresses import origin, with_query, without, without_user
+from penstock.sources.http.addresses import origin
+from penstock.sources.http.addressing import Addressing
+from penstock.sources.http.answers import Answer, Page, Request, beginning, whole
 from penstock.sources.http.auth import credentials_of, query_key
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
 from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
@@ -30,94 +31,16 @@ if TYPE_CHECKING:
     from penstock.project.http_client import HttpConnection
 
 T = TypeVar("T")
-Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
 _MOVED = frozenset({301, 302, 303, 307, 308})
-_REDIRECTS = 10
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 """However short a wait the API asks for: each further one of a request lasts at least twice as long, up to this."""
-_DRAINED_BYTES = 65_536
 _AGENT = "penstock"
 _LOGS = ("httpx2", "hpack.hpack", "hpack.table")
 """Loggers of the libraries that write addresses and headers."""
 
 _log = get_log("http")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One request. ``url`` is a path below the base URL, or a whole address (a next link).
-
-    ``params`` are added to the query that ``url`` has; those that are None are left out. ``json`` is sent as the body.
-    ``accept`` are the statuses beside 2xx that are answers and not errors.
-    """
-
-    url: str
-    method: str = "GET"
-    params: Params = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    json: Any = None
-    accept: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A whole answer. ``url`` is where it came from in the end, without credentials; header names are small."""
-
-    status: int
-    headers: Mapping[str, str]
-    url: str
-    body: bytes
-
-
-class Answer:
-    """An answer whose body is still to come."""
-
-    def __init__(
-        self, response: httpx2.Response, url: str, broken: Callable[[Exception], Exception], deadline: float | None
-    ) -> None:
-        self.status: int = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        """Looked up without regard to case."""
-        self.url = url
-        """Where it came from in the end, without credentials."""
-        self._response = response
-        self._broken = broken
-        self._deadline = deadline
-
-    async def chunks(self) -> AsyncGenerator[bytes]:
-        """The decoded body, in pieces of about 1 MiB at most. The last one has come only when the iteration ends: a
-        body that is cut short or garbled raises. Only one that says neither its length nor its encoding, and ends with
-        the connection, cannot be told from a whole one. Once only."""
-        try:
-            encoding = self.headers.get("content-encoding")
-            decoder: Decoder | None = decoder_of(encoding) if encoding else None
-            async with aclosing(self._raw()) as raw:
-                if decoder is None:
-                    async for data in raw:
-                        yield data
-                else:
-                    async for data in raw:
-                        for piece in decoder.decode(data):
-                            yield piece
-                    decoder.finish()
-        except (httpx2.HTTPError, BrokenEncoding, TimeoutError) as e:
-            raise self._broken(e) from e
-
-    def _raw(self) -> AsyncGenerator[bytes]:
-        raw = self._response.aiter_raw()
-        return raw if self._deadline is None else self._in_time(raw)
-
-    async def _in_time(self, raw: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        """Until the deadline, kept for each piece alone: a time-out around a ``yield`` would hit whoever reads."""
-        async with aclosing(raw):
-            while True:
-                async with asyncio.timeout_at(self._deadline):
-                    data = await anext(raw, None)
-                if data is None:
-                    return
-                yield data
 
 
 class Client:
@@ -140,15 +63,16 @@ class Client:
         self._origin = origin(settings.base_url)
         self._concurrency = concurrency
         self._standing = standing
-        self._key = query_key(settings.auth)
-        self._secrets = Secrets(parameters=[self._key[0]] if self._key else [])
+        key = query_key(settings.auth)
+        self._secrets = Secrets(parameters=[key[0]] if key else [])
         self._where = f"source {name}"
         self._credentials = credentials_of(settings.auth, self._post, self._secrets, where=self._where)
         self._refusals = Refusals(settings, self._secrets, self._credentials, where=self._where)
         self._headers = {k.lower(): v.get_secret_value() for k, v in settings.headers.items()}
-        self._params = {k: v.get_secret_value() for k, v in settings.params.items()}
-        for key, value in [*self._headers.items(), *self._params.items()]:
-            if is_secret(key):
+        params = {k: v.get_secret_value() for k, v in settings.params.items()}
+        self._addressing = Addressing(settings.base_url, params, key, self._refusals)
+        for name_, value in [*self._headers.items(), *params.items()]:
+            if is_secret(name_):
                 self._secrets.add(value)
         self._gates: dict[str, Gate] = {self._origin: Gate(settings.rate_limit)}
         self._breakers: dict[str, CircuitBreaker] = {}
@@ -197,7 +121,7 @@ class Client:
 
     async def read(self, request: Request) -> Page:
         """One request and its whole body in memory; for the errors see :meth:`consume`."""
-        return await self.consume(request, _page)
+        return await self.consume(request, whole)
 
     async def consume(self, request: Request, use: Callable[[Answer], Awaitable[T]]) -> T:
         """Send a request and let ``use`` take in the answer; from the start again, with another answer, whenever the
@@ -247,14 +171,14 @@ class Client:
             raise self._refusals.last(e.error, number) from e
         except TimeoutError as e:
             if limit.expired():
-                raise self._refusals.out_of_time(request.method, self._address(request)) from e
+                raise self._refusals.out_of_time(request.method, self._addressing.of(request)) from e
             raise
         raise AssertionError("a time-out raises")
 
     @asynccontextmanager
     async def _attempt(self, request: Request) -> AsyncIterator[Answer]:
         """One answer to a request, with its redirects and pauses and at most one new token."""
-        url = self._address(request)
+        url = self._addressing.of(request)
         body = None if request.json is None else json.dumps(request.json).encode()
         method = request.method
         put_off, throttles, redirects, renewed = 0.0, 0, 0, False
@@ -281,20 +205,20 @@ class Client:
                 if 200 <= status < 300 or status in request.accept:
                     yield answer
                     return
-                shown = await _beginning(answer)
+                shown = await beginning(answer)
                 if status in _MOVED and "location" in answer.headers:
                     redirects += 1
-                    url = self._redirected(method, url, answer.headers["location"], redirects)
+                    url = self._addressing.redirected(method, url, answer.headers["location"], redirects)
                     if status == 303 or (status in (301, 302) and method == "POST"):
                         method, body = "GET", None
                     continue
                 if status == 401 and own and not renewed and self._credentials.renew(proof):
                     renewed = True
                     continue
-                asked = asked_to_wait(status, answer.headers)
-                if asked is None:
+                pause_seconds = asked_to_wait(status, answer.headers)
+                if pause_seconds is None:
                     raise self._refusals.refused(method, url, status, shown)
-                gate.pause(max(asked, min(_FIRST_PAUSE_SECONDS * 2**throttles, _LONGEST_PAUSE_SECONDS)))
+                gate.pause(max(pause_seconds, min(_FIRST_PAUSE_SECONDS * 2**throttles, _LONGEST_PAUSE_SECONDS)))
                 throttles += 1
 
     @asynccontextmanager
@@ -321,7 +245,7 @@ class Client:
             own = host == self._origin
             try:
                 request = self._http.build_request(
-                    method, self._with_key(url) if own else url, headers=headers, content=body
+                    method, self._addressing.with_key(url) if own else url, headers=headers, content=body
                 )
                 if not own:
                     request.headers.pop("cookie", None)
@@ -349,51 +273,12 @@ class Client:
 
         async def once() -> tuple[int, bytes]:
             async with self._sent("POST", url, headers, content) as answer:
-                page = await _page(answer)
+                page = await whole(answer)
                 if page.status == 429 or page.status >= 500:
                     raise self._refusals.refused("POST", url, page.status, page.body)
                 return page.status, page.body
 
         return await self._retried(Request(url=url, method="POST"), once)
-
-    def _address(self, request: Request) -> str:
-        """The whole address of a request, without the key that may have to be in its query."""
-        url = request.url
-        if "://" in url:
-            if urlsplit(url).scheme == "http" and self._origin.startswith("https:"):
-                raise self._refusals.downgrade(request.method, url)
-            url = without_user(url)
-        else:
-            url = f"{self._settings.base_url}/{url.lstrip('/')}" if url else self._settings.base_url
-        pairs = list(request.params.items() if isinstance(request.params, Mapping) else request.params)
-        if self._params and origin(url) == self._origin:
-            said = {name for name, _ in pairs}
-            if "?" in url:
-                said |= dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)).keys()
-            pairs = [*((k, v) for k, v in self._params.items() if k not in said), *pairs]
-        return with_query(url, pairs)
-
-    def _with_key(self, url: str) -> str:
-        return url if self._key is None else with_query(without(url, self._key[0]), [self._key])
-
-    def _redirected(self, method: str, url: str, location: str, number: int) -> str:
-        """Where to go on.
-
-        Raises:
-            SourceError: nowhere.
-        """
-        try:
-            to = without_user(urljoin(url, location)).partition("#")[0]
-            is_address = urlsplit(to).scheme in ("http", "https") and bool(urlsplit(to).hostname)
-        except ValueError:
-            raise self._refusals.redirected(method, url, "", "which is no HTTP address") from None
-        if not is_address:
-            raise self._refusals.redirected(method, url, to, "which is no HTTP address")
-        if number > _REDIRECTS:
-            raise self._refusals.redirected(method, url, to, f"after {_REDIRECTS} redirects before")
-        if urlsplit(url).scheme == "https" and urlsplit(to).scheme == "http":
-            raise self._refusals.downgrade(method, to)
-        return to if self._key is None else without(to, self._key[0])
 
     def _new_breaker(self, host: str) -> CircuitBreaker:
         settings = self._settings.breaker
@@ -408,23 +293,3 @@ class Client:
         breaker = self._breakers[host]
         _log.info("a breaker changed", host=host, breaker=breaker.state, failures=breaker.failures)
         self._standing(self._breakers)
-
-
-async def _page(answer: Answer) -> Page:
-    pieces = [piece async for piece in answer.chunks()]
-    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    return Page(status=answer.status, headers=answer.headers, url=answer.url, body=body)
-
-
-async def _beginning(answer: Answer) -> bytes:
-    """The first bytes of a body that says why; a short one is read to its end, which keeps the connection."""
-    shown = b""
-    try:
-        async with aclosing(answer.chunks()) as chunks:
-            async for chunk in chunks:
-                shown += chunk
-                if len(shown) > _DRAINED_BYTES:
-                    break
-    except Failed:
-        pass
-    return shown

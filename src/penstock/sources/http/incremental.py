@@ -108,8 +108,8 @@ class Watermark:
         kind = {"unix": "number", "unix_ms": "number"}.get(self._settings.type, self._settings.type)
         if mark is not None and kind == "auto":
             kind = str(mark["kind"])
-        found, odd = columns.greatest(bodies, self._path, kind)
-        if found is None:
+        greatest, odd = columns.greatest(bodies, self._path, kind)
+        if greatest is None:
             if odd is not None and mark is None:
                 raise SourceError(
                     f"incremental field {self._settings.field!r} holds what is neither a time nor a number",
@@ -117,7 +117,7 @@ class Watermark:
                     fix="name another field, or set type: text when its order as text is the order of time",
                 )
             return mark
-        return self.greater(mark, {"field": self._settings.field, **found})
+        return self.greater(mark, {"field": self._settings.field, **greatest})
 
     def greater(self, mark: Mark | None, other: Mark) -> Mark:
         """The greater one."""

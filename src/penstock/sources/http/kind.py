@@ -82,5 +82,9 @@ class HttpKind(SourceKind[Http]):
     def named_fields(self, settings: Http, stream: str, stream_settings: Stream) -> Iterable[NamedField]:
         return fields_named(stream_settings, settings.endpoint(stream))
 
+    def is_untyped(self, settings: Http, stream: str, place: str) -> bool:
+        del place
+        return stream in settings.endpoints and settings.endpoint(stream).format == "csv"
+
 
 KIND = HttpKind()

@@ -95,8 +95,8 @@ def asked_to_wait(status: int, headers: Mapping[str, str], now: Callable[[], flo
         return seconds
     if (seconds := exhausted(headers, now)) is not None:
         return seconds
-    told = "ratelimit" in headers or any(name in headers for name in _REMAINING)
-    return _reset(headers, now) if status == 429 and not told else None
+    limited = "ratelimit" in headers or any(name in headers for name in _REMAINING)
+    return _reset(headers, now) if status == 429 and not limited else None
 
 
 def _retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:

@@ -87,8 +87,8 @@ class Passes:
         incremental = endpoint.incremental
         self._watermark = None if incremental is None else Watermark(incremental, where=where)
         parts = ("path", "method", "format", "records", "pagination", "parameters_in", "windows", "parent")
-        said = repr([[getattr(endpoint, part) for part in parts], sorted(endpoint.params)])
-        self._asked = hashlib.sha256(said.encode()).hexdigest()[:16]
+        text = repr([[getattr(endpoint, part) for part in parts], sorted(endpoint.params)])
+        self._asked = hashlib.sha256(text.encode()).hexdigest()[:16]
         """What is asked for, in short: a page of another endpoint is not gone on with."""
 
     def plan(self, known: Mapping[str, State]) -> tuple[list[Pass], list[str]]:
@@ -115,23 +115,23 @@ class Passes:
             if state.get("asked") == self._asked and self._is_final(window, state):
                 skipped.append(str(window))
                 continue
-            found = self._resumed(Pass(key=str(window), windowed=True, read_at=self._latest(read_at, state)), state)
-            found.grew_from = self._late_count(window, state)
-            found.values = _bounds(window, windows)
-            passes.append(found)
+            resumed = self._resumed(Pass(key=str(window), windowed=True, read_at=self._latest(read_at, state)), state)
+            resumed.grew_from = self._late_count(window, state)
+            resumed.values = _bounds(window, windows)
+            passes.append(resumed)
         return passes, skipped
 
     def _left_open(self, known: Mapping[str, State]) -> list[Window]:
         """The windows before those asked for that earlier loads read too soon, or not to their end."""
         assert self._window is not None
-        found = []
+        windows = []
         for key, state in known.items():
             window = None if key.startswith(WHOLE) else window_of(key)
             if window is None or window.end > self._window.start or state.get("asked") != self._asked:
                 continue
             if not self._is_final(window, state):
-                found.append(window)
-        return sorted(found, key=lambda w: (w.start, w.end))
+                windows.append(window)
+        return sorted(windows, key=lambda w: (w.start, w.end))
 
     def _late_count(self, window: Window, state: State) -> int | None:
         """How many records the pass before had, if it came when most of the time for late records had passed."""
@@ -141,8 +141,8 @@ class Passes:
 
     def grown(self, passes: Iterable[Pass]) -> list[str]:
         """What to say of windows that still grew at their last pass."""
-        found = [p for p in passes if p.finished and p.grew_from is not None and p.records > p.grew_from]
-        final = [p for p in found if (w := window_of(p.key)) and p.read_at and p.read_at >= w.end + self._late]
+        grown = [p for p in passes if p.finished and p.grew_from is not None and p.records > p.grew_from]
+        final = [p for p in grown if (w := window_of(p.key)) and p.read_at and p.read_at >= w.end + self._late]
         if not final:
             return []
         days = ", ".join(p.key.partition("T")[0] for p in final)
@@ -171,54 +171,54 @@ class Passes:
             return self._resumed(Pass(key=key), state)
         if mark is not None and mark.get("field") != incremental.field:
             mark = None
-        found = self._resumed(Pass(key=key, done=mark, greatest=None), state)
-        if not found.resumed:
+        whole = self._resumed(Pass(key=key, done=mark, greatest=None), state)
+        if not whole.resumed:
             cursor = self._watermark.cursor(mark)
-            found.values = {} if cursor is None else {"cursor": cursor}
-        return found
+            whole.values = {} if cursor is None else {"cursor": cursor}
+        return whole
 
-    def _resumed(self, found: Pass, state: State) -> Pass:
+    def _resumed(self, pass_: Pass, state: State) -> Pass:
         begun = state.get("pass")
         if begun is not None and not self._refresh and state.get("asked") == self._asked:
-            found.values = begun["values"]
-            found.greatest, found.next, found.parent = begun["greatest"], begun["next"], begun["parent"]
-            found.records = begun.get("records", 0)
-            if found.read_at is not None and begun.get("read_at"):
-                found.read_at = min(found.read_at, datetime.fromisoformat(begun["read_at"]))
-        return found
+            pass_.values = begun["values"]
+            pass_.greatest, pass_.next, pass_.parent = begun["greatest"], begun["next"], begun["parent"]
+            pass_.records = begun.get("records", 0)
+            if pass_.read_at is not None and begun.get("read_at"):
+                pass_.read_at = min(pass_.read_at, datetime.fromisoformat(begun["read_at"]))
+        return pass_
 
-    def look(self, found: Pass, bodies: Sequence[pa.Array], columns: Columns) -> None:
+    def look(self, pass_: Pass, bodies: Sequence[pa.Array], columns: Columns) -> None:
         """Take in the records' growing field."""
         assert self._watermark is not None
         wide = [b.cast(pa.large_binary()) for b in bodies]
-        found.greatest = self._watermark.after(found.greatest, pa.concat_arrays(wide), columns)
+        pass_.greatest = self._watermark.after(pass_.greatest, pa.concat_arrays(wide), columns)
 
-    def state(self, found: Pass) -> State:
+    def state(self, pass_: Pass) -> State:
         """What a position keeps of a pass."""
         incremental = self._endpoint.incremental
         ascending = incremental is not None and incremental.order == "ascending"
-        counts = found.finished or ascending
-        mark = found.done
-        if self._watermark is not None and found.greatest is not None and counts:
-            mark = self._watermark.greater(mark, found.greatest)
+        counts = pass_.finished or ascending
+        mark = pass_.done
+        if self._watermark is not None and pass_.greatest is not None and counts:
+            mark = self._watermark.greater(mark, pass_.greatest)
         state: dict[str, Any] = {"asked": self._asked}
         if mark is not None:
             state["mark"] = mark
-        read_at = {} if found.read_at is None else {"read_at": found.read_at.isoformat(), "records": found.records}
-        if found.finished:
+        read_at = {} if pass_.read_at is None else {"read_at": pass_.read_at.isoformat(), "records": pass_.records}
+        if pass_.finished:
             return {**state, **read_at}
-        if ascending and not found.windowed:
+        if ascending and not pass_.windowed:
             return state
-        begun = {"values": found.values, "greatest": found.greatest, "next": found.next, "parent": found.parent}
+        begun = {"values": pass_.values, "greatest": pass_.greatest, "next": pass_.next, "parent": pass_.parent}
         return {**state, "pass": {**begun, **read_at}}
 
-    def parameters(self, found: Pass) -> dict[str, Any]:
+    def parameters(self, pass_: Pass) -> dict[str, Any]:
         """The parameters that a pass adds to the endpoint's own."""
         incremental, windows = self._endpoint.incremental, self._endpoint.windows
-        if windows is not None and found.windowed:
-            return {k: filled(v, found.values) for k, v in windows.params.items()}
-        if incremental is not None and "cursor" in found.values:
-            return {k: filled(v, found.values) for k, v in incremental.params.items()}
+        if windows is not None and pass_.windowed:
+            return {k: filled(v, pass_.values) for k, v in windows.params.items()}
+        if incremental is not None and "cursor" in pass_.values:
+            return {k: filled(v, pass_.values) for k, v in incremental.params.items()}
         return {}
 
 

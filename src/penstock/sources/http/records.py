@@ -244,20 +244,20 @@ def described(envelope: Any) -> str:
     """What an answer is instead, and what it says went wrong."""
     if not isinstance(envelope, dict):
         return f"the answer is {'a list' if isinstance(envelope, list) else 'one value'}"
-    said = next((envelope[k] for k in ("error", "errors", "message", "detail") if envelope.get(k)), None)
+    error = next((envelope[k] for k in ("error", "errors", "message", "detail") if envelope.get(k)), None)
     there = f"the answer has {', '.join(list(envelope)[:20]) or 'no keys'}"
-    return there if said is None else f"{there}, and says: {in_short(said)}"
+    return there if error is None else f"{there}, and says: {in_short(error)}"
 
 
-def in_short(said: Any) -> str:
+def in_short(error: Any) -> str:
     """A value as a few words, without secrets."""
-    return redact(said if isinstance(said, str) else json.dumps(said))[:_SHOWN_LETTERS]
+    return redact(error if isinstance(error, str) else json.dumps(error))[:_SHOWN_LETTERS]
 
 
 def error_in(envelope: Any, path: Sequence[Step]) -> str | None:
     """What an answer says went wrong; None when it says nothing."""
-    said = value_at(envelope, path)
-    return in_short(said) if said else None
+    error = value_at(envelope, path)
+    return in_short(error) if error else None
 
 
 def _check_markup(begun: bytes, expected: str) -> None:

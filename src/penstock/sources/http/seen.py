@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import SourceError
 
 if TYPE_CHECKING:
-    from penstock.sources.http.paging import Answer, Step
+    from penstock.sources.http.pages import Answer, Step
 
 _REPEATED = 3
 """Pages with records that came before, one after the other, that make a circle."""

@@ -136,10 +136,10 @@ class HttpSource:
         pages = iterate(lambda: self._fetch(list(passes.values())), budget_bytes=_BUDGET_BYTES)
         try:
             for page in pages:
-                found = passes[page.walk.key]
+                current = passes[page.walk.key]
                 if page.failure is not None:
                     in_a_row += 1
-                    failed.add(found.key)
+                    failed.add(current.key)
                     if in_a_row == _HOPELESS:
                         raise page.failure
                     self.failures.append(page.failure)
@@ -149,13 +149,13 @@ class HttpSource:
                 siblings.look(page)
                 for cut in page.cuts:
                     gathering.add(page.place, cut)
-                    found.records += len(cut.bodies) if found.windowed else 0
-                    if found.key == WHOLE and self._endpoint.incremental is not None:
+                    current.records += len(cut.bodies) if current.windowed else 0
+                    if current.key == WHOLE and self._endpoint.incremental is not None:
                         unread.append(cut.bodies)
                 gathering.rejects.extend(page.rejects)
-                if page.whole and found.key not in failed:
-                    found.went_on(page.following, page.walk.parent, finished=page.walk.finishes)
-                    moved.add(found.key)
+                if page.whole and current.key not in failed:
+                    current.went_on(page.following, page.walk.parent, finished=page.walk.finishes)
+                    moved.add(current.key)
                 lists += not page.walk.finishes
                 missing += page.missing
                 if page.walk.finishes and missing and missing == lists:
@@ -182,22 +182,22 @@ class HttpSource:
         endpoint = self._endpoint
         assert endpoint.pagination is not None
         passes = self.plan(known)
-        said = f"{endpoint.method} {self._settings.base_url}/{str(endpoint.path).lstrip('/')}"
+        words = f"{endpoint.method} {self._settings.base_url}/{str(endpoint.path).lstrip('/')}"
         if endpoint.pagination.type != "none":
-            said += f" by {endpoint.pagination.type.replace('_', ' ')}"
+            words += f" by {endpoint.pagination.type.replace('_', ' ')}"
         parent = endpoint.parent
         while parent is not None:
-            said += f" for each of {parent.endpoint}"
+            words += f" for each of {parent.endpoint}"
             parent = self._settings.endpoint(parent.endpoint).parent
         if self.skipped:
-            said += f", {len(self.skipped)} windows landed before"
+            words += f", {len(self.skipped)} windows landed before"
         if not passes:
-            return said
+            return words
         first = passes[0]
-        said += f", {len(passes)} windows from {first.key}" if first.windowed else ""
+        words += f", {len(passes)} windows from {first.key}" if first.windowed else ""
         if parameters := self._passes.parameters(first):
-            said += f", with {', '.join(f'{k}={v}' for k, v in parameters.items())}"
-        return said + (", from where the last load stopped" if first.resumed else ", from the first page")
+            words += f", with {', '.join(f'{k}={v}' for k, v in parameters.items())}"
+        return words + (", from where the last load stopped" if first.resumed else ", from the first page")
 
     def first_page(self) -> Fetched:
         """The first page of the endpoint, as a trial; where it has parents, of the first of them that has children.
@@ -293,8 +293,8 @@ class HttpSource:
 
             walks = self._walks(client, requests)
             try:
-                async with aclosing(in_lanes(walks.of(passes), run, lanes=1 if one else concurrency)) as found:
-                    async for page in found:
+                async with aclosing(in_lanes(walks.of(passes), run, lanes=1 if one else concurrency)) as answers:
+                    async for page in answers:
                         yield page
             finally:
                 self.warnings = [*fetcher.signs.warnings(self._where), *walks.warnings()]

@@ -47,13 +47,13 @@ def keep_standing(directory: Path, source: str) -> Callable[[Mapping[str, Circui
 def read_standing(directory: Path, sources: Iterable[str]) -> list[dict[str, Any]]:
     """For each host of these sources, as last seen: ``source``, ``host``, ``breaker`` (closed, open, half-open),
     ``failures`` in a row, ``tries_again_at`` and ``as_of``."""
-    found: list[dict[str, Any]] = []
+    seen: list[dict[str, Any]] = []
     for source in sources:
         try:
             hosts = json.loads((directory / _FOLDER / f"{source}.json").read_text(encoding="utf-8"))["hosts"]
             for host in hosts:
                 times = {k: host[k] and datetime.fromisoformat(host[k]) for k in ("tries_again_at", "as_of")}
-                found.append({"source": source, **host, **times})
+                seen.append({"source": source, **host, **times})
         except (OSError, ValueError, KeyError, TypeError):  # never asked, or written by another version
             continue
-    return found
+    return seen

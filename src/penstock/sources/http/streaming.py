@@ -42,22 +42,22 @@ async def csv_parts(
 ) -> AsyncGenerator[tuple[Cut, list[Reject]]]:
     """Rows of CSV as it comes; it is parsed in another thread, which asks for chunks as it needs them."""
     loop = asyncio.get_running_loop()
-    asked: Future[bytes] | None = None
+    request: Future[bytes] | None = None
 
     async def following() -> bytes:
         return await anext(chunks, b"")
 
     def more() -> bytes:
-        nonlocal asked
-        asked = asyncio.run_coroutine_threadsafe(following(), loop)
-        return asked.result()
+        nonlocal request
+        request = asyncio.run_coroutine_threadsafe(following(), loop)
+        return request.result()
 
     rows = rows_of_stream(_Chunks(more), place, dialect, _BLOCK_BYTES)
     try:
-        while (found := await asyncio.to_thread(next, rows, None)) is not None:
-            yield found
+        while (row := await asyncio.to_thread(next, rows, None)) is not None:
+            yield row
     finally:
-        if asked is not None and asked.cancel():
+        if request is not None and request.cancel():
             await asyncio.sleep(0)
         await chunks.aclose()
 
@@ -74,10 +74,10 @@ class _Chunks:
         while (size < 0 or held < size) and (chunk := self._more()):
             parts.append(chunk)
             held += len(chunk)
-        found = b"".join(parts)
+        data = b"".join(parts)
         if size >= 0:
-            found, self._rest = found[:size], found[size:]
-        return found
+            data, self._rest = data[:size], data[size:]
+        return data
 
 
 class _Begun:
@@ -91,6 +91,6 @@ class _Begun:
     def read(self, size: int = -1) -> bytes:
         if not self._rest:
             return self._stream.read(size)
-        found = self._rest if size < 0 else self._rest[:size]
-        self._rest = self._rest[len(found) :]
-        return found if size >= 0 else found + self._stream.read()
+        data = self._rest if size < 0 else self._rest[:size]
+        self._rest = self._rest[len(data) :]
+        return data if size >= 0 else data + self._stream.read()

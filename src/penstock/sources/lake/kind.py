@@ -51,8 +51,8 @@ class LakeKind(SourceKind[Lake]):
         del settings, stream
         return [named for named in fields_named(stream_settings) if named.how != "dropped"]
 
-    def is_untyped(self, settings: Lake, place: str) -> bool:
-        del settings
+    def is_untyped(self, settings: Lake, stream: str, place: str) -> bool:
+        del settings, stream
         return is_csv(place, "auto")
 
 

@@ -22,8 +22,9 @@ from penstock.ports import Position, Reject, Window
 from penstock.records.lake_files import FOLDER, RECORD, SOURCE, body_of, parse
 from penstock.records.opening import Kind, opened
 from penstock.records.splitters import Cut
-from penstock.sources.files.planning import FilePlan
-from penstock.sources.files.source import FilesSource, Hashing, State
+from penstock.sources.files.hashing import Hashing
+from penstock.sources.files.planning import FilePlan, State
+from penstock.sources.files.source import FilesSource
 from penstock.sources.gathering import Gathering
 
 _CSV_BLOCK_BYTES = 8 << 20

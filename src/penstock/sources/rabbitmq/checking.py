@@ -148,11 +148,11 @@ def _check_settings(name: str, settings: RabbitMQ) -> Iterator[Finding]:
 def _check_facts(name: str, settings: RabbitMQ, queue: Mapping[str, Any], version: str) -> Iterator[Finding]:
     """What the management API tells of the queue."""
     policy = {**(queue.get("operator_policy_definition") or {}), **(queue.get("effective_policy_definition") or {})}
-    said = {**policy, **{k.removeprefix("x-"): v for k, v in (queue.get("arguments") or {}).items()}}
+    facts = {**policy, **{k.removeprefix("x-"): v for k, v in (queue.get("arguments") or {}).items()}}
     kind = str(queue.get("type", "classic"))
     yield _check_type(name, settings, kind)
     if kind == "quorum":
-        yield _check_deliveries(name, settings, said, version)
+        yield _check_deliveries(name, settings, facts, version)
     if "ha-mode" in policy:
         yield Finding(
             name=f"{name}, mirroring",
@@ -161,7 +161,7 @@ def _check_facts(name: str, settings: RabbitMQ, queue: Mapping[str, Any], versio
             fix="make a quorum queue instead: it is replicated by itself; then "
             f"rabbitmqctl clear_policy -p {settings.vhost} {queue.get('policy')}",
         )
-    yield _check_timeout(name, settings, {f"x-{k}": v for k, v in said.items()})
+    yield _check_timeout(name, settings, {f"x-{k}": v for k, v in facts.items()})
     if count := int(queue.get("messages") or 0):
         yield _check_prefetch(name, settings, int(queue.get("message_bytes") or 0) / count)
 
@@ -176,15 +176,15 @@ def _check_type(name: str, settings: RabbitMQ, kind: str) -> Finding:
     )
 
 
-def _check_deliveries(name: str, settings: RabbitMQ, said: Mapping[str, Any], version: str) -> Finding:
+def _check_deliveries(name: str, settings: RabbitMQ, facts: Mapping[str, Any], version: str) -> Finding:
     """A consumer that is killed has its messages delivered again, and each time counts."""
     name = f"{name}, dead letters"
     major = int(version.partition(".")[0]) if version.partition(".")[0].isdecimal() else 4
-    given = said.get("delivery-limit")
+    given = facts.get("delivery-limit")
     limit = int(given) if given is not None else _USUAL_DELIVERIES if major >= 4 else None
     if limit is not None and limit < 0:
         limit = None
-    target = said.get("dead-letter-exchange")
+    target = facts.get("dead-letter-exchange")
     command = (
         f"rabbitmqctl set_policy -p {settings.vhost} dead-letters '^{settings.queue}$'"
         ' \'{"dead-letter-exchange": "NAME"}\' --apply-to queues, with a queue bound to that exchange'
