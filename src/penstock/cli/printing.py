@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from penstock.land.loop import Landed
     from penstock.ports import Batch
     from penstock.transform.dbt import Node
-    from penstock.transform.transform import Built
+    from penstock.transform.outcome import Built
 
 _CLOCK = re.compile(r" (?=\d)")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.project.steps import LoadStep
     from penstock.runs.batch import Report, StepReport
-    from penstock.transform.transform import Built
+    from penstock.transform.outcome import Built
 
 
 class Printing(Listener):

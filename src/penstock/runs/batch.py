@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from penstock.ports import Batch, Receipt, Window
     from penstock.project import Project
     from penstock.project.steps import LoadStep
-    from penstock.transform.transform import Built
+    from penstock.transform.outcome import Built
 
 UNBUILT = "models were not built, since the warehouse is away"
 
@@ -346,7 +346,7 @@ class _Run:
     @contextmanager
     def _dbt(self) -> Iterator[Build]:
         """Models by dbt in this thread."""
-        from penstock.transform.transform import Transformer
+        from penstock.transform.perform import Transformer
 
         def build(record: RunRecord | None, attempt: int) -> Built | None:
             del attempt

@@ -25,7 +25,7 @@ from penstock.ledger.runs import RunRecord, RunStep, read_run
 from penstock.lineage import lineage_of
 from penstock.logs import bound, described, get_log
 from penstock.runs.plan import of_interval
-from penstock.transform.transform import node_step
+from penstock.transform.outcome import node_step
 from penstock.troubles import Troubles
 from penstock.up.ticks import due
 from penstock.up.trigger import NEWEST
