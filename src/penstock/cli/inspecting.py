@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,9 +28,11 @@ from penstock.cli.options import (
 )
 from penstock.cli.printing import count, print_csv, print_json, print_table, watch_screen, with_moments, zone_line
 from penstock.errors import UsageError
+from penstock.transform.manifest import TESTS
 
 if TYPE_CHECKING:
     from penstock.project import Project
+    from penstock.transform.plan import TransformPlan
 
 _SPARE = {
     "alerts": ("told_at", "not_delivered"),
@@ -74,9 +77,12 @@ def explain(
     plans = explain_loads(
         project, streams or (), window, fingerprint=not no_fingerprint, lookback=timedelta(days=lookback)
     )
-    models = project.has_models
+    coming = {p.stream for p in plans if any(f.action in ("read", "resume") for f in p.files)}
+    models = _models_to_build(project, coming) if project.has_models else None
     if json:
-        print_json({"settings": project.masked(), "steps": [p.as_dict() for p in plans], "transform": models})
+        planned = {} if models is None else {"models": [asdict(step) for step in models.steps]}
+        steps = [p.as_dict() for p in plans]
+        print_json({"settings": project.masked(), "steps": steps, "transform": project.has_models, **planned})
         return
     print(f"project {project.name}, destination {project.target} ({project.destination.type})")
     for plan in plans:
@@ -92,7 +98,30 @@ def explain(
                     print(f"    {file.place}" if file.error is None else f"    {file.place}: {file.error.what}")
                 if len(files) > 20:
                     print(f"    and {len(files) - 20} more")
-    print("\ntransform: dbt builds what the loads touch" if models else "\ntransform: no dbt project")
+    if models is None:
+        print("\ntransform: no dbt project")
+        return
+    built = [step for step in models.steps if step.kind not in TESTS]
+    others = len(models.steps) - len(built)
+    summary = f"dbt builds {count(len(built), 'model')} and asks {count(others, 'test')}"
+    print(f"\ntransform: {models.reason or summary}")
+    for step in built:
+        print(f"  {step.name}: {step.why}")
+    if models.waiting:
+        print(f"  what reads {', '.join(models.waiting)} waits for its first load")
+
+
+def _models_to_build(project: Project, coming: Collection[str]) -> TransformPlan:
+    """What a run would have dbt build."""
+    from penstock.doctor.examine import existing_destination
+    from penstock.transform.explained import explain_transform
+
+    destination = existing_destination(project)
+    try:
+        return explain_transform(project, destination, coming)
+    finally:
+        if destination is not None:
+            destination.close()
 
 
 def status(

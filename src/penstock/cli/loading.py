@@ -113,6 +113,15 @@ def transform(
             autocompletion=completion.layers,
         ),
     ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select", "-s", help='Build what this chooses, in dbt\'s syntax: "stg_users+ tag:daily". Repeatable.'
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="Build all but what this chooses, likewise. Repeatable.")
+    ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="Print each model and test with its outcome.")] = False,
     notify: NotifyOption = False,
     project_dir: ProjectDir = None,
@@ -121,7 +130,7 @@ def transform(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Have dbt build and test the models that new loads touch."""
+    """Have dbt build and test the models that new loads touch, or those selected: the next run builds the others."""
     project = open_project(project_dir, target, quiet=quiet, verbose=verbose)
     if not project.has_models:
         raise UsageError(
@@ -136,6 +145,8 @@ def transform(
         models=True,
         full_refresh=full_refresh,
         layer=layer,
+        select=select or (),
+        exclude=exclude or (),
         nodes=nodes,
         notify=notify,
         quiet=quiet,
@@ -282,6 +293,8 @@ def _work(
     models: bool = False,
     full_refresh: bool = False,
     layer: str | None = None,
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     nodes: bool = False,
     quiet: bool,
     json: bool,
@@ -292,7 +305,7 @@ def _work(
     from penstock.runs.batch import RunPlan, perform, plan_run
 
     if streams is None:
-        plan = RunPlan(kind=kind, models=models, full_refresh=full_refresh, layer=layer)
+        plan = RunPlan(kind=kind, models=models, full_refresh=full_refresh, layer=layer, select=select, exclude=exclude)
     else:
         plan = plan_run(
             project,

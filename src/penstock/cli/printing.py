@@ -206,6 +206,7 @@ def built_line(built: Built, seconds: float) -> str:
         parts.append(count(warned, "warning"))
     if built.waiting:
         parts.append(f"what reads {', '.join(built.waiting)} waits for its first load")
+    parts += built.plan.notes
     return f"dbt: {', '.join(parts)} ({seconds:.1f} s)"
 
 

@@ -48,7 +48,8 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """What a run is to do: the ``loads`` one after another, then models, of one ``layer`` or all.
+    """What a run is to do: the ``loads`` one after another, then models, of one ``layer`` or all, or those that dbt's
+    selectors choose.
 
     ``warnings`` say in a sentence each what was asked for and is left out. What fails is tried ``retries`` times more,
     ``retry_delay`` apart.
@@ -59,6 +60,8 @@ class RunPlan:
     models: bool = False
     full_refresh: bool = False
     layer: str | None = None
+    select: Sequence[str] = ()
+    exclude: Sequence[str] = ()
     warnings: Sequence[str] = ()
     retries: int = 0
     retry_delay: timedelta = timedelta()
@@ -358,6 +361,8 @@ class _Run:
                     built = transformer.run(
                         full_refresh=self._plan.full_refresh,
                         layer=self._plan.layer,
+                        select=self._plan.select,
+                        exclude=self._plan.exclude,
                         ended=ended.append,
                         progress=progress,
                         parent=record,

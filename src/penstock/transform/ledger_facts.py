@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from penstock.ports import Destination
     from penstock.project import Project
 
+TEST_EVERY = timedelta(days=1)
+"""How long the tests that read whole tables may be left out of the steps between."""
 _CHANGED = "(landed > 0 or deleted > 0)"
 _GOOD = "kind = 'transform' and status = 'success'"
 

@@ -19,7 +19,7 @@ from penstock.transform.built_nodes import built_nodes, table_columns
 from penstock.transform.dbt import Dbt, Node, open_dbt
 from penstock.transform.layer_part import layer_part
 from penstock.transform.layers import layers_of
-from penstock.transform.ledger_facts import standing, with_news
+from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
 from penstock.transform.outcome import Built, node_step, raise_for_failed
 from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
 from penstock.transform.workspace import project_fingerprint
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str], object]
 """Is told in words what is being done: waited for, read, built."""
 UPPER_SEQ = "PENSTOCK_UPPER_SEQ"
-TEST_EVERY = timedelta(days=1)
-"""How long the tests that read whole tables may be left out of the steps between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

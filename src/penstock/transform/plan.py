@@ -40,7 +40,8 @@ class Facts:
     whole tables were tested of late.
 
     Since then the streams ``changed`` have had rows landed or deleted, and ``shrunk`` says that rows went which no
-    model can tell from what is left. The streams ``not_landed`` have no table yet.
+    model can tell from what is left. The streams ``not_landed`` have no table yet. To explain what a run would do,
+    ``coming`` are the streams that it would land first.
     """
 
     upper_seq: int = 0
@@ -50,10 +51,11 @@ class Facts:
     shrunk: bool = False
     changed: frozenset[str] = frozenset()
     not_landed: frozenset[str] = frozenset()
+    coming: frozenset[str] = frozenset()
 
     def nothing_to_do(self, request: Request) -> str:
         """Why dbt need not even be asked; empty when it must be."""
-        news = self.seen_seq is None or not self.same_models or self.seen_seq < self.upper_seq
+        news = self.seen_seq is None or not self.same_models or self.seen_seq < self.upper_seq or self.coming
         return "" if news or request.full_refresh or request.selected else _UP_TO_DATE
 
 
@@ -114,7 +116,8 @@ def plan_transform(
     if reason := facts.nothing_to_do(request):
         return TransformPlan(upper_seq=facts.upper_seq, reason=reason)
     selectors = manifest.selectors()
-    waiting = sorted(s for s in selectors if s in facts.not_landed)
+    waiting = sorted(s for s in selectors if s in facts.not_landed - facts.coming)
+    news = facts.changed | facts.coming
     whole = request.full_refresh or request.selected or not facts.same_models or not facts.tested
     # what was deleted cannot be told from what is left: build anew what reads it
     full_refresh = request.full_refresh or facts.shrunk
@@ -136,8 +139,8 @@ def plan_transform(
                 f"{_names(behind)} is not selected, and has taken in loads up to {upper} only: nothing goes further",
             ]
     elif since_last:
-        ids = manifest.reading(facts.changed)
-        select = part.of([f"{selector}+" for s in sorted(facts.changed) for selector in selectors.get(s, ())])
+        ids = manifest.reading(news)
+        select = part.of([f"{selector}+" for s in sorted(news) for selector in selectors.get(s, ())])
         reason = "" if select else "no model reads what has landed"
     else:
         ids = frozenset(manifest.resources)
@@ -180,7 +183,10 @@ def _why(manifest: Manifest, resource: Resource, request: Request, facts: Facts)
         return "no run has built these models yet"
     if not facts.same_models:
         return "the models were changed since the last run"
-    return f"rows of {', '.join(sorted(manifest.streams_of(resource.id) & facts.changed))} have landed"
+    streams = manifest.streams_of(resource.id)
+    if landed := sorted(streams & facts.changed):
+        return f"rows of {', '.join(landed)} have landed"
+    return f"{', '.join(sorted(streams & facts.coming))} would land first"
 
 
 def _is_built(manifest: Manifest, resource: Resource, *, whole: bool, lean: bool, views: bool) -> bool:
