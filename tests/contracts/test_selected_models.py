@@ -51,12 +51,14 @@ def land(session: Session, name: str) -> None:
 
 def rows(session: Session, model: str) -> list[tuple[object, ...]]:
     """What a model holds."""
-    return sorted(session.destination.query(f"select name, records from reports.{model}").rows)
+    return sorted(tuple(row) for row in session.destination.query(f"select name, records from reports.{model}").rows)
 
 
 def watermarks(session: Session) -> dict[str, int]:
     """Up to which load each model has taken in."""
-    return dict(session.destination.query("select model, seq from penstock.watermarks").rows)
+    return {
+        str(model): seq for model, seq in session.destination.query("select model, seq from penstock.watermarks").rows
+    }
 
 
 def built_as_planned(built: Built) -> set[str]:
