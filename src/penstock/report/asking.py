@@ -142,11 +142,11 @@ def choose_axes(question: Question, rows: Rows) -> Axes | None:
     if header.show == "table":
         return None
     for setting in ("x", "by", "each", *range(len(header.y))):
-        said = header.y[setting] if isinstance(setting, int) else getattr(header, str(setting))
-        if said is not None and said not in rows.columns:
-            near = nearest(said, rows.columns)
+        name = header.y[setting] if isinstance(setting, int) else getattr(header, str(setting))
+        if name is not None and name not in rows.columns:
+            near = nearest(name, rows.columns)
             raise UsageError(
-                f"`{'y' if isinstance(setting, int) else setting}` names the column {said!r}, which the answer has not",
+                f"`{'y' if isinstance(setting, int) else setting}` names the column {name!r}, which the answer has not",
                 fix=f"did you mean {near}?" if near else f"it has {', '.join(rows.columns)}",
             )
     if not rows.rows:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from penstock.errors import TransformError, UsageError
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
 from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
 from penstock.transform.stored_manifest import read_manifest
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
 
 
 def explain_transform(project: Project, destination: Destination | None, coming: Collection[str]) -> TransformPlan:
-    """The plan of a run that first lands the streams ``coming``; without a destination nothing has landed yet.
-
-    Raises:
-        TransformError: dbt cannot read the project.
-    """
+    """The plan of a run that first lands the streams ``coming``; without a destination nothing has landed yet. When dbt
+    cannot read the models, the plan's reason says so."""
     facts = Facts(not_landed=frozenset(project.streams))
     if destination is not None:
         stand = standing(project, destination, project_fingerprint(project), None, test_every=TEST_EVERY)
@@ -30,4 +28,7 @@ def explain_transform(project: Project, destination: Destination | None, coming:
     request = Request()
     if reason := facts.nothing_to_do(request):
         return TransformPlan(upper_seq=facts.upper_seq, reason=reason)
-    return plan_transform(request, facts, read_manifest(project))
+    try:
+        return plan_transform(request, facts, read_manifest(project))
+    except (TransformError, UsageError) as e:
+        return TransformPlan(upper_seq=facts.upper_seq, reason=f"the models cannot be read: {e.what}")

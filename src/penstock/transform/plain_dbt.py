@@ -67,7 +67,7 @@ def write_profile(directory: Path, profile: str, target: str, output: Mapping[st
     """
     path = directory / "profiles.yml"
     known = _yaml(_text(path)).get(profile) or {}
-    if not known and profile in _yaml(_text(Path.home() / ".dbt" / "profiles.yml")):
+    if not known and profile in _profiles_at_home():
         return
     outputs = {**known.get("outputs", {}), target: dict(output)}
     text = _PROFILES + yaml.safe_dump(
@@ -78,6 +78,13 @@ def write_profile(directory: Path, profile: str, target: str, output: Mapping[st
             replacement = path.with_name(f".profiles.{os.getpid()}.tmp")
             replacement.write_text(text, encoding="utf-8")
             replacement.replace(path)
+
+
+def _profiles_at_home() -> dict[str, Any]:
+    try:
+        return _yaml(_text(Path.home() / ".dbt" / "profiles.yml"))
+    except RuntimeError:  # a user without a home
+        return {}
 
 
 def is_written_here(path: Path) -> bool:
