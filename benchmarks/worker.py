@@ -21,7 +21,7 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print must not get between the answers
     from penstock import Session, load_project
     from penstock.project.steps import LoadStep
-    from penstock.transform.transform import Transformer
+    from penstock.transform.perform import Transformer
 
     project = load_project(Path(sys.argv[1]))
     with Session(project) as session:

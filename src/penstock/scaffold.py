@@ -24,6 +24,7 @@ RESIDUE = (
     "dbt_packages",
     "lake",
     "logs",
+    "profiles.yml",
     "target",
     "*.duckdb",
     "*.duckdb.*",

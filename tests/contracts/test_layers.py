@@ -16,7 +16,7 @@ from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.dbt import Dbt, Node
-from penstock.transform.transform import Transformer
+from penstock.transform.perform import Transformer
 from penstock.transform.workspace import prepare_workspace
 
 PROJECT = Path(__file__).parents[1] / "airflow" / "project"

@@ -19,7 +19,8 @@ from penstock.logs import captured
 from penstock.project import Project, load_project
 from penstock.runs.plan import plan_loads
 from penstock.runs.reset import enter_lost, look, reset
-from penstock.transform.transform import Built, Transformer
+from penstock.transform.outcome import Built
+from penstock.transform.perform import Transformer
 from tests.contracts.test_schedule import a_project, drop
 from tests.contracts.test_up import call, up
 from tests.support.fixtures import EMBEDDED

@@ -15,7 +15,7 @@ from penstock.land.session import Session
 from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.spec import StreamSpec
-from penstock.transform.transform import Transformer
+from penstock.transform.perform import Transformer
 from tests.support.warehouse import land, ledger, table
 
 THREADS = 4

@@ -17,7 +17,7 @@ from penstock.land.session import Session
 from penstock.ports import Receipt
 from penstock.project import Project, load_project
 from penstock.runs.plan import plan_loads
-from penstock.transform.transform import Transformer
+from penstock.transform.perform import Transformer
 from penstock.up import trigger as trigger_module
 from penstock.up.trigger import Trigger
 from tests.support.queues import until

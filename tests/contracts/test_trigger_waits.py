@@ -13,7 +13,7 @@ from penstock.project import load_project
 from penstock.runs.plan import plan_loads
 from penstock.testing.proxy import Proxy
 from penstock.transform.dbt import Dbt
-from penstock.transform.transform import Transformer
+from penstock.transform.perform import Transformer
 from penstock.up import trigger as trigger_module
 from tests.contracts.test_schedule import drop
 from tests.contracts.test_trigger import triggered

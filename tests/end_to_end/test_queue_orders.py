@@ -16,7 +16,7 @@ from penstock.land.loop import Stop
 from penstock.project import Project
 from penstock.project.steps import LoadStep
 from penstock.runs.consume import Consumer
-from penstock.transform.transform import Transformer
+from penstock.transform.perform import Transformer
 from penstock.up.trigger import Trigger
 from tests.dbt.stories import lives
 from tests.end_to_end.test_example import EXAMPLE, LAYERS

@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock import Session, load_project
 from penstock.runs.plan import plan_loads
-from penstock.transform.transform import Transformer
+from penstock.transform.perform import Transformer
 
 KEY = "a key that only the tests know"
 

@@ -12,9 +12,10 @@ from penstock.errors import DestinationError
 from penstock.ports import Rows
 from penstock.project import Project, load_project
 from penstock.report.asking import Answer, choose_axes
-from penstock.report.models import Model, Models
+from penstock.report.models import Models
 from penstock.report.page import report_page
 from penstock.report.questions import Header, Question
+from penstock.transform.manifest import Manifest, Resource
 
 NOW = dt.datetime(2025, 3, 10, 12, 30, tzinfo=dt.UTC)
 HOSTILE = "<script>fetch('http://example.com')</script> & \"co\""
@@ -38,7 +39,7 @@ def answered(columns: Sequence[str], rows: Sequence[Sequence[Any]], name: str = 
     """An answer as if the warehouse had given it."""
     asked = question(name, **header)
     found = Rows(columns=columns, rows=rows)
-    model = Model(id="model.shop.orders", name="orders", schema="marts", table="orders", kind="model")
+    model = Resource(id="model.shop.orders", name="orders", schema="marts", table="orders", kind="model")
     return Answer(question=asked, sql=asked.sql, reads=[model], rows=found, axes=choose_axes(asked, found))
 
 
@@ -94,9 +95,11 @@ def status() -> dict[str, Any]:
 
 def models(project: Project) -> Models:
     """The shop's models, as if dbt had been asked."""
-    raw = Model(id="source.shop.raw.orders", name="raw.orders", schema="raw", table="orders", kind="source")
-    orders = Model(id="model.shop.orders", name="orders", schema="marts", table="orders", kind="model", reads=(raw.id,))
-    return Models(project, {raw.id: raw, orders.id: orders})
+    raw = Resource(id="source.shop.raw.orders", name="raw.orders", schema="raw", table="orders", kind="source")
+    orders = Resource(
+        id="model.shop.orders", name="orders", schema="marts", table="orders", kind="model", reads=(raw.id,)
+    )
+    return Models(project, Manifest({raw.id: raw, orders.id: orders}))
 
 
 def shop(folder: Path) -> Project:

@@ -11,7 +11,7 @@ from penstock.ports import Rows
 from penstock.privacy.marks import hidden_columns, subject_columns, tagged_names
 from penstock.privacy.masking import masked_rows
 from penstock.project import Project, load_project
-from penstock.transform.dbt import Relation
+from penstock.transform.manifest import Relation
 
 PROJECT = """
 name: p

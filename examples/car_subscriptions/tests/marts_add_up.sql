@@ -33,7 +33,7 @@ from (
         from {{ ref('eff_subscription') }} as periods
         inner join {{ ref('link_subscription') }} as links
           on links.hk_link_subscription = periods.hk_link_subscription
-        left join {{ ref('car_states') }} as cars on cars.hk_car = links.hk_car
+        left join {{ ref('int_car_states') }} as cars on cars.hk_car = links.hk_car
         cross join (select max(month_start) as month_start from {{ ref('active_customer_share') }}) as last_month
         where periods.record_source <> 'ghost'
           and periods.starts_at < {{ midnight("month_start + interval '1 month'") }}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.privacy.marks import hidden_columns
-from penstock.transform.dbt import Relation
+from penstock.transform.manifest import TABLES, Manifest, Relation, Resource
 
 if TYPE_CHECKING:
     from penstock.project import Project
 
 Place = tuple[str, str]
 """Schema and table."""
-
-_KINDS = ("model", "snapshot", "seed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,76 +39,36 @@ class Described:
         return frozenset(hidden_columns(project, self.relation, columns))
 
 
-def described_tables(manifest: Mapping[str, Any]) -> dict[Place, Described]:
+def described_tables(manifest: Manifest) -> dict[Place, Described]:
     """The models, snapshots and seeds that are tables or views in the warehouse."""
-    nodes = {
-        id_: node
-        for id_, node in manifest["nodes"].items()
-        if node["resource_type"] in _KINDS and node["config"]["materialized"] != "ephemeral"
-    }
-    references = _references(manifest, nodes)
-    streams = _Streams(manifest)
+    tables = {r.id: r for r in manifest.of_kinds(TABLES) if r.materialized != "ephemeral"}
+    references = _references(manifest, tables)
     return {
-        _place(node): Described(
-            place=_place(node),
-            description=_text(node),
-            columns={name.lower(): _text(column) for name, column in node["columns"].items()},
+        _place(resource): Described(
+            place=_place(resource),
+            description=resource.description,
+            columns={name.lower(): column.description for name, column in resource.columns.items()},
             references=references.get(id_, {}),
-            relation=Relation(
-                name=node["name"],
-                schema=node["schema"],
-                table=node["alias"],
-                kind=str(node["config"]["materialized"]),
-                streams=streams.read_by(id_),
-                meta=_meta(node),
-                columns={name: _meta(column) for name, column in node["columns"].items()},
-            ),
+            relation=manifest.relation(id_),
         )
-        for id_, node in nodes.items()
+        for id_, resource in tables.items()
     }
 
 
-def _references(manifest: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, dict[str, Reference]]:
-    """Node → column → what dbt's test ``relationships`` says that it refers to."""
-    found: dict[str, dict[str, Reference]] = {}
-    for test in manifest["nodes"].values():
-        said = test.get("test_metadata") or {}
-        if said.get("name") != "relationships":
+def _references(manifest: Manifest, tables: Mapping[str, Resource]) -> dict[str, dict[str, Reference]]:
+    """Table → column → what dbt's test ``relationships`` says that it refers to."""
+    references: dict[str, dict[str, Reference]] = {}
+    for resource in manifest.of_kinds(["test"]):
+        test = resource.test
+        if test is None or test.name != "relationships":
             continue
-        child, arguments = test.get("attached_node"), said.get("kwargs", {})
-        parents: Sequence[str] = [p for p in test["depends_on"]["nodes"] if p != child]
-        column, field = arguments.get("column_name"), arguments.get("field")
-        if child in nodes and len(parents) == 1 and parents[0] in nodes and column and field:
-            target = Reference(place=_place(nodes[parents[0]]), column=str(field).lower())
-            found.setdefault(child, {})[str(column).lower()] = target
-    return found
+        parents = [parent for parent in resource.reads if parent != test.model]
+        column, field = test.arguments.get("column_name"), test.arguments.get("field")
+        if test.model in tables and len(parents) == 1 and parents[0] in tables and column and field:
+            target = Reference(place=_place(tables[parents[0]]), column=str(field).lower())
+            references.setdefault(test.model, {})[str(column).lower()] = target
+    return references
 
 
-class _Streams:
-    """Which streams a node reads, also through others."""
-
-    def __init__(self, manifest: Mapping[str, Any]) -> None:
-        self._nodes = manifest["nodes"]
-        self._found: dict[str, frozenset[str]] = {
-            id_: frozenset({s["identifier"].removesuffix("__delta")} if s["schema"] == "raw" else ())
-            for id_, s in manifest["sources"].items()
-        }
-
-    def read_by(self, id_: str) -> frozenset[str]:
-        """The streams that a node reads."""
-        if id_ not in self._found:
-            parents = self._nodes[id_]["depends_on"]["nodes"] if id_ in self._nodes else ()
-            self._found[id_] = frozenset().union(*(self.read_by(p) for p in parents))
-        return self._found[id_]
-
-
-def _place(node: Mapping[str, Any]) -> Place:
-    return node["schema"], node["alias"]
-
-
-def _text(part: Mapping[str, Any]) -> str:
-    return str(part.get("description") or "").strip()
-
-
-def _meta(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {**(part.get("meta") or {}), **((part.get("config") or {}).get("meta") or {})}
+def _place(resource: Resource) -> Place:
+    return resource.schema, resource.table

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +13,12 @@ from penstock.cli.command import Call, command
 from penstock.cli.options import Day, From, Lookback, NoFingerprint, Streams, To, window_of
 from penstock.cli.printing import count, print_json, print_table
 from penstock.errors import UsageError
+from penstock.transform.manifest import TESTS
 
 if TYPE_CHECKING:
     from penstock.doctor.forecast import LoadPlan
     from penstock.project import Project
+    from penstock.transform.plan import TransformPlan
 
 _VERBS = {"read": "read", "resume": "read on in", "skip": "skip, landed before:", "fail": "cannot read"}
 _MOST_FILES = 20
@@ -46,14 +50,43 @@ def explain(
         project, streams or (), window=window, fingerprint=not no_fingerprint, lookback=timedelta(days=lookback)
     )
     loads = explain_loads(project, [*plan.loads, *plan.left_out], dated=window is not None)
+    coming = {load.stream for load in loads if any(file.action in ("read", "resume") for file in load.files)}
+    models = _models_to_build(project, coming) if plan.models else None
     if call.json:
         steps = [load.as_dict() for load in loads]
-        print_json({"settings": project.masked(), "steps": steps, "transform": plan.models})
+        planned = {} if models is None else {"models": [asdict(step) for step in models.steps]}
+        print_json({"settings": project.masked(), "steps": steps, "transform": plan.models, **planned})
         return
     print(_head(project))
     for load in loads:
         _print_load(load)
-    print("\ntransform: dbt builds what the loads touch" if plan.models else "\ntransform: no dbt project")
+    if models is None:
+        print("\ntransform: no dbt project")
+    else:
+        _print_models(models)
+
+
+def _models_to_build(project: Project, coming: Collection[str]) -> TransformPlan:
+    """What a run would have dbt build."""
+    from penstock.doctor.status import existing_destination
+    from penstock.transform.explained import explain_transform
+
+    destination = existing_destination(project)
+    try:
+        return explain_transform(project, destination, coming)
+    finally:
+        if destination is not None:
+            destination.close()
+
+
+def _print_models(plan: TransformPlan) -> None:
+    built = [step for step in plan.steps if step.kind not in TESTS]
+    summary = f"dbt builds {count(len(built), 'model')} and asks {count(len(plan.steps) - len(built), 'test')}"
+    print(f"\ntransform: {plan.reason or summary}")
+    for step in built:
+        print(f"  {step.name}: {step.why}")
+    if plan.waiting:
+        print(f"  what reads {', '.join(plan.waiting)} waits for its first load")
 
 
 def _explain_up(project: Project, *, json: bool) -> None:

@@ -86,10 +86,19 @@ def transform(
             autocompletion=completion.layers,
         ),
     ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select", "-s", help='Build what this chooses, in dbt\'s syntax: "stg_users+ tag:daily". Repeatable.'
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="Build all but what this chooses, likewise. Repeatable.")
+    ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="Print each model and test with its outcome.")] = False,
     notify: NotifyOption = False,
 ) -> None:
-    """Have dbt build and test the models that new loads touch."""
+    """Have dbt build and test the models that new loads touch, or those selected: the next run builds the others."""
     project = call.open()
     if not project.has_models:
         raise UsageError(
@@ -99,7 +108,15 @@ def transform(
         )
     from penstock.runs.plan import RunPlan
 
-    plan = partial(RunPlan, kind="transform", models=True, full_refresh=full_refresh, layer=layer)
+    plan = partial(
+        RunPlan,
+        kind="transform",
+        models=True,
+        full_refresh=full_refresh,
+        layer=layer,
+        select=tuple(select or ()),
+        exclude=tuple(exclude or ()),
+    )
     perform_plan(call, project, plan, kind="transform", subjects=[layer] if layer else (), notify=notify, nodes=nodes)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from penstock.land.loop import Landed
     from penstock.ports import Batch
     from penstock.transform.dbt import Node
-    from penstock.transform.transform import Built
+    from penstock.transform.outcome import Built
 
 _CLOCK = re.compile(r" (?=\d)")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?")
@@ -206,6 +206,7 @@ def built_line(built: Built, seconds: float) -> str:
         parts.append(count(warned, "warning"))
     if built.waiting:
         parts.append(f"what reads {', '.join(built.waiting)} waits for its first load")
+    parts += built.plan.notes
     return f"dbt: {', '.join(parts)} ({seconds:.1f} s)"
 
 

@@ -121,7 +121,7 @@ def grants(
     check_roles(project)
     with Session(project) as session:
         dbt = open_dbt(project)
-        found = statements(project, session.destination, [] if dbt is None else dbt.relations())
+        found = statements(project, session.destination, [] if dbt is None else dbt.manifest.relations())
         if apply:
             with session.destination.transaction():
                 for statement in found:

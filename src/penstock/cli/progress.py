@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli.printing import built_line, doing, failures_json, landed_line, node_line, print_warnings, progress_bar
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.project.steps import LoadStep
     from penstock.runs.outcome import Report, StepReport
-    from penstock.transform.transform import Built
+    from penstock.transform.outcome import Built
 
 
 class Printing(Listener):
@@ -115,6 +116,8 @@ def _built_json(built: Built) -> dict[str, Any]:
         "upper_seq": built.upper_seq,
         "reason": built.reason or None,
         "waiting": built.waiting,
+        "notes": list(built.plan.notes),
+        "steps": [asdict(step) for step in built.plan.steps],
         "nodes": [
             {
                 "name": n.name,

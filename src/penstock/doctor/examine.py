@@ -198,12 +198,10 @@ def check_ledger(project: Project, held: Held | None) -> list[Finding]:
 def _check_dbt(project: Project) -> Finding:
     if not project.has_models:
         return Finding(name="dbt project", ok=True, detail="none; records are landed and not modelled")
-    from penstock.transform.dbt import Dbt
-    from penstock.transform.workspace import prepare_workspace
+    from penstock.transform.dbt import open_dbt
 
     try:
-        dbt = Dbt(prepare_workspace(project))
-        tables = sorted(dbt.sources())
+        tables = sorted(open_dbt(project).sources())
         unknown = [t for t in tables if t not in project.streams and not t.endswith("__delta")]
         if unknown:
             return Finding(

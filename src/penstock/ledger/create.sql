@@ -112,6 +112,8 @@ alter table penstock.runs add column if not exists layer {text};
 alter table penstock.runs add column if not exists fingerprint {text};
 -- whole: of a transform, whether it tested whole tables
 alter table penstock.runs add column if not exists whole boolean;
+-- selected: of a transform, whether it built chosen models alone
+alter table penstock.runs add column if not exists selected boolean;
 update penstock.runs
 set
   schedule = detail ->> 'schedule',

@@ -6,6 +6,10 @@ where
     kind <> 'transform'
     or (
       whole = false
-      and run_id < (select max(t.run_id) from penstock.runs t where t.kind = 'transform' and t.status = 'success')
+      and run_id < (
+        select max(t.run_id)
+        from penstock.runs t
+        where t.kind = 'transform' and t.status = 'success' and not coalesce(t.selected, false)
+      )
     )
   )

@@ -27,7 +27,7 @@ _MOST_TEXT = 4_000
 """Characters of an error that are kept."""
 _AT_ONCE = 500
 _COUNTS = ("read", "landed", "duplicates", "quarantined")
-_ASKED = ("schedule", "layer", "fingerprint", "whole")
+_ASKED = ("schedule", "layer", "fingerprint", "whole", "selected")
 """What of a run's detail has a column of its own, since statements ask for it."""
 
 Query = Callable[[str], "Rows"]

@@ -128,11 +128,11 @@ def emitter_for(settings: Lineage | None) -> Emitter | None:
         return None
     key = settings if settings is not None else tuple(sorted((n, os.environ[n]) for n in asked))
     with _lock:
-        found = _emitters.get(key)
-        if found is None or found._closing.is_set():  # noqa: SLF001 - its own module
+        emitter = _emitters.get(key)
+        if emitter is None or emitter._closing.is_set():  # noqa: SLF001 - its own module
             seconds = 5.0 if settings is None else settings.flush_seconds
-            found = _emitters[key] = Emitter(lambda: _sender(settings), flush_seconds=seconds)
-    return found
+            emitter = _emitters[key] = Emitter(lambda: _sender(settings), flush_seconds=seconds)
+    return emitter
 
 
 @atexit.register

@@ -45,7 +45,7 @@ def run_event(event: Event) -> RunEvent:
 
 
 def _run_facets(event: Event) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    facets: dict[str, Any] = {
         "processing_engine": processing_engine_run.ProcessingEngineRunFacet(
             version=__version__,
             name="Penstock",
@@ -54,17 +54,17 @@ def _run_facets(event: Event) -> dict[str, Any]:
         )
     }
     if event.parent is not None:
-        found["parent"] = _parent(event.parent, event.root or event.parent)
+        facets["parent"] = _parent(event.parent, event.root or event.parent)
     if event.nominal is not None:
         start, end = event.nominal
-        found["nominalTime"] = nominal_time_run.NominalTimeRunFacet(
+        facets["nominalTime"] = nominal_time_run.NominalTimeRunFacet(
             nominalStartTime=_moment(start), nominalEndTime=None if end is None else _moment(end), producer=PRODUCER
         )
     if event.error is not None:
-        found["errorMessage"] = error_message_run.ErrorMessageRunFacet(
+        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(
             message=redact(event.error), programmingLanguage="Python", producer=PRODUCER
         )
-    return found
+    return facets
 
 
 def _parent(parent: Run, root: Run) -> parent_run.ParentRunFacet:
@@ -80,7 +80,7 @@ def _parent(parent: Run, root: Run) -> parent_run.ParentRunFacet:
 
 def _job_facets(event: Event) -> dict[str, Any]:
     by_dbt = event.what in ("MODEL", "TEST", "SNAPSHOT", "SEED")
-    found: dict[str, Any] = {
+    facets: dict[str, Any] = {
         "jobType": job_type_job.JobTypeJobFacet(
             processingType="STREAMING" if event.streaming else "BATCH",
             integration="DBT" if by_dbt else "PENSTOCK",
@@ -91,12 +91,12 @@ def _job_facets(event: Event) -> dict[str, Any]:
     if event.sql:
         space = next((d.namespace for d in event.outputs), "")
         dialect = _DIALECTS.get(space.partition(":")[0])
-        found["sql"] = sql_job.SQLJobFacet(query=redact(event.sql), dialect=dialect, producer=PRODUCER)
-    return found
+        facets["sql"] = sql_job.SQLJobFacet(query=redact(event.sql), dialect=dialect, producer=PRODUCER)
+    return facets
 
 
 def _facets(dataset: Dataset) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    facets: dict[str, Any] = {
         "dataSource": datasource_dataset.DatasourceDatasetFacet(
             name=dataset.namespace, uri=dataset.uri, producer=PRODUCER
         )
@@ -106,16 +106,16 @@ def _facets(dataset: Dataset) -> dict[str, Any]:
             schema_dataset.SchemaDatasetFacetFields(name=name, type=type_ or None, ordinal_position=i)
             for i, (name, type_) in enumerate(dataset.columns, 1)
         ]
-        found["schema"] = schema_dataset.SchemaDatasetFacet(fields=fields, producer=PRODUCER)
+        facets["schema"] = schema_dataset.SchemaDatasetFacet(fields=fields, producer=PRODUCER)
     if dataset.made_of:
-        found["columnLineage"] = column_lineage_dataset.ColumnLineageDatasetFacet(
+        facets["columnLineage"] = column_lineage_dataset.ColumnLineageDatasetFacet(
             fields={
                 column: column_lineage_dataset.Fields(inputFields=[_from(f) for f in fields])
                 for column, fields in dataset.made_of.items()
             },
             producer=PRODUCER,
         )
-    return found
+    return facets
 
 
 def _from(field: Field) -> column_lineage_dataset.InputField:
@@ -128,9 +128,9 @@ def _from(field: Field) -> column_lineage_dataset.InputField:
 
 
 def _input(dataset: Dataset) -> InputDataset:
-    found: dict[str, Any] = {}
+    facets: dict[str, Any] = {}
     if dataset.assertions:
-        found["dataQualityAssertions"] = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(
+        facets["dataQualityAssertions"] = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(
             assertions=[
                 data_quality_assertions_dataset.Assertion(
                     assertion=a.test, success=a.passed, column=a.column, severity=a.severity, name=a.name
@@ -139,16 +139,16 @@ def _input(dataset: Dataset) -> InputDataset:
             ],
             producer=PRODUCER,
         )
-    return InputDataset(namespace=dataset.namespace, name=dataset.name, facets=_facets(dataset), inputFacets=found)
+    return InputDataset(namespace=dataset.namespace, name=dataset.name, facets=_facets(dataset), inputFacets=facets)
 
 
 def _output(dataset: Dataset) -> OutputDataset:
-    found: dict[str, Any] = {}
+    facets: dict[str, Any] = {}
     if dataset.rows is not None:
-        found["outputStatistics"] = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+        facets["outputStatistics"] = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
             rowCount=dataset.rows, size=dataset.bytes, producer=PRODUCER
         )
-    return OutputDataset(namespace=dataset.namespace, name=dataset.name, facets=_facets(dataset), outputFacets=found)
+    return OutputDataset(namespace=dataset.namespace, name=dataset.name, facets=_facets(dataset), outputFacets=facets)
 
 
 def _moment(at: datetime) -> str:

@@ -181,22 +181,22 @@ class Telling:
         if not self.wanted:
             return
         with _harmless():
-            found = [n for n in nodes() if not following or self._is_due(n)]
-            if not found:
+            due = [n for n in nodes() if not following or self._is_due(n)]
+            if not due:
                 return
             known = columns()
-            begin = min(n.started_at for n in found)
-            end = max(n.started_at + timedelta(seconds=n.seconds) for n in found)
+            begin = min(n.started_at for n in due)
+            end = max(n.started_at + timedelta(seconds=n.seconds) for n in due)
             parent, own = _parent.get(), None
             if parent is None:
                 parent = own = self._new("transform", begin)
                 self._emit("START", own, "RUN", at=begin, parent=_outer(), root=_outer())
-            for node in found:
+            for node in due:
                 if node.at is not None:
                     self._model(node, parent, known)
-            self._tests([n for n in found if n.tested is not None], parent, known)
+            self._tests([n for n in due if n.tested is not None], parent, known)
             if own is not None:
-                failed = any(n.failed for n in found)
+                failed = any(n.failed for n in due)
                 self._emit("FAIL" if failed else "COMPLETE", own, "RUN", at=end, parent=_outer(), root=_outer())
 
     def _model(self, node: BuiltNode, parent: Run, known: Mapping[tuple[str, str], Sequence[tuple[str, str]]]) -> None:
@@ -231,7 +231,7 @@ class Telling:
             begin = min(t.started_at for t in tests)
             end = max(t.started_at + timedelta(seconds=t.seconds) for t in tests)
             run = self._new(f"{at[1]}.{at[2]}.tests", begin)
-            found = [
+            assertions = [
                 Assertion(
                     name=t.name, test=t.test or "custom_sql", passed=t.status == "pass", severity=t.severity,
                     column=t.column,
@@ -239,7 +239,7 @@ class Telling:
                 for t in tests
             ]  # fmt: skip
             failed = [t for t in tests if t.failed]
-            read = replace(self._table(at, known), assertions=found)
+            read = replace(self._table(at, known), assertions=assertions)
             self._emit("START", run, "TEST", at=begin, parent=parent, inputs=[self._table(at, known)])
             self._emit(
                 "FAIL" if failed else "COMPLETE", run, "TEST", at=end, parent=parent, inputs=[read],

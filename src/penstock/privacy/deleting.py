@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from penstock.ports import Destination
     from penstock.project import Project
-    from penstock.transform.dbt import Relation
+    from penstock.transform.manifest import Relation
 
 _LEDGER = ("quarantine", "positions", "run_steps", "runs", "alerts")
 """Tables of the ledger that may have held the person."""

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from penstock.land.session import Session
     from penstock.ports import Destination
     from penstock.project import Project
-    from penstock.transform.dbt import Dbt, Relation
+    from penstock.transform.dbt import Dbt
+    from penstock.transform.manifest import Relation
 
 _KEPT = ("table", "incremental", "snapshot", "seed", "test")
 """What has rows of its own."""
@@ -72,7 +73,7 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
     project, destination = session.project, session.destination
     keys = project.privacy.needed_keys("who was erased is written down as a pseudonym")
     dbt = open_dbt(project)
-    relations = [] if dbt is None else dbt.relations()
+    relations = [] if dbt is None else dbt.manifest.relations()
     stored = [r for r in relations if r.kind in _KEPT]
     streams = [s for s, settings in project.streams.items() if kind in settings.subject]
     naming = [(r, marks) for r in stored if (marks := subject_columns(r, kind))]

@@ -21,7 +21,7 @@ from penstock.sql import identifier, literal
 if TYPE_CHECKING:
     from penstock.ports import Destination
     from penstock.project import Project
-    from penstock.transform.dbt import Relation
+    from penstock.transform.manifest import Relation
 
 ROLES = ("loader", "transformer", "analyst")
 _PUBLIC_LEDGER = ("loads", "streams", "columns", "runs", "schedules", "watermarks")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.project import Project
-    from penstock.transform.dbt import Dbt, Relation
+    from penstock.transform.dbt import Dbt
+    from penstock.transform.manifest import Relation
 
 UNSORTED = frozenset({"_pen_rescued", "_pen_json", "_pen_version"})
 """Columns of a raw table that may hold any field."""
@@ -23,10 +24,9 @@ def open_dbt(project: Project) -> Dbt | None:
     """The project's dbt, to be asked; None when it has none."""
     if not project.has_models:
         return None
-    from penstock.transform.dbt import Dbt
-    from penstock.transform.workspace import prepare_workspace
+    from penstock.transform import dbt
 
-    return Dbt(prepare_workspace(project))
+    return dbt.open_dbt(project)
 
 
 def personal_fields(project: Project, streams: Iterable[str]) -> frozenset[str]:

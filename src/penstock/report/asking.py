@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import DestinationError, PenstockError, UsageError
 from penstock.project.nearest import nearest
-from penstock.report.models import Model, Models
+from penstock.report.models import Models, relation_of
 from penstock.report.questions import Question, QuestionError
 
 if TYPE_CHECKING:
     from penstock.ports import Rows
     from penstock.project import Project
+    from penstock.transform.manifest import Resource
 
 Query = Callable[[str], "Rows"]
 
@@ -44,7 +45,7 @@ class Answer:
 
     question: Question
     sql: str = ""
-    reads: Sequence[Model] = ()
+    reads: Sequence[Resource] = ()
     rows: Rows | None = None
     axes: Axes | None = None
     problem: PenstockError | None = None
@@ -87,7 +88,7 @@ def answer(question: Question, query: Query, models: Models) -> Answer:
     """Ask one question. Never raises for what is wrong with it: the answer says so."""
     if question.problem is not None:
         return Answer(question=question, problem=question.problem)
-    reads: list[Model] = []
+    reads: list[Resource] = []
     sql = ""
     started = time.monotonic()
     try:
@@ -99,7 +100,7 @@ def answer(question: Question, query: Query, models: Models) -> Answer:
     return Answer(question=question, sql=sql, reads=reads, rows=rows, axes=axes, seconds=time.monotonic() - started)
 
 
-def render(question: Question, models: Models, reads: list[Model]) -> str:
+def render(question: Question, models: Models, reads: list[Resource]) -> str:
     """The SQL with ``ref`` and ``source`` resolved; what it reads is added to ``reads``.
 
     Raises:
@@ -108,9 +109,9 @@ def render(question: Question, models: Models, reads: list[Model]) -> str:
     from jinja2 import StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    def named(model: Model) -> str:
+    def named(model: Resource) -> str:
         reads.append(model)
-        return model.relation
+        return relation_of(model)
 
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     environment.globals = {
@@ -141,11 +142,11 @@ def choose_axes(question: Question, rows: Rows) -> Axes | None:
     if header.show == "table":
         return None
     for setting in ("x", "by", "each", *range(len(header.y))):
-        said = header.y[setting] if isinstance(setting, int) else getattr(header, str(setting))
-        if said is not None and said not in rows.columns:
-            near = nearest(said, rows.columns)
+        name = header.y[setting] if isinstance(setting, int) else getattr(header, str(setting))
+        if name is not None and name not in rows.columns:
+            near = nearest(name, rows.columns)
             raise UsageError(
-                f"`{'y' if isinstance(setting, int) else setting}` names the column {said!r}, which the answer has not",
+                f"`{'y' if isinstance(setting, int) else setting}` names the column {name!r}, which the answer has not",
                 fix=f"did you mean {near}?" if near else f"it has {', '.join(rows.columns)}",
             )
     if not rows.rows:
@@ -173,7 +174,7 @@ def numeric(rows: Rows, column: str) -> bool:
     return bool(values) and all(isinstance(v, int | float | Decimal) and not isinstance(v, bool) for v in values)
 
 
-def _placed(error: PenstockError, question: Question, reads: Sequence[Model]) -> PenstockError:
+def _placed(error: PenstockError, question: Question, reads: Sequence[Resource]) -> PenstockError:
     """The error, with the question's file and what to do about it."""
     shown = f"{question.path.parent.name}/{question.path.name}"
     what = error.what.split("\n")[0] if isinstance(error, DestinationError) else error.what

@@ -276,12 +276,12 @@ def _map(answer: Answer, axes: Axes) -> Chart:
     drawable = {g["properties"]["code"] for g in world["objects"]["countries"]["geometries"]}
     missing = []
     for row in answer.rows.rows:
-        said, number = row[at[axes.x]], row[at[axes.ys[0]]]
-        code = world["names"].get(str(said).strip().casefold())
+        place, number = row[at[axes.x]], row[at[axes.ys[0]]]
+        code = world["names"].get(str(place).strip().casefold())
         if code in drawable and number is not None:
             sums[code] = sums.get(code, 0.0) + float(number)
         elif number is not None:
-            missing.append(_label(said))
+            missing.append(_label(place))
     shapes = [
         {**g, "properties": {**g["properties"], "y": sums.get(g["properties"]["code"])}}
         for g in world["objects"]["countries"]["geometries"]
@@ -335,8 +335,8 @@ def _map(answer: Answer, axes: Axes) -> Chart:
 @cache
 def countries() -> dict[str, Any]:
     """Borders (TopoJSON), and what countries are called → their code."""
-    found: dict[str, Any] = json.loads(files("penstock.report").joinpath("countries.json").read_text(encoding="utf-8"))
-    return found
+    world: dict[str, Any] = json.loads(files("penstock.report").joinpath("countries.json").read_text(encoding="utf-8"))
+    return world
 
 
 def _along(data: _Data, width: int) -> Spec:

@@ -8,10 +8,11 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from penstock.report.asking import Answer
-from penstock.report.models import Model, Models
+from penstock.report.models import Models
 
 if TYPE_CHECKING:
     from penstock.project import Project
+    from penstock.transform.manifest import Resource
 
 ROW, GAP, HEIGHT, LETTER, PAD = 36, 44, 26, 7.1, 10
 
@@ -37,7 +38,7 @@ def lineage(project: Project, models: Models, answers: Sequence[Answer]) -> list
     known = models.all()
     for model in known.values():
         if model.kind != "source":
-            reads = tuple(dict.fromkeys(r for i in model.reads if (r := _id(known[i], project))))
+            reads = tuple(dict.fromkeys(r for i in model.reads if i in known and (r := _id(known[i], project))))
             nodes.append(Node(id=model.id, name=model.name, kind="model", where=model.schema, reads=reads))
     for answer in answers:
         reads = tuple(dict.fromkeys(r for m in answer.reads if (r := _id(m, project))))
@@ -48,11 +49,10 @@ def lineage(project: Project, models: Models, answers: Sequence[Answer]) -> list
     return nodes
 
 
-def _id(model: Model, project: Project) -> str:
+def _id(model: Resource, project: Project) -> str:
     if model.kind != "source":
         return model.id
-    stream = model.table.removesuffix("__delta")
-    return f"raw:{stream}" if model.schema == "raw" and stream in project.streams else ""
+    return f"raw:{model.stream}" if model.stream in project.streams else ""
 
 
 def picture(nodes: Sequence[Node]) -> str:

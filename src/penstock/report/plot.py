@@ -46,11 +46,11 @@ def _label(value: Any) -> str:
 
 def answers_as_data(answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Answers for programs: the question, its rows, or its problem."""
-    found = []
+    documents = []
     for answer in answers:
         question = answer.question
         problem = answer.problem
-        found.append(
+        documents.append(
             {
                 "name": question.name,
                 "question": question.header.question,
@@ -60,4 +60,4 @@ def answers_as_data(answers: Sequence[Answer]) -> list[dict[str, Any]]:
                 "problem": {"what": problem.what, "where": problem.where, "fix": problem.fix} if problem else None,
             }
         )
-    return found
+    return documents

@@ -185,7 +185,7 @@ def _header(lines: list[str], shown: str) -> Header:
 def _problem(error: ValidationError, data: dict[Any, Any], lines: list[str], shown: str) -> QuestionError:
     detail = error.errors(include_url=False, include_input=False)[0]
     name = str(detail["loc"][0]) if detail["loc"] else ""
-    said = data.get(name)
+    value = data.get(name)
     line = next((i for i, text in enumerate(lines, 1) if re.match(rf"--\s*{re.escape(name)}\s*:", text)), 1)
     what, fix = f"`{name}`: {detail['msg']}", ""
     match detail["type"]:
@@ -197,8 +197,8 @@ def _problem(error: ValidationError, data: dict[Any, Any], lines: list[str], sho
             what = f"`{name}` is no setting of a question"
             fix = f"did you mean `{near}`?" if near else f"there are {', '.join(Header.model_fields)}"
         case "literal_error":
-            near = nearest(str(said), SHOWS)
-            what = f"`show` is {said!r}"
+            near = nearest(str(value), SHOWS)
+            what = f"`show` is {value!r}"
             fix = f"did you mean {near}?" if near else f"it is one of {', '.join(SHOWS)}"
         case "value_error":
             what, fix = str(detail["ctx"]["error"]), "see docs/questions.md"

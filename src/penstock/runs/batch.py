@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from penstock.ledger.runs import RunStep
     from penstock.ports import Receipt
     from penstock.project.steps import LoadStep
-    from penstock.transform.transform import Built
+    from penstock.transform.outcome import Built
 
 UNBUILT = "models were not built, since the warehouse is away"
 
@@ -182,7 +182,7 @@ class _Run:
     @contextmanager
     def _dbt(self) -> Iterator[Build]:
         """Models by dbt in this thread."""
-        from penstock.transform.transform import Transformer
+        from penstock.transform.perform import Transformer
 
         def build(record: RunRecord | None, attempt: int) -> Built | None:
             del attempt
@@ -194,6 +194,8 @@ class _Run:
                     built = transformer.run(
                         full_refresh=self._plan.full_refresh,
                         layer=self._plan.layer,
+                        select=self._plan.select,
+                        exclude=self._plan.exclude,
                         ended=ended.append,
                         progress=progress,
                         parent=record,

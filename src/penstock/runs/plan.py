@@ -147,7 +147,8 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """What a run is to do: the ``loads`` one after another, then models, of one ``layer`` or all.
+    """What a run is to do: the ``loads`` one after another, then models, of one ``layer`` or all, or those that dbt's
+    selectors choose.
 
     ``left_out`` are the steps of sources that never end, which ``penstock consume`` reads; ``warnings`` say so in a
     sentence each of those that were asked for. What fails is tried ``retries`` times more,
@@ -159,6 +160,8 @@ class RunPlan:
     models: bool = False
     full_refresh: bool = False
     layer: str | None = None
+    select: Sequence[str] = ()
+    exclude: Sequence[str] = ()
     left_out: Sequence[LoadStep] = ()
     warnings: Sequence[str] = ()
     retries: int = 0

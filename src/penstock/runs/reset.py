@@ -24,7 +24,7 @@ from penstock.sql import identifier, literal, statements
 if TYPE_CHECKING:
     from penstock.land.session import Session
     from penstock.ports import Destination
-    from penstock.transform.dbt import Relation
+    from penstock.transform.manifest import Relation
 
 SOURCE = "reset"
 """What stands in the ledger where a load has its source."""
@@ -187,7 +187,7 @@ def _relations(session: Session, stream: str) -> list[Relation]:
     """The models that read the stream; none where dbt cannot read the project, which a reset must not wait for."""
     try:
         dbt = open_dbt(session.project)
-        return [] if dbt is None else [r for r in dbt.relations() if stream in r.streams]
+        return [] if dbt is None else [r for r in dbt.manifest.relations() if stream in r.streams]
     except PenstockError:
         return []
 

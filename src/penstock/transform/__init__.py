@@ -1,5 +1,6 @@
 """Transform: dbt builds what the new loads touch.
 
-``dbt.py`` calls dbt's Python API; ``lean.py`` and ``masked.py`` replace parts of dbt while it runs.
-``workspace.py`` writes the profile that dbt needs, and ``transform.py`` decides whether and what to build.
+``plan.py`` says what is to be done, from what ``ledger_facts.py`` and ``manifest.py`` read; ``perform.py`` does it, and
+``dbt.py`` alone calls dbt's Python API, of which ``lean.py`` and ``masked.py`` replace parts while it runs.
+``workspace.py`` and ``plain_dbt.py`` write what dbt needs beside the project.
 """

@@ -53,7 +53,7 @@ def layers_of(directory: Path) -> tuple[Layer, ...]:
         paths.setdefault(folder, set()).add(path)
         names |= dict.fromkeys(named, folder)
         refs.setdefault(folder, set()).update(read)
-    above = _ancestors({f: {names[r] for r in found if r in names} - {f} for f, found in refs.items()})
+    above = _ancestors({f: {names[r] for r in read if r in names} - {f} for f, read in refs.items()})
     groups = {f: frozenset({f, *(other for other in above[f] if f in above[other])}) for f in paths}
     # whoever reads a layer has it, and all that it reads, above: so it has more
     ordered = sorted(set(groups.values()), key=lambda g: (len(set().union(*(above[f] for f in g)) | g), sorted(g)))
@@ -102,11 +102,11 @@ def _snapshots(file: Path, text: str) -> set[str]:
     if file.suffix == ".sql":
         return set(_SNAPSHOT.findall(text))
     try:
-        said = yaml.safe_load(text)
+        document = yaml.safe_load(text)
     except yaml.YAMLError:
         return set()  # dbt will say what is wrong with it
-    found = said.get("snapshots") if isinstance(said, dict) else None
-    return {str(s["name"]) for s in found or [] if isinstance(s, dict) and "name" in s and "relation" in s}
+    snapshots = document.get("snapshots") if isinstance(document, dict) else None
+    return {str(s["name"]) for s in snapshots or [] if isinstance(s, dict) and "name" in s and "relation" in s}
 
 
 def _settings(directory: Path) -> dict[str, Any]:
@@ -122,9 +122,9 @@ def _settings(directory: Path) -> dict[str, Any]:
 
 def _ancestors(reads: Mapping[str, set[str]]) -> dict[str, set[str]]:
     """All that each layer reads, also through others."""
-    above = {name: set(found) for name, found in reads.items()}
+    above = {name: set(read) for name, read in reads.items()}
     for middle in above:
-        for found in above.values():
-            if middle in found:
-                found |= above[middle]
+        for read in above.values():
+            if middle in read:
+                read |= above[middle]
     return above

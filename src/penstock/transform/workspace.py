@@ -14,7 +14,7 @@ import yaml
 
 from penstock.destinations.kinds import kind_of
 from penstock.errors import UsageError
-from penstock.system import link_folder
+from penstock.transform.plain_dbt import is_written_here, link_package, own_content, write_profile
 
 if TYPE_CHECKING:
     from penstock.project import Project
@@ -50,7 +50,8 @@ class Workspace:
 
 
 def prepare_workspace(project: Project) -> Workspace:
-    """Write ``.penstock/`` beside the project file. The profile holds no secret: it names a variable.
+    """Write ``.penstock/`` beside the project file, and what plain dbt needs: ``packages.yml`` and ``profiles.yml``. A
+    profile holds no secret: it names a variable.
 
     A ``profiles.yml`` of the user's own, in the project folder or in ``DBT_PROFILES_DIR``, is used instead;
     it has to have a target of the destination's name.
@@ -60,16 +61,18 @@ def prepare_workspace(project: Project) -> Workspace:
     """
     folder = project.directory / FOLDER
     folder.mkdir(exist_ok=True)
-    _link_package(folder / "dbt_packages")
+    link_package(project.directory, package_folder())
     profiles = _own_profiles(project.directory)
     environment: dict[str, str] = {}
     if profiles is None:
         profiles = folder
         threads = project.transform.threads if project.transform else 1
         output, environment = kind_of(project.destination).dbt_output(project.destination, threads)
-        profile = {_profile_name(project): {"target": project.target, "outputs": {project.target: output}}}
+        name = _profile_name(project)
+        profile = {name: {"target": project.target, "outputs": {project.target: output}}}
         text = "# Written by penstock from penstock.yml; changes are lost.\n" + yaml.safe_dump(profile, sort_keys=False)
         _write_if_changed(folder / "profiles.yml", text)
+        write_profile(project.directory, name, project.target, output)
     return Workspace(
         project=project.directory,
         profiles=profiles,
@@ -88,8 +91,10 @@ def project_fingerprint(project: Project) -> str:
     lake = None if project.lake is None else project.lake.path
     for root in (project.directory, package_folder()):
         for path in sorted(dbt_sources(root, lake)):
+            if not (content := own_content(path)):
+                continue
             digest.update(f"{os.path.relpath(path, root)}\0".encode())
-            digest.update(path.read_bytes())
+            digest.update(content)
     return digest.hexdigest()
 
 
@@ -101,12 +106,12 @@ def package_folder() -> Path:
 def dbt_sources(root: Path, lake: Path | None) -> list[Path]:
     """The files of a project, or of the package, that dbt reads: in the folders that its ``dbt_project.yml`` names, and
     those beside that file. Data that lie in the project's folder are none of them, nor is the lake."""
-    found = [root / name for name in _AT_ROOT if (root / name).is_file()]
+    paths = [root / name for name in _AT_ROOT if (root / name).is_file() and not is_written_here(root / name)]
     for folder, folders, names in (entry for top in _dbt_folders(root) for entry in os.walk(top)):
         left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())
         folders[:] = [f for f in folders if f not in left_out and Path(folder) / f != lake]
-        found += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and not _is_settings(n)]
-    return list(dict.fromkeys(found))
+        paths += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and not _is_settings(n)]
+    return list(dict.fromkeys(paths))
 
 
 def _dbt_folders(root: Path) -> list[Path]:
@@ -129,13 +134,8 @@ def _is_settings(name: str) -> bool:
     return name.startswith("penstock.") and name.endswith(".yml")
 
 
-def _link_package(packages: Path) -> None:
-    packages.mkdir(exist_ok=True)
-    link_folder(packages / "penstock", package_folder())
-
-
 def _own_profiles(directory: Path) -> Path | None:
-    if (directory / "profiles.yml").is_file():
+    if (path := directory / "profiles.yml").is_file() and not is_written_here(path):
         return directory
     named = os.environ.get("DBT_PROFILES_DIR")
     return Path(named) if named and (Path(named) / "profiles.yml").is_file() else None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from penstock.ledger.runs import RunRecord, RunStep
-from penstock.transform.transform import node_step
+from penstock.transform.outcome import node_step
 from penstock.up.trigger import NEWEST
 
 if TYPE_CHECKING:

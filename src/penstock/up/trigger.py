@@ -15,7 +15,7 @@ from penstock.engine_errors import error_text
 from penstock.errors import PenstockError
 from penstock.land.session import Session
 from penstock.logs import Summary, described, get_log
-from penstock.transform.transform import Attempt, Transformer
+from penstock.transform.perform import Attempt, Transformer
 from penstock.transform.workspace import project_fingerprint
 from penstock.troubles import Troubles
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from penstock.ports import Receipt
     from penstock.project import Project
     from penstock.transform.dbt import Node
-    from penstock.transform.transform import Built
+    from penstock.transform.outcome import Built
 
 _log = get_log("transform")
 

@@ -6,5 +6,5 @@
     'sat_customer': {'relation': ref('sat_customer')},
     'sat_customer_pii': {'relation': ref('sat_customer_pii')},
   },
-  snapshots=ref('months'),
+  snapshots=ref('int_months'),
 ) }}

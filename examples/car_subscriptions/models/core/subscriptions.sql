@@ -61,7 +61,7 @@ described as (
   inner join links on links.hk_subscription = hubs.hk_subscription
   left join terms on terms.hk_subscription = hubs.hk_subscription and terms.is_current
   left join periods on periods.hk_link_subscription = links.hk_link_subscription
-  left join {{ ref('car_states') }} as cars on cars.hk_car = links.hk_car
+  left join {{ ref('int_car_states') }} as cars on cars.hk_car = links.hk_car
   left join customer_versions as signed
     on signed.hk_customer = links.hk_customer
     and signed.valid_from <= terms.valid_from

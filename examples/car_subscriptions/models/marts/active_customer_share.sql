@@ -16,7 +16,7 @@ with subscribed as (
 
 touched as (
   select months.month_start, months.snapshot_at
-  from {{ ref('months') }} as months
+  from {{ ref('int_months') }} as months
   {% if is_incremental() -%}
   where not exists (select 1 from {{ this }} as known where known.month_start = months.month_start)
     or exists (

@@ -9,7 +9,7 @@
 with cars as (
   {#- A car that is deregistered before it is registered was never there. #}
   select registered_on, case when deregistered_on >= registered_on then deregistered_on end as deregistered_on
-  from {{ ref('car_states') }}
+  from {{ ref('int_car_states') }}
   where registered_on is not null
 ),
 

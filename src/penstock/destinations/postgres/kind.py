@@ -47,7 +47,7 @@ class PostgresKind(DestinationKind[Postgres]):
         }
         output |= {name: value for name, value in settings.parameters.items() if name in _DBT_PARAMETERS}
         password = settings.password.get_secret_value() if settings.password else os.environ.get("PGPASSWORD", "")
-        output["password"] = f"{{{{ env_var('{DBT_SECRET}', '') }}}}"
+        output["password"] = f"{{{{ env_var('{DBT_SECRET}', env_var('PGPASSWORD', '')) }}}}"
         return output, {DBT_SECRET: password}
 
     def namespace(self, settings: Postgres) -> tuple[str, str]:

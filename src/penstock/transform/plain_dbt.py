@@ -1,0 +1,117 @@
+"""What lets people call ``dbt`` itself in a project: Penstock's package in ``packages.yml``, and a ``profiles.yml``.
+
+What people wrote there themselves is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from penstock.logs import get_log
+from penstock.system import link_folder
+
+PACKAGE = ".penstock/package"
+"""Where ``packages.yml`` finds Penstock's package, in every environment: a link to the installed one."""
+_OWN = "# Written by penstock from penstock.yml; changes are lost."
+_PROFILES = f"""{_OWN} Without this line the file is yours, and stays as it is.
+# Of this machine only. A password is never in it: dbt takes that from DBT_ENV_SECRET_PENSTOCK_PASSWORD or PGPASSWORD.
+"""
+_ENTRY = f"- local: {PACKAGE}  # penstock's macros, as installed\n"
+_PACKAGES = f"packages:\n  {_ENTRY}"
+_FILES = ("dependencies.yml", "packages.yml")
+_LIST = re.compile(r"(?m)^packages:[ \t]*(?:#.*)?\n(?=(?:[ \t]*(?:#.*)?\n)*(?P<indent>[ \t]*)-)")
+"""The head of a list of packages, with how far its entries are indented."""
+
+_log = get_log("transform")
+
+
+def link_package(directory: Path, installed: Path) -> None:
+    """Have dbt find the package, and ``packages.yml`` name it, so that ``dbt deps`` puts it where it is.
+
+    A file in which people name packages gets one more entry, and otherwise stays as it is.
+    """
+    packages = directory / ".penstock" / "dbt_packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    link_folder(directory / PACKAGE, installed)
+    link_folder(packages / "penstock", directory / PACKAGE)
+    texts = {name: _text(directory / name) for name in _FILES}
+    if any(PACKAGE in text for text in texts.values()):
+        return
+    name = next((name for name, text in texts.items() if re.search(r"(?m)^packages:", text)), "packages.yml")
+    text = texts[name]
+    if not re.search(r"(?m)^packages:", text):
+        text += ("\n" if text and not text.endswith("\n") else "") + _PACKAGES
+    else:
+        text = _LIST.sub(lambda head: f"{head[0]}{head['indent']}{_ENTRY}", text, count=1)
+    if text == texts[name]:
+        _log.warning(
+            "dbt deps would remove penstock's package",
+            file=name,
+            fix=f"add to its packages: {_ENTRY.partition('  #')[0]}",
+        )
+        return
+    with suppress(OSError):  # in a container nobody can write here, and nobody calls dbt deps
+        (directory / name).write_text(text, encoding="utf-8")
+
+
+def write_profile(directory: Path, profile: str, target: str, output: Mapping[str, Any]) -> None:
+    """Have plain dbt find the warehouse: by the outputs of the targets used so far, the first of which is the default.
+
+    Left out where people have a profile of this name in their home, which this one would hide.
+    """
+    path = directory / "profiles.yml"
+    known = _yaml(_text(path)).get(profile) or {}
+    if not known and profile in _profiles_at_home():
+        return
+    outputs = {**known.get("outputs", {}), target: dict(output)}
+    text = _PROFILES + yaml.safe_dump(
+        {profile: {"target": known.get("target", target), "outputs": outputs}}, sort_keys=False
+    )
+    if text != _text(path):
+        with suppress(OSError):  # as above
+            replacement = path.with_name(f".profiles.{os.getpid()}.tmp")
+            replacement.write_text(text, encoding="utf-8")
+            replacement.replace(path)
+
+
+def _profiles_at_home() -> dict[str, Any]:
+    try:
+        return _yaml(_text(Path.home() / ".dbt" / "profiles.yml"))
+    except RuntimeError:  # a user without a home
+        return {}
+
+
+def is_written_here(path: Path) -> bool:
+    """Whether a ``profiles.yml`` is one of :func:`write_profile`'s."""
+    return _text(path).startswith(_OWN)
+
+
+def own_content(path: Path) -> bytes:
+    """What people wrote in a file that dbt reads."""
+    content = path.read_bytes()
+    if path.name not in _FILES:
+        return content
+    entry = _ENTRY.strip().encode()
+    kept = b"".join(line for line in content.splitlines(keepends=True) if line.strip() != entry)
+    return b"" if kept.strip() == b"packages:" else kept
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _yaml(text: str) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return document if isinstance(document, dict) else {}
