@@ -17,6 +17,8 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any
 
+from typer import Exit
+
 from penstock.cli import tables
 from penstock.cli.document import print_document
 from penstock.errors import PenstockError
@@ -140,6 +142,19 @@ def print_warnings(warnings: Iterable[str]) -> None:
     """What looks like a mistake in the project file, on standard error."""
     for text in warnings:
         print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def end_with(problems: Sequence[PenstockError]) -> None:
+    """Print what went wrong, after all that went right.
+
+    Raises:
+        typer.Exit: there is something, with the exit code of the first.
+    """
+    sys.stdout.flush()
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise Exit(problems[0].exit_code)
 
 
 def failures_json(failures: Sequence[PenstockError]) -> dict[str, Any]:

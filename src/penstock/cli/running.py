@@ -46,8 +46,8 @@ def up(
     def greet(running: Running) -> None:
         parts = [part.name for part in supervisor.parts]
         if is_json():
-            said = {"project": project.name, "target": project.target, "version": __version__, "pid": running.pid}
-            _log.info("up", **said, url=running.url, parts=parts)
+            fields = {"project": project.name, "target": project.target, "version": __version__, "pid": running.pid}
+            _log.info("up", **fields, url=running.url, parts=parts)
         elif not call.quiet:
             print(f"{project.name} is up: {count(len(parts), 'part')}, {running.url}")
             print("".join(f"  {part}\n" for part in parts), end="", flush=True)
