@@ -185,8 +185,8 @@ def test_the_examples_dags(airflow: Airflow, tmp_path: Path) -> None:
 
 
 def test_parsing(airflow: Airflow, trips: Path) -> None:
-    """A DAG file is read in under 0.3 s of Airflow's own process, without dbt or a warehouse's driver; those exported
-    without Penstock."""
+    """A DAG file is read in under 0.3 s of Airflow's own process, without dbt or a warehouse's driver; the exported
+    ones without Penstock."""
     three_lines = dag_file(airflow.home, trips)
     seconds, heavy = json.loads(airflow.python(PARSE + "print(json.dumps([seconds, heavy]))", "with", str(three_lines)))
     assert seconds < 0.3 and heavy == []

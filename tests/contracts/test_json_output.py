@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from penstock.cli import main, printing
+from penstock.cli import bars, main
 from penstock.cli.app import app
 from penstock.transform.dbt import Dbt
 from tests.contracts.test_schedule import a_project
@@ -149,7 +149,7 @@ def test_models_that_cannot_be_built(
     (landed / "models" / "counted.sql").write_text("select 1 as one")
     code, printed, told = call(capsys, monkeypatch, "transform", "--json")
     assert (code, told) == (0, "") and "error" not in json.loads(printed)
-    monkeypatch.setattr(printing._Beat, "every_seconds", 0.01)
+    monkeypatch.setattr(bars._Beat, "every_seconds", 0.01)
     code, printed, told = call(capsys, monkeypatch, "transform", "--full-refresh")
     assert (code, "1 model built" in printed or "2 models built" in printed) == (0, True)
     assert "dbt: reading the models, " in told and "dbt: 1 of 2, counted, " in told

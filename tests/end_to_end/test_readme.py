@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import penstock
 from tests.support.documents import ROOT, Reader, blocks, commands
 
 
@@ -33,16 +34,30 @@ def test_built_wheel(tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     _run(uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(tmp_path / "venv"))
     _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel))
-    penstock = str(python.parent / "penstock")
-    _run(penstock, "init", "shop", "--template", "user_events", cwd=tmp_path)
+    command = str(python.parent / "penstock")
+    _run(command, "init", "shop", "--template", "user_events", cwd=tmp_path)
     assert "$defs" in json.loads((tmp_path / "shop" / ".penstock" / "schema.json").read_text())
-    assert _run(penstock, "schema", "--markdown").startswith("# Configuration")
-    first = _run(penstock, "run", cwd=tmp_path / "shop")
+    assert _run(command, "schema", "--markdown").startswith("# Configuration")
+    first = _run(command, "run", cwd=tmp_path / "shop")
     assert "1 duplicate" in first and "models built" in first
-    assert "0 rows rebuilt" in _run(penstock, "run", cwd=tmp_path / "shop")
+    assert "0 rows rebuilt" in _run(command, "run", cwd=tmp_path / "shop")
     assert "organization" in _run(
-        penstock, "query", "select * from reports.user_events_daily order by 1", cwd=tmp_path / "shop"
+        command, "query", "select * from reports.user_events_daily order by 1", cwd=tmp_path / "shop"
     )
+    _check_types(tmp_path, python)
+
+
+def _check_types(folder: Path, python: Path) -> None:
+    """Who imports the installed package gets its types: every public name has one, and a wrong call is an error."""
+    names = sorted(penstock.__all__)
+    reveal = "\n".join(f"reveal_type(penstock.{name})" for name in names)
+    (folder / "use.py").write_text(f"import penstock\n\n{reveal}\npenstock.run(1)\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python), "use.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=280)
+    *revealed, wrong, _ = done.stdout.splitlines()
+    assert len([line for line in revealed if "Revealed type is" in line]) == len(names), done.stdout
+    assert not any('Revealed type is "Any"' in line for line in revealed), done.stdout
+    assert wrong.startswith(f"use.py:{3 + len(names)}: error: ") and '"run"' in wrong, done.stdout
 
 
 def _build(folder: Path) -> Path:

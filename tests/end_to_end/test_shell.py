@@ -17,8 +17,8 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from penstock.cli.app import app
+from penstock.cli.entries import Shell, ends, script
 from penstock.cli.prompt import Names, ShellCompleter
-from penstock.cli.shell import Shell, ends, script
 from penstock.project import load_project
 
 PROJECT = """

@@ -27,9 +27,9 @@ def main() -> None:
     """Entry point of ``penstock``."""
     # a tenth of a small load's time went into looking for garbage among what was just imported
     gc.set_threshold(100_000, 20, 50)
-    asked = document.is_wanted(sys.argv[1:])
-    with document.alone(asked):
-        _run(as_data=asked)
+    wanted = document.is_wanted(sys.argv[1:])
+    with document.alone(wanted):
+        _run(as_data=wanted)
 
 
 def _run(*, as_data: bool) -> None:

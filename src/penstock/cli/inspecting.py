@@ -52,18 +52,18 @@ def _print_status(project: Project, *, json: bool = False) -> None:
     from penstock.up.running import running_process
 
     running = running_process(project)
-    found = read_status(project) if running is None else running.status()
+    state = read_status(project) if running is None else running.status()
     if json:
-        print_json(found)
+        print_json(state)
         return
     print(f"project {project.name}, destination {project.target} ({project.destination.type})")
     if zone := zone_line():
         print(zone)
     if running is not None:
         print(f"up: process {running.pid}, {running.url}")
-        if found.get("note"):
-            print(f"  {found['note']}")
-    if not found["streams"] and not found.get("damage"):
+        if state.get("note"):
+            print(f"  {state['note']}")
+    if not state["streams"] and not state.get("damage"):
         print("nothing has landed yet; start with: penstock run")
     for title, key in (
         ("the ledger does not fit the raw tables", "damage"),
@@ -78,15 +78,15 @@ def _print_status(project: Project, *, json: bool = False) -> None:
         ("models", "models"),
         ("last runs", "runs"),
     ):
-        rows: list[dict[str, Any]] = [with_moments(row) for row in found.get(key, [])]
+        rows: list[dict[str, Any]] = [with_moments(row) for row in state.get(key, [])]
         if key == "expectations":  # penstock check has the fixes
             rows = [expectation_row(row) for row in rows]
         if rows:
             print_table(list(rows[0]), [list(r.values()) for r in rows], title, spare=_SPARE.get(key, ()))
             print()
-    if found["streams"] and not found["quarantine"]:
+    if state["streams"] and not state["quarantine"]:
         print("quarantine: empty")
-    for text in found.get("warnings", ()):
+    for text in state.get("warnings", ()):
         print(f"warning: {text}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli.command import Call, command
-from penstock.cli.printing import count, print_json, print_table
+from penstock.cli.printing import count, end_with, print_json, print_table
 
 if TYPE_CHECKING:
     from penstock.bi.metabase.changes import Synced
@@ -58,11 +58,7 @@ def sync(
         print_json(_data(synced))
     elif not call.quiet:
         _print(synced, dry_run=dry_run)
-    sys.stdout.flush()
-    for problem in synced.problems:
-        print(f"error: {problem}", file=sys.stderr)
-    if synced.problems:
-        raise typer.Exit(synced.problems[0].exit_code)
+    end_with(synced.problems)
 
 
 def _print(synced: Synced, *, dry_run: bool) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from penstock.cli.bars import doing
 from penstock.cli.command import Call
 from penstock.cli.locked import explained
-from penstock.cli.printing import doing, print_json, print_warnings
+from penstock.cli.printing import print_json, print_warnings
 from penstock.cli.stopping import stoppable
 from penstock.errors import PenstockError
 

@@ -55,28 +55,28 @@ def erase(
             raise UsageError("this cannot be undone", fix="give --yes when you are sure")
         typer.confirm(f"Erase {kind}:{id_} from {project.target} for good?", abort=True, err=True)
     with Session(project) as session:
-        found = perform(session, kind, id_, rewrite=rewrite)
+        erased = perform(session, kind, id_, rewrite=rewrite)
     if call.json:
-        print_json(found.as_dict())
+        print_json(erased.as_dict())
     elif not call.quiet:
-        for table, rows in found.counts.items():
+        for table, rows in erased.counts.items():
             print(f"{table}: {count(rows, 'record')} erased")
-        if found.rebuilt:
-            print(f"built anew: {', '.join(found.rebuilt)}")
-        for path in found.files:
+        if erased.rebuilt:
+            print(f"built anew: {', '.join(erased.rebuilt)}")
+        for path in erased.files:
             print(f"{path}: cleaned")
-        for path in found.removed:
+        for path in erased.removed:
             print(f"{path}: removed; what made it makes it anew")
-        if found.nothing:
-            before = f"; erased on {found.before:%Y-%m-%d}" if found.before else ""
-            print(f"{found.subject}: nothing to erase{before}")
-        for place in found.inputs:
+        if erased.nothing:
+            before = f"; erased on {erased.before:%Y-%m-%d}" if erased.before else ""
+            print(f"{erased.subject}: nothing to erase{before}")
+        for place in erased.inputs:
             print(f"still in your input: {place}")
-        for what in found.left:
+        for what in erased.left:
             print(f"left: {what}")
-        for what in found.outside:
+        for what in erased.outside:
             print(f"not looked into: {what}")
-        if not found.nothing:
+        if not erased.nothing:
             print(f"out of reach: {OUT_OF_REACH}")
 
 
@@ -121,12 +121,12 @@ def grants(
     check_roles(project)
     with Session(project) as session:
         dbt = open_dbt(project)
-        found = statements(project, session.destination, [] if dbt is None else dbt.manifest.relations())
+        sql = statements(project, session.destination, [] if dbt is None else dbt.manifest.relations())
         if apply:
             with session.destination.transaction():
-                for statement in found:
+                for statement in sql:
                     session.destination.query(statement)
     if not apply:
-        print("\n".join(f"{statement};" for statement in found))
+        print("\n".join(f"{statement};" for statement in sql))
     elif not call.quiet:
-        print(f"{count(len(found), 'statement')} applied")
+        print(f"{count(len(sql), 'statement')} applied")

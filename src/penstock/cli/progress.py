@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from penstock.cli.printing import built_line, doing, failures_json, landed_line, node_line, print_warnings, progress_bar
+from penstock.cli.bars import doing, progress_bar
+from penstock.cli.printing import count, failures_json, print_warnings
 from penstock.runs.outcome import Listener, words_of
 from penstock.sources.kinds import kind_of, opening_of
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.project.steps import LoadStep
     from penstock.runs.outcome import Report, StepReport
+    from penstock.transform.dbt import Node
     from penstock.transform.outcome import Built
 
 
@@ -72,6 +74,66 @@ class Printing(Listener):
     def _say(self, line: str) -> None:
         if not self._silent:
             print(line, flush=True)
+
+
+def landed_line(landed: Landed, seconds: float) -> str:
+    """One line on what loading a stream from a source did."""
+    skipped = f", {len(landed.skipped):,} skipped: landed before" if landed.skipped else ""
+    if landed.failures:
+        skipped += f", {len(landed.failures):,} not read"
+    if landed.kept:
+        return f"{landed.stream}: not replaced, since {landed.source} could not be read whole{skipped}"
+    if not landed.receipts and landed.failures:
+        return f"{landed.stream}: 0 rows landed from {landed.source}{skipped}"
+    if not landed.receipts:
+        return f"{landed.stream}: 0 rows landed, nothing new in {landed.source}{skipped}"
+    read = landed.total("read")
+    parts = [
+        f"{read:,} read",
+        f"{landed.total('landed'):,} landed",
+        count(landed.total("duplicates"), "duplicate"),
+        f"{landed.total('quarantined'):,} quarantined",
+    ]
+    if deleted := landed.total("deleted"):
+        parts.append(f"{deleted:,} deleted")
+    rate = f" ({seconds:.1f} s, {read / seconds:,.0f} rows/s)" if seconds > 0.05 else ""
+    return f"{landed.stream}: {', '.join(parts)}{skipped}{rate}"
+
+
+def built_line(built: Built, seconds: float) -> str:
+    """One line on what dbt did."""
+    if built.reason:
+        return f"dbt: 0 rows rebuilt, {built.reason}"
+    models = built.count("model", "success")
+    tests = built.count("test", "pass")
+    units = built.count("unit_test", "pass")
+    warned = sum(n.status == "warn" for n in built.nodes)
+    failed = [n for n in built.nodes if n.failed]
+    skipped = [n for n in built.nodes if n.status == "skipped"]
+    parts = [f"{count(models, 'model')} built"]
+    if failed:
+        parts.append(f"{len(failed):,} failed")
+    if skipped:
+        parts.append(f"{len(skipped):,} skipped")
+    if tests:
+        parts.append(f"{count(tests, 'test')} passed")
+    elif built.tests_left_out:
+        parts.append("tests of whole tables passed within a day")
+    if units:
+        parts.append(f"{count(units, 'unit test')} passed")
+    if warned:
+        parts.append(count(warned, "warning"))
+    if built.waiting:
+        parts.append(f"what reads {', '.join(built.waiting)} waits for its first load")
+    parts += built.plan.notes
+    return f"dbt: {', '.join(parts)} ({seconds:.1f} s)"
+
+
+def node_line(node: Node) -> str:
+    """One line on what became of a model or test."""
+    rows = "" if node.rows is None or node.kind != "model" else f", {count(node.rows, 'row')}"
+    why = f": {' '.join(node.message.split())[:300]}" if node.failed or node.status in ("warn", "skipped") else ""
+    return f"  {node.status:8} {node.kind} {node.name}{rows} ({node.seconds:.2f} s){why}"
 
 
 def report_json(project: Project, report: Report) -> dict[str, Any]:

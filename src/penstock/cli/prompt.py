@@ -13,11 +13,11 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import FileHistory
 
-from penstock.cli.shell import OWN_WORDS, STATEMENTS
+from penstock.cli.entries import OWN_WORDS, STATEMENTS
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
-    from penstock.cli.shell import Shell
+    from penstock.cli.entries import Shell
     from penstock.project import Project
 
 _MORE_SQL = re.findall(
@@ -29,7 +29,7 @@ _MORE_SQL = re.findall(
 )
 
 
-def entries(project: Project, shell: Shell) -> Iterator[str]:
+def typed(project: Project, shell: Shell) -> Iterator[str]:
     """What is typed, until Ctrl-D. Ctrl-C takes back what is being typed."""
     folder = project.directory / ".penstock"
     folder.mkdir(exist_ok=True)

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 import typer
 
 from penstock.cli import completion
+from penstock.cli.bars import counting_bar
 from penstock.cli.command import Call, command
-from penstock.cli.printing import count, counting_bar, failures_json, print_json
+from penstock.cli.printing import count, failures_json, print_json
 from penstock.cli.stopping import stoppable
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from penstock.cli.options import ShowPii
 from penstock.cli.printing import count, print_json, print_table
 from penstock.cli.runs import asked
 from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.land.session import Session
+    from penstock.runs.quarantined import Entry
 
 app = typer.Typer(
     name="quarantine",
@@ -47,15 +51,15 @@ def list_(
 
     project = call.open()
     with asked(project) as query:
-        found = [] if query is None else entries(query, stream=stream, reason=reason, settled=settled, limit=limit)
-    found = found if show_pii else [masked(project, e) for e in found]
+        listed = [] if query is None else entries(query, stream=stream, reason=reason, settled=settled, limit=limit)
+    listed = listed if show_pii else [masked(project, e) for e in listed]
     if call.json:
-        print_json([e.as_dict() for e in found])
-    elif not found:
+        print_json([e.as_dict() for e in listed])
+    elif not listed:
         print("quarantine: empty")
     else:
         columns = ("id", "stream", "reason_code", "reason", "origin", "bytes", "state")
-        print_table(columns, [(str(e.id)[:8], e.stream, e.code, e.reason, e.origin, e.bytes, e.state) for e in found])
+        print_table(columns, [(str(e.id)[:8], e.stream, e.code, e.reason, e.origin, e.bytes, e.state) for e in listed])
 
 
 @command("penstock quarantine show 3f2a91c0", "json")
@@ -97,13 +101,10 @@ def replay(
 ) -> None:
     """Send entries through the same code again, after contract or model were changed. In effect once."""
     from penstock.land.session import Session
-    from penstock.runs.quarantined import entries
     from penstock.runs.replay import replay as send
 
     with Session(call.open()) as session:
-        _need_choice(ids, stream, reason, all_)
-        waiting = entries(session.destination.query, ids=ids or (), stream=stream, reason=reason)
-        results = send(session, waiting)
+        results = send(session, _chosen(session, ids, stream, reason, all_))
     if call.json:
         print_json(results)
     elif not call.quiet:
@@ -124,19 +125,21 @@ def drop(
     """Mark entries as dropped: they wait no longer. Their bytes stay in the ledger."""
     from penstock.land.session import Session
     from penstock.runs.quarantined import drop as mark
-    from penstock.runs.quarantined import entries
 
     with Session(call.open()) as session:
-        _need_choice(ids, stream, reason, all_)
-        waiting = entries(session.destination.query, ids=ids or (), stream=stream, reason=reason)
+        waiting = _chosen(session, ids, stream, reason, all_)
         mark(session.destination, waiting)
     if not call.quiet:
         print(f"{count(len(waiting), 'entry', 'entries')} dropped")
 
 
-def _need_choice(ids: list[str] | None, stream: str | None, reason: str | None, all_: bool) -> None:
+def _chosen(session: Session, ids: list[str] | None, stream: str | None, reason: str | None, all_: bool) -> list[Entry]:
+    """The entries that wait, of those that the options name."""
+    from penstock.runs.quarantined import entries
+
     if not (ids or stream or reason or all_):
         raise UsageError("which entries?", fix="name ids, or give --stream, --reason or --all")
+    return entries(session.destination.query, ids=ids or (), stream=stream, reason=reason)
 
 
 for each in (list_, show, replay, drop):

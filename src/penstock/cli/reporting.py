@@ -13,7 +13,7 @@ import typer
 from penstock.cli import completion
 from penstock.cli.command import Call, command
 from penstock.cli.options import ShowPii
-from penstock.cli.printing import count, print_json, print_table
+from penstock.cli.printing import count, end_with, print_json, print_table
 
 if TYPE_CHECKING:
     from penstock.project import Project
@@ -58,7 +58,7 @@ def ask(
     else:
         for answer in answers:
             _print(answer)
-    _fail(answers)
+    end_with([a.problem for a in answers if a.problem])
 
 
 @command("penstock report --output report.html", "quiet")
@@ -90,7 +90,7 @@ def report(
     write_whole(path, page)
     if not call.quiet:
         print(f"{path}: {count(len(answers), 'question')}, {len(page.encode()) / 2**10:,.0f} KiB")
-    _fail(answers)
+    end_with([a.problem for a in answers if a.problem])
 
 
 def _answers(project: Project, questions: list[Question], models: Models, *, show_pii: bool) -> list[Answer]:
@@ -141,13 +141,3 @@ def _print(answer: Answer) -> None:
     else:
         print_table(answer.rows.columns, answer.rows.rows)
         print()
-
-
-def _fail(answers: list[Answer]) -> None:
-    """Say what went wrong, after all that went right."""
-    problems = [a.problem for a in answers if a.problem]
-    sys.stdout.flush()
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    if problems:
-        raise typer.Exit(problems[0].exit_code)

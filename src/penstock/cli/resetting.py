@@ -64,23 +64,23 @@ def reset(
         print(f"next: penstock {'up' if done.queues else 'run'}")
 
 
-def _lines(found: Reset, target: str, *, done: bool = False) -> list[str]:
+def _lines(deleted: Reset, target: str, *, done: bool = False) -> list[str]:
     """What a reset deletes, keeps and leads to."""
     lines = [
-        f"{found.stream}, in {target}: {'was' if done else 'will be'} deleted",
-        f"  raw.{found.stream}: {count(found.rows, 'row')}, {count(found.columns, 'column')}",
-        f"  positions: {found.positions:,}; its sources are read from their beginning",
-        f"  quarantine: {count(found.quarantined, 'entry', 'entries')}",
+        f"{deleted.stream}, in {target}: {'was' if done else 'will be'} deleted",
+        f"  raw.{deleted.stream}: {count(deleted.rows, 'row')}, {count(deleted.columns, 'column')}",
+        f"  positions: {deleted.positions:,}; its sources are read from their beginning",
+        f"  quarantine: {count(deleted.quarantined, 'entry', 'entries')}",
     ]
-    if found.views:
-        lines.append(f"  views of models, until they are built again: {', '.join(found.views)}")
-    if found.models:
-        lines.append(f"built anew, once it has landed again: {', '.join(found.models)}")
-    if found.snapshots:
-        lines.append(f"kept as they are, as nothing can build them anew: snapshots {', '.join(found.snapshots)}")
-    if found.queues:
-        lines.append(f"not to be had again: what came by queue and was acknowledged ({', '.join(found.queues)})")
-    if found.lake:
-        lines.append(f"kept: the lake's files, which penstock load {found.stream} --from-lake DIR reads")
+    if deleted.views:
+        lines.append(f"  views of models, until they are built again: {', '.join(deleted.views)}")
+    if deleted.models:
+        lines.append(f"built anew, once it has landed again: {', '.join(deleted.models)}")
+    if deleted.snapshots:
+        lines.append(f"kept as they are, as nothing can build them anew: snapshots {', '.join(deleted.snapshots)}")
+    if deleted.queues:
+        lines.append(f"not to be had again: what came by queue and was acknowledged ({', '.join(deleted.queues)})")
+    if deleted.lake:
+        lines.append(f"kept: the lake's files, which penstock load {deleted.stream} --from-lake DIR reads")
     lines.append("kept: the list of its loads and runs; who was erased stays erased")
     return lines

@@ -52,14 +52,14 @@ def _list(call: Call, last: int, failed: bool) -> None:
     from penstock.ledger.runs import read_runs
 
     with asked(call.open()) as query:
-        found = [] if query is None else read_runs(query, last, failed=failed)
+        listed = [] if query is None else read_runs(query, last, failed=failed)
     if call.json:
-        print_json(found)
-    elif not found:
+        print_json(listed)
+    elif not listed:
         print("no run has failed" if failed else "nothing has run yet; start with: penstock run")
     else:
         columns = ("run", "kind", "what", "status", "started", "seconds", "steps", "landed", "failed")
-        print_table(columns, [_line(run) for run in found], spare=("steps", "failed", "landed", "what"))
+        print_table(columns, [_line(run) for run in listed], spare=("steps", "failed", "landed", "what"))
         if zone := zone_line():
             print(zone)
 
@@ -78,15 +78,15 @@ def show(
     with asked(call.open()) as query:
         if run is None and query is not None:
             run = next((r["run_id"] for r in read_runs(query, 1)), None)
-        found = None if query is None or run is None else read_run(query, run)
-    if found is None:
+        shown = None if query is None or run is None else read_run(query, run)
+    if shown is None:
         if run is None:
             raise UsageError("nothing has run yet", fix="penstock run")
         raise UsageError(f"there is no run {run}", fix="penstock runs lists them; those of a month ago are forgotten")
     if call.json:
-        print_json(found)
+        print_json(shown)
     else:
-        print_run(found)
+        print_run(shown)
 
 
 def print_run(run: dict[str, Any]) -> None:
@@ -97,8 +97,8 @@ def print_run(run: dict[str, Any]) -> None:
     zone = zone_line()
     print(f"  started {started}" + (f", ended {ended}" if ended else "") + (f" ({zone})" if zone else ""))
     if airflow := run["detail"].get("airflow"):
-        told = (f"{key} {airflow[key]}" for key in ("dag", "run", "task", "try") if key in airflow)
-        print(f"  in Airflow: {', '.join(told)}")
+        names = (f"{key} {airflow[key]}" for key in ("dag", "run", "task", "try") if key in airflow)
+        print(f"  in Airflow: {', '.join(names)}")
     # what went well without doing anything is counted
     steps = [s for s in run["steps"] if s["status"] not in _QUIET]
     passed = sum(s["status"] == "pass" for s in run["steps"])

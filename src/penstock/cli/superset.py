@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from penstock.cli.command import Call, command
-from penstock.cli.printing import count, print_json
+from penstock.cli.printing import count, end_with, print_json
 
 app = typer.Typer(name="superset", help="Show the project in Apache Superset.", no_args_is_help=True)
 
@@ -38,11 +37,7 @@ def export(
     elif not call.quiet and exported.charts:
         print(f"{exported.path}: {count(len(exported.charts), 'chart')}")
         print(f"Superset asks for the password of {exported.database}, which is not in it")
-    sys.stdout.flush()
-    for problem in exported.problems:
-        print(f"error: {problem}", file=sys.stderr)
-    if exported.problems:
-        raise typer.Exit(exported.problems[0].exit_code)
+    end_with(exported.problems)
 
 
 export.add_to(app)

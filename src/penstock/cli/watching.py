@@ -70,9 +70,9 @@ def watch(
         )
         return watcher
 
-    found = watched(project, directory, stream)
+    places = watched(project, directory, stream)
     with stoppable() as stop:
-        watchers = [made(name, source) for name, source in found]
+        watchers = [made(name, source) for name, source in places]
         failure = _run(watchers, stop, once=once)
     failures = {str(path): error for watcher in watchers for path, error in watcher.failures.items()}
     if call.json:
@@ -84,7 +84,7 @@ def watch(
             }
         )
     else:
-        for (name, _), watcher in zip(found, watchers, strict=True):
+        for (name, _), watcher in zip(places, watchers, strict=True):
             if watcher.published:
                 say(f"{name}: {count(watcher.published, 'message')} published")
         if once and not stop and not counts["read"] and not failures and not any(w.published for w in watchers):
