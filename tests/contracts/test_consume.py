@@ -23,6 +23,7 @@ from penstock.runs.consume import Consumer
 from penstock.runs.replay import entries, replay
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
+from tests.support import commands
 from tests.support.queues import a_queue, numbered, publish, waiting
 from tests.support.warehouse import quarantined, table
 
@@ -225,9 +226,8 @@ def test_limits_and_the_command(rabbitmq_url: str, tmp_path: Path) -> None:
     settings = a_queue(rabbitmq_url)
     publish(settings, numbered(0, 50))
     folder = write_project(tmp_path / "p", settings, rabbitmq_url)
-    command = [sys.executable, "-m", "penstock", "consume", "--project-dir", str(folder), "--json"]
     for option, landed in (["--max-messages", "20"], 20), (["--until-empty"], 30), (["--max-seconds", "0.5"], 0):
-        done = subprocess.run([*command, *option], capture_output=True, text=True, timeout=60, check=True)
+        done = commands.penstock(folder, "consume", "--json", *option)
         assert json.loads(done.stdout)[0]["landed"] == landed
     assert waiting(settings) == 0
 
@@ -248,8 +248,7 @@ def test_sigterm_lands_what_is_in_hand(rabbitmq_url: str, tmp_path: Path) -> Non
 def test_no_queue_is_a_usage_error(tmp_path: Path) -> None:
     """A project without a queue says what is missing."""
     (tmp_path / "penstock.yml").write_text("name: p\ndestinations: {l: {type: duckdb, path: w.duckdb}}\n")
-    command = [sys.executable, "-m", "penstock", "consume", "--project-dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = commands.penstock(tmp_path, "consume")
     assert done.returncode == 2
     assert "no stream is fed by a queue" in done.stderr
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from penstock.project import Project, load_project
 from penstock.runs.plan import plan_schedules
 from penstock.up.scheduled import Scheduled
 from tests.contracts.test_up import Up, call, eventually, up
+from tests.support import commands
 from tests.support.fixtures import EMBEDDED
 from tests.support.queues import until
 
@@ -222,9 +221,9 @@ def test_no_overlap(tmp_path: Path) -> None:
     assert first >= timedelta(seconds=5)
 
 
-def start(project: Path, *words: str) -> subprocess.Popen[bytes]:
+def start(project: Path, *words: str) -> commands.Started:
     """A command that is not waited for."""
-    return subprocess.Popen([sys.executable, "-m", "penstock", *words, "--project-dir", str(project)])
+    return commands.Started(project, *words, "--project-dir", str(project))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.project import load_project
 from penstock.testing.rabbitmq import PrivateRabbitMQ
+from tests.support import commands
 from tests.support.metrics import conform
 from tests.support.queues import a_queue, declare, publish, until, waiting
 
@@ -95,10 +96,7 @@ def send(project: Path, events: Sequence[dict[str, str]]) -> None:
 
 def call(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command beside the process."""
-    return subprocess.run(
-        [sys.executable, "-m", "penstock", *words, "--project-dir", str(project)],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return commands.penstock(project, *words, "--project-dir", str(project), timeout=120)
 
 
 class Up:
@@ -106,12 +104,9 @@ class Up:
 
     def __init__(self, project: Path, *words: str) -> None:
         self.project = project
-        self.log = (project / "up.log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "penstock", "up", "--project-dir", str(project), *words],
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-        )
+        log = project / "up.log"
+        log.write_text("")
+        self.process = commands.Started(project, "up", "--project-dir", str(project), *words, outputs=(log, log))
         self.file = project / ".penstock" / "up.json"
         until(lambda: self.file.exists() or self.process.poll() is not None, self.said)
         assert self.process.poll() is None, self.said()
@@ -175,7 +170,6 @@ def up(project: Path, *words: str) -> Iterator[Up]:
         if started.process.poll() is None:
             started.process.kill()
             started.process.wait()
-        started.log.close()
 
 
 def eventually(measure: Callable[[], Any], expected: Any) -> None:

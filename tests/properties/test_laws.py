@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.shape.rules import Rules
+from tests.support.examples import examples
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 PROPERTY = settings(
-    max_examples=15,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -19,6 +19,7 @@ from penstock.shape import shaper as shaping
 from penstock.shape.rules import Rules
 from penstock.shape.shaper import Shaper
 from penstock.shape.uniform import learn
+from tests.support.examples import examples
 
 _TYPES = {"id": "bigint", "at": "timestamp", "name": "text", "price": "double", "paid": "boolean", "any": "json"}
 SCHEMA = Schema(version=1, columns=tuple(Column(field=f, name=f, type=t) for f, t in _TYPES.items()))
@@ -73,7 +74,7 @@ def _seen(shaped: Shaped) -> tuple[Any, ...]:
     return rows, shaped.schema, rejects, shaped.read, shaped.duplicates, sorted(shaped.replayed)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     found=_RECORDS,
     separators=_SEPARATORS,
