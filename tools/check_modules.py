@@ -86,7 +86,7 @@ BINARY = {".png", ".gz", ".zst", ".parquet"}
 
 def main() -> int:
     """Print each finding; 1 when there is any."""
-    found = [*sizes(), *directions(), *circles(), *start_up(), *residue()]
+    found = [*sizes(), *directions(), *circles(), *borrowed(), *start_up(), *residue()]
     for line in found:
         print(line)
     print(f"modules: {'clean' if not found else f'{len(found)} findings'}")
@@ -133,6 +133,23 @@ def circles() -> list[str]:
         edges = kept
     names = sorted({name for name, _ in edges})
     return [f"modules import each other in a circle: {', '.join(names)}"] if names else []
+
+
+def borrowed() -> list[str]:
+    """Imports from a test module: what two of them use is in ``tests/support``."""
+    found = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            for name in names:
+                if name.rpartition(".")[2].startswith("test_"):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}: imports {name}: move it to tests/support")
+    return found
 
 
 def start_up() -> list[str]:

@@ -25,7 +25,7 @@ from penstock.runs.plan import plan_loads
 from penstock.shape.layout import Layout
 from penstock.shape.rules import Rules
 from penstock.sources.files.source import FilesSource
-from tests.contracts.test_hostile_input import CASES
+from tests.support.hostile import CASES
 from tests.support.lake import land_in, load_from, load_source
 from tests.support.warehouse import ledger, quarantined, table, write_files
 

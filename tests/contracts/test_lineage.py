@@ -21,12 +21,12 @@ from penstock.lineage.facts import Event, Run
 from penstock.logs import captured
 from penstock.project import Lineage, load_project
 from penstock.runs.consume import Consumer
-from tests.contracts.test_layers import PROJECT
-from tests.contracts.test_schedule import a_project
 from tests.support import commands
 from tests.support.fixtures import EMBEDDED
 from tests.support.lineage import LAST, judge, named, read_events, receiving
 from tests.support.queues import a_queue, publish, until
+from tests.support.scheduled import a_project
+from tests.support.trips import PROJECT
 
 KEY = "k3y-of-lineage"
 

@@ -19,10 +19,10 @@ from penstock.project import Project, load_project
 from penstock.runs.plan import plan_loads
 from penstock.runs.reset import enter_lost, look, reset
 from penstock.transform.transform import Built, Transformer
-from tests.contracts.test_schedule import a_project, drop
-from tests.contracts.test_up import call, up
 from tests.support.fixtures import EMBEDDED
 from tests.support.modelled import a_modelled_project
+from tests.support.scheduled import a_project, drop
+from tests.support.up import call, up
 
 NAMES = "select name, records from reports.by_name order by 1"
 

@@ -14,9 +14,9 @@ from typing import Any
 from penstock.land.session import Session
 from penstock.ports import Destination
 from penstock.project import load_project
-from tests.contracts.test_schedule import a_project, drop, runs, start
-from tests.contracts.test_up import Up, up
 from tests.support.queues import until
+from tests.support.scheduled import a_project, drop, runs, start
+from tests.support.up import Up, up
 
 
 def machines(folder: Path, warehouse: dict[str, Any], count: int, schedule: Any, **stream: Any) -> list[Path]:

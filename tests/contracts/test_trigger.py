@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
-from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.ports import Receipt
 from penstock.project import Project, load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.transform import Transformer
 from penstock.up import trigger as trigger_module
-from penstock.up.trigger import Trigger
 from tests.support.queues import until
+from tests.support.triggered import triggered
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 USERS = "select count(*) from dimensional.dim_user where user_id like 't%' and is_current"
@@ -64,21 +60,6 @@ def watermarks(session: Session) -> dict[str, object]:
     """Model → when it took something in last."""
     rows = session.destination.query("select model, updated_at from penstock.watermarks").rows
     return {str(row[0]): row[1] for row in rows}
-
-
-@contextmanager
-def triggered(project: Project) -> Iterator[Trigger]:
-    """A trigger at work."""
-    stop = Stop()
-    trigger = Trigger(project, stop=stop)
-    thread = threading.Thread(target=trigger.run, daemon=True)
-    thread.start()
-    try:
-        yield trigger
-    finally:
-        stop.set()
-        thread.join(60)
-        assert not thread.is_alive()
 
 
 def test_models_follow_loads(project: Project) -> None:

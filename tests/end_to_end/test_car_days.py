@@ -15,9 +15,9 @@ from penstock.samples.cars import feeds
 from penstock.samples.moments import moment_of
 from penstock.samples.serving import SampleServer
 from penstock.samples.texts import page
-from tests.contracts.test_schedule import kept, scheduled
 from tests.support.car_project import STREAMS, CarProject
 from tests.support.queues import until
+from tests.support.scheduled import kept, scheduled
 
 RECORDS, SPAN, LOOKBACK = 60, 4, 4
 """Records of the sample, the days over which it shows them, and the days that the DAGs look back."""

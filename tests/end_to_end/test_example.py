@@ -18,10 +18,8 @@ from typing import Any
 import pytest
 
 from tests.support import commands
+from tests.support.example import EXAMPLE, LAYERS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "examples" / "user_events"
-LAYERS = ("raw", "staging", "historical", "snapshots", "dimensional", "crm", "reports")
 LOAD_COLUMNS = {"_pen_load", "_pen_loaded_at"}
 """What tells one load from another, and so one engine's run from the other's."""
 

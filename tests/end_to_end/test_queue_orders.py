@@ -19,7 +19,7 @@ from penstock.runs.consume import Consumer
 from penstock.transform.transform import Transformer
 from penstock.up.trigger import Trigger
 from tests.dbt.stories import lives
-from tests.end_to_end.test_example import EXAMPLE, LAYERS
+from tests.support.example import EXAMPLE, LAYERS
 from tests.support.queues import a_queue, publish, until
 
 FEW, MANY = range(2), [range(2, 8), range(8, 14), range(14, 20)]

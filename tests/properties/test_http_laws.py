@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.shape.rules import Rules
-from tests.properties.test_laws import events, lines, records
 from tests.support.api import Api, Asked, Said
 from tests.support.examples import examples
 from tests.support.fetching import fetch
+from tests.support.records import events, lines, records
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 FEW = settings(

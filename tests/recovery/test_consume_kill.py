@@ -10,9 +10,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import pika
 import pytest
 
 from penstock.destinations.duckdb.destination import DuckDBDestination
@@ -25,13 +24,12 @@ from penstock.sources.rabbitmq.amqp import connected
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 from tests.conftest import RabbitMQServer
-from tests.contracts.test_consume import until, write_project
 from tests.support import commands
-from tests.support.queues import a_queue, declare, waiting
+from tests.support.consuming import until, write_project
+from tests.support.queues import PERSISTENT, a_queue, declare, waiting
 from tests.support.warehouse import land, quarantined, table, write_files
 
 MESSAGES = 10_000
-PERSISTENT = b"".join(cast("Any", pika.BasicProperties)(delivery_mode=2).encode())
 STEPS = ["file_middle", "after_shape", "before_stage", "before_commit", "after_commit", "before_ack"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from penstock.testing.postgres import PrivatePostgres
-from tests.contracts.test_up import Up, a_project, an_event, eventually, send, up
+from tests.support.up import Up, a_project, an_event, eventually, send, up
 
 EVENTS = 3_600
 KILLS = 3
