@@ -19,6 +19,7 @@ from penstock.project import Lake
 from penstock.project.steps import LoadStep
 from tests.support import people
 from tests.support.examples import examples
+from tests.support.fixtures import slow_on_postgres
 from tests.support.people import customer, dump, load, traces, transform, write
 
 GENERATOR = '<!doctype html><meta name="generator" content="penstock">'
@@ -183,6 +184,7 @@ HANGING = (
 """What hangs on tables and views in PostgreSQL, and goes with them."""
 
 
+@slow_on_postgres("project")
 def test_what_depends(project: Path) -> None:
     """After models were built anew, all relations, owners and grants are there that were; the next run has nothing to
     do. Killed before that, the next call brings them back."""

@@ -19,12 +19,13 @@ import pytest
 from penstock.land.session import Session
 from penstock.logs import captured
 from penstock.project import Project, load_project
-from tests.support.fixtures import EMBEDDED
+from tests.support.fixtures import EMBEDDED, slow_on_postgres
 from tests.support.queues import until
 from tests.support.scheduled import a_project, drop, kept, runs, scheduled, start, things
 from tests.support.up import call, eventually, up
 
 
+@slow_on_postgres("warehouse")
 def test_runs_by_the_clock(warehouse: dict[str, Any], tmp_path: Path) -> None:
     """What is due is loaded, again and again, and the ledger says when; files with a schedule are not watched, and
     ``run --now`` loads them at once; status and metrics know of it."""

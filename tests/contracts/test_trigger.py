@@ -15,6 +15,7 @@ from penstock.project import Project, load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.transform import Transformer
 from penstock.up import trigger as trigger_module
+from tests.support.fixtures import slow_on_postgres
 from tests.support.queues import until
 from tests.support.triggered import triggered
 
@@ -94,6 +95,7 @@ def test_only_what_depends_is_built(project: Project) -> None:
     assert "dimensional.dim_user" in changed and "dimensional.dim_organization" not in changed
 
 
+@slow_on_postgres("project")
 def test_loads_of_others(project: Project) -> None:
     """A load that nobody told the trigger of is found in the ledger."""
     with Session(project) as session, triggered(project) as trigger:
@@ -142,6 +144,7 @@ def test_a_column_that_must_grow(project: Project) -> None:
             assert session.destination.query("select max(length(username)) from reports.seen").rows == [(60,)]
 
 
+@slow_on_postgres("project")
 def test_a_broken_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build that fails rests, however long, until something lands, here or elsewhere, or models change."""
     monkeypatch.setattr(trigger_module, "FIRST_BACKOFF_SECONDS", 3_600.0)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.dbt.stories import START, TEXTS, Record, event, lives, organizations, split
 from tests.dbt.warehouse import Warehouse
+from tests.support.fixtures import slow_on_postgres
 
 Open = Callable[[str, str], Warehouse]
 
@@ -46,7 +47,7 @@ def test_every_order_and_split_gives_the_same_tables(warehouse: Warehouse, seed:
     warehouse.dbt("test")
 
 
-@pytest.mark.parametrize("warehouse", ["duckdb", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True)
+@slow_on_postgres("warehouse")
 def test_events_one_by_one_equal_all_at_once(warehouse: Warehouse) -> None:
     """Ties, repeats and deletions of one user, an event a load, latest first."""
     events = [
