@@ -28,12 +28,12 @@ run: $(VENV)/run.stamp ## Run the example on the embedded DuckDB, and print the 
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run the tests but for the slow ones, on a private PostgreSQL and RabbitMQ too
 	@tools/need_servers
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20 -m "not chromium and not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --costliest=20 -m "not chromium and not slow" --hypothesis-profile=fast $(PYTEST_ARGS)
 
 .PHONY: test-all
 test-all: $(VENV)/dev.stamp ## Run all tests, the slow ones too; it takes half an hour
 	@tools/need_servers
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --costliest=20 $(PYTEST_ARGS)
 
 .PHONY: test-airflow
 test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in a real Airflow, which has an environment of its own

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from dbt_common.tests import enable_test_caching
 
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.private import MissingServer
@@ -22,6 +23,9 @@ from penstock.testing.rabbitmq import PrivateRabbitMQ
 
 # many are up at the same time: none of them has the port that the documentation names
 os.environ.setdefault("PENSTOCK__UP__PORT", "0")
+pytest_plugins = ["tests.support.cost", "tests.support.examples"]
+
+enable_test_caching()  # dbt's own: what a macro parses to is remembered
 
 _databases = itertools.count(1)
 _vhosts = itertools.count(1)
@@ -32,29 +36,6 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     elsewhere = {"airflow": "PENSTOCK_TEST_AIRFLOW", "superset": "PENSTOCK_TEST_SUPERSET"}
     variable = elsewhere.get(collection_path.name) if collection_path.parent == Path(__file__).parent else None
     return True if variable is not None and variable not in os.environ else None
-
-
-SLOW = (
-    "dbt/test_laws.py::test_events_one_by_one_equal_all_at_once[postgres",
-    "dbt/test_laws.py::test_the_upper_seq_holds_for_the_whole_graph[duckdb-mode1",
-    "dbt/test_laws.py::test_the_upper_seq_holds_for_the_whole_graph[postgres-mode0",
-    "end_to_end/test_car_days.py::test_day_by_day_by_command[each day alone",
-    "end_to_end/test_car_days.py::test_day_by_day_by_the_clock",
-    "end_to_end/test_example.py::test_day_by_day_and_full_refresh_give_the_same_tables[production",
-    "end_to_end/test_image.py::test_the_service",
-    "end_to_end/test_queue_orders.py::test_orders_and_splits_by_queue[production",
-    "end_to_end/test_queue_orders.py::test_orders_and_splits_with_the_trigger",
-    "end_to_end/test_runbook.py::test_back_up_and_restore",
-)
-"""Builds of whole projects that repeat what another test of the same law or example does: how their names begin."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what :data:`SLOW` names, before the tests are chosen by their marks."""
-    for item in items:
-        if item.nodeid.removeprefix("tests/").startswith(SLOW):
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

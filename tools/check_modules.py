@@ -98,7 +98,7 @@ BINARY = {".png", ".gz", ".zst", ".parquet"}
 
 def main() -> int:
     """Print each finding; 1 when there is any."""
-    findings = [*sizes(), *directions(), *circles(), *kinds_asked(), *start_up(), *residue()]
+    findings = [*sizes(), *directions(), *circles(), *kinds_asked(), *borrowed(), *start_up(), *residue()]
     for line in findings:
         print(line)
     print(f"modules: {'clean' if not findings else f'{len(findings)} findings'}")
@@ -182,6 +182,23 @@ def _kinds_in(node: ast.AST) -> list[tuple[int, str]]:
     named = [inner for side in sides for inner in ast.walk(side)]
     texts = [(n.lineno, str(n.value)) for n in named if isinstance(n, ast.Constant) and n.value in KINDS]
     return texts + [(n.lineno, n.id) for n in named if isinstance(n, ast.Name) and n.id in SETTINGS]
+
+
+def borrowed() -> list[str]:
+    """Imports from a test module: what two of them use is in ``tests/support``."""
+    findings = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            for name in names:
+                if name.rpartition(".")[2].startswith("test_"):
+                    findings.append(f"{path.relative_to(ROOT)}:{node.lineno}: imports {name}: move it to tests/support")
+    return findings
 
 
 def start_up() -> list[str]:

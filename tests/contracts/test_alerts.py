@@ -8,29 +8,26 @@ import re
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from typer.testing import CliRunner
 
 from penstock.alerts.notices import Observation
 from penstock.alerts.notifier import Notifier
-from penstock.cli.app import app
-from penstock.errors import PenstockError
 from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.testing.proxy import Proxy
 from penstock.up import alerting
 from penstock.up.supervisor import Supervisor
-from tests.contracts.test_up import Up, call, up
 from tests.support.fixtures import EMBEDDED
+from tests.support.invoked import command
 from tests.support.queues import a_queue, publish, until
 from tests.support.receiver import Receiver, free_port, receiver
+from tests.support.up import Up, call, up
 
 
 def a_project(folder: Path, warehouse: dict[str, Any], url: str, **settings: Any) -> Path:
@@ -132,22 +129,6 @@ def test_expectations_are_told(warehouse: dict[str, Any], tmp_path: Path) -> Non
                     break
             assert process.end() == 0
     assert [e for e, _ in told.events()][:2] == ["failed", "recovered"]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-def command(project: Path, *words: str) -> Done:
-    """Run a command in this process."""
-    done = CliRunner().invoke(app, [*words, "--project-dir", str(project)])
-    code = done.exception.exit_code if isinstance(done.exception, PenstockError) else done.exit_code
-    return Done(code, done.stdout, done.stderr)
 
 
 def test_commands_that_are_called_by_a_clock(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from penstock.ports import Destination
 from penstock.project import Project, load_project
 from penstock.report.asking import Answer, answer, asking
 from penstock.report.models import Models
-from tests.contracts.test_schedule import a_project, drop, things
-from tests.contracts.test_up import call, eventually, up
 from tests.support.reports import models, question, shop
+from tests.support.scheduled import a_project, drop, things
+from tests.support.up import call, eventually, up
 
 
 @pytest.fixture

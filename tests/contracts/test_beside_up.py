@@ -13,9 +13,9 @@ import penstock
 from penstock.alerts.expectations import judge
 from penstock.errors import DestinationError
 from penstock.project import load_project
-from tests.contracts.test_schedule import a_project, things
-from tests.contracts.test_up import call, eventually, up
 from tests.support.queues import a_queue
+from tests.support.scheduled import a_project, things
+from tests.support.up import call, eventually, up
 
 WAREHOUSE = {"type": "duckdb", "path": "warehouse.duckdb", "lock_timeout_seconds": 0.2}
 

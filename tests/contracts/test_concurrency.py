@@ -14,6 +14,7 @@ from penstock import Session, load_project
 from penstock.destinations.duckdb.destination import DuckDBDestination
 from penstock.errors import LockedError
 from penstock.ports import Destination
+from tests.support import commands
 from tests.support.warehouse import ledger, table
 
 ROUNDS = 2
@@ -133,13 +134,7 @@ def test_duckdb_held_by_another_process(tmp_path: Path) -> None:
             assert 0.5 <= time.monotonic() - started < 3
             assert f"kill {holder.pid}" in caught.value.fix and "lock_timeout_seconds" in caught.value.fix
             for command in ("load", "status", "doctor"):
-                run = subprocess.run(
-                    [sys.executable, "-m", "penstock", command, "--project-dir", str(project)],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                    timeout=60,
-                )
+                run = commands.penstock(project, command, "--project-dir", str(project))
                 assert run.returncode == 5, (command, run.stdout, run.stderr)
                 assert f"process {holder.pid}" in run.stdout + run.stderr
         finally:

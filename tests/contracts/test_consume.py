@@ -8,9 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zstandard
@@ -18,82 +16,23 @@ import zstandard
 from penstock.errors import ContractError, DestinationError
 from penstock.land.loop import Stop
 from penstock.land.session import Session
-from penstock.project import RabbitMQ, load_project
+from penstock.project import load_project
 from penstock.runs.consume import Consumer
 from penstock.runs.quarantined import entries
 from penstock.runs.replay import replay
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
+from tests.support import commands
+from tests.support.consuming import consumer, rows, until, warehouse, write_project
 from tests.support.queues import a_queue, numbered, publish, waiting
 from tests.support.warehouse import quarantined, table
 
-PROJECT = """
-name: p
-target: {target}
-destinations:
-  duckdb: {{ type: duckdb, path: warehouse.duckdb, threads: 1 }}
-  postgres: {{ type: postgres, url: "{url}" }}
-sources:
-  queue: {{ type: rabbitmq, url: "{broker}", queue: {queue}, queue_type: {kind}{more} }}
-streams:
-  events: {{ from: queue{stream} }}
-"""
-
-
-def write_project(
-    folder: Path,
-    settings: RabbitMQ,
-    broker: str,
-    *,
-    target: str = "duckdb",
-    url: str = "",
-    more: str = "",
-    stream: str = "",
-) -> Path:
-    """A project whose one stream is fed by the queue."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = PROJECT.format(
-        target=target,
-        url=url or "postgresql://nowhere/none",
-        broker=broker,
-        queue=settings.queue,
-        kind=settings.queue_type,
-        more=f", {more}" if more else "",
-        stream=f", {stream}" if stream else "",
-    )
-    (folder / "penstock.yml").write_text(text)
-    return folder
-
-
-def consumer(folder: Path, stream: str = "events", **said: Any) -> Consumer:
-    """A consumer of the project's queue."""
-    return Consumer(load_project(folder, environ={}), stream, "queue", **said)
+__all__ = ["warehouse"]
 
 
 def counts(one: Consumer) -> tuple[int, int, int, int]:
     """What it read, landed, found twice and quarantined."""
     return one.read, one.landed, one.duplicates, one.quarantined
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """The raw table."""
-    with Session(load_project(folder, environ={})) as session:
-        return table(session.destination, "events")
-
-
-def until(true: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for it."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Each kind of warehouse in turn, as arguments of :func:`write_project`."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
-    return {"target": request.param, "url": url}
 
 
 POISON = [b"", b"   ", b"no json", b"\xff\xfe", b'{"a":1,"a":2}', b"17", b"[" * 600]
@@ -226,9 +165,8 @@ def test_limits_and_the_command(rabbitmq_url: str, tmp_path: Path) -> None:
     settings = a_queue(rabbitmq_url)
     publish(settings, numbered(0, 50))
     folder = write_project(tmp_path / "p", settings, rabbitmq_url)
-    command = [sys.executable, "-m", "penstock", "consume", "--project-dir", str(folder), "--json"]
     for option, landed in (["--max-messages", "20"], 20), (["--until-empty"], 30), (["--max-seconds", "0.5"], 0):
-        done = subprocess.run([*command, *option], capture_output=True, text=True, timeout=60, check=True)
+        done = commands.penstock(folder, "consume", "--json", *option)
         assert json.loads(done.stdout)[0]["landed"] == landed
     assert waiting(settings) == 0
 
@@ -249,8 +187,7 @@ def test_sigterm_lands_what_is_in_hand(rabbitmq_url: str, tmp_path: Path) -> Non
 def test_no_queue_is_a_usage_error(tmp_path: Path) -> None:
     """A project without a queue says what is missing."""
     (tmp_path / "penstock.yml").write_text("name: p\ndestinations: {l: {type: duckdb, path: w.duckdb}}\n")
-    command = [sys.executable, "-m", "penstock", "consume", "--project-dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = commands.penstock(tmp_path, "consume")
     assert done.returncode == 2
     assert "no stream is fed by a queue" in done.stderr
 

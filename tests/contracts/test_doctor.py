@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from penstock.findings import Finding
 from penstock.project import RabbitMQ
 from penstock.sources.rabbitmq.checking import check_queue
 from tests.conftest import RabbitMQServer
+from tests.support import commands
 from tests.support.queues import a_queue, declare, publish, until, waiting
 
 Diagnose = Callable[..., dict[str, Finding]]
@@ -218,13 +217,7 @@ sources:
 streams: {{ events: {{ from: queue }} }}
 """
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "penstock", "doctor", "--json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = commands.penstock(tmp_path, "doctor", "--json")
     found = {check["check"]: check for check in json.loads(done.stdout)}
     assert done.returncode == 1
     assert not found["source queue of events, dead letters"]["ok"]

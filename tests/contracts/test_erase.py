@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from penstock.privacy.erasure import erase, parse_subject
 from penstock.privacy.masking import masked
 from penstock.project.steps import LoadStep
 from penstock.runs.quarantined import entries
-from tests.support import people
+from tests.support import commands, people
 from tests.support.people import customer, holding, load, traces, transform, write
 
 SNAPSHOT = """
@@ -163,8 +161,8 @@ def test_killed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with people.opened(project) as session:
         load(session)
         transform(session)
-    call = [sys.executable, "-m", "penstock", "erase", "--subject", "customer:42", "--project-dir", str(project)]
-    refused = subprocess.run(call, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    call = partial(commands.penstock, project, "erase", "--subject", "customer:42", "--project-dir", str(project))
+    refused = call()
     assert refused.returncode == 2 and "--yes" in refused.stderr
     monkeypatch.setattr("penstock.faults._FAULT", "before_erasure:raise")
     monkeypatch.setattr("penstock.faults._passes", 0)
@@ -173,13 +171,12 @@ def test_killed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with people.opened(project) as session:
         assert "raw.customers" in holding(session, traces(42))
-    environ = {**os.environ, "PENSTOCK_FAULT": "after_erasure:kill"}
-    killed = subprocess.run([*call, "--yes"], env=environ, capture_output=True, text=True)
+    killed = call("--yes", environ={"PENSTOCK_FAULT": "after_erasure:kill"})
     assert killed.returncode == -9, killed.stderr
     with people.opened(project) as session:
         assert holding(session, traces(42)) == []
         assert session.destination.query("select count(*) from marts.rates").rows == [(10,)]
-    done = subprocess.run([*call, "--yes", "--json"], capture_output=True, text=True)
+    done = call("--yes", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rebuilt"] == ["marts.customers_by_city", "marts.rates"]
     with people.opened(project) as session:

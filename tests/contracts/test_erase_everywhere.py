@@ -18,6 +18,8 @@ from penstock.privacy.erasure import erase
 from penstock.project import Lake
 from penstock.project.steps import LoadStep
 from tests.support import people
+from tests.support.examples import examples
+from tests.support.fixtures import slow_on_postgres
 from tests.support.people import customer, dump, load, traces, transform, write
 
 GENERATOR = '<!doctype html><meta name="generator" content="penstock">'
@@ -90,7 +92,7 @@ def files_holding(folders: list[Path], wanted: list[bytes]) -> list[str]:
 word = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=8)
 
 
-@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(3), deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(odd=st.lists(word, min_size=4, max_size=4), others=st.lists(word, min_size=2, max_size=2))
 def test_stories(project: Path, odd: list[str], others: list[str]) -> None:
     """Whatever a person's values are, and wherever they got to, they are found in no table, file or lake; all rows of
@@ -182,6 +184,7 @@ HANGING = (
 """What hangs on tables and views in PostgreSQL, and goes with them."""
 
 
+@slow_on_postgres("project")
 def test_what_depends(project: Path) -> None:
     """After models were built anew, all relations, owners and grants are there that were; the next run has nothing to
     do. Killed before that, the next call brings them back."""

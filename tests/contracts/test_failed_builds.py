@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.test_runs import shown
-from tests.contracts.test_up import call, eventually, up
-
-PROJECT = Path(__file__).parents[1] / "airflow" / "project"
+from tests.support.trips import PROJECT
+from tests.support.up import call, eventually, shown, up
 
 
 @pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])

@@ -23,10 +23,10 @@ from penstock.runs.watch import Watcher
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource
 from penstock.spec import StreamSpec
-from tests.contracts.test_alerts import command
-from tests.contracts.test_failed_builds import PROJECT as TRIPS
-from tests.contracts.test_schedule import scheduled
 from tests.support.fixtures import EMBEDDED
+from tests.support.invoked import command
+from tests.support.scheduled import scheduled
+from tests.support.trips import PROJECT as TRIPS
 from tests.support.warehouse import ledger, table, write_files
 
 SOUND = {f"{i:02}.csv": b"n\n%d\n" % i for i in range(0, 20, 2)}

@@ -16,6 +16,7 @@ from penstock.doctor.examine import examine
 from penstock.errors import SourceError
 from penstock.ports import Destination
 from tests.support.api import Api, Asked, Said, said
+from tests.support.examples import examples
 from tests.support.fetching import fetch, ids, source_of
 
 RECORDS = [{"id": n} for n in range(100)]
@@ -62,7 +63,7 @@ TOTALS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", TOTALS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(st.integers(0, 13), st.integers(1, 5), st.booleans(), st.sampled_from(["page", "offset"]))
 def test_whatever_a_total_says(kind: str, count: int, size: int, sized: bool, type_: str) -> None:
     """All records come, once each, whatever an answer says about their number."""

@@ -19,6 +19,7 @@ from penstock.ports import Destination
 from penstock.project import Http, load_project
 from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said, said
+from tests.support.examples import examples
 from tests.support.fetching import fetch, ids, source_of
 from tests.support.lake import load_from, load_source
 from tests.support.warehouse import ledger, quarantined, table
@@ -94,7 +95,7 @@ TREES = st.dictionaries(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(TREES)
 def test_the_product_of_any_tree(tree: Mapping[str, Mapping[str, int]]) -> None:
     """Of three levels of anything, each record of the lowest one comes once, with the keys of those above it."""

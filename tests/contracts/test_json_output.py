@@ -15,7 +15,7 @@ from typer.main import get_command
 from penstock.cli import bars, main
 from penstock.cli.app import app
 from penstock.transform.dbt import Dbt
-from tests.contracts.test_schedule import a_project
+from tests.support.scheduled import a_project
 
 ARGUMENTS: dict[str, list[str]] = {
     "schema": [],

@@ -27,10 +27,11 @@ from penstock.sources.rabbitmq.inbox import Run
 from penstock.sources.rabbitmq.message_headers import headers_of
 from penstock.sources.rabbitmq.source import RabbitMQSource
 from penstock.spec import StreamSpec
+from tests.support.examples import examples
 from tests.support.warehouse import land, ledger, table, write_files
 
 PROPERTY = hypothesis_settings(
-    max_examples=8,
+    max_examples=examples(8),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

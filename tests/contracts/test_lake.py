@@ -26,7 +26,7 @@ from penstock.records.lake_files import Format
 from penstock.runs.plan import plan_loads
 from penstock.sources.files.source import FilesSource
 from penstock.spec import StreamSpec
-from tests.contracts.test_hostile_input import CASES
+from tests.support.hostile import CASES
 from tests.support.lake import land_in, load_from, load_source
 from tests.support.warehouse import ledger, quarantined, table, write_files
 

@@ -18,8 +18,7 @@ from penstock.runs.plan import plan_loads
 from penstock.transform.dbt import Dbt, Node
 from penstock.transform.perform import Transformer
 from penstock.transform.workspace import prepare_workspace
-
-PROJECT = Path(__file__).parents[1] / "airflow" / "project"
+from tests.support.trips import PROJECT
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

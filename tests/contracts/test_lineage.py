@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -23,21 +21,19 @@ from penstock.lineage.facts import Event, Run
 from penstock.logs import captured
 from penstock.project import Lineage, RabbitMQ, load_project
 from penstock.runs.consume import Consumer
-from tests.contracts.test_layers import PROJECT
-from tests.contracts.test_schedule import a_project
+from tests.support import commands
 from tests.support.fixtures import EMBEDDED
 from tests.support.lineage import LAST, judge, named, read_events, receiving
 from tests.support.queues import a_queue, publish, until
+from tests.support.scheduled import a_project
+from tests.support.trips import PROJECT
 
 KEY = "k3y-of-lineage"
 
 
 def penstock(project: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A command, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "penstock", *words, "--project-dir", str(project)],
-        capture_output=True, text=True, check=False, timeout=300, env={**os.environ, **variables},
-    )  # fmt: skip
+    return commands.penstock(project, *words, "--project-dir", str(project), environ=variables)
 
 
 def told(project: Path, **settings: Any) -> Path:

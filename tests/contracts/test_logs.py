@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from penstock.land.loop import Stop
 from penstock.logs import captured
 from penstock.testing.proxy import Proxy
-from tests.contracts.test_consume import consumer, until, write_project
-from tests.contracts.test_schedule import a_project
-from tests.contracts.test_up import call
+from tests.support.consuming import consumer, until, write_project
 from tests.support.fixtures import EMBEDDED
 from tests.support.queues import a_queue, numbered, publish
+from tests.support.scheduled import a_project
+from tests.support.up import call
 
 
 def test_a_load(tmp_path: Path) -> None:

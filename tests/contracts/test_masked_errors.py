@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
-from tests.support import people
+from tests.support import commands, people
 from tests.support.people import customer, dump, load, write
 
 ODD = 'zqxann\'ö" of relation "zqxann\n\nLINE 1: zqxann ) already exists. zqxann@example.org'
@@ -40,9 +37,8 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 def penstock(project: Path, *arguments: str) -> str:
     """All that a command prints, and its exit code."""
-    environ = {**os.environ, "PENSTOCK_LOG_LEVEL": "debug", "PENSTOCK_LOG_FORMAT": "json"}
-    call = [sys.executable, "-m", "penstock", *arguments, "--project-dir", str(project)]
-    done = subprocess.run(call, capture_output=True, text=True, env=environ, stdin=subprocess.DEVNULL)
+    environ = {"PENSTOCK_LOG_LEVEL": "debug", "PENSTOCK_LOG_FORMAT": "json"}
+    done = commands.penstock(project, *arguments, "--project-dir", str(project), environ=environ)
     return f"{done.returncode}\n{done.stdout}{done.stderr}"
 
 

@@ -16,10 +16,10 @@ from penstock.ports import Destination, Receipt
 from penstock.project import load_project
 from penstock.up.figures import Figures, LedgerFigures, text_page
 from penstock.up.metrics import metric_catalogue
-from tests.contracts.test_schedule import a_project
-from tests.contracts.test_up import call
 from tests.support.fixtures import EMBEDDED
 from tests.support.metrics import conform
+from tests.support.scheduled import a_project
+from tests.support.up import call
 
 
 def values(family: Metric) -> dict[tuple[str, ...], float]:

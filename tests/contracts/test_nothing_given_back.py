@@ -33,7 +33,7 @@ from penstock.project import load_project
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
 from penstock.up.supervisor import Supervisor
-from tests.contracts.test_consume import consumer, rows, write_project
+from tests.support.consuming import consumer, rows, write_project
 from tests.support.disks import fill, make_room, small_disk
 from tests.support.queues import a_queue, numbered, publish, reading, until, waiting
 

@@ -22,9 +22,9 @@ from penstock.alerts.messages import Message, guarded
 from penstock.alerts.notices import Problem
 from penstock.errors import DeliveryError, RefusedDelivery
 from penstock.project import Channel, Project, load_project
-from tests.contracts.test_up import call
 from tests.support.queues import until
 from tests.support.receiver import free_port, mail_server, receiver
+from tests.support.up import call
 
 BEGAN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FAILING = Problem(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from penstock.publish.messages import Encoder, Format
 from penstock.sources.rabbitmq.messages import Message, read_message
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
+from tests.support import commands
 
 PROJECT = """
 name: trial
@@ -76,15 +76,7 @@ def _taken(channel: Any, queue: str = "q") -> list[tuple[Any, bytes]]:
 
 
 def _penstock(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "penstock", *arguments],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return commands.penstock(folder, *arguments, environ={"COLUMNS": "200"}, timeout=120)
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum", "stream"])

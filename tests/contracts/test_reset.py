@@ -21,10 +21,10 @@ from penstock.runs.plan import plan_loads
 from penstock.runs.reset import enter_lost, look, reset
 from penstock.transform.outcome import Built
 from penstock.transform.perform import Transformer
-from tests.contracts.test_schedule import a_project, drop
-from tests.contracts.test_up import call, up
-from tests.support.fixtures import EMBEDDED
+from tests.support.fixtures import EMBEDDED, slow_on_postgres
 from tests.support.modelled import a_modelled_project
+from tests.support.scheduled import a_project, drop
+from tests.support.up import call, up
 
 NAMES = "select name, records from reports.by_name order by 1"
 
@@ -71,6 +71,7 @@ def rows(session: Session, sql: str) -> list[Any]:
     return [tuple(row) for row in session.destination.query(sql).rows]
 
 
+@slow_on_postgres("warehouse")
 def test_a_stream_starts_anew(session: Session) -> None:
     """After a reset the same sources land again, and models are those of a project that never saw what is gone now;
     what is kept says what happened; once more is nothing."""
@@ -176,6 +177,7 @@ def test_a_table_that_is_made_anew(landed: Session, table: str) -> None:
     assert [r["table"] for r in records if r["logger"] == "ledger"] == [f"penstock.{table}"]
 
 
+@slow_on_postgres("warehouse")
 def test_models_after_damage(session: Session) -> None:
     """Models take in what lands after the ledger was emptied and the stream reset, though they had seen higher numbers
     than there are now; and what lands after their watermarks were lost."""

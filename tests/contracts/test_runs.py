@@ -15,7 +15,6 @@ import termios
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,15 +24,9 @@ from penstock.ledger.runs import KEPT, RunRecord, RunStep, forget, read_run, rea
 from penstock.ledger.soundness import missing_parts
 from penstock.ports import Destination
 from penstock.project import load_project
-from tests.contracts.test_schedule import a_project, drop, start
-from tests.contracts.test_up import call
 from tests.support.fixtures import EMBEDDED
-
-
-def shown(project: Path, run: int) -> dict[str, Any]:
-    """A run, by the command."""
-    found: dict[str, Any] = json.loads(call(project, "runs", "show", str(run), "--json").stdout)
-    return found
+from tests.support.scheduled import a_project, drop, start
+from tests.support.up import call, shown
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])

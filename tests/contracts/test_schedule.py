@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,50 +16,16 @@ from typing import Any
 
 import pytest
 
-from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.logs import captured
 from penstock.project import Project, load_project
-from penstock.runs.schedules import plan_schedules
-from penstock.up.scheduled import Scheduled
-from tests.contracts.test_up import Up, call, eventually, up
-from tests.support.fixtures import EMBEDDED
+from tests.support.fixtures import EMBEDDED, slow_on_postgres
 from tests.support.queues import until
+from tests.support.scheduled import a_project, drop, kept, runs, scheduled, start, things
+from tests.support.up import call, eventually, up
 
 
-def a_project(folder: Path, warehouse: dict[str, Any], schedule: Any, **stream: Any) -> Path:
-    """A stream of files with a schedule, and no models."""
-    directory = folder / "project"
-    (directory / "data").mkdir(parents=True, exist_ok=True)
-    settings = {
-        "name": "counted",
-        "destinations": {"here": warehouse},
-        "sources": {"files": {"type": "files", "path": "data/*.ndjson"}},
-        "streams": {"things": {"from": "files", **stream}},
-        "transform": False,
-        "schedule": schedule,
-    }
-    (directory / "penstock.yml").write_text(json.dumps(settings))
-    drop(directory, "first")
-    return directory
-
-
-def drop(project: Path, name: str) -> None:
-    """A file with one record."""
-    (project / "data" / f"{name}.ndjson").write_text(json.dumps({"name": name}) + "\n")
-
-
-def runs(project: Path) -> list[dict[str, Any]]:
-    """The runs that were scheduled or asked for, oldest first."""
-    found: list[dict[str, Any]] = json.loads(call(project, "runs", "--json").stdout)
-    return [run for run in reversed(found) if run["kind"] == "schedule"]
-
-
-def things(process: Up) -> Callable[[], int]:
-    """How many have landed."""
-    return lambda: int(next(iter(process.query("select count(*) from raw.things")), [0])[0])
-
-
+@slow_on_postgres("warehouse")
 def test_runs_by_the_clock(warehouse: dict[str, Any], tmp_path: Path) -> None:
     """What is due is loaded, again and again, and the ledger says when; files with a schedule are not watched, and
     ``run --now`` loads them at once; status and metrics know of it."""
@@ -158,29 +121,6 @@ def done_and_next(project: Project) -> tuple[Any, ...]:
     return kept(project)[:2]
 
 
-def kept(project: Project) -> tuple[Any, ...]:
-    """The ledger's word on the schedule: done up to, next due, last run."""
-    with Session(project) as session:
-        rows = session.destination.query("select last_due, next_due, last_run from penstock.schedules").rows
-    return tuple(rows[0]) if rows else (None, None, None)
-
-
-@contextmanager
-def scheduled(project: Project, **given: Any) -> Iterator[Scheduled]:
-    """A schedule at work in this process."""
-    stop = Stop()
-    (loads,) = plan_schedules(project)
-    job = Scheduled(project, loads, stop=stop, **given)
-    thread = threading.Thread(target=job.run, daemon=True)
-    thread.start()
-    try:
-        yield job
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
-
-
 @pytest.mark.slow
 def test_jitter_and_changed_schedule(tmp_path: Path) -> None:
     """A run waits a random part of the jitter; a cron schedule that was changed begins anew."""
@@ -220,11 +160,6 @@ def test_no_overlap(tmp_path: Path) -> None:
     assert all(end <= r["started_at"] for end, r in zip(ended, listed[1:], strict=True))
     first = datetime.fromisoformat(ended[0]) - datetime.fromisoformat(listed[0]["started_at"])
     assert first >= timedelta(seconds=5)
-
-
-def start(project: Path, *words: str) -> subprocess.Popen[bytes]:
-    """A command that is not waited for."""
-    return subprocess.Popen([sys.executable, "-m", "penstock", *words, "--project-dir", str(project)])
 
 
 @contextmanager

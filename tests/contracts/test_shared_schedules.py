@@ -11,12 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from penstock.land.session import Session
 from penstock.ports import Destination
 from penstock.project import load_project
-from tests.contracts.test_schedule import a_project, drop, runs, start
-from tests.contracts.test_up import Up, up
 from tests.support.queues import until
+from tests.support.scheduled import a_project, drop, runs, start
+from tests.support.up import Up, up
 
 
 def machines(folder: Path, warehouse: dict[str, Any], count: int, schedule: Any, **stream: Any) -> list[Path]:
@@ -86,6 +88,7 @@ def with_models(project: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_in_turns(postgres_url: str, tmp_path: Path) -> None:
     """Two that are up: each moment runs on one of them, one run at a time, and the models follow on both without
     getting in each other's way."""

@@ -16,7 +16,7 @@ from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.sources.rabbitmq.amqp import connected
-from tests.contracts.test_consume import consumer, rows, warehouse, write_project
+from tests.support.consuming import consumer, rows, warehouse, write_project
 from tests.support.queues import a_queue, numbered, publish, until, waiting
 
 __all__ = ["warehouse"]

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
-from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.ports import Receipt
 from penstock.project import Project, load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.perform import Transformer
 from penstock.up import trigger as trigger_module
-from penstock.up.trigger import Trigger
+from tests.support.fixtures import slow_on_postgres
 from tests.support.queues import until
+from tests.support.triggered import triggered
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 USERS = "select count(*) from dimensional.dim_user where user_id like 't%' and is_current"
@@ -66,21 +63,6 @@ def watermarks(session: Session) -> dict[str, object]:
     return {str(row[0]): row[1] for row in rows}
 
 
-@contextmanager
-def triggered(project: Project) -> Iterator[Trigger]:
-    """A trigger at work."""
-    stop = Stop()
-    trigger = Trigger(project, stop=stop)
-    thread = threading.Thread(target=trigger.run, daemon=True)
-    thread.start()
-    try:
-        yield trigger
-    finally:
-        stop.set()
-        thread.join(60)
-        assert not thread.is_alive()
-
-
 def test_models_follow_loads(project: Project) -> None:
     """What is there is built at the start; then a commit starts a build, and commits of one moment share one."""
     with Session(project) as session:
@@ -113,6 +95,7 @@ def test_only_what_depends_is_built(project: Project) -> None:
     assert "dimensional.dim_user" in changed and "dimensional.dim_organization" not in changed
 
 
+@slow_on_postgres("project")
 def test_loads_of_others(project: Project) -> None:
     """A load that nobody told the trigger of is found in the ledger."""
     with Session(project) as session, triggered(project) as trigger:
@@ -161,6 +144,7 @@ def test_a_column_that_must_grow(project: Project) -> None:
             assert session.destination.query("select max(length(username)) from reports.seen").rows == [(60,)]
 
 
+@slow_on_postgres("project")
 def test_a_broken_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build that fails rests, however long, until something lands, here or elsewhere, or models change."""
     monkeypatch.setattr(trigger_module, "FIRST_BACKOFF_SECONDS", 3_600.0)

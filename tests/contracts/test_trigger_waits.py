@@ -15,11 +15,11 @@ from penstock.testing.proxy import Proxy
 from penstock.transform.dbt import Dbt
 from penstock.transform.perform import Transformer
 from penstock.up import trigger as trigger_module
-from tests.contracts.test_schedule import drop
-from tests.contracts.test_trigger import triggered
 from tests.support.fixtures import EMBEDDED
 from tests.support.modelled import a_modelled_project
 from tests.support.queues import until
+from tests.support.scheduled import drop
+from tests.support.triggered import triggered
 
 
 def test_a_warehouse_that_comes_back(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from penstock.runs.folders import UNNAMED, watched
 from penstock.runs.watch import Watcher
 from penstock.samples.generate import write_user_events
 from penstock.testing.postgres import PrivatePostgres
+from tests.support import commands
 from tests.support.queues import until
 from tests.support.warehouse import table
 
@@ -166,15 +167,7 @@ def messages(url: str) -> list[dict[str, Any]]:
 
 def penstock(folder: Path, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:
     """A command, run to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "penstock", *arguments],
-        cwd=folder,
-        env={**os.environ, "PENSTOCK_FAULT": fault},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return commands.penstock(folder, *arguments, environ={"PENSTOCK_FAULT": fault}, timeout=120)
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])

@@ -9,6 +9,7 @@ import pytest
 
 from tests.dbt.stories import START, TEXTS, Record, event, lives, organizations, split
 from tests.dbt.warehouse import Warehouse
+from tests.support.fixtures import slow_on_postgres
 
 Open = Callable[[str, str], Warehouse]
 
@@ -23,29 +24,30 @@ def all_at_once(warehouse: Warehouse, events: list[Record], seed: int) -> dict[s
     return warehouse.content()
 
 
-def test_every_order_and_split_gives_the_same_tables(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_every_order_and_split_gives_the_same_tables(warehouse: Warehouse, seed: int) -> None:
     """Law 4 and law 6: steps in any order, whose load ids need not rise, equal one build and a full refresh."""
     events = lives(seed=7, users=40)
     expected = all_at_once(warehouse, events, seed=0)
-    for seed in (1, 2):
-        chance = random.Random(seed)
-        shuffled = chance.sample(events, len(events))
-        names = organizations(seed)
-        warehouse.reset()
-        for number, part in enumerate(split(chance, shuffled, 3)):
-            warehouse.land(part, load_id=9000 - 100 * number)
-            for load in names[number::3]:
-                warehouse.land(organizations=load, load_id=9000 - 100 * number)
-            warehouse.dbt("run")
-        assert warehouse.content() == expected
-        before = warehouse.written()
+    chance = random.Random(seed)
+    shuffled = chance.sample(events, len(events))
+    names = organizations(seed)
+    warehouse.reset()
+    for number, part in enumerate(split(chance, shuffled, 3)):
+        warehouse.land(part, load_id=9000 - 100 * number)
+        for load in names[number::3]:
+            warehouse.land(organizations=load, load_id=9000 - 100 * number)
         warehouse.dbt("run")
-        assert warehouse.written() == before, "again is nothing"
+    assert warehouse.content() == expected
+    before = warehouse.written()
+    warehouse.dbt("run")
+    assert warehouse.written() == before, "again is nothing"
     warehouse.dbt("run", "--full-refresh")
     assert warehouse.content() == expected
     warehouse.dbt("test")
 
 
+@slow_on_postgres("warehouse")
 def test_events_one_by_one_equal_all_at_once(warehouse: Warehouse) -> None:
     """Ties, repeats and deletions of one user, an event a load, latest first."""
     events = [
@@ -97,7 +99,16 @@ def test_a_step_writes_only_what_changed(warehouse: Warehouse) -> None:
     assert kept["dimensional.dim_date"] == rows["dimensional.dim_date"]
 
 
-@pytest.mark.parametrize("mode", [[], ["--full-refresh"]])
+@pytest.mark.parametrize(
+    ("warehouse", "mode"),
+    [
+        ("duckdb", []),
+        ("postgres", ["--full-refresh"]),
+        pytest.param("duckdb", ["--full-refresh"], marks=pytest.mark.slow),
+        pytest.param("postgres", [], marks=pytest.mark.slow),
+    ],
+    indirect=["warehouse"],
+)
 def test_the_upper_seq_holds_for_the_whole_graph(warehouse: Warehouse, mode: list[str]) -> None:
     """What landed beyond it is left for the next run, in a full refresh too, and then taken in."""
     events = lives(seed=9, users=30)

@@ -15,9 +15,9 @@ from penstock.samples.cars import feeds
 from penstock.samples.moments import moment_of
 from penstock.samples.serving import SampleServer
 from penstock.samples.texts import page
-from tests.contracts.test_schedule import kept, scheduled
 from tests.support.car_project import STREAMS, CarProject
 from tests.support.queues import until
+from tests.support.scheduled import kept, scheduled
 
 RECORDS, SPAN, LOOKBACK = 60, 4, 4
 """Records of the sample, the days over which it shows them, and the days that the DAGs look back."""
@@ -82,7 +82,13 @@ def penstock(project: CarProject, *words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("dags", [True, False], ids=["as the DAGs do", "each day alone"])
+@pytest.mark.parametrize(
+    "dags",
+    [
+        pytest.param(True, id="as the DAGs do"),
+        pytest.param(False, id="each day alone", marks=pytest.mark.slow),
+    ],
+)
 def test_day_by_day_by_command(api: Api, tmp_path: Path, dags: bool) -> None:
     """Loaded day by day while the API shows some cars late, with the lookback of the DAGs or without any, all cars have
     landed; loaded again, nothing does."""
@@ -101,6 +107,7 @@ def test_day_by_day_by_command(api: Api, tmp_path: Path, dags: bool) -> None:
     assert f"{RECORDS} read, 0 landed" in done.stdout, done.output
 
 
+@pytest.mark.slow
 def test_day_by_day_by_the_clock(api: Api, tmp_path: Path) -> None:
     """A schedule with ``data_interval`` ends with all records of all streams, too: its runs look back as far as the
     endpoints' overlap says."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -16,8 +18,8 @@ import pytest
 from tests.support.car_marts import Company, Row, lines, plain
 from tests.support.car_project import STREAMS, CarProject, expected
 
-COMPANIES, FEW = 100, 10
-"""All of them, and as many as are calculated each time."""
+FEW, MANY = range(1, 10), range(10, 100)
+"""The companies that are calculated each time, and the others; the first is the one that dbt builds."""
 RECORDS = 220
 DAYS = 330
 
@@ -25,31 +27,29 @@ _READS = re.compile(r'"warehouse"\."(\w+)"\."(\w+)"')
 
 
 @pytest.fixture(scope="module")
-def served() -> list[dict[str, bytes]]:
-    """What the API of each company has; that of the first is a year and more of a larger one."""
-    return [lines(2_000, 0, 400), *(lines(RECORDS, seed, DAYS) for seed in range(1, COMPANIES))]
+def first() -> dict[str, bytes]:
+    """What the API of the first company has: a year and more of a larger one."""
+    return lines(2_000, 0, 400)
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, served: list[dict[str, bytes]]) -> CarProject:
+def built(tmp_path_factory: pytest.TempPathFactory, first: dict[str, bytes]) -> CarProject:
     """The first company's project, as dbt built it."""
     project = CarProject(tmp_path_factory.mktemp("built") / "project")
-    project.put(served[0])
+    project.put(first)
     _, models = project.run()
     assert {n.status for n in models.nodes} == {"success", "pass"}
     return project
 
 
-@pytest.fixture(scope="module")
-def landed(
-    tmp_path_factory: pytest.TempPathFactory, served: list[dict[str, bytes]]
-) -> Iterator[duckdb.DuckDBPyConnection]:
+@contextmanager
+def landed(folder: Path, served: dict[int, dict[str, bytes]]) -> Iterator[duckdb.DuckDBPyConnection]:
     """All companies' records in one set of raw tables, attached as ``landed``."""
-    project = CarProject(tmp_path_factory.mktemp("landed") / "project")
+    project = CarProject(folder)
     project.put(
         {
             name: b"".join(
-                lines[name].replace(b'{"id"', b'{"company": %d, "id"' % company) for company, lines in enumerate(served)
+                each[name].replace(b'{"id"', b'{"company": %d, "id"' % company) for company, each in served.items()
             )
             for name in STREAMS
         }
@@ -74,21 +74,20 @@ def statements(built: CarProject) -> list[str]:
     return [f"create table warehouse.{name[0]}.{name[1]} as {selects[name]}" for name in order.static_order()]
 
 
-def test_marts_as_dbt_builds_them(built: CarProject, served: list[dict[str, bytes]]) -> None:
+def test_marts_as_dbt_builds_them(built: CarProject, first: dict[str, bytes]) -> None:
     """All rows of all marts, exactly."""
-    assert built.marts() == expected(served[0])
+    assert built.marts() == expected(first)
 
 
-@pytest.mark.parametrize(
-    "company", [pytest.param(n, marks=[pytest.mark.slow] if n >= FEW else []) for n in range(COMPANIES)]
-)
-def test_marts_are_what_python_calculates(
-    statements: list[str], landed: duckdb.DuckDBPyConnection, served: list[dict[str, bytes]], company: int
-) -> None:
+@pytest.mark.parametrize("companies", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+def test_marts_are_what_python_calculates(statements: list[str], tmp_path: Path, companies: range) -> None:
     """The same for every company."""
-    wanted = expected(served[company])
-    assert all(wanted.values())
-    assert _marts(landed, statements, company) == wanted
+    served = {company: lines(RECORDS, company, DAYS) for company in companies}
+    with landed(tmp_path / "project", served) as connection:
+        for company in companies:
+            wanted = expected(served[company])
+            assert all(wanted.values())
+            assert _marts(connection, statements, company) == wanted, f"company {company}"
 
 
 def _marts(landed: duckdb.DuckDBPyConnection, statements: list[str], company: int) -> dict[str, list[Row]]:

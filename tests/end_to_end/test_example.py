@@ -18,10 +18,8 @@ from typing import Any
 import pytest
 
 from tests.support import commands
+from tests.support.example import EXAMPLE, LAYERS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "examples" / "user_events"
-LAYERS = ("raw", "staging", "historical", "snapshots", "dimensional", "crm", "reports")
 LOAD_COLUMNS = {"_pen_load", "_pen_loaded_at"}
 """What tells one load from another, and so one engine's run from the other's."""
 
@@ -150,6 +148,7 @@ def test_facts_of_the_real_sample(project: Project) -> None:
 
 
 @sample
+@pytest.mark.parametrize("project", ["local", pytest.param("production", marks=pytest.mark.slow)], indirect=True)
 def test_day_by_day_and_full_refresh_give_the_same_tables(project: Project, tmp_path: Path, postgres_url: str) -> None:
     """Laws 4 and 6: the week in another order, day by day, equals it at once, and equals it built anew."""
     project.use(_sample() / "events_sample.json", _sample() / "orgs_sample.json")

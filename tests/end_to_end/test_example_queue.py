@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.support import commands
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 
@@ -32,15 +31,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def _penstock(folder: Path, url: str, *arguments: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "penstock", *arguments, "--json"],
-        cwd=folder,
-        env={**os.environ, "RABBITMQ_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = commands.penstock(folder, *arguments, "--json", environ={"RABBITMQ_URL": url}, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

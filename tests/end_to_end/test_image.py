@@ -150,6 +150,7 @@ def test_airflow_has_the_same() -> None:
     assert list(found)[-1] == "platform" and found["platform"].base == "penstock"
 
 
+@pytest.mark.slow
 def test_the_service(image: Image, variables: dict[str, str], database: PrivatePostgres, rabbitmq_url: str) -> None:
     """``penstock up`` in the image, with the environment of compose.yaml: healthy, then ready; files and messages land
     once, models follow, an analyst reads reports and nothing raw; and it ends in order, having written nowhere else."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from penstock.samples.serving import SampleServer
+from tests.support import commands
 from tests.support.metabase_server import EMAIL, PASSWORD, MetabaseServer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -53,15 +52,7 @@ def test_an_example(name: str, tmp_path: Path, postgres_url: str, apis: dict[str
     target = () if cars else ("--target", "production")
 
     def penstock(*arguments: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "penstock", *arguments, *target, "--json"],
-            cwd=folder,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = commands.penstock(folder, *arguments, *target, "--json", environ=environ)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "not-a-secret" not in done.stdout + done.stderr
         return json.loads(done.stdout)

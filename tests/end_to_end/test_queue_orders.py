@@ -19,11 +19,11 @@ from penstock.runs.consume import Consumer
 from penstock.transform.perform import Transformer
 from penstock.up.trigger import Trigger
 from tests.dbt.stories import lives
-from tests.end_to_end.test_example import EXAMPLE, LAYERS
+from tests.support.example import EXAMPLE, LAYERS
 from tests.support.queues import a_queue, publish, until
 
-ORDERS, SAME_BATCHES = 20, 5
-"""Rounds in all, and rounds with one size of batches and one warm dbt."""
+FEW, MANY = range(2), [range(2, 8), range(8, 14), range(14, 20)]
+"""Seeds of rounds with one size of batches and one warm dbt."""
 ORGANIZATIONS = LoadStep(stream="organizations", source="organization_files")
 NEWEST = "select max(seq) from penstock.loads where landed > 0 or deleted > 0"
 MODELS = ("historical.user_event", "snapshots.user_snapshot", "dimensional.dim_user", "dimensional.fct_user_daily")
@@ -110,19 +110,19 @@ def orders(rabbitmq_url: str, postgres_url: str, tmp_path: Path, request: pytest
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("orders", "first"),
+    ("orders", "seeds"),
     [
-        ("local", 0),
-        ("production", 0),
-        *(pytest.param("local", first, marks=pytest.mark.slow) for first in range(SAME_BATCHES, ORDERS, SAME_BATCHES)),
+        ("local", FEW),
+        *(pytest.param("local", seeds, marks=pytest.mark.slow) for seeds in MANY),
+        *(pytest.param("production", seeds, marks=pytest.mark.slow) for seeds in (FEW, MANY[0])),
     ],
     indirect=["orders"],
 )
-def test_orders_and_splits_by_queue(orders: Orders, first: int) -> None:
+def test_orders_and_splits_by_queue(orders: Orders, seeds: range) -> None:
     """Twenty random orders and splits, models built in between at random, equal one load of a file."""
-    for seed in range(first, first + SAME_BATCHES):
+    for seed in seeds:
         chance = random.Random(seed)
-        if seed == first:
+        if seed == seeds[0]:
             session = Session(orders.project("event_queue", chance.randint(1, 60)))
             transformer = Transformer(session)
         shuffled = chance.sample(orders.bodies, len(orders.bodies))
@@ -139,6 +139,7 @@ def test_orders_and_splits_by_queue(orders: Orders, first: int) -> None:
         _empty(session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [100, 101])
 def test_orders_and_splits_with_the_trigger(orders: Orders, seed: int) -> None:
     """The same while the trigger builds whenever something has landed, in a thread of its own."""

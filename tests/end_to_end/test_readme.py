@@ -26,6 +26,7 @@ def test_readme_commands(tmp_path: Path) -> None:
     assert (home / "shop" / "warehouse.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_built_wheel(tmp_path: Path) -> None:
     """The wheel alone, installed as anyone does, with the newest of what it asks for: init, run, and again nothing."""
     given = os.environ.get("PENSTOCK_TEST_WHEEL")

@@ -113,6 +113,7 @@ def test_undo_a_load(project: Path) -> None:
     assert "quarantine: empty" in penstock(project, "quarantine", "list")
 
 
+@pytest.mark.slow
 def test_back_up_and_restore(project: Path, postgres_url: str) -> None:
     """A warehouse that was restored holds what it held, and is read on from there, on either engine."""
     environment = libpq_environment(postgres_url) | {"PATH": f"{_postgres_programs()}{os.pathsep}{os.environ['PATH']}"}

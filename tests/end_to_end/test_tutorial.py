@@ -30,6 +30,7 @@ def test_guide_to_a_source(tmp_path: Path) -> None:
     _follow(tmp_path, "add-a-source", instead={"8000": str(free_port())})
 
 
+@pytest.mark.slow
 def test_guide_to_postgresql(tmp_path: Path, postgres_url: str) -> None:
     """The same project on a server holds the same tables. The environment says where it is, and wins over ``.env``."""
     _follow(tmp_path, "from-duckdb-to-postgresql", environment=libpq_environment(postgres_url))

@@ -13,6 +13,7 @@ from penstock.errors import SourceError
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
 from tests.support.csv_texts import COMMA, PIECES, simple
+from tests.support.examples import examples
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 DECLARED = tuple((name, "text") for name in "abc")
@@ -20,7 +21,7 @@ _numbers = itertools.count(1)
 HEADERS = {b"a,b,c\n": True, b"\r\n\na,b,c\r": True, b'\xef\xbb\xbf"a",b,c\r\n': True, b'a,b"c\n': False}
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(2), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     files=st.lists(
         st.tuples(st.sampled_from(sorted(HEADERS)), PIECES.map(b"".join).filter(lambda x: b"\0" not in x)),

@@ -13,11 +13,12 @@ from penstock.ports import Destination
 from penstock.runs.plan import day_window
 from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said, said
+from tests.support.examples import examples
 from tests.support.fetching import fetch, ids
 from tests.support.warehouse import land, write_files
 
 FEW = settings(
-    max_examples=5,
+    max_examples=examples(5),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from penstock.layout import Layout
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
+from tests.support.examples import examples
 from tests.support.versions import versions
 from tests.support.warehouse import MAY_DIFFER, land, ledger, quarantined, write_files
 
@@ -72,7 +73,7 @@ def _rows(destination: Destination, stream: str) -> list[dict[str, Any]]:
 
 
 @settings(
-    max_examples=8,
+    max_examples=examples(8),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

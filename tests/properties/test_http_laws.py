@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
-from tests.properties.test_laws import events, lines, records
 from tests.support.api import Api, Asked, Said
+from tests.support.examples import examples
 from tests.support.fetching import fetch
+from tests.support.records import events, lines, records
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 FEW = settings(
-    max_examples=8,
+    max_examples=examples(8),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

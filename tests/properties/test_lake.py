@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
-from tests.properties.test_laws import PROPERTY, _ndjson, _stream, lines, records
 from tests.support.lake import land_in, load_from
+from tests.support.records import PROPERTY, a_stream, lines, ndjson, records
 from tests.support.warehouse import ledger, quarantined, table, write_files
 
 
@@ -22,8 +22,8 @@ def test_same_rows(destination: Destination, tmp_path: Path, found: list[Any], m
     """Whatever the records, and whatever stands between them: the same rows, quarantine and counts."""
     lake = tmp_path / "lake"
     shutil.rmtree(lake, ignore_errors=True)
-    stream, again = _stream(), _stream()
-    write_files(tmp_path / "in", {"a.ndjson": _ndjson(found) + b"\n".join(more)})
+    stream, again = a_stream(), a_stream()
+    write_files(tmp_path / "in", {"a.ndjson": ndjson(found) + b"\n".join(more)})
     land_in(lake, format_, destination, tmp_path / "in", StreamSpec(stream=stream))
     (lake / stream).rename(lake / again)
     load_from(lake, destination, StreamSpec(stream=again))

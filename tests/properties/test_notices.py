@@ -15,6 +15,7 @@ from penstock.alerts.notices import Observation, Problem, closed, due, observe, 
 from penstock.alerts.notifier import Notifier
 from penstock.land.session import Session
 from penstock.project import Notify, load_project
+from tests.support.examples import examples
 from tests.support.receiver import receiver
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
@@ -56,7 +57,7 @@ def course(course: Sequence[Step], rule: Notify, *, restarts: bool = True) -> It
 
 
 @given(steps, rules)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 def test_one_message(seen: Sequence[Step], rule: Notify) -> None:
     """A failure is told, then perhaps reminded of as seldom as asked for, then told as over, before another is told. It
     is told as what it is, and of one that comes and goes there are at most two in any time as long as ``calm``."""
@@ -75,7 +76,7 @@ def test_one_message(seen: Sequence[Step], rule: Notify) -> None:
 
 
 @given(steps, rules)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_nothing_is_forgotten(seen: Sequence[Step], rule: Notify) -> None:
     """Whatever was before: what goes on failing is told in the end, and so is that it has been well for a while; and
     processes that take over from each other tell the same as one."""
@@ -101,7 +102,7 @@ def test_processes_that_take_over(tmp_path: Path) -> None:
         numbers = iter(range(1_000_000))
 
         @given(steps.filter(lambda found: len(found) <= 25))
-        @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
         def holds(seen: Sequence[Step]) -> None:
             subject = f"schedule {next(numbers)}"
             clock = [START]

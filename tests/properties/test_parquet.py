@@ -24,10 +24,11 @@ from penstock.ports import Destination
 from penstock.shape.strict import Sound, examine
 from penstock.sources.files.parquet import parquet_rows
 from penstock.spec import StreamSpec
+from tests.support.examples import examples
 from tests.support.warehouse import land, ledger, quarantined, table
 
 PROPERTY = settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -280,7 +281,7 @@ def _known(expected: Any, found: Any) -> Any:
     return found if expected is None and isinstance(found, str) and found[:1].isdigit() else expected
 
 
-@settings(PROPERTY, max_examples=12)
+@settings(PROPERTY, max_examples=examples(12))
 @given(drawn=tables())
 def test_every_row_has_an_outcome(
     both: list[Destination], path: Path, drawn: tuple[pa.Table, list[dict[str, Any]]]
@@ -310,7 +311,7 @@ def test_no_parquet(path: Path, content: bytes) -> None:
     assert raised.value.where == "in/f.parquet" and raised.value.fix
 
 
-@settings(PROPERTY, max_examples=40)
+@settings(PROPERTY, max_examples=examples(40))
 @given(places=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4))
 def test_damaged(path: Path, places: list[tuple[float, int]]) -> None:
     """A file with bytes changed is read, or an error of ours."""

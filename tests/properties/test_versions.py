@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
+from tests.support.examples import examples
 from tests.support.versions import Rank, versions
 from tests.support.warehouse import land, ledger, table, write_files
 
@@ -19,7 +20,7 @@ _keys = st.lists(st.lists(versions, min_size=1, max_size=4), min_size=1, max_siz
 
 
 @settings(
-    max_examples=5,
+    max_examples=examples(5),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
@@ -11,9 +10,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import pika
 import pytest
 
 from penstock.destinations.duckdb.destination import DuckDBDestination
@@ -26,12 +24,12 @@ from penstock.spec import StreamSpec
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 from tests.conftest import RabbitMQServer
-from tests.contracts.test_consume import until, write_project
-from tests.support.queues import a_queue, declare, waiting
+from tests.support import commands
+from tests.support.consuming import until, write_project
+from tests.support.queues import PERSISTENT, a_queue, declare, waiting
 from tests.support.warehouse import land, quarantined, table, write_files
 
 MESSAGES = 10_000
-PERSISTENT = b"".join(cast("Any", pika.BasicProperties)(delivery_mode=2).encode())
 STEPS = ["file_middle", "after_shape", "before_stage", "before_commit", "after_commit", "before_ack"]
 
 
@@ -69,10 +67,9 @@ def put(settings: RabbitMQ, bodies: list[bytes]) -> None:
         assert publisher.returned == publisher.nacked == 0
 
 
-def start(folder: Path, fault: str = "") -> subprocess.Popen[bytes]:
+def start(folder: Path, fault: str = "") -> commands.Started:
     """A consumer that ends with the queue."""
-    command = [sys.executable, "-m", "penstock", "consume", "--until-empty", "--quiet", "--project-dir", str(folder)]
-    return subprocess.Popen(command, env={**os.environ, "PENSTOCK_FAULT": fault}, stderr=subprocess.DEVNULL)
+    return commands.Started(folder, "consume", "--until-empty", "--quiet", environ={"PENSTOCK_FAULT": fault})
 
 
 def check(folder: Path, expected: tuple[list[dict[str, Any]], set[bytes]]) -> None:
@@ -241,8 +238,7 @@ def test_same_rows_whichever_way_they_came(
             shutil.copytree(tmp_path / "in", folder / "in")
         file.write_text(text)
         if way == "watched":
-            command = [sys.executable, "-m", "penstock", "watch", "--once", "--quiet", "--project-dir", str(folder)]
-            subprocess.run(command, check=True, timeout=60)
+            assert commands.penstock(folder, "watch", "--once", "--quiet").returncode == 0
         else:
             put(settings, lines)
             assert start(folder).wait(60) == 0

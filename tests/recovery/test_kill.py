@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 
 from penstock.ports import Destination
 from penstock.samples.generate import write_user_events
+from tests.support import commands
 from tests.support.warehouse import ledger, table
 
 ROWS = 10_000
@@ -59,10 +58,8 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _start(project: Path, fault: str = "") -> subprocess.Popen[bytes]:
-    environ = {**os.environ, "PENSTOCK_FAULT": fault}
-    command = [sys.executable, "-m", "penstock", "load", "--quiet", "--project-dir", str(project)]
-    return subprocess.Popen(command, env=environ)
+def _start(project: Path, fault: str = "") -> commands.Started:
+    return commands.Started(project, "load", "--quiet", environ={"PENSTOCK_FAULT": fault})
 
 
 def _add(project: Path, lines: list[bytes]) -> None:

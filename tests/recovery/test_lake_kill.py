@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from penstock.samples.generate import write_user_events
+from tests.support import commands
 
 ROWS = 20_000
 STEPS = ["file_middle", "after_stage", "lake_prepared", "before_commit", "after_commit", "lake_middle", "before_ack"]
@@ -32,8 +30,7 @@ transform: false
 
 
 def _load(project: Path, *options: str, fault: str = "") -> int:
-    command = [sys.executable, "-m", "penstock", "load", "--quiet", "--project-dir", str(project), *options]
-    return subprocess.run(command, env={**os.environ, "PENSTOCK_FAULT": fault}, timeout=120).returncode
+    return commands.penstock(project, "load", "--quiet", *options, environ={"PENSTOCK_FAULT": fault}).returncode
 
 
 @pytest.fixture(scope="module")

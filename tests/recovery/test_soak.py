@@ -22,9 +22,8 @@ from penstock.sources.rabbitmq.amqp import connected
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.contracts.test_consume import until, write_project
-from tests.recovery.test_consume_kill import PERSISTENT
-from tests.support.queues import a_queue, declare
+from tests.support.consuming import until, write_project
+from tests.support.queues import PERSISTENT, a_queue, declare
 
 SECONDS = float(os.environ.get("PENSTOCK_SOAK_SECONDS", "30"))
 RATE = int(os.environ.get("PENSTOCK_SOAK_RATE", "500"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from penstock.testing.postgres import PrivatePostgres
-from tests.contracts.test_up import Up, a_project, an_event, eventually, send, up
+from tests.support.up import Up, a_project, an_event, eventually, send, up
 
 EVENTS = 3_600
 KILLS = 3
@@ -59,7 +59,6 @@ def test_up_is_killed(kind: str, tmp_path: Path, rabbitmq_url: str, request: pyt
             time.sleep(chance.uniform(0, 0.8))
         process.process.kill()
         assert process.process.wait(30) == -signal.SIGKILL
-        process.log.close()
     assert not events
     (project / ".penstock" / "up.json").unlink()
     with up(project) as process:

@@ -61,3 +61,9 @@ def warehouse(request: pytest.FixtureRequest) -> dict[str, Any]:
     if request.param == "duckdb":
         return dict(EMBEDDED)
     return {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
+
+
+def slow_on_postgres(fixture: str) -> pytest.MarkDecorator:
+    """For a long test on each kind of warehouse: on PostgreSQL it is slow, where others of its module are not."""
+    engines = ["duckdb", pytest.param("postgres", marks=pytest.mark.slow)]
+    return pytest.mark.parametrize(fixture, engines, indirect=True)

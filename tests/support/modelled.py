@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.contracts.test_schedule import a_project
+from tests.support.scheduled import a_project
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 MODEL = """

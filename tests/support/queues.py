@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pika
 
@@ -103,3 +103,6 @@ def until(holds: Callable[[], bool], what: str | Callable[[], str]) -> None:
     while not holds():
         assert time.monotonic() < give_up, what if isinstance(what, str) else what()
         time.sleep(0.02)
+
+
+PERSISTENT = b"".join(cast("Any", pika.BasicProperties)(delivery_mode=2).encode())

@@ -14,7 +14,7 @@ from penstock.alerts.catalogue import ALERTS
 from penstock.errors import ProjectError
 from penstock.project import Project, load_project
 from penstock.project.notify import ALERT_NAMES
-from tests.unit.test_docs import codes, rows_under
+from tests.support.pages import codes, rows_under
 from tools.reference.configuration import project_schema
 
 ROOT = Path(__file__).parents[2]

@@ -98,6 +98,15 @@ def test_circles(tree: Path) -> None:
     ]
 
 
+def test_borrowed(tree: Path) -> None:
+    """Tests take from what supports them, and not from each other."""
+    (tree / "tests" / "test_one.py").write_text(
+        "from tests.support.records import lines\nfrom tests.unit.test_two import two\nimport tests.test_three\n"
+    )
+    found = check_modules.borrowed()
+    assert [line.split(": ")[0] for line in found] == ["tests/test_one.py:2", "tests/test_one.py:3"]
+
+
 def test_a_new_part_needs_a_layer(tree: Path) -> None:
     """A module nobody placed is a finding, not a hole."""
     (tree / "src" / "penstock" / "helpers.py").write_text("")

@@ -18,6 +18,7 @@ from penstock.sources.files import csv_records
 from penstock.sources.files.csv_records import CsvSplitter
 from penstock.sources.files.tabular import csv_rows
 from tests.support.csv_texts import COMMA, OTHER, PIECES, simple
+from tests.support.examples import examples
 
 SIZES = st.sampled_from([1, 2, 3, 5, 7, 16, 64, 4096])
 
@@ -33,7 +34,7 @@ def read(data: bytes, dialect: CsvDialect, size: int) -> tuple[dict[int, dict[st
     return rows, rejects
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(PIECES.map(b"".join), SIZES, st.sampled_from([COMMA, OTHER]))
 @example(b'1,"3 inch,6\n3,washer,7\n4,"5 inch,8\n5,x,9\n', 4096, COMMA)
 @example(b'1,"a\nb","c\nd\n2,e,f\n', 2, COMMA)
@@ -56,7 +57,7 @@ def test_where_records_end(data: bytes, size: int, dialect: CsvDialect) -> None:
     assert [broken for _, broken in records] == [broken for _, _, broken in simple(data, dialect)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(PIECES.map(b"".join), st.sampled_from([5, 4096]), st.sampled_from([COMMA, OTHER]))
 @example(b',"",', 4096, COMMA)
 @example(b"\xff,1,2\n\xff\n1,2,3\n\n\xff", 4096, COMMA)
@@ -77,7 +78,7 @@ def test_every_record_is_a_row_or_a_reject(data: bytes, size: int, dialect: CsvD
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]) | st.sampled_from('",;\n\r'), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.tuples(VALUES, VALUES), max_size=8),
     st.booleans(),

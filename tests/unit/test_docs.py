@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from penstock import errors
 from penstock.scaffold import create_project
 from penstock.schema import name_columns, normal_name
+from tests.support.pages import codes, rows_under
 from tools.make_reference import PAGES, made
 from tools.reference.commands import MARK, commands, commands_page
 from tools.reference.ledger import ledger_tables
@@ -18,25 +18,6 @@ from tools.reference.python import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 _UNITS = {"": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "s": 1.0, "µs": 1e-6}
-_CODE = re.compile(r"`([^`]*)`")
-
-
-def rows_under(page: str, heading: str) -> Iterator[list[str]]:
-    """The cells of the tables under a heading of a page, without their header rows."""
-    section = page.split(f"\n{heading}\n")[1].split("\n## ")[0]
-    body = False
-    for line in section.splitlines():
-        if not line.startswith("|"):
-            body = False
-        elif set(line) <= set("|-: "):
-            body = True
-        elif body:
-            yield [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def codes(cell: str) -> list[str]:
-    """The texts in backticks."""
-    return _CODE.findall(cell)
 
 
 def sections(page: str) -> dict[str, str]:

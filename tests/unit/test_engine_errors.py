@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from penstock.engine_errors import RAISED, duckdb_text, error_text, without_values
 from penstock.errors import MASK, DestinationError
 from penstock.sql import literal
+from tests.support.examples import examples
 
 SECRET = "zqxann"
 """Begins and ends what must not be seen; no engine's word has it."""
@@ -110,7 +111,7 @@ def server(postgres_server: str) -> psycopg.Connection[object]:
     return psycopg.connect(postgres_server)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(value=values | like_names)
 @example(value=f"table {SECRET}")
 @example(value=f'constraint "{SECRET}"')
@@ -133,7 +134,7 @@ def test_duckdb(value: str) -> None:
             assert kept.lower() in text.lower(), (statement, text)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(value=values | like_names)
 @example(value=f"table {SECRET}")
 @example(value=f'{SECRET}" of relation "{SECRET}" column "{SECRET}"')

@@ -15,6 +15,7 @@ from penstock.schema import Schema
 from penstock.shape.lanes import select
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
+from tests.support.examples import examples
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 values = st.recursive(
@@ -43,7 +44,7 @@ def _rows(shaped: Shaped) -> list[dict[str, Any]]:
     return sorted((dict(r) for r in shaped.rows.to_pylist()), key=lambda r: str(r["_pen_id"]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(found=records, ascii_=st.booleans())
 def test_both_lanes_give_the_same_rows(found: list[dict[str, Any]], ascii_: bool) -> None:
     """Forced through the careful lane, records have the same identity, columns and values."""

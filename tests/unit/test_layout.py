@@ -20,6 +20,7 @@ from penstock.shape.lanes.parsed import Parsed
 from penstock.shape.lanes.template import learn
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
+from tests.support.examples import examples
 
 FLAT = Layout(flatten=True)
 KEYS = st.sampled_from(["a", "b", "a_b", "a.b", "B", "secret", "secret_x", 'q"/~', "é"])
@@ -68,7 +69,7 @@ def _row(record: Any, layout: Layout, **rules: Any) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k != "_pen_origin"}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(found=RECORDS, ascii_=st.booleans(), layout=st.sampled_from(LAYOUTS))
 def test_sql_and_python_lay_out_alike(found: list[dict[str, Any]], ascii_: bool, layout: Layout) -> None:
     """Whatever the nesting and the names, records have the same rows when all go through the careful lane, and when
@@ -84,7 +85,7 @@ def test_sql_and_python_lay_out_alike(found: list[dict[str, Any]], ascii_: bool,
         assert _seen(_shaped(bodies, rules)) == plain
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     found=st.lists(SAME, min_size=1, max_size=10),
     layout=st.sampled_from([*LAYOUTS[:2], Layout(flatten=True, drop=("name_secret", "secret"))]),

@@ -42,6 +42,7 @@ def _connect(url: str) -> pika.BlockingConnection:
     return pika.BlockingConnection(pika.URLParameters(url))
 
 
+@pytest.mark.slow
 def test_confirmed_messages_survive_a_kill_and_a_restart(broker: PrivateRabbitMQ) -> None:
     """Killed, or shut down in order, it comes back on the same ports with every message that it had confirmed."""
     ports = (broker.port, broker.stream_port, broker.management_port)

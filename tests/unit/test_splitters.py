@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from penstock.records.splitters import LineSplitter, Splitter, ValueSplitter
 from penstock.shape.strict import Sound, examine
+from tests.support.examples import examples
 
-FAST = settings(max_examples=60, deadline=None)
+FAST = settings(max_examples=examples(60), deadline=None)
 
 nasty = st.text(st.sampled_from('[]{},:"\\/ \n\tnéa😀'), max_size=10)
 values = st.recursive(

@@ -21,6 +21,7 @@ from penstock.cli.tables import LEAST_TEXT_WIDTH
 from penstock.ports import Rows
 from penstock.stored import Document, Stored, stored_time
 from penstock.up.wire import dump_rows, load_rows
+from tests.support.examples import examples
 
 
 class _Terminal(io.StringIO):
@@ -46,7 +47,7 @@ tables = st.integers(1, 9).flatmap(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(table=tables, width=st.integers(20, 200))
 def test_no_value_is_cut_into_little_pieces(table: tuple[list[str], list[list[Any]]], width: int) -> None:
     """Whatever the width, each value stands there whole, or folded where it is longer than a column has to be."""
@@ -58,7 +59,7 @@ def test_no_value_is_cut_into_little_pieces(table: tuple[list[str], list[list[An
         assert name in text
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(table=tables, width=st.integers(60, 200))
 def test_a_table_keeps_within_the_terminal(table: tuple[list[str], list[list[Any]]], width: int) -> None:
     """No line of a table is longer than the terminal is wide, nor one of a block but for a long value."""

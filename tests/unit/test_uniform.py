@@ -20,6 +20,7 @@ from penstock.shape.lanes.parsed import Parsed
 from penstock.shape.lanes.template import learn
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
+from tests.support.examples import examples
 
 _TYPES = {"id": "bigint", "at": "timestamp", "name": "text", "price": "double", "paid": "boolean", "any": "json"}
 SCHEMA = Schema(version=1, columns=tuple(Column(field=f, name=f, type=t) for f, t in _TYPES.items()))
@@ -74,7 +75,7 @@ def _seen(shaped: Shaped) -> tuple[Any, ...]:
     return rows, shaped.schema, rejects, shaped.read, shaped.duplicates, sorted(shaped.replayed)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     found=_RECORDS,
     separators=_SEPARATORS,

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.shape.version import key_sql
+from tests.support.examples import examples
 from tests.support.versions import Rank, versions
 
 
@@ -21,7 +22,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(drawn=st.lists(versions, min_size=20, max_size=40))
 def test_keys_sort_as_versions_do(connection: duckdb.DuckDBPyConnection, drawn: list[tuple[str, Rank]]) -> None:
     """Of two versions of any spelling, the greater has the key whose bytes are greater; equal ones have one key."""

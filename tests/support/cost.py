@@ -1,0 +1,70 @@
+"""What tests cost: the processor seconds of the process and of all that it started, servers too.
+
+Unlike the time on the clock, that is the same on a busy machine as on a quiet one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many of them to name."""
+    parser.addoption("--costliest", type=int, default=0, help="name the N tests that took most of the processor")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count in each worker, and add up where it is printed."""
+    if Path("/proc/self/stat").exists():
+        config.pluginmanager.register(Costs(config.getoption("costliest")))
+
+
+class Costs:
+    """The seconds by test."""
+
+    def __init__(self, shown: int) -> None:
+        self._shown = shown
+        self._before = processor_seconds()
+        self._seconds: Counter[str] = Counter()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give a report the seconds since the one before: those of a test's setup, call or teardown."""
+        report = yield
+        now = processor_seconds()
+        vars(report)["processor_seconds"] = max(0.0, now - self._before)  # xdist hands it on
+        self._before = now
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up, where xdist has brought the reports of all workers."""
+        self._seconds[report.nodeid] += getattr(report, "processor_seconds", 0)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name the costliest."""
+        if self._shown:
+            total = sum(self._seconds.values())
+            terminalreporter.section(f"costliest tests, of {total:.0f} seconds of the processor")
+            for name, seconds in self._seconds.most_common(self._shown):
+                terminalreporter.write_line(f"{seconds:7.2f} {name}")
+
+
+def processor_seconds() -> float:
+    """Of this process and of those under it, those that have ended as well when they were waited for."""
+    ticks, processes = 0, [os.getpid()]
+    for pid in processes:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(int(field) for field in fields[11:15])
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                processes += [int(child) for child in (task / "children").read_text().split()]
+        except OSError:
+            continue  # it ended meanwhile
+    return ticks / _TICKS
