@@ -107,12 +107,12 @@ class RunRecord:
     ) -> RunRecord:
         """Enter a run."""
         run_id = int(ledger.query("select nextval('penstock.run_ids')").rows[0][0])
-        said = {"pid": os.getpid(), "host": socket.gethostname(), **_airflow(os.environ), **detail}
+        known = {"pid": os.getpid(), "host": socket.gethostname(), **_airflow(os.environ), **detail}
         ledger.query(
             ledger_sql("begin_run", **ledger.types),
-            [run_id, kind, datetime.now(UTC), upper_seq, parent, json.dumps(said)],
+            [run_id, kind, datetime.now(UTC), upper_seq, parent, json.dumps(known)],
         )
-        return cls(ledger, run_id, said)
+        return cls(ledger, run_id, known)
 
     @contextmanager
     def step(self, kind: str, name: str, source: str | None = None, attempt: int = 1) -> Iterator[RunStep]:
@@ -182,31 +182,31 @@ def read_runs(query: Query, last: int, *, failed: bool = False) -> list[dict[str
     """The last runs, newest first, each with the number of its steps and of those that failed; with ``failed`` those
     that ended badly or were cut off."""
     sql = ledger_sql("runs_listed", last=str(int(last)), but="'success', 'stopped'" if failed else "''")
-    found = [_with_fate(row) for row in _dicts(query(sql))]
-    return [run for run in found if not failed or run["status"] != "running"]
+    runs = [_with_fate(row) for row in _dicts(query(sql))]
+    return [run for run in runs if not failed or run["status"] != "running"]
 
 
 def read_run(query: Query, run_id: int) -> dict[str, Any] | None:
     """One run and its ``steps``; None when there is none."""
-    found = _dicts(query(ledger_sql("run_found", run=str(int(run_id)))))
-    if not found:
+    runs = _dicts(query(ledger_sql("run_found", run=str(int(run_id)))))
+    if not runs:
         return None
-    return {**_with_fate(found[0]), "steps": _dicts(query(ledger_sql("run_steps", run=str(int(run_id)))))}
+    return {**_with_fate(runs[0]), "steps": _dicts(query(ledger_sql("run_steps", run=str(int(run_id)))))}
 
 
 def _with_fate(row: dict[str, Any]) -> dict[str, Any]:
     """A run with its detail as data, and ``cut off`` if the process that it ran in is gone."""
     detail = row["detail"]
-    said: dict[str, Any] = json.loads(detail) if isinstance(detail, str) else detail or {}
-    gone = row["status"] == "running" and said.get("host") == socket.gethostname() and not _lives(said.get("pid"))
-    return {**row, "detail": said, "status": "cut off" if gone else row["status"]}
+    known: dict[str, Any] = json.loads(detail) if isinstance(detail, str) else detail or {}
+    gone = row["status"] == "running" and known.get("host") == socket.gethostname() and not _lives(known.get("pid"))
+    return {**row, "detail": known, "status": "cut off" if gone else row["status"]}
 
 
 def _airflow(environ: Mapping[str, str]) -> dict[str, Any]:
     """The task of Airflow that this process is, by what Airflow tells each command."""
     names = {"dag": "DAG_ID", "run": "DAG_RUN_ID", "task": "TASK_ID", "try": "TRY_NUMBER"}
-    found = {key: environ[f"AIRFLOW_CTX_{name}"] for key, name in names.items() if f"AIRFLOW_CTX_{name}" in environ}
-    return {"airflow": found} if "dag" in found else {}
+    task = {key: environ[f"AIRFLOW_CTX_{name}"] for key, name in names.items() if f"AIRFLOW_CTX_{name}" in environ}
+    return {"airflow": task} if "dag" in task else {}
 
 
 def _lives(pid: Any) -> bool:
