@@ -64,12 +64,12 @@ def without_conflicts(shaped: Shaped, ask: Callable[[pa.Table, str], Iterable[in
             pa.ExtensionArray.from_storage(pa.uuid(), pa.array(hashes, pa.binary(16)))
             for hashes in zip(*(claim for _, claim in claims), strict=True)
         )
-        asked = pa.table({"_pen_id": ids, "_pen_content": contents, "i": [i for i, _ in claims]})
-        same = set(ask(asked, "="))
+        table = pa.table({"_pen_id": ids, "_pen_content": contents, "i": [i for i, _ in claims]})
+        same = set(ask(table, "="))
         shaped = replace(shaped, rejects=tuple(r for i, r in enumerate(shaped.rejects) if i not in same))
     places = pa.array(np.arange(shaped.rows.num_rows))
-    found = ask(shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places), "<>")
-    return rejected(shaped, dict.fromkeys(found, CONFLICT), "identity_conflict")
+    contradicted = ask(shaped.rows.select(["_pen_id", "_pen_content"]).append_column("i", places), "<>")
+    return rejected(shaped, dict.fromkeys(contradicted, CONFLICT), "identity_conflict")
 
 
 def rejected(shaped: Shaped, reasons: Mapping[int, str], code: Reason) -> Shaped:

@@ -77,12 +77,12 @@ class Erased:
         return pc.is_in(column, value_set=pa.array(erased, column.type)).to_numpy()
 
     def _in_rescued(self, kind: str, field: str, rescued: pa.ChunkedArray) -> Any:
-        found = np.zeros(len(rescued), dtype=bool)
+        erased = np.zeros(len(rescued), dtype=bool)
         if rescued.null_count < len(rescued):
             for i in np.flatnonzero(pc.is_valid(rescued).to_numpy()):
                 value = json.loads(rescued[int(i)].as_py(), parse_float=Decimal).get(field)
-                found[i] = value is not None and self.is_erased(kind, id_text(value))
-        return found
+                erased[i] = value is not None and self.is_erased(kind, id_text(value))
+        return erased
 
     def _in_reject(self, reject: Reject) -> bool:
         from penstock.sources.rabbitmq.messages import readings_of  # lazily: pika comes with it
@@ -105,10 +105,10 @@ def ids_in(body: bytes, field: str) -> Iterator[str]:
     else, whatever follows its name."""
     text = body.decode("utf-8", "replace")
     try:
-        found = json.loads(text, parse_float=Decimal)
+        document = json.loads(text, parse_float=Decimal)
     except ValueError:
-        found = None
-    records = found if isinstance(found, list) else [found]
+        document = None
+    records = document if isinstance(document, list) else [document]
     if any(isinstance(r, dict) for r in records):
         for record in records:
             yield from (id_text(value) for path, value in leaves(record) if path == field and value is not None)

@@ -53,9 +53,9 @@ class KnownIds:
             if hit.any():
                 here |= hit
                 loads += [run.first, run.last]
-        found = np.empty_like(here)
-        found[order] = here
-        return found, (min(loads, default=0), max(loads, default=0))
+        answers = np.empty_like(here)
+        answers[order] = here
+        return answers, (min(loads, default=0), max(loads, default=0))
 
     def held(self, high: Any, low: Any) -> Any:
         """For each identity, whether the table holds it, where all were added whole; None when only the table can
@@ -69,9 +69,9 @@ class KnownIds:
             if (run.low[places] != beside)[hit].any():
                 return None
             here |= hit
-        found = np.empty_like(here)
-        found[order] = here
-        return found
+        answers = np.empty_like(here)
+        answers[order] = here
+        return answers
 
     def add(self, high: Any, first: int, last: int, low: Any = None) -> None:
         """Remember what loads ``first`` to ``last`` inserted."""

@@ -81,7 +81,7 @@ class Writer(Sorts, Protocol):
         were refused."""
         ...
 
-    def contradicted(self, asked: pa.Table, operator: str) -> Iterable[int]:
+    def contradicted(self, claims: pa.Table, operator: str) -> Iterable[int]:
         """Of rows ``(_pen_id, _pen_content, i)``, each ``i`` whose content stands to the one in the table so."""
         ...
 
@@ -131,6 +131,8 @@ class WarehouseLanding:
         self._recalled = False
         self._load_id = self._largest = self._refused_bytes = 0
         self._erased: Erased | None = None
+        self._admitted: tuple[Shaped, Shaped] | None = None
+        """The last batch that was looked at, and what stays of it."""
         self._schema = Schema()
 
     def refusal(self, error: Exception, *, rows: bool) -> PenstockError | None:
@@ -170,6 +172,7 @@ class WarehouseLanding:
             self._make_room(shaped.schema)
             fault_point("before_stage")
             shaped = self._without_conflicts(self.admitted(shaped))
+            self._admitted = None
             landed = self._writer.insert(shaped.rows) if shaped.rows.num_rows else 0
             fault_point("after_stage")
             self._refused_bytes += sum(len(r.body) for r in shaped.rejects if len(r.body) > _LARGE_BYTES)
@@ -184,8 +187,12 @@ class WarehouseLanding:
         self._counts["bytes"] += shaped.bytes
 
     def admitted(self, shaped: Shaped) -> Shaped:
-        """The batch without records of erased people."""
-        return shaped if self._erased is None else self._erased.without(shaped)
+        """The batch without records of erased people, who are looked for once in each."""
+        if self._erased is None:
+            return shaped
+        if self._admitted is None or self._admitted[0] is not shaped:
+            self._admitted = (shaped, self._erased.without(shaped))
+        return self._admitted[1]
 
     def keep(self, positions: Sequence[Position]) -> None:
         """Add positions to those that :meth:`commit` writes."""

@@ -136,11 +136,11 @@ class DuckDBWriter:
         """Have DuckDB take as much memory as that needs."""
         self._file.spare_memory(columns, batch_bytes, refused_bytes)
 
-    def contradicted(self, asked: pa.Table, operator: str) -> list[int]:
+    def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
         """Which identities have a content that stands so to the one in the table."""
-        with Registered(self._connection, "asked", asked):
+        with Registered(self._connection, "claims", claims):
             rows = self._connection.execute(
-                f"select i from asked a join {self._table} r on r._pen_id = a._pen_id"
+                f"select i from claims a join {self._table} r on r._pen_id = a._pen_id"
                 f" where r._pen_content {operator} a._pen_content"
             ).fetchall()
         return [i for (i,) in rows]
@@ -178,8 +178,10 @@ class DuckDBWriter:
     def _present(self, ids: pa.ChunkedArray, first: int, last: int) -> Any:
         """Which of ``ids`` are in the table, landed by one of the loads ``first`` to ``last``."""
         landed = f"(select _pen_id from {self._table} where _pen_load between {first} and {last})"
-        with Registered(self._connection, "asked", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
-            places = self._connection.sql(f"select i from asked semi join {landed} using (_pen_id)").fetchnumpy()["i"]
+        with Registered(self._connection, "doubtful", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
+            places = self._connection.sql(f"select i from doubtful semi join {landed} using (_pen_id)").fetchnumpy()[
+                "i"
+            ]
         present = np.zeros(len(ids), dtype=bool)
         present[places] = True
         return present

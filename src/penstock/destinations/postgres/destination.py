@@ -15,7 +15,7 @@ from penstock.destinations.known import KnownIds
 from penstock.destinations.landing import WarehouseLanding, opened
 from penstock.destinations.postgres.capabilities import CAPABILITIES
 from penstock.destinations.postgres.claims import claimed
-from penstock.destinations.postgres.driver_errors import asked, first_line, refusal
+from penstock.destinations.postgres.driver_errors import first_line, query_refusal, refusal
 from penstock.destinations.postgres.exactly import exactly
 from penstock.destinations.postgres.liveness import noticing
 from penstock.destinations.postgres.rights import check_rights, lacks_raw, missing_schemas
@@ -145,7 +145,7 @@ class PostgresDestination:
         try:
             return self._statements.query(sql, parameters, read_only=read_only)
         except psycopg.Error as e:
-            raise asked(e, self.shown) from None
+            raise query_refusal(e, self.shown) from None
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:

@@ -40,7 +40,7 @@ def refusal(error: Exception, where: str, *, rows: bool, prefix: str = "") -> De
     return refused(_reaction(state, rows=rows), f"{prefix}{first_line(error)}", where=where, fix=fix)
 
 
-def asked(error: psycopg.Error, where: str) -> DestinationError:
+def query_refusal(error: psycopg.Error, where: str) -> DestinationError:
     """The error of ours for a statement that somebody asks: what a name in it should be, they know themselves."""
     state = error.sqlstate or ""
     fix = _FIXES[state] if state == "42501" else ""

@@ -22,8 +22,8 @@ last. Linux alone would wait for two hours, or for a quarter of one when somethi
 def noticing(conninfo: str) -> str:
     """``conninfo`` with :data:`_LIVENESS` where it says nothing else."""
     try:
-        said = conninfo_to_dict(conninfo)
+        options = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
         # connecting will say what is wrong with it
         return conninfo
-    return make_conninfo(conninfo, **{k: v for k, v in _LIVENESS.items() if k not in said})
+    return make_conninfo(conninfo, **{k: v for k, v in _LIVENESS.items() if k not in options})

@@ -61,8 +61,9 @@ def check_rights(query: Callable[[str], Rows], *, shown: str) -> None:
     Raises:
         LandingBlocked: it may not; names what to grant.
     """
-    (user, database, creates, open_), *_ = query(_MAY_SQL).rows
+    # in this order: another process may make them meanwhile
     missing = missing_schemas(query)
+    (user, database, creates, open_), *_ = query(_MAY_SQL).rows
     if missing and not creates:
         makes = "; ".join(f"create schema {s} authorization {identifier(user)}" for s in missing)
         raise LandingBlocked(

@@ -136,10 +136,10 @@ class PostgresWriter:
     def make_room(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
         """The server has memory of its own."""
 
-    def contradicted(self, asked: pa.Table, operator: str) -> list[int]:
+    def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
         """Which identities have a content that stands so to the one in the table."""
         self.finish()
-        self._stage(asked)
+        self._stage(claims)
         places = self._column(
             f"select a.i from pg_temp.penstock_batch a join {self._table} t on t._pen_id = a._pen_id"
             f" where t._pen_content {operator} a._pen_content"
