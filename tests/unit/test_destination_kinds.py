@@ -13,7 +13,7 @@ from penstock.destinations.kinds import kind_of
 from penstock.errors import DestinationError, ProjectError
 from penstock.lineage.naming import table
 from penstock.project import load_project
-from penstock.project.added import _kind
+from penstock.project.added import installed_kind
 
 KIND = '''
 from typing import Literal
@@ -56,9 +56,9 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: penstock-marked\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[penstock.destinations]\nmarked = penstock_marked:KIND\n")
     monkeypatch.syspath_prepend(str(site))
-    _kind.cache_clear()
+    installed_kind.cache_clear()
     yield info
-    _kind.cache_clear()
+    installed_kind.cache_clear()
     sys.modules.pop("penstock_marked", None)
 
 

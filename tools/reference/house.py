@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tools.check_modules import LAYERS, SOURCE
 from tools.reference.markdown import code, table
+from tools.way import ways
 
 _BEGIN, _END = "<!-- the map: made by `make reference` -->", "<!-- the map ends -->"
 
@@ -27,10 +28,12 @@ def _drawn() -> str:
         f"half of the modules have at most {lines[len(lines) // 2]} lines, nine of ten at most "
         f"{lines[len(lines) * 9 // 10]}, the largest {lines[-1]}; {len(LAYERS)} floors."
     )
+    _, way = ways()
+    travel = f"From the loop to DuckDB, a batch makes {way}; `python -m tools.way --list` names them."
     rows = [_row(floor, name) for floor, layer in enumerate(LAYERS, 1) for name in layer if (SOURCE / name).is_dir()]
     single = ", ".join(code(f"{name}.py") for layer in LAYERS for name in layer if (SOURCE / f"{name}.py").exists())
     head = ("floor", "`src/penstock/`", "what is in it", "modules", "lines")
-    return "\n".join([whole, "", *table(head, rows), "", f"Single modules: {single}."])
+    return "\n".join([whole, "", travel, "", *table(head, rows), "", f"Single modules: {single}."])
 
 
 def _row(floor: int, name: str) -> tuple[str, str, str, str, str]:

@@ -35,7 +35,7 @@ def with_declared(schema: Schema, spec: StreamSpec) -> Schema:
             )
     new = [(f, t) for f, t in spec.declared if f not in types]
     names = name_columns([f for f, _ in new], schema.names)
-    return schema.grown(Column(field=f, name=names[f], type=t, declared=True) for f, t in new)
+    return schema.grown([Column(field=f, name=names[f], type=t, declared=True) for f, t in new])
 
 
 def new_columns(

@@ -70,7 +70,7 @@ class Growth:
         if contradicted:
             kinds = kinds_of(self._connection, contradicted, again.records)
             types = {f: infer_type(kinds[f], untyped=untyped) for f in contradicted}
-            corrected = schema.grown(replace(c, type=types.get(c.field, c.type)) for c in new)
+            corrected = schema.grown([replace(c, type=types.get(c.field, c.type)) for c in new])
             form, rows = again.after(replace(form, schema=corrected))
         return form, rows
 

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.ports import CONFLICT, Batch, Reject
-from penstock.shape.arrow import first_of_each, hashed
+from penstock.shape.arrow import id_halves
 from penstock.shape.lines import SUB_RECORDS
 from penstock.shape.rejects import Arrived
+from penstock.shape.statements import with_uuids
 
 
 def by_message(connection: duckdb.DuckDBPyConnection, batch: Batch, rows: pa.Table) -> pa.Table:
@@ -34,7 +35,7 @@ def by_message(connection: duckdb.DuckDBPyConnection, batch: Batch, rows: pa.Tab
     connection.unregister("messages")
     back = np.empty(len(orders), dtype=np.int64)
     back[np.argsort(orders, kind="stable")] = np.arange(len(orders))
-    named = hashed(named.take(pa.array(back)), "_pen_id")
+    named = with_uuids(named.take(pa.array(back)))
     rows = rows.set_column(rows.schema.get_field_index("_pen_id"), "_pen_id", named["_pen_id"])
     nameless = pc.and_(pc.is_null(ids), pc.is_null(rows["_pen_reject"]))
     reject = pc.if_else(nameless, pa.scalar("missing_identity"), rows["_pen_reject"])
@@ -66,8 +67,21 @@ def without_conflicts(
 
 def first_rows(rows: pa.Table) -> pa.Table:
     """The first row of each identity, in the records' order."""
-    first = first_of_each(rows)
-    return rows if first is None else rows.filter(first)
+    halves = id_halves(rows["_pen_id"])
+    high = halves[:, 0].view("<u8")
+    ranked = np.sort(high)
+    twice = ranked[1:][ranked[1:] == ranked[:-1]]
+    if not len(twice):
+        return rows
+    places = np.searchsorted(twice, high)
+    places[places == len(twice)] = 0
+    twins = np.flatnonzero(twice[places] == high)
+    order = rows["_pen_o"].to_numpy()
+    twins = twins[np.lexsort((order[twins], halves[twins, 1], halves[twins, 0]))]
+    later = twins[1:][(halves[twins][1:] == halves[twins][:-1]).all(axis=1)]
+    first = np.ones(len(high), dtype=bool)
+    first[later] = False
+    return rows.filter(pa.array(first))
 
 
 def latest_rows(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:

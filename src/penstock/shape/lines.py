@@ -49,10 +49,6 @@ class Lines:
         mask = np.isin(self.orders, orders)
         return Lines(self.orders[mask], self.bodies.filter(pa.array(mask)))
 
-    def none(self) -> Lines:
-        """No line at all."""
-        return Lines(self.orders[:0], self.bodies.slice(0, 0))
-
 
 def without(texts: pa.Table, orders: Any) -> pa.Table:
     """A table of texts but for those of the given order numbers."""

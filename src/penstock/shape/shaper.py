@@ -136,9 +136,10 @@ class Shaper:
         """A row of each record inside the window, with the schema that they made grow; and what is no record."""
         schema = self._with_declared(before)
         form = Form(schema=schema, untyped=batch.untyped, timed=window is not None, named=self._growth.expected)
-        lines, taken = Lines.of(batch.bodies), list[LaneRows]()
+        lines: Lines | None = Lines.of(batch.bodies)
+        taken: list[LaneRows] = []
         for lane in self._lanes:
-            if len(lines) or not any(rows.tables for rows in taken):
+            if lines is not None:
                 rows, lines = lane.take(lines, form)
                 taken.append(rows)
         originals = {order: body for rows in taken for order, body in rows.originals.items()}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from binascii import unhexlify
 from collections.abc import Callable, Hashable
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 _MOST = 16
 _TRUTHS = ("_pen_same", "_pen_more", "_pen_suspect")
+_HASHES = ("_pen_id", "_pen_content")
+_NO_HASH = "0" * 64
 
 
 class _Bodies:
@@ -54,7 +58,7 @@ class Statements:
             place = rows.schema.get_field_index(column)
             if place >= 0:
                 rows = rows.set_column(place, column, rows[column].cast(pa.bool_()))
-        return rows
+        return with_uuids(rows)
 
     def _prepared(self, key: Hashable, bodies: str, sql: str) -> str:
         if len(self._names) == _MOST:
@@ -63,3 +67,22 @@ class Statements:
         self._connection.execute(f"prepare {name} as {sql}")
         self._names[key, bodies] = name
         return name
+
+
+def with_uuids(rows: pa.Table) -> pa.Table:
+    """``rows`` with the first 128 bits of hexadecimal SHA-256 hashes as UUIDs. A null becomes the UUID of zeros: no row
+    that a lane keeps has one."""
+    for name in _HASHES:
+        place = rows.schema.get_field_index(name)
+        if place < 0 or rows[name].type != pa.string():
+            continue
+        ids = []
+        for chunk in filter(len, rows[name].chunks):
+            hashes = chunk.fill_null(_NO_HASH) if chunk.null_count else chunk
+            offsets = np.frombuffer(hashes.buffers()[1], np.int32)[hashes.offset : hashes.offset + len(hashes) + 1]
+            text = memoryview(hashes.buffers()[2] or b"")[offsets[0] : offsets[-1]]
+            whole = np.frombuffer(unhexlify(text), np.uint8).reshape(len(hashes), 32)
+            storage = pa.Array.from_buffers(pa.binary(16), len(hashes), [None, pa.py_buffer(whole[:, :16].tobytes())])
+            ids.append(pa.ExtensionArray.from_storage(pa.uuid(), storage))
+        rows = rows.set_column(place, name, pa.chunked_array(ids, pa.uuid()))
+    return rows

@@ -57,6 +57,7 @@ class LaneRows:
 class Lane(Protocol):
     """One way to shape."""
 
-    def take(self, lines: Lines, form: Form) -> tuple[LaneRows, Lines]:
-        """Shape what this lane is for. Returns its rows, and the lines that it leaves, in their order."""
+    def take(self, lines: Lines, form: Form) -> tuple[LaneRows, Lines | None]:
+        """Shape what this lane is for. Returns its rows, and the lines that it leaves, in their order: None when it has
+        taken all that there were."""
         ...

@@ -19,7 +19,7 @@ class Careful:
         self._statements = statements
         self._spec = spec
 
-    def take(self, lines: Lines, form: Form) -> tuple[LaneRows, Lines]:
+    def take(self, lines: Lines, form: Form) -> tuple[LaneRows, None]:
         """Shape the records there are, and say of the others why they are none."""
         bodies: dict[int, str] = {}
         originals: dict[int, bytes] = {}
@@ -35,4 +35,4 @@ class Careful:
         text = pa.large_string() if pa.types.is_large_binary(lines.bodies.type) else pa.string()
         records = pa.table({"o": pa.array(bodies, pa.int64()), "body": pa.array(bodies.values(), text)})
         rows = typed(self._statements, self._spec, records, form, marked=True)
-        return LaneRows(tables=[rows], records=records, originals=originals, unsound=unsound), lines.none()
+        return LaneRows(tables=[rows], records=records, originals=originals, unsound=unsound), None

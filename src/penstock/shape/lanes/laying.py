@@ -55,18 +55,20 @@ class Leaves:
 
 
 def leaves_in(structures: Sequence[str]) -> Leaves:
-    """Where records of these structures have values."""
-    places: dict[Path, bool] = {}
+    """Where records of these structures have values. An empty object is none, and gives no place its order."""
+    valued: dict[Path, None] = {}
+    empty: dict[Path, None] = {}
     others = []
     for structure in structures:
         leaves = leaves_of(json.loads(structure))
-        if len(places.keys() | {path for path, _ in leaves}) > MAX_LEAVES:
+        if len(valued.keys() | empty.keys() | {path for path, _ in leaves}) > MAX_LEAVES:
             others.append(structure)
             continue
-        for path, empty in leaves:
-            places[path] = places.get(path, False) or empty
-    inner = {path[:i] for path in places for i in range(1, len(path))}
-    return Leaves({path: empty or path in inner for path, empty in places.items()}, tuple(others))
+        for path, is_empty in leaves:
+            (empty if is_empty else valued)[path] = None
+    paths = valued | empty
+    inner = {path[:i] for path in paths for i in range(1, len(path))}
+    return Leaves({path: path in empty or path in inner for path in paths}, tuple(others))
 
 
 def laid_sql(source: str, layout: Layout, leaves: Leaves, max_bytes: int) -> str:

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.shape.arrow import hashed
 from penstock.shape.lanes import Form, LaneRows
 from penstock.shape.lanes.laying import laid
 from penstock.shape.lanes.select import rows_sql
@@ -22,13 +21,13 @@ class Parsed:
         self._statements = statements
         self._spec = spec
 
-    def take(self, lines: Lines, form: Form) -> tuple[LaneRows, Lines]:
+    def take(self, lines: Lines, form: Form) -> tuple[LaneRows, Lines | None]:
         """Shape what is laid out and read right."""
         records = laid(self._statements, self._spec, lines.texts())
         rows = typed(self._statements, self._spec, records, form)
         suspect = rows["_pen_suspect"]
         if not pc.any(suspect).as_py():
-            return LaneRows(tables=[rows], records=records), lines.none()
+            return LaneRows(tables=[rows], records=records), None
         suspects = np.sort(rows["_pen_o"].filter(suspect).to_numpy())
         rows = rows.filter(pc.invert(suspect))
         return LaneRows(tables=[rows], records=without(records, suspects)), lines.only(suspects)
@@ -40,5 +39,4 @@ def typed(statements: Statements, spec: StreamSpec, records: pa.Table, form: For
     Args:
         marked: whether some may come from the careful lane, so that none is suspect and their exact numbers are marked.
     """
-    rows = statements.run((form, marked), lambda source: rows_sql(source, spec, form, marked=marked), records)
-    return hashed(rows, *(("_pen_id", "_pen_content") if spec.content else ("_pen_id",)))
+    return statements.run((form, marked), lambda source: rows_sql(source, spec, form, marked=marked), records)

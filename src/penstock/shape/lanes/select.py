@@ -84,7 +84,7 @@ def rows_sql(source: str, spec: StreamSpec, form: Form, *, marked: bool) -> str:
         unknown=_unknown(columned, columned_present) if form.named else "null::varchar[]",
         missing=" or ".join(f"coalesce({cells[f].type} = 'NULL', true)" for f in spec.identity) or "false",
         identity=identity([cells[f] for f in spec.identity]),
-        content=CONTENT_HASH if spec.content else "null::varchar",
+        content=CONTENT_HASH if spec.content else "null::uuid",
         version=version(cells, spec),
         json=(_UNMARK.format("_pen_c") if marked else "_pen_c") if spec.raw_json else "null::varchar",
         misfit=" or ".join(f"({m})" for m in misfits.values()) or "false",

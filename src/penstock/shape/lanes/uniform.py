@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from penstock.layout import Path
 from penstock.schema import Schema
-from penstock.shape.arrow import hashed
 from penstock.shape.cell import Cell
 from penstock.shape.lanes import Form, LaneRows
 from penstock.shape.lanes.select import CONTENT_HASH, asked_fields, column_value, event_time, identity, version
@@ -40,12 +39,11 @@ class Uniform:
     def __init__(self, statements: Statements, spec: StreamSpec) -> None:
         self._statements = statements
         self._spec = spec
-        self._hashes = ("_pen_id", "_pen_content") if spec.content else ("_pen_id",)
         self._templates: list[Template] = []
         self._fitting: tuple[Schema, list[Template]] = (Schema(), [])
         self._lessons = _MAX_LESSONS
 
-    def take(self, lines: Lines, form: Form) -> tuple[LaneRows, Lines]:
+    def take(self, lines: Lines, form: Form) -> tuple[LaneRows, Lines | None]:
         """Shape the records that follow a template; most of them, or it is not worth its while."""
         if not len(lines):
             return LaneRows(), lines
@@ -71,8 +69,7 @@ class Uniform:
                 self._lessons -= 1
         if not tables:
             return LaneRows(), lines
-        rest = lines.only(texts["o"].to_numpy()) if texts.num_rows else lines.none()
-        return LaneRows(tables=tables), rest
+        return LaneRows(tables=tables), lines.only(texts["o"].to_numpy()) if texts.num_rows else None
 
     def _fit(self, schema: Schema) -> list[Template]:
         """The templates whose records have a column for each field."""
@@ -103,7 +100,7 @@ class Uniform:
             rows = rows.filter(same)
         if not rows.num_rows:
             return texts
-        tables.append(hashed(rows, *self._hashes))
+        tables.append(rows)
         return without(texts, rows["_pen_o"]) if rows.num_rows < texts.num_rows else texts.slice(0, 0)
 
 
@@ -152,7 +149,7 @@ def uniform_sql(source: str, template: Template, spec: StreamSpec, form: Form) -
         misfit=" or ".join(misfits) or "false",
         columns="".join(f"{identifier(c.name)},\n  " for c in schema.columns),
         identity=identity([cells[f] for f in spec.identity]),
-        content=CONTENT_HASH if spec.content else "null::varchar",
+        content=CONTENT_HASH if spec.content else "null::uuid",
         version=version(cells, spec),
         json="_pen_c" if spec.raw_json else "null::varchar",
     )
