@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "penstock"
-MAX_LINES = 600
+MAX_LINES = 500
 MAX_TEST_LINES = 800
 
 LAYERS = (
@@ -64,9 +64,9 @@ LAYERS = (
 APART = (("lake", "sources"),)
 """Parts of one floor that do not import each other: what both know stands below them."""
 
-KINDS = ("files", "http", "rabbitmq", "lake")
+KINDS = ("files", "http", "rabbitmq", "lake", "duckdb", "postgres")
 """Kinds of source or of engine. Only the folder of its name knows what one is, and ``project/``, for its settings."""
-SETTINGS = ("Files", "Http", "RabbitMQ", "Lake")
+SETTINGS = ("Files", "Http", "RabbitMQ", "Lake", "DuckDB", "Postgres")
 """The classes of their settings."""
 
 FREE = {"testing", "dbt", "templates", "__init__", "__main__"}

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from penstock.pseudonym import Personal
-from penstock.spec import Disposition, StreamSpec
+from penstock.spec import StreamSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -262,49 +261,9 @@ class Target:
         return self.spec.stream
 
     @property
-    def identity(self) -> str:
-        """What makes two records the same, in words; empty leaves it unchecked."""
-        return self.spec.sameness
-
-    @property
-    def disposition(self) -> Disposition:
-        """What becomes of the rows that are there."""
-        return self.spec.disposition
-
-    @property
-    def message(self) -> bool:
-        """Whether identities are messages' ids, so that one identity with two contents is a conflict."""
-        return self.spec.message
-
-    @property
     def whole(self) -> bool:
         """Whether what lands takes the place of all there was."""
-        return self.disposition == "replace" and not self.partial
-
-    @property
-    def content(self) -> bool:
-        """Whether rows carry a hash of their content, ``_pen_content``."""
-        return self.spec.content
-
-    @property
-    def version(self) -> str | None:
-        """The field whose greatest value wins."""
-        return self.spec.version
-
-    @property
-    def versioned(self) -> bool:
-        """Whether rows carry the key of their version, ``_pen_version``."""
-        return self.spec.versioned
-
-    @property
-    def raw_json(self) -> bool:
-        """Whether rows keep the whole record, in ``_pen_json``."""
-        return self.spec.raw_json
-
-    @property
-    def personal(self) -> Personal:
-        """Whom records are about, so that erased people stay out."""
-        return self.spec.personal
+        return self.spec.disposition == "replace" and not self.partial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

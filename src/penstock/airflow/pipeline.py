@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.airflow.dags import PROJECTS
+from penstock.destinations.kinds import kind_of as destination_kind
 from penstock.errors import ProjectError, UsageError
-from penstock.project import Project, Schedule, load_project, variables_of
+from penstock.project import DestinationSettings, Project, Schedule, load_project, variables_of
 from penstock.runs.plan import is_queue, takes_days
+from penstock.sources.kinds import kind_of as source_kind
 from penstock.spans import span_of_words
 from penstock.transform.layers import layers_of
 
@@ -136,7 +138,7 @@ def read_pipeline(
             for layer in (layers_of(directory) if layers else ())
         ] or [Task(id="transform", words=("transform", "--nodes", *named))]
     everywhere = [project, *_elsewhere(project, target)]
-    files = {p.target for p in everywhere if p.destination.type == "duckdb"}
+    held = {p.target for p in everywhere if _is_held(p.destination)}
     timing = _timing(project, project.schedule, asked)
     return Pipeline(
         name=project.name,
@@ -144,15 +146,20 @@ def read_pipeline(
         loads=tuple(_loads(project, named, timing, asked)),
         loaded=Task(id="loaded", words=("status", *named)),
         transforms=tuple(transforms),
-        one_at_a_time=bool(files),
-        # one process at a time has a DuckDB file: whoever comes second waits, instead of failing; a variable may set
+        one_at_a_time=bool(held),
+        # one process at a time has such a warehouse: whoever comes second waits, instead of failing; a variable may set
         # what only that has where every environment knows the destination as one
         environment={
             _LOCK_TIMEOUT.format(name).upper(): "1800"
-            for name in sorted(files)
-            if all(name in p.destinations and p.destinations[name].type == "duckdb" for p in everywhere)
+            for name in sorted(held)
+            if all(name in p.destinations and _is_held(p.destinations[name]) for p in everywhere)
         },
     )
+
+
+def _is_held(destination: DestinationSettings) -> bool:
+    """Whether one process at a time has it."""
+    return destination_kind(destination).capabilities.one_process
 
 
 def _elsewhere(project: Project, target: str | None) -> Iterator[Project]:
@@ -192,10 +199,8 @@ def _timing(project: Project, schedule: Schedule | Literal[False] | None, asked:
 
 def _overlap(project: Project) -> timedelta:
     """How late the records of sources that pick days come, the longest of them."""
-    from penstock.sources.kinds import kind_of
-
     feeds = [(project.sources[source], name) for name, stream in project.streams.items() for source in stream.from_]
-    return max((kind_of(source).overlap(source, stream) for source, stream in feeds), default=timedelta())
+    return max((source_kind(source).overlap(source, stream) for source, stream in feeds), default=timedelta())
 
 
 def _when(schedule: str | timedelta | None) -> Timing:

@@ -17,11 +17,11 @@ def own_columns(target: Target, *, json: str, collate: str = "") -> list[str]:
     compare by their bytes."""
     columns = ["_pen_id uuid not null", "_pen_load bigint not null", "_pen_loaded_at timestamp with time zone not null"]
     columns += ["_pen_origin text not null", f"_pen_rescued {json}"]
-    if target.raw_json:
+    if target.spec.raw_json:
         columns.append(f"_pen_json {json}")
-    if target.content:
+    if target.spec.content:
         columns.append("_pen_content uuid not null")
-    if target.versioned:
+    if target.spec.versioned:
         columns.append(f"_pen_version text{collate}")
     return columns
 
@@ -34,12 +34,12 @@ def wins_sql(target: Target, *, new: str, old: str, load_id: int, collate: str =
       are equal are told apart by content, so that no order of arrival matters. A missing version is the smallest.
     - replace: it differs; among records of the same refresh the one of greater content wins.
     """
-    if target.disposition == "append":
+    if target.spec.disposition == "append":
         return "false"
     content = f"{new}._pen_content > {old}._pen_content"
-    if target.disposition == "replace":
+    if target.spec.disposition == "replace":
         return f"{new}._pen_content <> {old}._pen_content and ({old}._pen_load <> {load_id} or {content})"
-    if not target.versioned:
+    if not target.spec.versioned:
         return content
     ours, theirs = f"{new}._pen_version{collate}", f"{old}._pen_version{collate}"
     return (

@@ -152,14 +152,14 @@ class WarehouseLanding:
         self._load_id = ledger.next_load()
         writer.begin(self._load_id, self._started_at)
         self._schema = ledger.schema(target.stream)
-        entry = ledger.enter_stream(target) if target.identity else None
-        writer.check(self._schema, new=bool(target.identity))
+        entry = ledger.enter_stream(target) if target.spec.sameness else None
+        writer.check(self._schema, new=bool(target.spec.sameness))
         writer.make_room(len(self._schema.columns))
         if not ledger.beside and writer.has_table():
             writer.execute(f"delete from {self._table} where _pen_load > {ledger.newest_load(target.stream)}")
         self._add_own_columns(entry)
-        if target.personal.subjects:
-            self._erased = Erased(target.personal, ledger.erased())
+        if target.spec.personal.subjects:
+            self._erased = Erased(target.spec.personal, ledger.erased())
 
     def write(self, shaped: Shaped) -> None:
         """Write a batch into the open transaction."""
@@ -203,7 +203,7 @@ class WarehouseLanding:
         target, ledger, writer = self._target, self._ledger, self._writer
         with self._refusals():
             writer.finish()
-            if target.disposition == "replace" and not target.partial and writer.has_table():
+            if target.spec.disposition == "replace" and not target.partial and writer.has_table():
                 # a delivery of records of which none can land is broken; it must not empty the table
                 self._counts["deleted"] = writer.delete_unrefreshed(empty=not self._counts["read"])
             receipt = Receipt(
@@ -242,18 +242,18 @@ class WarehouseLanding:
     def _add_own_columns(self, entry: StreamEntry | None) -> None:
         """Give a table that was made without them the columns for whole records and for keys of versions."""
         target, writer = self._target, self._writer
-        if (target.raw_json or target.versioned) and writer.has_table():
+        if (target.spec.raw_json or target.spec.versioned) and writer.has_table():
             names = writer.columns()
-            lacks_whole = target.raw_json and "_pen_json" not in names
+            lacks_whole = target.spec.raw_json and "_pen_json" not in names
             if lacks_whole:
                 writer.execute(f"alter table {self._table} add column _pen_json {writer.json}")
-            others = "_pen_version" not in names if entry is None else entry.version != target.version
-            if target.versioned and others:
+            others = "_pen_version" not in names if entry is None else entry.version != target.spec.version
+            if target.spec.versioned and others:
                 writer.key_versions(self._schema)
-            if lacks_whole or (target.versioned and others):
+            if lacks_whole or (target.spec.versioned and others):
                 self._show_delta()
-        if entry is not None and entry.version != target.version:
-            self._ledger.keep_version(target.stream, target.version)
+        if entry is not None and entry.version != target.spec.version:
+            self._ledger.keep_version(target.stream, target.spec.version)
 
     def _grow(self, schema: Schema) -> None:
         """Bring the table up to the schema the rows follow."""
@@ -278,7 +278,7 @@ class WarehouseLanding:
 
     def _without_conflicts(self, shaped: Shaped) -> Shaped:
         """Message ids that are known with another content are conflicts."""
-        if not self._target.message or self._target.disposition != "append" or not shaped.rows.num_rows:
+        if not self._target.spec.message or self._target.spec.disposition != "append" or not shaped.rows.num_rows:
             return shaped
         return without_conflicts(shaped, self._writer.contradicted)
 

@@ -55,7 +55,10 @@ def check_stream(target: Target, identity: str, disposition: str) -> None:
     Raises:
         UsageError: they were changed in the project.
     """
-    for what, was, now in (("identity", identity, target.identity), ("disposition", disposition, target.disposition)):
+    for what, was, now in (
+        ("identity", identity, target.spec.sameness),
+        ("disposition", disposition, target.spec.disposition),
+    ):
         if was != now:
             raise UsageError(
                 f"stream {target.stream}: {what} was {was} when it first landed, and is {now} now",

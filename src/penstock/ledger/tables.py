@@ -113,7 +113,7 @@ class SqlLedger:
 
     def enter_stream(self, target: Target) -> StreamEntry:
         """The stream's entry, made when there is none."""
-        self._rows("keep_stream", target.stream, target.identity, target.disposition)
+        self._rows("keep_stream", target.stream, target.spec.sameness, target.spec.disposition)
         identity, disposition, version = self._rows("stream", target.stream)[0]
         check_stream(target, identity, disposition)
         return StreamEntry(identity=identity, disposition=disposition, version=version)

@@ -126,7 +126,7 @@ class DuckDBWriter:
 
     def key_versions(self, schema: Schema) -> None:
         """Give all rows the keys of their versions."""
-        key_duckdb(self._target.version or "", self._table, schema, self.execute)
+        key_duckdb(self._target.spec.version or "", self._table, schema, self.execute)
 
     def recall(self, last_seq: int) -> None:
         """Look up new identities in memory where that pays."""
@@ -147,16 +147,16 @@ class DuckDBWriter:
 
     def insert(self, rows: pa.Table) -> int:
         """Insert what is new or wins."""
-        if self._target.disposition == "append" and self._known is not None:
+        if self._target.spec.disposition == "append" and self._known is not None:
             rows = self._unknown(rows, self._known)
             fresh = "true"
-        elif self._target.disposition == "append":
+        elif self._target.spec.disposition == "append":
             fresh = f"not exists (select 1 from {self._table} r where r._pen_id = n._pen_id)"
         else:
             fresh = "_pen_id not in (select _pen_id from settled where not wins)"
         listed = ", ".join(identifier(name) for name in rows.column_names)
         with Registered(self._connection, "rows_in_hand", rows):
-            if self._target.disposition != "append":
+            if self._target.spec.disposition != "append":
                 self._settle()
             return self._count(
                 f"insert into {self._table} ({listed}, _pen_load, _pen_loaded_at)"
@@ -188,7 +188,7 @@ class DuckDBWriter:
 
     def _settle(self) -> None:
         """Tell which of the rows in hand win over the ones that are there, and delete those."""
-        if self._target.disposition == "replace":
+        if self._target.spec.disposition == "replace":
             if not self._refreshing:
                 self.execute("create or replace temp table refreshed (_pen_id uuid)")
                 self._refreshing = True

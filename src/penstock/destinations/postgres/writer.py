@@ -125,7 +125,7 @@ class PostgresWriter:
 
     def key_versions(self, schema: Schema) -> None:
         """Give all rows the keys of their versions."""
-        field = self._target.version or ""
+        field = self._target.spec.version or ""
         key_postgres(field, self._table, schema, self.execute, self._statements.table, self._stage)
 
     def recall(self, last_seq: int) -> None:
@@ -153,7 +153,7 @@ class PostgresWriter:
             # an index takes keys in its own order two to three times as fast
             order = np.argsort(ids[:, 0])
             rows, ids = rows.take(order), ids[order]
-        if self._target.disposition == "append":
+        if self._target.spec.disposition == "append":
             rows, ids = self._unknown(rows, ids)
         else:
             rows, ids = self._winning(rows, ids)
@@ -190,10 +190,10 @@ class PostgresWriter:
 
     def _winning(self, rows: pa.Table, ids: Any) -> tuple[pa.Table, Any]:
         """The rows that are new or win; the rows they win over are deleted."""
-        needed = ["_pen_id", "_pen_content", *(["_pen_version"] if self._target.versioned else [])]
+        needed = ["_pen_id", "_pen_content", *(["_pen_version"] if self._target.spec.versioned else [])]
         self.finish()
         self._stage(rows.select(needed).append_column("i", pa.array(np.arange(rows.num_rows))))
-        if self._target.disposition == "replace":
+        if self._target.spec.disposition == "replace":
             if not self._refreshing:
                 self.execute("create temp table penstock_refreshed (_pen_id uuid) on commit drop")
                 self._refreshing = True
