@@ -85,8 +85,8 @@ class Log:
 
     def _log(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         if LEVELS[level] >= _level or _kept:
-            said = {k: v for k, v in fields.items() if v is not None}
-            record = {**_context.get(), **said, "event": event, "level": level, "logger": self._name}
+            given = {k: v for k, v in fields.items() if v is not None}
+            record = {**_context.get(), **given, "event": event, "level": level, "logger": self._name}
             _emit(level, record)
 
 
@@ -166,10 +166,10 @@ def retold(library: str) -> Iterator[None]:
 def described(error: BaseException) -> dict[str, Any]:
     """An error as fields: ``error``, ``error_type``, and ``where`` and ``fix`` where it says them."""
     if isinstance(error, PenstockError):
-        said = {"error": error.what, "where": error.where, "fix": error.fix}
+        detail = {"error": error.what, "where": error.where, "fix": error.fix}
     else:
-        said = {"error": error_text(error)}
-    return {**{k: v for k, v in said.items() if v}, "error_type": type(error).__name__}
+        detail = {"error": error_text(error)}
+    return {**{k: v for k, v in detail.items() if v}, "error_type": type(error).__name__}
 
 
 @contextmanager
@@ -303,7 +303,7 @@ class _Handler(logging.Handler):
             return
         try:
             level = next((n for n, number in _DOWNWARDS if record.levelno >= number), "debug")
-            said: dict[str, Any] = {
+            detail: dict[str, Any] = {
                 **_context.get(),
                 "event": record.getMessage(),
                 "level": level,
@@ -311,8 +311,8 @@ class _Handler(logging.Handler):
             }
             if record.exc_info and record.exc_info[1] is not None:
                 error = shown_error(record.exc_info[1])
-                said["exc_info"] = (type(error), error, error.__traceback__)
-            _emit(level, said)
+                detail["exc_info"] = (type(error), error, error.__traceback__)
+            _emit(level, detail)
         except Exception:  # noqa: BLE001 - as logging has it: what cannot be logged stops nobody
             self.handleError(record)
 
@@ -377,7 +377,7 @@ def _in_order(_: Any, __: str, record: MutableMapping[str, Any]) -> MutableMappi
 
 def _choice(variable: str, names: tuple[str, ...]) -> Any:
     """What a variable says, None when it says nothing."""
-    said = os.environ.get(variable, "").strip().lower()
-    if said and said not in names:
-        raise UsageError(f"{variable} is {said!r}", fix=f"set it to {', '.join(names[:-1])} or {names[-1]}")
-    return said or None
+    value = os.environ.get(variable, "").strip().lower()
+    if value and value not in names:
+        raise UsageError(f"{variable} is {value!r}", fix=f"set it to {', '.join(names[:-1])} or {names[-1]}")
+    return value or None

@@ -86,7 +86,7 @@ class Erasure:
 class Deletion:
     """Deletes, in an open transaction, and counts."""
 
-    def __init__(self, destination: Destination, project: Project, kind: str, id_: str, found: Erasure) -> None:
+    def __init__(self, destination: Destination, project: Project, kind: str, id_: str, erasure: Erasure) -> None:
         self.ids: list[str] = []
         self.traces = Traces(id_)
         self.lakes: list[Path] = []
@@ -94,7 +94,7 @@ class Deletion:
         self._project = project
         self._kind = kind
         self._id = id_
-        self._found = found
+        self._erasure = erasure
         self._emptied: list[str] = []
         self._there = {
             (schema, table): kind
@@ -170,7 +170,7 @@ class Deletion:
             ids = ", ".join(f"cast({literal(g)} as uuid)" for g in gone[start : start + _ENTRIES])
             self._destination.query(f"delete from penstock.quarantine where quarantine_id in ({ids})")
         if gone:
-            self._found.counts["penstock.quarantine"] = len(gone)
+            self._erasure.counts["penstock.quarantine"] = len(gone)
 
     def _learn_body(self, body: bytes, pii: frozenset[str]) -> None:
         if _is_json(body):
@@ -185,15 +185,15 @@ class Deletion:
         tables = [(_name(r), marks) for r, marks in naming if self.has_rows(r)]
         known: dict[str, set[str]] = {self._kind: {self._id}}
         while True:
-            found: dict[str, set[str]] = {}
+            values: dict[str, set[str]] = {}
             for table, marks in tables:
                 nearest = _nearest(marks, known)
                 for column, mark in marks.items() if nearest else ():
                     if mark not in known:
-                        found.setdefault(mark, set()).update(self._keys_beside(table, column, nearest, known))
-            if not found:
+                        values.setdefault(mark, set()).update(self._keys_beside(table, column, nearest, known))
+            if not values:
                 break
-            known.update(found)
+            known.update(values)
         shown = {_name(r): r for r, _ in naming}
         for table, marks in tables:
             if nearest := _nearest(marks, known):
@@ -228,8 +228,8 @@ class Deletion:
     def erase_ledger(self) -> None:
         """Take the person out of positions, and out of what the ledger keeps of errors."""
         if count := erase_positions(self._destination, self.traces):
-            self._found.counts["penstock.positions"] = count
-        self._found.counts.update(erase_texts(self._destination, self.traces))
+            self._erasure.counts["penstock.positions"] = count
+        self._erasure.counts.update(erase_texts(self._destination, self.traces))
 
     def settle_lakes(self, streams: Sequence[str]) -> None:
         """Find every lake that the ledger knows, and the one of the project; settle what killed loads left of their
@@ -241,9 +241,9 @@ class Deletion:
         own = [] if self._project.lake is None else [self._project.lake.path]
         known = dict.fromkeys([*(p.resolve() for p in own), *(Path(f) for f in folders if f)])
         self.lakes = [path for path in known if path.is_dir()]
-        self._found.outside += [f"the lake {path}, which is not there" for path in known if path not in self.lakes]
+        self._erasure.outside += [f"the lake {path}, which is not there" for path in known if path not in self.lakes]
         if None in folders and not own:
-            self._found.outside.append(
+            self._erasure.outside.append(
                 "a lake that --land wrote to before its place was recorded: name it by --lake DIR"
             )
         warehouse = self._project.destination.address
@@ -268,7 +268,7 @@ class Deletion:
                         fix="make room or give the right to write, and call again; nothing else was erased",
                     ) from None
                 if written is not None:
-                    self._found.counts[str(path)] = written.removed
+                    self._erasure.counts[str(path)] = written.removed
                     self._destination.query(
                         f"update penstock.positions set state = $1 where stream = $2 and source = {literal(LAKE)}"
                         " and key = $3",
@@ -282,18 +282,18 @@ class Deletion:
     def clean_files(self) -> None:
         """Take the person out of Penstock's files in the project."""
         cleaned = clean_files(self._project, self.traces, self.lakes)
-        self._found.files, self._found.removed = cleaned.written, cleaned.removed
+        self._erasure.files, self._erasure.removed = cleaned.written, cleaned.removed
 
     def name_files(self) -> None:
         """Name the other files of the project that hold the person. It reads all of them, so nothing waits for it."""
         holding, closed = other_files(self._project, self.traces, self.lakes)
-        self._found.left += [path for path in holding if path not in self._found.inputs]
-        self._found.outside += [f"the DuckDB file {path}" for path in closed]
+        self._erasure.left += [path for path in holding if path not in self._erasure.inputs]
+        self._erasure.outside += [f"the DuckDB file {path}" for path in closed]
 
     def look_around(self, relations: Sequence[Relation]) -> None:
         """Name the tables that neither loads nor models make: nobody knows what is in them."""
         ours = {(r.schema, r.table) for r in relations} | {("raw", s) for s in self._project.streams}
-        self._found.outside += [
+        self._erasure.outside += [
             f"the table {schema}.{table}, which neither a stream nor a model of the project makes"
             for (schema, table), kind in sorted(self._there.items())
             if kind == "BASE TABLE" and schema not in _SYSTEM and (schema, table) not in ours
@@ -316,7 +316,7 @@ class Deletion:
         count = int(self._destination.query(f"select count(*) from {table} where {condition}").rows[0][0])
         if count:
             self._destination.query(f"delete from {table} where {condition}")
-            self._found.counts[table.replace('"', "")] = count
+            self._erasure.counts[table.replace('"', "")] = count
 
     def _rescued(self, field_: str) -> str:
         member = self._destination.capabilities.json_member
@@ -336,8 +336,8 @@ class Deletion:
         place, _, number = origin.rpartition("#")
         place = place if place and number.isdecimal() else origin
         in_lake = bool(self.lakes) and parse(place) is not None
-        if place not in self._found.inputs and not in_lake:
-            self._found.inputs.append(place)
+        if place not in self._erasure.inputs and not in_lake:
+            self._erasure.inputs.append(place)
 
 
 def _is_json(body: bytes) -> bool:

@@ -79,10 +79,10 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
     naming = [(r, marks) for r in stored if (marks := subject_columns(r, kind))]
     others = [r for r in stored if not subject_columns(r, kind) and r.streams & set(streams)]
     _check_rebuildable(project, kind, others)
-    found = Erasure(subject=subject_text(kind, id_))
+    erasure = Erasure(subject=subject_text(kind, id_))
     run: RunRecord | None = None
     with destination.transaction(streams):
-        work = Deletion(destination, project, kind, id_, found)
+        work = Deletion(destination, project, kind, id_, erasure)
         work.settle_lakes(streams)
         before = standing(destination)
         work.erase_raw(streams)
@@ -90,14 +90,14 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
         work.erase_quarantine(streams)
         work.erase_lakes(streams)
         work.erase_ledger()
-        if found.rows:
+        if erasure.rows:
             work.empty([r for r in others if r.kind == "test"])
-        found.before, unfinished = _before(destination, keys, found.subject)
+        erasure.before, unfinished = _before(destination, keys, erasure.subject)
         work.look_around(relations)
         work.clean_files()
-        if found.rows:
-            _prove(destination, keys, found, work.ids)
-        if found.rows or unfinished:
+        if erasure.rows:
+            _prove(destination, keys, erasure, work.ids)
+        if erasure.rows or unfinished:
             _take_in(destination, before)
             run = RunRecord.begin(destination.ledger, "erase", restore=before.as_data())
         fault_point("before_erasure")
@@ -105,17 +105,18 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
     work.name_files()
     if run is None:
         if rewrite:
-            _tidy(destination, work.tables(streams, naming), found, rewrite=True)
-        return found
+            _tidy(destination, work.tables(streams, naming), erasure, rewrite=True)
+        return erasure
     rebuilt = [r for r in others if work.has_rows(r) and r.kind != "test"]
     try:
         try:
-            _rebuild(session, dbt, relations, rebuilt, before, found)
+            _rebuild(session, dbt, relations, rebuilt, before, erasure)
         finally:
-            found.left += [*restore(before, destination), *refresh(destination)]
-        _tidy(destination, work.tables(streams, naming), found, rewrite=rewrite is not False)
+            erasure.left += [*restore(before, destination), *refresh(destination)]
+        _tidy(destination, work.tables(streams, naming), erasure, rewrite=rewrite is not False)
         destination.query(
-            f"update penstock.erasures set rebuilt_at = $1 where rebuilt_at is null and {_about(keys, found.subject)}",
+            "update penstock.erasures set rebuilt_at = $1"
+            f" where rebuilt_at is null and {_about(keys, erasure.subject)}",
             [datetime.now(UTC)],
         )
     except BaseException:
@@ -124,15 +125,15 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
         raise
     run.detail.pop("restore")
     run.end("success")
-    return found
+    return erasure
 
 
-def _tidy(destination: Destination, tables: Sequence[str], found: Erasure, *, rewrite: bool) -> None:
+def _tidy(destination: Destination, tables: Sequence[str], erasure: Erasure, *, rewrite: bool) -> None:
     try:
         destination.tidy(tables, rewrite=rewrite)
     except DestinationError as e:
         raise DestinationError(
-            f"{found.subject} is erased, and deleted bytes are left in the warehouse's files: {e.what}",
+            f"{erasure.subject} is erased, and deleted bytes are left in the warehouse's files: {e.what}",
             where=e.where,
             fix="make room, or let nobody else use the tables, and call again; --no-rewrite leaves the files alone",
         ) from None
@@ -172,7 +173,7 @@ def _before(destination: Destination, keys: Keys, subject: str) -> tuple[datetim
     return row[0], row[1] > 0
 
 
-def _prove(destination: Destination, keys: Keys, found: Erasure, ids: Sequence[str]) -> None:
+def _prove(destination: Destination, keys: Keys, erasure: Erasure, ids: Sequence[str]) -> None:
     """Write down that a person was erased, and of what, in a way that only who knows the person and the key can read:
     the identities of rows as hashes with a salt."""
     salt = secrets.token_hex(16)
@@ -182,9 +183,9 @@ def _prove(destination: Destination, keys: Keys, found: Erasure, ids: Sequence[s
         " values (cast($1 as uuid), $2, $3, $4, $5, $6)",
         [
             str(uuid4()),
-            keys.pseudonym(found.subject),
+            keys.pseudonym(erasure.subject),
             datetime.now(UTC),
-            json.dumps(found.counts),
+            json.dumps(erasure.counts),
             salt,
             json.dumps(hashes),
         ],
@@ -197,7 +198,7 @@ def _rebuild(
     relations: Sequence[Relation],
     others: Sequence[Relation],
     before: Standing,
-    found: Erasure,
+    erasure: Erasure,
 ) -> None:
     """Build anew what names nobody, from what is left, and then the views that went with it."""
     if dbt is None or not others:
@@ -215,11 +216,11 @@ def _rebuild(
         failed = [n for n in nodes if n.failed and n.kind not in ("test", "unit_test")]
         if failed:
             raise TransformError(
-                f"{found.subject} is erased, and {', '.join(n.name for n in failed)} could not be built anew",
+                f"{erasure.subject} is erased, and {', '.join(n.name for n in failed)} could not be built anew",
                 where=str(session.project.directory),
                 fix="mend the model, then call again; details are in .penstock/logs/dbt.log",
             )
-        found.rebuilt = sorted({*found.rebuilt, *(f"{r.schema}.{r.table}" for r in chosen)})
+        erasure.rebuilt = sorted({*erasure.rebuilt, *(f"{r.schema}.{r.table}" for r in chosen)})
 
     build(others)
     gone = set(missing(before, session.destination))

@@ -35,10 +35,10 @@ class Cleaned:
 def clean_files(project: Project, traces: Traces, lakes: Sequence[Path]) -> Cleaned:
     """Take the person out of what Penstock wrote in the project's folder: its logs, dbt's files, the lineage file, and
     reports, which are removed. The lakes and the warehouse are left alone: they are cleaned record by record."""
-    found = Cleaned()
+    cleaned = Cleaned()
     lineage = _lineage(project)
     if lineage is not None and lineage.is_file():
-        _clean(project, lineage, traces, found)
+        _clean(project, lineage, traces, cleaned)
     leftover = kind_of(project.destination).leftover(project.destination)
     for path in _files(project, lakes):
         with suppress(OSError):
@@ -46,11 +46,11 @@ def clean_files(project: Project, traces: Traces, lakes: Sequence[Path]) -> Clea
                 # of the warehouse, by a process that was killed while it made it
                 path.unlink()
             elif _is_own(project, path):
-                _clean(project, path, traces, found)
+                _clean(project, path, traces, cleaned)
             elif _is_report(path) and _holds(path, traces):
                 path.unlink()
-                found.removed.append(_shown(project, path))
-    return found
+                cleaned.removed.append(_shown(project, path))
+    return cleaned
 
 
 def other_files(project: Project, traces: Traces, lakes: Sequence[Path]) -> tuple[list[str], list[str]]:
@@ -93,21 +93,21 @@ def _shown(project: Project, path: Path) -> str:
     return path.relative_to(project.directory).as_posix() if path.is_relative_to(project.directory) else str(path)
 
 
-def _clean(project: Project, path: Path, traces: Traces, found: Cleaned) -> None:
+def _clean(project: Project, path: Path, traces: Traces, cleaned: Cleaned) -> None:
     content = path.read_bytes()
-    cleaned = traces.masked_bytes(content)
-    if cleaned == content:
+    masked = traces.masked_bytes(content)
+    if masked == content:
         return
     if b"\0" in content:
         # such as what dbt keeps of a project it has read: lengths stand in it
         path.unlink()
-        found.removed.append(_shown(project, path))
+        cleaned.removed.append(_shown(project, path))
         return
     # in place: a process that adds to the file goes on doing so
     with path.open("r+b") as file:
-        file.write(cleaned)
+        file.write(masked)
         file.truncate()
-    found.written.append(_shown(project, path))
+    cleaned.written.append(_shown(project, path))
 
 
 def _files(project: Project, lakes: Sequence[Path]) -> Iterator[Path]:

@@ -59,26 +59,26 @@ def hidden_columns(project: Project, relation: Relation, columns: Iterable[str])
     if relation.meta.get("pii") is True:
         return list(columns)
     names = personal_names(personal_fields(project, relation.streams))
-    said = {name.lower(): meta["pii"] is True for name, meta in relation.columns.items() if "pii" in meta}
-    return [c for c in columns if said.get(c.lower(), is_personal(c, names))]
+    marked = {name.lower(): meta["pii"] is True for name, meta in relation.columns.items() if "pii" in meta}
+    return [c for c in columns if marked.get(c.lower(), is_personal(c, names))]
 
 
 def subject_columns(relation: Relation, kind: str) -> dict[str, str]:
     """Column → mark, of the columns that tell which person of a kind a row is about."""
-    found = {}
+    subjects = {}
     for name, meta in relation.columns.items():
-        said = meta.get("subject")
-        for mark in [said] if isinstance(said, str) else said or ():
+        subject = meta.get("subject")
+        for mark in [subject] if isinstance(subject, str) else subject or ():
             if str(mark).partition(".")[0] == kind:
-                found[name] = str(mark)
-    return found
+                subjects[name] = str(mark)
+    return subjects
 
 
 def tagged_names(project: Project) -> frozenset[str]:
     """Names of the columns that YAML files of the dbt project mark as personal, read without dbt."""
     import yaml
 
-    found: set[str] = set()
+    names: set[str] = set()
     for path in sorted({*project.directory.glob("**/*.yml"), *project.directory.glob("**/*.yaml")}):
         if path == project.file or any(part.startswith(".") for part in path.relative_to(project.directory).parts):
             continue
@@ -89,8 +89,8 @@ def tagged_names(project: Project) -> frozenset[str]:
         if isinstance(document, dict):
             for kind in ("models", "snapshots", "seeds"):
                 for part in document.get(kind) or () if isinstance(document.get(kind), list) else ():
-                    found |= _tagged(part)
-    return frozenset(found)
+                    names |= _tagged(part)
+    return frozenset(names)
 
 
 def _tagged(part: Any) -> set[str]:

@@ -54,11 +54,11 @@ def rekey(session: Session, stream: str) -> int:
                 [last],
             ).rows
             if rows:
-                found = _pseudonyms(rows, wanted, [c.name for c in sources], list(of), spec.pii, spec.keys)
+                pseudonyms = _pseudonyms(rows, wanted, [c.name for c in sources], list(of), spec.pii, spec.keys)
                 destination.query(
                     f"update {table} as t set {sets} from (select unnest(cast($1 as uuid[])) as id, {arrays}) as m"
                     " where t._pen_id = m.id",
-                    [[str(row[0]) for row in rows], *(found[p] for p in of)],
+                    [[str(row[0]) for row in rows], *(pseudonyms[p] for p in of)],
                 )
         changed += len(rows)
         if len(rows) < _ROWS:
@@ -90,8 +90,8 @@ def _pseudonyms(
         columns[name] = cast(pa.chunked_array([pa.array(values, storage)]), type_)
     with duckdb.connect(":memory:", config={"arrow_lossless_conversion": True}) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        found = with_columns(connection, pa.table(columns), schema, pii, keys)
-    return {name: found[name].to_pylist() for name in wanted}
+        columned = with_columns(connection, pa.table(columns), schema, pii, keys)
+    return {name: columned[name].to_pylist() for name in wanted}
 
 
 def _add_columns(session: Session, stream: str, schema: Schema, wanted: Schema) -> None:

@@ -61,22 +61,22 @@ class Standing:
 
 def standing(destination: Destination) -> Standing:
     """What stands now; nothing where neither views nor grants get lost."""
-    found = Standing()
+    now = Standing()
     if not destination.capabilities.has_roles:
-        return found
+        return now
     for schema, name, kind, owner, definition in destination.query(statement("penstock.privacy", "relations.sql")).rows:
-        found.owners[schema, name] = owner
+        now.owners[schema, name] = owner
         if definition is not None:
             made = "materialized view" if kind == "m" else "view"
-            found.views[schema, name] = f"create {made} {identifier(schema)}.{identifier(name)} as {definition}"
+            now.views[schema, name] = f"create {made} {identifier(schema)}.{identifier(name)} as {definition}"
     for schema, name, sql in destination.query(statement("penstock.privacy", "granted.sql")).rows:
-        found.grants.append((schema, name, sql))
+        now.grants.append((schema, name, sql))
     for schema, name, sql, nameless in destination.query(statement("penstock.privacy", "indexes.sql")).rows:
-        found.indexes.append((schema, name, sql, nameless))
+        now.indexes.append((schema, name, sql, nameless))
     for schema, name, sql in destination.query(statement("penstock.privacy", "functions.sql")).rows:
-        found.functions[schema, name] = sql
-    found.hanging = _hanging(destination)
-    return found
+        now.functions[schema, name] = sql
+    now.hanging = _hanging(destination)
+    return now
 
 
 def missing(before: Standing, destination: Destination) -> list[Name]:

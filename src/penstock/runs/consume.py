@@ -352,12 +352,12 @@ def queues(project: Project, streams: Sequence[str] = ()) -> list[tuple[str, str
         UsageError: there is none.
     """
     steps = plan_loads(project, streams)
-    found = [(s.stream, s.source) for s in steps if not project.sources[s.source].ends]
-    missing = [s for s in streams if s not in {stream for stream, _ in found}]
-    if missing or not found:
+    fed = [(s.stream, s.source) for s in steps if not project.sources[s.source].ends]
+    missing = [s for s in streams if s not in {stream for stream, _ in fed}]
+    if missing or not fed:
         raise UsageError(
             f"{', '.join(missing) or 'no stream'}: not fed by a queue" if missing else "no stream is fed by a queue",
             where=str(project.directory / "penstock.yml"),
             fix="add a source of type: rabbitmq, and name it in the stream's from:; files are for penstock load",
         )
-    return found
+    return fed

@@ -114,9 +114,9 @@ def create_app(
         as_of: the moment (seconds since 1970) that everything is shown as of; all there is when left out.
         missing: whether a page past the end is a 404 instead of an empty page.
     """
-    found = feeds(records=records, seed=seed, days=days)
+    all_feeds = feeds(records=records, seed=seed, days=days)
     routes = [Route("/", _index), Route("/health", _health)]
-    for feed in found:
+    for feed in all_feeds:
         pages = Pages(feed, page_size=page_size, as_of=as_of, missing=missing)
         routes.append(Route(f"/{feed.name}", pages.__call__))
         if feed.records_of is not None:

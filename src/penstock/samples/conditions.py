@@ -193,8 +193,8 @@ class _Conditioned:
             return False
         given = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         if auth.kind == "query":
-            said = parse_qs(scope["query_string"].decode("latin-1")).get(auth.name, [""])[0]
-            return _same(said, auth.secret)
+            parameter = parse_qs(scope["query_string"].decode("latin-1")).get(auth.name, [""])[0]
+            return _same(parameter, auth.secret)
         if auth.kind == "header":
             return _same(given.get(auth.name.lower(), ""), auth.secret)
         scheme, _, credentials = given.get("authorization", "").partition(" ")

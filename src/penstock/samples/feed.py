@@ -118,8 +118,8 @@ class Lives:
         ways = ((0, 0), (self._second, NEW), (self._soon, SECOND), (self._third, SECOND))
         places = np.unique(np.concatenate([self._places(one, lag, first) for lag, first in ways]))
         places = places[places < self._timeline.records]
-        found: Whole = places[(self.states(places).thing == thing) & (self.originals(places) == places)]
-        return found
+        records: Whole = places[(self.states(places).thing == thing) & (self.originals(places) == places)]
+        return records
 
     def thing_in(self, block: Whole, purpose: str, number: Whole) -> Whole:
         """A thing that was new in a block, drawn for a number."""

@@ -70,12 +70,12 @@ def _answer(asked: Mapping[str, str], records: int, own_seed: str, now: datetime
     numbers = range(min((page - 1) * size, records), min(page * size, records))
     users = [user(seed, n, now, nations=nations, gender=asked.get("gender", "")) for n in numbers]
     included, excluded = _names(asked.get("inc", "")), _names(asked.get("exc", ""))
-    found = [{k: v for k, v in u.items() if (not included or k in included) and k not in excluded} for u in users]
+    chosen = [{k: v for k, v in u.items() if (not included or k in included) and k not in excluded} for u in users]
     if format_ == "csv":
-        return Response(_csv(found), media_type=_FORMATS[format_])
-    body: dict[str, Any] = {"results": found}
+        return Response(_csv(chosen), media_type=_FORMATS[format_])
+    body: dict[str, Any] = {"results": chosen}
     if "noinfo" not in asked:
-        body["info"] = {"seed": seed, "results": len(found), "page": page, "version": VERSION}
+        body["info"] = {"seed": seed, "results": len(chosen), "page": page, "version": VERSION}
     text = json.dumps(
         body,
         ensure_ascii=False,

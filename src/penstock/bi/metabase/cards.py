@@ -154,33 +154,33 @@ class Shelf:
         """
         mine, strange = self._there()
         trash = self._trash() if any(c.name not in mine for c in cards) else {}
-        found: dict[str, int | None] = {}
+        ids: dict[str, int | None] = {}
         for card in cards:
             if card.name in mine:
-                found[card.name] = self._keep_up(card, mine[card.name])
+                ids[card.name] = self._keep_up(card, mine[card.name])
             elif card.title in strange:
-                found[card.name] = self._take_back(card, strange[card.title])
+                ids[card.name] = self._take_back(card, strange[card.title])
             elif card.name in trash:
                 id_ = self._from_trash(card, trash[card.name])
                 if id_ is not None:
-                    found[card.name] = id_
+                    ids[card.name] = id_
             else:
-                found[card.name] = self._create(card)
+                ids[card.name] = self._create(card)
         wanted = {c.name for c in cards} | kept
         for name, card in mine.items():
             if name not in wanted:
                 self._throw_away(name, card)
-        return found
+        return ids
 
     def _there(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Question → card, and title → card of those in the collection that have no mark. Of copies the oldest is
         ours."""
         if self.database is None:
             return {}, {}
-        said = self.client.get("card", {"f": "database", "model_id": self.database})
+        cards = self.client.get("card", {"f": "database", "model_id": self.database})
         mine: dict[str, Any] = {}
         strange: dict[str, Any] = {}
-        for card in sorted((c for c in said if not c.get("archived")), key=lambda c: int(c["id"])):
+        for card in sorted((c for c in cards if not c.get("archived")), key=lambda c: int(c["id"])):
             mark = mark_of(card.get("description"))
             if mark is not None and mark.project == self.project:
                 mine.setdefault(mark.name, card)
@@ -192,20 +192,20 @@ class Shelf:
         """Question → card of ours in the trash, the youngest."""
         if self.database is None:
             return {}
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for card in sorted(self.client.get("card", {"f": "archived"}), key=lambda c: int(c["id"])):
             mark = mark_of(card.get("description"))
             if mark is not None and mark.project == self.project and card.get("database_id") == self.database:
-                found[mark.name] = card
-        return found
+                fields[mark.name] = card
+        return fields
 
     def _create(self, card: Card) -> int | None:
         wrote = hashed(card.content())
         mark = Mark(project=self.project, name=card.name, wrote=wrote, holds=wrote)
         body = {**card.body(self.database, mark), "type": "question", "collection_id": self.collection}
-        said = self.client.post("card", body)
-        self._settle(card, mark, said)
-        return self._done(card, "created", said.get("id"))
+        answer = self.client.post("card", body)
+        self._settle(card, mark, answer)
+        return self._done(card, "created", answer.get("id"))
 
     def _keep_up(self, card: Card, there: Mapping[str, Any]) -> int:
         mark = mark_of(there["description"])
@@ -246,19 +246,19 @@ class Shelf:
     def _write(self, card: Card, there: Mapping[str, Any], what: What, also: Mapping[str, Any]) -> int:
         wrote = hashed(card.content())
         mark = Mark(project=self.project, name=card.name, wrote=wrote, holds=wrote)
-        said = self.client.put(f"card/{there['id']}", {**card.body(self.database, mark), **also})
-        self._settle(card, mark, {**said, "id": there["id"]} if said else {})
+        answer = self.client.put(f"card/{there['id']}", {**card.body(self.database, mark), **also})
+        self._settle(card, mark, {**answer, "id": there["id"]} if answer else {})
         self._done(card, what, int(there["id"]))
         return int(there["id"])
 
-    def _settle(self, card: Card, mark: Mark, said: Mapping[str, Any]) -> None:
+    def _settle(self, card: Card, mark: Mark, answer: Mapping[str, Any]) -> None:
         """Where Metabase holds something else than what was written, have the mark say so."""
-        if not said:
+        if not answer:
             return
-        holds = hashed(content_of(said))
+        holds = hashed(content_of(answer))
         if holds != mark.wrote:
             held = Mark(project=mark.project, name=mark.name, wrote=mark.wrote, holds=holds)
-            self.client.put(f"card/{said['id']}", {"description": held.under(card.text)})
+            self.client.put(f"card/{answer['id']}", {"description": held.under(card.text)})
 
     def _done(self, card: Card, what: What, id_: int | None) -> int | None:
         self.synced.add("card", card.name, what, card.note)
@@ -282,5 +282,5 @@ def sql_of(query: Mapping[str, Any]) -> str | None:
     if isinstance(native, Mapping):
         return native.get("query")
     stages = query.get("stages") or [{}]
-    found = stages[0].get("native") if len(stages) == 1 else None
-    return found if isinstance(found, str) else None
+    sql = stages[0].get("native") if len(stages) == 1 else None
+    return sql if isinstance(sql, str) else None

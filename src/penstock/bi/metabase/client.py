@@ -118,7 +118,7 @@ class Client:
     def _await_start(self, seconds: float) -> None:
         """Until it is healthy: a Metabase that starts says so for a minute or two."""
         until = time.monotonic() + seconds
-        told = False
+        announced = False
         while True:
             try:
                 if self._send("GET", "health").status_code != 503:
@@ -131,9 +131,9 @@ class Client:
                     where=self._access.url,
                     fix="see its log, or wait longer: --wait SECONDS",
                 )
-            if not told:
+            if not announced:
                 self._say("Metabase is starting")
-                told = True
+                announced = True
             time.sleep(min(2.0, max(0.05, seconds / 20)))
 
     def _set_up(self, token: str, site_name: str) -> None:
@@ -153,7 +153,7 @@ class Client:
             "prefs": {"site_name": site_name, "allow_tracking": False},
         }
         try:
-            said = self._answer("POST", "setup", body=body)
+            answer = self._answer("POST", "setup", body=body)
         except MetabaseError as e:
             if e.status != 400:
                 raise
@@ -162,7 +162,7 @@ class Client:
                 where="METABASE_ADMIN_EMAIL",
                 fix="choose another METABASE_ADMIN_PASSWORD: longer, with digits, and none that is common",
             ) from None
-        self._begin(said)
+        self._begin(answer)
         # what the set-up is told of tracking holds for its own page alone
         try:
             self.put("setting/anon-tracking-enabled", {"value": False})
@@ -175,7 +175,7 @@ class Client:
     def _log_in(self) -> None:
         body = {"username": self._access.email, "password": self._access.password}
         try:
-            said = self._answer("POST", "session", body=body)
+            answer = self._answer("POST", "session", body=body)
         except MetabaseError as e:
             if e.status not in (400, 401):
                 raise
@@ -184,10 +184,10 @@ class Client:
                 where=self._access.url,
                 fix="set METABASE_ADMIN_EMAIL and METABASE_ADMIN_PASSWORD to those of an administrator",
             ) from None
-        self._begin(said)
+        self._begin(answer)
 
-    def _begin(self, said: Mapping[str, Any]) -> None:
-        self._session = str(said["id"])
+    def _begin(self, answer: Mapping[str, Any]) -> None:
+        self._session = str(answer["id"])
         self._secrets.add(self._session)
         self._http.headers["x-metabase-session"] = self._session
 
@@ -250,9 +250,9 @@ class Client:
         return response
 
     def _away(self, method: str, path: str, error: Exception) -> MetabaseError:
-        said = self._secrets.mask(" ".join(str(error).split())) or type(error).__name__
+        detail = self._secrets.mask(" ".join(str(error).split())) or type(error).__name__
         return MetabaseError(
-            f"Metabase cannot be reached: {said}",
+            f"Metabase cannot be reached: {detail}",
             where=self._place(method, path),
             fix="start it (docker compose up --detach --wait metabase), or name another: METABASE_URL",
         )
@@ -276,15 +276,15 @@ def _reason(response: httpx2.Response, secrets: Secrets) -> str:
     """What Metabase says is wrong: text, or JSON with ``message`` and ``errors`` by field."""
     text = response.text.strip()
     try:
-        said = json.loads(text)
+        detail = json.loads(text)
     except ValueError:
-        said = text
-    if isinstance(said, dict):
-        errors = said.get("errors")
-        parts = [str(said["message"])] if isinstance(said.get("message"), str) else []
+        detail = text
+    if isinstance(detail, dict):
+        errors = detail.get("errors")
+        parts = [str(detail["message"])] if isinstance(detail.get("message"), str) else []
         if isinstance(errors, dict):
             # no colon: what stands behind `password:` is masked in errors
             parts += [f"{name} {value}" for name, value in errors.items()]
-        said = "; ".join(parts) or text
-    shown = secrets.mask(" ".join(str(said).split()))[:_SHOWN]
+        detail = "; ".join(parts) or text
+    shown = secrets.mask(" ".join(str(detail).split()))[:_SHOWN]
     return shown or "it refuses"

@@ -34,8 +34,8 @@ _KEPT = (
 
 def sync_collection(client: Client, project: str, title: str, synced: Synced) -> int | None:
     """The project's collection: the one with its mark, else one of its name, else a new one."""
-    said = [] if client.fresh else client.get("collection", {"exclude-other-user-collections": "true"})
-    listed = [c for c in said if isinstance(c.get("id"), int) and not c.get("archived")]
+    collections = [] if client.fresh else client.get("collection", {"exclude-other-user-collections": "true"})
+    listed = [c for c in collections if isinstance(c.get("id"), int) and not c.get("archived")]
     marked = [c for c in listed if owned_by(c.get("description"), project) is not None]
     named = [c for c in listed if c.get("name") == title and c.get("location") in ("/", None)]
     there = next(iter([*marked, *named]), None)
@@ -86,12 +86,12 @@ def sync_dashboard(
 def _find(client: Client, project: str, title: str, collection: int | None) -> Mapping[str, Any] | None:
     if collection is None:
         return None
-    said = client.get(f"collection/{collection}/items", {"models": "dashboard"})
-    listed = [d for d in said["data"] if d.get("model", "dashboard") == "dashboard"]
+    items = client.get(f"collection/{collection}/items", {"models": "dashboard"})
+    listed = [d for d in items["data"] if d.get("model", "dashboard") == "dashboard"]
     marked = [d for d in listed if owned_by(d.get("description"), project) is not None]
     named = [d for d in listed if d["name"] == title]
-    found: Mapping[str, Any] | None = next(iter([*marked, *named]), None)
-    return found
+    dashboard: Mapping[str, Any] | None = next(iter([*marked, *named]), None)
+    return dashboard
 
 
 def _with(

@@ -48,23 +48,23 @@ class Mark:
 
 def mark_of(description: str | None) -> Mark | None:
     """The mark that a card's description has."""
-    found = _MARK.search(description or "")
-    if found is None:
+    match = _MARK.search(description or "")
+    if match is None:
         return None
     return Mark(
-        project=found["project"],
-        name=found["name"],
-        wrote=found["wrote"],
-        holds=found["holds"] or found["wrote"],
-        archived=found["archived"] is not None,
+        project=match["project"],
+        name=match["name"],
+        wrote=match["wrote"],
+        holds=match["holds"] or match["wrote"],
+        archived=match["archived"] is not None,
     )
 
 
 def without_mark(description: str | None) -> str:
     """The description that people wrote."""
     text = description or ""
-    found = _MARK.search(text) or _OWNER.search(text)
-    return text[: found.start()].rstrip() if found else text
+    match = _MARK.search(text) or _OWNER.search(text)
+    return text[: match.start()].rstrip() if match else text
 
 
 def owner_line(project: str, placed: tuple[str, ...] | None = None) -> str:
@@ -74,10 +74,10 @@ def owner_line(project: str, placed: tuple[str, ...] | None = None) -> str:
 
 def owned_by(description: str | None, project: str) -> tuple[str, ...] | None:
     """The questions that were put on a dashboard, none for a collection; None when it is not of this project."""
-    found = _OWNER.search(description or "")
-    if found is None or found["project"] != project:
+    match = _OWNER.search(description or "")
+    if match is None or match["project"] != project:
         return None
-    return tuple(n.strip() for n in (found["placed"] or "").split(",") if n.strip())
+    return tuple(n.strip() for n in (match["placed"] or "").split(",") if n.strip())
 
 
 def hashed(content: Mapping[str, Any]) -> str:

@@ -43,10 +43,10 @@ def visible_columns(query: Query, user: str, schemas: Sequence[str]) -> dict[Pla
         user=literal(user),
         schemas=", ".join(map(literal, schemas)),
     )
-    found: dict[Place, set[str]] = {}
+    visible: dict[Place, set[str]] = {}
     for schema, table, column in query(sql).rows:
-        found.setdefault((schema, table), set()).add(column)
-    return {place: frozenset(columns) for place, columns in found.items()}
+        visible.setdefault((schema, table), set()).add(column)
+    return {place: frozenset(columns) for place, columns in visible.items()}
 
 
 def sync_database(
@@ -63,8 +63,8 @@ def sync_database(
         "schema-filters-type": "inclusion" if schemas else "all",
         **({"schema-filters-patterns": ",".join(schemas)} if schemas else {}),
     }
-    said = [] if client.fresh else client.get("database")
-    listed = said["data"] if isinstance(said, dict) else said
+    databases = [] if client.fresh else client.get("database")
+    listed = databases["data"] if isinstance(databases, dict) else databases
     there = next((d for d in listed if d["name"] == name), None)
     if there is None:
         body = {"name": name, "engine": "postgres", "details": wanted, "is_full_sync": True, "is_on_demand": False}
@@ -103,17 +103,17 @@ def await_tables(
         MetabaseError: it has not seen all of it in time.
     """
     until = time.monotonic() + wait_seconds
-    asked = False
+    requested = False
     pause = 0.1
     while True:
-        said = client.get(f"database/{database}/metadata", {"include_hidden": "true", "remove_inactive": "true"})
-        tables = {(t.get("schema") or "", t["name"]): t for t in said["tables"]}
+        metadata = client.get(f"database/{database}/metadata", {"include_hidden": "true", "remove_inactive": "true"})
+        tables = {(t.get("schema") or "", t["name"]): t for t in metadata["tables"]}
         missing = sorted(p for p, columns in visible.items() if not columns <= set(_fields(tables.get(p, {}))))
         if not missing or not client.apply:
             return tables
-        if not asked and (not new or said.get("initial_sync_status") in ("complete", "aborted")):
+        if not requested and (not new or metadata.get("initial_sync_status") in ("complete", "aborted")):
             client.post(f"database/{database}/sync_schema", {})
-            asked = True
+            requested = True
             say("Metabase looks for new tables and columns")
         if time.monotonic() >= until:
             names = ", ".join(".".join(p) for p in missing[:5])
@@ -177,12 +177,12 @@ def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
 def _healthy(client: Client, database: int) -> bool:
     """Whether it connects with the password that it has, which cannot be read; so a new one is noticed."""
     try:
-        said = client.get(f"database/{database}/healthcheck")
+        health = client.get(f"database/{database}/healthcheck")
     except MetabaseError as e:
         if e.status != 404:
             raise
         return True  # before 0.52 it cannot be asked
-    return bool(said.get("status") != "error")
+    return bool(health.get("status") != "error")
 
 
 def _connected(write: Callable[[], Any], details: Mapping[str, Any]) -> Any:

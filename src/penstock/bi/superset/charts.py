@@ -34,10 +34,10 @@ _TYPES: tuple[tuple[type, str], ...] = (
 def columns_of(answered: Answer) -> list[dict[str, Any]]:
     """The columns of an answer, with types as its values have them."""
     columns = [] if answered.rows is None else answered.rows.columns
-    found = []
+    charts = []
     for name in columns:
         kind = _type(answered, name)
-        found.append(
+        charts.append(
             {
                 "column_name": name,
                 "type": kind,
@@ -47,7 +47,7 @@ def columns_of(answered: Answer) -> list[dict[str, Any]]:
                 "is_active": True,
             }
         )
-    return found
+    return charts
 
 
 def chart_of(answered: Answer) -> tuple[str, dict[str, Any]]:

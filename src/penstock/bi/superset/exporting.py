@@ -136,14 +136,14 @@ def zipped(files: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 def _position(project: str, title: str, answers: Sequence[Answer]) -> dict[str, Any]:
     """The dashboard's grid: twelve units a row, as many charts as fit, in their order."""
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "DASHBOARD_VERSION_KEY": "v2",
         "HEADER_ID": {"id": "HEADER_ID", "type": "HEADER", "meta": {"text": title}},
         "ROOT_ID": {"id": "ROOT_ID", "type": "ROOT", "children": ["GRID_ID"]},
     }
     rows = list(_rows(answers))
     names = [f"ROW-{number}" for number in range(1, len(rows) + 1)]
-    found["GRID_ID"] = {"id": "GRID_ID", "type": "GRID", "children": names, "parents": ["ROOT_ID"]}
+    document["GRID_ID"] = {"id": "GRID_ID", "type": "GRID", "children": names, "parents": ["ROOT_ID"]}
     number = 0
     for row, charts in zip(names, rows, strict=True):
         children = []
@@ -151,7 +151,7 @@ def _position(project: str, title: str, answers: Sequence[Answer]) -> dict[str, 
             number += 1
             id_ = f"CHART-{number}"
             children.append(id_)
-            found[id_] = {
+            document[id_] = {
                 "id": id_,
                 "type": "CHART",
                 "children": [],
@@ -164,14 +164,14 @@ def _position(project: str, title: str, answers: Sequence[Answer]) -> dict[str, 
                     "height": height,
                 },
             }
-        found[row] = {
+        document[row] = {
             "id": row,
             "type": "ROW",
             "children": children,
             "parents": ["ROOT_ID", "GRID_ID"],
             "meta": {"background": "BACKGROUND_TRANSPARENT"},
         }
-    return found
+    return document
 
 
 def _rows(answers: Sequence[Answer]) -> Iterator[list[tuple[Answer, tuple[int, int]]]]:
