@@ -203,7 +203,7 @@ class WarehouseLanding:
         target, ledger, writer = self._target, self._ledger, self._writer
         with self._refusals():
             writer.finish()
-            if target.spec.disposition == "replace" and not target.partial and writer.has_table():
+            if target.whole and writer.has_table():
                 # a delivery of records of which none can land is broken; it must not empty the table
                 self._counts["deleted"] = writer.delete_unrefreshed(empty=not self._counts["read"])
             receipt = Receipt(
