@@ -69,7 +69,7 @@ def perform(
         KeyboardInterrupt: and what else is no :class:`Exception`; the ledger then shows the run as cut off.
     """
     expect_end(session.project, plan.loads, plan.left_out)
-    return _Run(plan, session, listener or Listener(), stop or Stop(), models).perform()
+    return _Run(plan, session, listener or Listener(), Stop() if stop is None else stop, models).perform()
 
 
 class _Run:
