@@ -19,6 +19,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from penstock.plural import count
 from tools.check_modules import SOURCE, _module, _modules_imported
 
 _PROJECT = """
@@ -65,8 +66,8 @@ class Way:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.stops)} stops in {len(self.modules)} modules and climbs up {len(self.climbs)} times"
-            f" ({self.calls} calls between modules)"
+            f"{count(len(self.stops), 'stop')} in {count(len(self.modules), 'module')} and climbs up"
+            f" {count(len(self.climbs), 'time')} ({count(self.calls, 'call')} between modules)"
         )
 
 

@@ -15,7 +15,7 @@ from penstock.project import Project, load_project
 from penstock.project.steps import LoadStep
 from penstock.runs.outcome import Listener, Report
 from penstock.runs.plan import RunPlan, day_window, expect_end, plan_run
-from penstock.up.running import holder
+from penstock.up.running_process import holder
 
 if TYPE_CHECKING:
     from penstock.land.loop import Landed, Stop

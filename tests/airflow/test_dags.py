@@ -14,7 +14,7 @@ import pytest
 from penstock.airflow.dag_files import Export, write_dags
 from penstock.samples.cars import feeds
 from penstock.samples.moments import moment_of
-from penstock.samples.serving import SampleServer
+from penstock.samples.sample_server import SampleServer
 from penstock.samples.texts import page
 from penstock.scaffold import RESIDUE
 from tests.support.airflow_home import PENSTOCK, Airflow

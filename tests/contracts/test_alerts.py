@@ -21,7 +21,7 @@ from penstock.land.loop import Stop
 from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.testing.proxy import Proxy
-from penstock.up import alerting
+from penstock.up import alert_part
 from penstock.up.supervisor import Supervisor
 from tests.support.fixtures import EMBEDDED
 from tests.support.invoked import command
@@ -282,8 +282,8 @@ def test_files_and_nobody_there(tmp_path: Path) -> None:
 
 def test_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that dies at each start is told of, as is a broker that is away, and both when they are well again."""
-    monkeypatch.setattr(alerting, "AWAY_SECONDS", 0.5)
-    monkeypatch.setattr(alerting, "STEADY_SECONDS", 0.5)
+    monkeypatch.setattr(alert_part, "AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(alert_part, "STEADY_SECONDS", 0.5)
     with receiver() as told:
         sources = {
             "files": {"type": "files", "path": "data/*.ndjson"},
@@ -372,8 +372,8 @@ def test_models(tmp_path: Path) -> None:
 def test_the_warehouse_goes_away(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a process is up, its warehouse goes: that is told from what it remembers, once, and when it is back. What
     was told meanwhile is in the ledger then."""
-    monkeypatch.setattr(alerting, "JUDGE_SECONDS", 0.5)
-    monkeypatch.setattr(alerting, "STEADY_SECONDS", 0.5)
+    monkeypatch.setattr(alert_part, "JUDGE_SECONDS", 0.5)
+    monkeypatch.setattr(alert_part, "STEADY_SECONDS", 0.5)
     base = urlsplit(postgres_url)
     with receiver() as told, Proxy(base.hostname or "127.0.0.1", base.port or 5432) as proxy:
         directory = a_project(tmp_path, {"type": "postgres", "url": proxy.url_of(postgres_url)}, told.url)

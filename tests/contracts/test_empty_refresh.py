@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import SourceError
-from penstock.lake.writer import LakeWriter
+from penstock.lake.lake_writer import LakeWriter
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
 from tests.support.api import Api, Said, said

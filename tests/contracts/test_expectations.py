@@ -15,7 +15,7 @@ from penstock.alerts.notices import Observation
 from penstock.alerts.notifier import Notifier
 from penstock.errors import UsageError
 from penstock.land.session import Session
-from penstock.ledger.runs import RunRecord
+from penstock.ledger.run_records import RunRecord
 from penstock.project import load_project
 from penstock.runs.plan import plan_loads
 from tests.support.receiver import receiver

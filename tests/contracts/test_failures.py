@@ -15,7 +15,7 @@ import pytest
 from penstock.errors import ContractError, DestinationError, SourceError, together
 from penstock.land.loop import Landed, Stop, load
 from penstock.land.session import Session
-from penstock.ledger.runs import read_run
+from penstock.ledger.run_records import read_run
 from penstock.logs import captured
 from penstock.ports import Destination, Target
 from penstock.project import load_project

@@ -27,8 +27,8 @@ from penstock.errors import SourceError
 from penstock.logs import captured
 from penstock.project import load_project
 from penstock.project.http_client import HttpConnection
-from penstock.sources.http.answers import Answer, Request
 from penstock.sources.http.client import Client
+from penstock.sources.http.responses import Answer, Request
 from penstock.sources.http.standing import keep_standing
 from penstock.testing.proxy import Proxy
 from tests.support.apis import Api, Asked, Raw, head, reply

@@ -18,8 +18,8 @@ from penstock.errors import SourceError
 from penstock.logs import captured
 from penstock.project.http_client import HttpConnection
 from penstock.project.plain import masked
-from penstock.sources.http.answers import Page, Request
 from penstock.sources.http.client import Client
+from penstock.sources.http.responses import Page, Request
 from tests.support.apis import Api, Asked, Raw, certify, reply
 
 T = TypeVar("T")

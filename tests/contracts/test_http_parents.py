@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from penstock.doctor.examine import examine
 from penstock.errors import ProjectError, SourceError
-from penstock.lake.writer import LakeWriter
+from penstock.lake.lake_writer import LakeWriter
 from penstock.ports import Destination
 from penstock.project import Http, load_project
 from penstock.spec import StreamSpec

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from penstock.errors import PenstockError, ProjectError, SourceError
-from penstock.lake.rewriting import files_of, rewrite
-from penstock.lake.writer import LakeWriter
+from penstock.lake.lake_writer import LakeWriter
+from penstock.lake.record_removal import files_of, rewrite
 from penstock.land.session import Session
 from penstock.layout import Layout
 from penstock.ports import Destination, Window

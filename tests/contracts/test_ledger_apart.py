@@ -18,7 +18,7 @@ from penstock.destinations.postgres.statements import ReadingStatements
 from penstock.destinations.postgres.writer import PostgresWriter
 from penstock.destinations.refusals import SortedExecutor
 from penstock.errors import DestinationError
-from penstock.ledger.tables import SqlLedger
+from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Destination, Target
 from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files

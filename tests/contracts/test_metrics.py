@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.metrics_core import Metric
 
-from penstock.ledger.runs import RunRecord
+from penstock.ledger.run_records import RunRecord
 from penstock.ports import Destination, Receipt
 from penstock.project import load_project
 from penstock.up.figures import Figures, LedgerFigures, text_page

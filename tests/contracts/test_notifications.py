@@ -18,8 +18,8 @@ import pytest
 
 from penstock.alerts import delivery
 from penstock.alerts.delivery import Outbox, Outcome, deliver_now, send
-from penstock.alerts.messages import Message, guarded
 from penstock.alerts.notices import Problem
+from penstock.alerts.wording import Message, guarded
 from penstock.errors import DeliveryError, RefusedDelivery
 from penstock.project import Channel, Project, load_project
 from tests.support.queues import until

@@ -19,7 +19,7 @@ import pytest
 from penstock.errors import SourceError, UsageError
 from penstock.project import load_project
 from penstock.publish import Published, Request, publish
-from penstock.publish.messages import Encoder, Format
+from penstock.publish.outgoing import Encoder, Format
 from penstock.sources.rabbitmq.messages import Message, read_message
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ

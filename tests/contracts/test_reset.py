@@ -19,7 +19,7 @@ from penstock.logs import captured
 from penstock.project import Project, load_project
 from penstock.runs.plan import plan_loads
 from penstock.runs.reset import enter_lost, look, reset
-from penstock.transform.outcome import Built
+from penstock.transform.built import Built
 from penstock.transform.perform import Transformer
 from tests.support.fixtures import EMBEDDED, slow_on_postgres
 from tests.support.modelled import a_modelled_project

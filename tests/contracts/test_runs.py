@@ -20,7 +20,7 @@ import pytest
 
 from penstock.cli.runs import print_run
 from penstock.land.session import Session
-from penstock.ledger.runs import KEPT, RunRecord, RunStep, forget, read_run, read_runs
+from penstock.ledger.run_records import KEPT, RunRecord, RunStep, forget, read_run, read_runs
 from penstock.ledger.soundness import missing_parts
 from penstock.ports import Destination
 from penstock.project import load_project

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from penstock.cli.app import app
 from penstock.errors import UsageError
 from penstock.samples.conditions import Auth, Conditions, RateLimit
-from penstock.samples.faults import parse_faults
-from penstock.samples.serving import SampleServer
+from penstock.samples.fault_rules import parse_faults
+from penstock.samples.sample_server import SampleServer
 
 RECORDS = 950
 

@@ -13,7 +13,7 @@ from penstock.errors import UsageError
 from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.runs.plan import plan_loads
-from penstock.transform.outcome import Built
+from penstock.transform.built import Built
 from penstock.transform.perform import Transformer
 from tests.support.modelled import MODEL, a_modelled_project
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from penstock.bi.superset.charts import chart_of
+from penstock.bi.superset.chart_files import chart_of
 from penstock.bi.superset.exporting import files_of, zipped
 from penstock.bi.warehouse import Reach, reach_of
 from penstock.cli.app import app

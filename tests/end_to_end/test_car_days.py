@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from penstock.cli.app import app
 from penstock.samples.cars import feeds
 from penstock.samples.moments import moment_of
-from penstock.samples.serving import SampleServer
+from penstock.samples.sample_server import SampleServer
 from penstock.samples.texts import page
 from tests.support.car_project import STREAMS, CarProject
 from tests.support.queues import until

@@ -19,9 +19,9 @@ from penstock.report.models import Models
 from penstock.report.questions import read_questions
 from penstock.samples.cars import feeds
 from penstock.samples.conditions import Conditions
-from penstock.samples.faults import parse_faults
+from penstock.samples.fault_rules import parse_faults
 from penstock.samples.moments import moment_of
-from penstock.samples.serving import SampleServer
+from penstock.samples.sample_server import SampleServer
 from penstock.samples.texts import page
 from tests.support import commands
 from tests.support.car_marts import Company, Row, parsed, plain

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from penstock import Session, load_project
-from penstock.samples.serving import SampleServer
+from penstock.samples.sample_server import SampleServer
 from penstock.samples.users import AS_OF, user
 from tests.support import commands
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.samples.serving import SampleServer
+from penstock.samples.sample_server import SampleServer
 from tests.support import commands
 from tests.support.metabase_server import EMAIL, PASSWORD, MetabaseServer
 

@@ -15,7 +15,7 @@ from penstock import Session, load_project
 from penstock.land.loop import Landed
 from penstock.project import Project
 from penstock.runs.plan import plan_loads
-from penstock.transform.outcome import Built
+from penstock.transform.built import Built
 from penstock.transform.perform import Transformer
 from tests.support.car_marts import Company, Row, parsed, plain
 

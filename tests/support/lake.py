@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from penstock.lake.landing import into_lake
-from penstock.lake.writer import LakeWriter
+from penstock.lake.lake_landing import into_lake
+from penstock.lake.lake_writer import LakeWriter
 from penstock.land.loop import Landed, into_warehouse, load
 from penstock.ports import Destination, Target, Window
 from penstock.records.lake_files import Format

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from penstock.alerts.delivery import send
-from penstock.alerts.messages import Message
+from penstock.alerts.wording import Message
 from penstock.destinations import open_destination
 from penstock.extras import DISTRIBUTION, EXTRAS, MissingLibrary, explained_import, require
 from penstock.project import load_project

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from penstock.ports import Rows
-from penstock.privacy.marks import hidden_columns, subject_columns, tagged_names
 from penstock.privacy.masking import masked_rows
+from penstock.privacy.personal_columns import hidden_columns, subject_columns, tagged_names
 from penstock.project import Project, load_project
 from penstock.transform.manifest import Relation
 

@@ -6,7 +6,7 @@ import pytest
 
 from penstock.bi.metabase.cards import card_of, content_of, sql_of
 from penstock.bi.metabase.dashboards import COLUMNS, laid_out
-from penstock.bi.metabase.marks import Mark, mark_of, owned_by, owner_line, without_mark
+from penstock.bi.metabase.ownership import Mark, mark_of, owned_by, owner_line, without_mark
 from penstock.errors import UsageError
 from penstock.report.asking import Answer
 from tests.support.reports import DAYS, answered, every_kind, question

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from penstock.samples.cars import feeds
-from penstock.samples.faults import Fault, Faults, parse_faults
+from penstock.samples.fault_rules import Fault, Faults, parse_faults
 from penstock.samples.feed import START, Feed
 from penstock.samples.moments import moment_of
 from penstock.samples.texts import page

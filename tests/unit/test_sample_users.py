@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penstock.samples.serving import SampleServer
+from penstock.samples.sample_server import SampleServer
 
 SHAPE = {
     "gender": str,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.shape.version import key_sql
+from penstock.shape.version_keys import key_sql
 from tests.support.examples import examples
 from tests.support.versions import Rank, versions
 

@@ -14,33 +14,32 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
 from penstock.project import (
+    csv_settings,
     expect,
-    formats,
     http,
     http_client,
     lake,
-    metabase,
+    metabase_settings,
     notify,
-    observing,
     pagination,
-    privacy,
-    rabbitmq,
+    privacy_settings,
+    rabbitmq_settings,
     schedule,
     settings,
+    telemetry,
     warehouses,
 )
+from penstock.project.csv_settings import Csv
 from penstock.project.expect import EXPECTATION_LINE, Expectation, Quarantined, RowCount
-from penstock.project.formats import Csv
 from penstock.project.group import Settings
 from penstock.project.http import Endpoint, Http, Incremental, Parent, Windows
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.lake import Lake
-from penstock.project.metabase import Metabase
+from penstock.project.metabase_settings import Metabase
 from penstock.project.notify import Channel, Email, Notify, Webhook
-from penstock.project.observing import Lineage, Logging
 from penstock.project.pagination import Cursor, LinkHeader, NextLink, NoPages, Offset, Page
-from penstock.project.privacy import Privacy
-from penstock.project.rabbitmq import RabbitMQ, Tls
+from penstock.project.privacy_settings import Privacy
+from penstock.project.rabbitmq_settings import RabbitMQ, Tls
 from penstock.project.schedule import Schedule
 from penstock.project.settings import (
     Contract,
@@ -51,6 +50,7 @@ from penstock.project.settings import (
     Transform,
     Up,
 )
+from penstock.project.telemetry import Lineage, Logging
 from penstock.project.warehouses import DuckDB, Postgres
 from penstock.spans import span_text
 
@@ -179,18 +179,18 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
     """Class → setting → its docstring, read from the source: at run time nobody pays for them."""
     found: dict[str, dict[str, str]] = {}
     modules = (
-        rabbitmq,
-        formats,
+        rabbitmq_settings,
+        csv_settings,
         http_client,
         http,
         lake,
-        privacy,
+        privacy_settings,
         schedule,
         expect,
         notify,
-        observing,
+        telemetry,
         pagination,
-        metabase,
+        metabase_settings,
         settings,
         warehouses,
     )

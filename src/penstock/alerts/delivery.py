@@ -16,8 +16,8 @@ from penstock.errors import DeliveryError, PenstockError, RefusedDelivery
 from penstock.extras import require
 
 if TYPE_CHECKING:
-    from penstock.alerts.messages import Message
     from penstock.alerts.notices import Problem
+    from penstock.alerts.wording import Message
     from penstock.project import Channel
 
 FIRST_BACKOFF_SECONDS = 1.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from penstock.errors import DeliveryError, RefusedDelivery, redact
 
 if TYPE_CHECKING:
-    from penstock.alerts.messages import Message
+    from penstock.alerts.wording import Message
     from penstock.project import Email
 
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.alerts.delivery import COMMAND_PATIENCE_SECONDS, Outbox, Outcome, deliver_now, wants
-from penstock.alerts.messages import Message, guarded
 from penstock.alerts.notices import Event, Key, Observation, Problem, closed, due, merged, observe, told
 from penstock.alerts.store import Store
+from penstock.alerts.wording import Message, guarded
 from penstock.logs import described, get_log
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.alerts.notices import Key, Problem, merged, problem_of
 from penstock.errors import PenstockError
 from penstock.ledger import ledger_sql
-from penstock.ledger.runs import KEPT
+from penstock.ledger.run_records import KEPT
 
 if TYPE_CHECKING:
     from penstock.ports import Destination

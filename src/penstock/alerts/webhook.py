@@ -25,7 +25,7 @@ from penstock.sources.http.secrets import MaskedLog, Secrets
 from penstock.version import __version__
 
 if TYPE_CHECKING:
-    from penstock.alerts.messages import Message
+    from penstock.alerts.wording import Message
     from penstock.project import Webhook
 
 _LATER = (408, 425, 429)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penstock.privacy.marks import hidden_columns
+from penstock.privacy.personal_columns import hidden_columns
 from penstock.transform.manifest import TABLES, Manifest, Relation, Resource
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from penstock import logs
-from penstock.cli import document
+from penstock.cli import json_document
 from penstock.engine_errors import error_text, shown_error
 from penstock.errors import PenstockError, UsageError
 from penstock.extras import explained_import
@@ -27,8 +27,8 @@ def main() -> None:
     """Entry point of ``penstock``."""
     # a tenth of a small load's time went into looking for garbage among what was just imported
     gc.set_threshold(100_000, 20, 50)
-    wanted = document.is_wanted(sys.argv[1:])
-    with document.alone(wanted):
+    wanted = json_document.is_wanted(sys.argv[1:])
+    with json_document.alone(wanted):
         _run(as_data=wanted)
 
 
@@ -44,7 +44,7 @@ def _run(*, as_data: bool) -> None:
     except PenstockError as e:
         _fail(explained(e))
     except KeyboardInterrupt:
-        document.print_failure({"what": "stopped"}, _STOPPED)
+        json_document.print_failure({"what": "stopped"}, _STOPPED)
         print("stopped", file=sys.stderr)
         sys.exit(_STOPPED)
     except BrokenPipeError:
@@ -56,14 +56,14 @@ def _run(*, as_data: bool) -> None:
         import traceback
 
         sys.stdout.flush()
-        document.print_failure({"what": f"{type(e).__name__}: {error_text(e)}"}, 1)
+        json_document.print_failure({"what": f"{type(e).__name__}: {error_text(e)}"}, 1)
         traceback.print_exception(shown_error(e))
         sys.exit(1)
 
 
 def _fail(error: PenstockError) -> NoReturn:
     sys.stdout.flush()
-    document.print_failure(error.as_dict(), error.exit_code)
+    json_document.print_failure(error.as_dict(), error.exit_code)
     logs.fail(error)
     sys.exit(error.exit_code)
 
@@ -81,5 +81,5 @@ def _perform(app: Typer) -> None:
             raise
         raise UsageError(e.format_message(), fix="--help has what the command takes") from None
     if exit_code:
-        document.print_failure({"what": "stopped" if exit_code == _STOPPED else "it failed"}, exit_code)
+        json_document.print_failure({"what": "stopped" if exit_code == _STOPPED else "it failed"}, exit_code)
         sys.exit(exit_code)

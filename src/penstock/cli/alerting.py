@@ -89,7 +89,7 @@ def tell_run(
 ) -> None:
     """Tell of a command that ended, if it began or ceased to fail."""
     from penstock.alerts.observing import command_subject, ended
-    from penstock.up.running import running_process
+    from penstock.up.running_process import running_process
 
     seen = ended("run_failed", command_subject(kind, words), error, run=runs[-1] if runs else None)
     # a process that is up may have begun with another penstock.yml, by which it judges what is there
@@ -131,7 +131,7 @@ def _print(verdicts: list[Verdict]) -> None:
 
 def _notify(project: Project, verdicts: list[Verdict]) -> None:
     from penstock.alerts.observing import observed
-    from penstock.up.running import running_process
+    from penstock.up.running_process import running_process
 
     running = running_process(project)
     if running is not None:
@@ -156,7 +156,7 @@ def _test(project: Project) -> list[Outcome]:
     from datetime import UTC, datetime
 
     from penstock.alerts.delivery import deliver_now
-    from penstock.alerts.messages import Message
+    from penstock.alerts.wording import Message
 
     message = Message(project=project.name, target=project.target, problems=(), sent_at=datetime.now(UTC))
     return deliver_now(project.notify.channels, message, patience_seconds=0)

@@ -49,7 +49,7 @@ def status(
 
 def _print_status(project: Project, *, json: bool = False) -> None:
     from penstock.doctor.status import read_status
-    from penstock.up.running import running_process
+    from penstock.up.running_process import running_process
 
     running = running_process(project)
     state = read_status(project) if running is None else running.status()
@@ -131,7 +131,7 @@ def _distinct(columns: Sequence[str]) -> list[str]:
 def doctor(call: Call) -> None:
     """Check versions, project, sources, destination and dbt, and say how to mend what is wrong."""
     from penstock.doctor.examine import examine
-    from penstock.up.running import holder
+    from penstock.up.running_process import holder
 
     checks = examine(call.project_dir, call.target, holder)
     if call.json:

@@ -23,7 +23,7 @@ def explained(error: PenstockError) -> PenstockError:
     if not isinstance(error, LockedError) or error.pid is None or not _opened:
         return error
     from penstock.runs.schedules import plan_schedules
-    from penstock.up.running import holder
+    from penstock.up.running_process import holder
 
     project = _opened[0]
     if error.where != project.destination.address:  # it is not the warehouse that is held

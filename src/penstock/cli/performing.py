@@ -84,7 +84,7 @@ def _perform(
 def scheduled(project: Project, streams: Sequence[str]) -> tuple[list[str], list[str]]:
     """The streams that are scheduled, those named or all of them, and the claims on their schedules."""
     from penstock.runs.schedules import named_streams, plan_schedules
-    from penstock.up.running import running_process
+    from penstock.up.running_process import running_process
 
     schedules = named_streams(project, plan_schedules(project), streams, up=running_process(project) is not None)
     return list(dict.fromkeys(step.stream for loads in schedules for step in loads.steps)), [

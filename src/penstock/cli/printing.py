@@ -20,7 +20,7 @@ from typing import Any
 from typer import Exit
 
 from penstock.cli import tables
-from penstock.cli.document import print_document
+from penstock.cli.json_document import print_document
 from penstock.errors import PenstockError
 from penstock.plural import count as count  # commands have it from here, as all that prints
 from penstock.stored import Document, StoredTime

@@ -35,7 +35,7 @@ def erase(
     from penstock.land.session import Session
     from penstock.privacy.erasure import OUT_OF_REACH, parse_subject
     from penstock.privacy.erasure import erase as perform
-    from penstock.up.running import running_process
+    from penstock.up.running_process import running_process
 
     project = call.open()
     if lake is not None:
@@ -115,7 +115,7 @@ def grants(
     from penstock.land.session import Session
     from penstock.privacy.grants import check_roles
     from penstock.privacy.grants import grants as statements
-    from penstock.privacy.marks import open_dbt
+    from penstock.privacy.personal_columns import open_dbt
 
     project = call.open()
     check_roles(project)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from penstock.project import Project
     from penstock.project.steps import LoadStep
     from penstock.runs.outcome import Report, StepReport
+    from penstock.transform.built import Built
     from penstock.transform.dbt import Node
-    from penstock.transform.outcome import Built
 
 
 class Printing(Listener):

@@ -74,10 +74,10 @@ def report(
     from penstock.doctor.status import read_status
     from penstock.report.models import Models
     from penstock.report.page import report_page
+    from penstock.report.page_writing import write_whole
     from penstock.report.pictures import check_renderer
     from penstock.report.questions import chosen, read_questions
-    from penstock.report.writing import write_whole
-    from penstock.up.running import holder
+    from penstock.up.running_process import holder
 
     check_renderer()
     project = call.open()

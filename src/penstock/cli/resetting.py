@@ -29,7 +29,7 @@ def reset(
     from penstock.land.session import Session
     from penstock.runs.reset import enter_lost, look
     from penstock.runs.reset import reset as perform
-    from penstock.up.running import running_process
+    from penstock.up.running_process import running_process
 
     project = call.open()
     running = running_process(project)

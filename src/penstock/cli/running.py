@@ -18,7 +18,7 @@ from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.runs.consume import Consumer
-    from penstock.up.running import Running
+    from penstock.up.running_process import Running
 
 _log = get_log("up")
 

@@ -13,7 +13,7 @@ from penstock.cli.printing import count, moment, print_json, print_table, zone_l
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from penstock.ledger.runs import Query
+    from penstock.ledger.run_records import Query
     from penstock.project import Project
 
 app = typer.Typer(name="runs", help="What ran, when, and with which outcome.", invoke_without_command=True)
@@ -49,7 +49,7 @@ def list_(
 
 
 def _list(call: Call, last: int, failed: bool) -> None:
-    from penstock.ledger.runs import read_runs
+    from penstock.ledger.run_records import read_runs
 
     with asked(call.open()) as query:
         listed = [] if query is None else read_runs(query, last, failed=failed)
@@ -73,7 +73,7 @@ def show(
     ] = None,
 ) -> None:
     """Show a run with its steps: times, rows, errors and what mends them."""
-    from penstock.ledger.runs import read_run, read_runs
+    from penstock.ledger.run_records import read_run, read_runs
 
     with asked(call.open()) as query:
         if run is None and query is not None:
@@ -136,7 +136,7 @@ def run_in_process(call: Call, project: Project, streams: Sequence[str]) -> bool
     Raises:
         typer.Exit: with 1, a run failed.
     """
-    from penstock.up.running import running_process
+    from penstock.up.running_process import running_process
 
     running = running_process(project)
     if running is None:
@@ -156,7 +156,7 @@ def run_in_process(call: Call, project: Project, streams: Sequence[str]) -> bool
 def asked(project: Project) -> Iterator[Query | None]:
     """The warehouse, or the process that holds it; None when there is no ledger yet."""
     from penstock.doctor.status import existing_destination
-    from penstock.up.running import holder
+    from penstock.up.running_process import holder
 
     running = holder(project)
     if running is not None:

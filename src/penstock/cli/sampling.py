@@ -36,8 +36,8 @@ def serve_sample(
 ) -> None:
     """Serve a made-up API on the loopback address, until stopped: for examples, tests and benchmarks."""
     from penstock.samples.conditions import Auth, Conditions, RateLimit
-    from penstock.samples.faults import parse_faults
-    from penstock.samples.serving import sample_app, serve
+    from penstock.samples.fault_rules import parse_faults
+    from penstock.samples.sample_server import sample_app, serve
 
     conditions = Conditions(
         faults=parse_faults(faults or (), seed),

@@ -9,7 +9,7 @@ import typer
 
 from penstock.cli import completion
 from penstock.cli.command import Call, command
-from penstock.cli.document import print_document
+from penstock.cli.json_document import print_document
 from penstock.cli.options import day_of
 from penstock.cli.printing import count, print_json, print_table
 from penstock.editor import schema_text, settings_page

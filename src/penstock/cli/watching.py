@@ -100,7 +100,7 @@ def watch(
 
 def _asked(project: Project) -> Callable[[str], Rows] | None:
     """The way to ask the process that has the project's DuckDB file to itself, if there is one."""
-    from penstock.up.running import holder
+    from penstock.up.running_process import holder
 
     running = holder(project)
     return None if running is None else running.query

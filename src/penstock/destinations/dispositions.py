@@ -30,7 +30,7 @@ def wins_sql(target: Target, *, new: str, old: str, load_id: int, collate: str =
     """SQL condition: row ``new`` replaces row ``old`` of the same identity.
 
     - append: never, the first wins.
-    - merge: its version is greater, by the key that shaping gave it (:mod:`penstock.shape.version`); versions that
+    - merge: its version is greater, by the key that shaping gave it (:mod:`penstock.shape.version_keys`); versions that
       are equal are told apart by content, so that no order of arrival matters. A missing version is the smallest.
     - replace: it differs; among records of the same refresh the one of greater content wins.
     """

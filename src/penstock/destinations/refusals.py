@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol
 from penstock.errors import DestinationError, LandingBlocked, PenstockError, RejectedRows
 
 if TYPE_CHECKING:
-    from penstock.ledger.tables import Executor
+    from penstock.ledger.sql_ledger import Executor
     from penstock.ports import Rows
 
 Reaction = Literal["rows", "blocked", "away"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from penstock.shape.exact import member_sql
-from penstock.shape.version import kept_version, key_sql
+from penstock.shape.version_keys import kept_version, key_sql
 from penstock.sql import literal
 
 if TYPE_CHECKING:

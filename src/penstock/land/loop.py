@@ -104,7 +104,7 @@ def load(
     ``replace`` commits once, at the end. Receipts go to ``on_commit``, or are kept when there is none. When ``stop`` is
     set, commits what is written and returns early; a ``replace`` is rolled back instead. Fields that the project file
     names are looked for by ``presence``, and those that never came are among the warnings. ``landings`` opens the
-    landings: :func:`penstock.lake.landing.into_lake` has each fill the lake, too.
+    landings: :func:`penstock.lake.lake_landing.into_lake` has each fill the lake, too.
 
     What a part of the source could not be read for is in the result's ``failures``: whoever calls this has to look. The
     other parts are landed all the same, but for a ``replace``, which is rolled back.

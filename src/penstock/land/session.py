@@ -123,8 +123,8 @@ class Session:
         settings = self.project.lake
         if settings is None or not step.land:
             return into_warehouse
-        from penstock.lake.landing import into_lake
-        from penstock.lake.writer import LakeWriter
+        from penstock.lake.lake_landing import into_lake
+        from penstock.lake.lake_writer import LakeWriter
 
         writer = LakeWriter(
             settings.path,

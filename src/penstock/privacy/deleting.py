@@ -16,7 +16,7 @@ from penstock.errors import DestinationError
 from penstock.jsonpath import pointer
 from penstock.privacy.files import clean_files, other_files
 from penstock.privacy.ledger_texts import erase_positions, erase_texts
-from penstock.privacy.marks import hidden_columns, personal_fields, subject_field
+from penstock.privacy.personal_columns import hidden_columns, personal_fields, subject_field
 from penstock.privacy.traces import Traces
 from penstock.records.lake_files import FOLDER, parse
 from penstock.records.lake_files import SOURCE as LAKE
@@ -253,7 +253,7 @@ class Deletion:
 
     def erase_lakes(self, streams: Sequence[str]) -> None:
         """Take the person's records out of the lakes' files, and have the ledger know the files as they are then."""
-        from penstock.lake.rewriting import files_of, rewrite
+        from penstock.lake.record_removal import files_of, rewrite
         from penstock.ledger import state_text
 
         for folder, stream in ((f, s) for f in self.lakes for s in streams):

@@ -18,9 +18,9 @@ from uuid import uuid4
 
 from penstock.errors import DestinationError, PenstockError, TransformError, UsageError
 from penstock.faults import fault_point
-from penstock.ledger.runs import RunRecord
+from penstock.ledger.run_records import RunRecord
 from penstock.privacy.deleting import Deletion, Erasure
-from penstock.privacy.marks import open_dbt, subject_columns
+from penstock.privacy.personal_columns import open_dbt, subject_columns
 from penstock.privacy.restoring import Standing, missing, refresh, restore, standing
 from penstock.pseudonym import Keys, id_text, subject_text
 from penstock.sql import literal

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from penstock.destinations.kinds import kind_of
 from penstock.errors import UsageError
-from penstock.privacy.marks import hidden_columns
+from penstock.privacy.personal_columns import hidden_columns
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import MASK
 from penstock.ports import Rows
-from penstock.privacy.marks import is_personal, personal_fields, personal_names, tagged_names
+from penstock.privacy.personal_columns import is_personal, personal_fields, personal_names, tagged_names
 
 if TYPE_CHECKING:
     from penstock.project import Project

@@ -4,17 +4,16 @@ Where a value comes from, strongest first: ``PENSTOCK__…`` in the environment,
 the file, the file. A wrong file is one :class:`penstock.errors.ProjectError` that lists all that is wrong with it.
 """
 
+from penstock.project.csv_settings import Csv
 from penstock.project.destinations import DestinationSettings
 from penstock.project.expect import Expectation
-from penstock.project.formats import Csv
 from penstock.project.http import Http
 from penstock.project.lake import Lake
-from penstock.project.loading import FILE_NAME, Project, find_project, load_project, variables_of
-from penstock.project.metabase import Metabase
+from penstock.project.metabase_settings import Metabase
 from penstock.project.notify import Channel, Email, Notify, Webhook
-from penstock.project.observing import Lineage, Logging
-from penstock.project.privacy import Privacy
-from penstock.project.rabbitmq import RabbitMQ
+from penstock.project.privacy_settings import Privacy
+from penstock.project.project_file import FILE_NAME, Project, find_project, load_project, variables_of
+from penstock.project.rabbitmq_settings import RabbitMQ
 from penstock.project.schedule import Schedule
 from penstock.project.settings import (
     Contract,
@@ -26,6 +25,7 @@ from penstock.project.settings import (
     Up,
 )
 from penstock.project.sources import SourceSettings
+from penstock.project.telemetry import Lineage, Logging
 from penstock.project.values import Identity
 from penstock.project.warehouses import DuckDB, Postgres
 

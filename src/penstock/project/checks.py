@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.project.document import Document, Problem
 from penstock.project.http import Http
 from penstock.project.nearest import nearest
-from penstock.project.rabbitmq import RabbitMQ
+from penstock.project.rabbitmq_settings import RabbitMQ
 from penstock.project.settings import ProjectFile, Stream
+from penstock.project.yaml_document import Document, Problem
 from penstock.spans import span_text
 
 _TIMELIKE = ("date", "timestamp", "timestamptz", "text")

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from penstock.jsonpath import parse_path
+from penstock.project.csv_settings import Csv
 from penstock.project.fields import NamesFields
-from penstock.project.formats import Csv
 from penstock.project.group import Settings, none
 from penstock.project.http_client import HttpConnection
 from penstock.project.pagination import NoPages, Pagination

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.project.group import Settings, none
-from penstock.project.rabbitmq import Tls
+from penstock.project.rabbitmq_settings import Tls
 from penstock.project.values import Frozen
 
 

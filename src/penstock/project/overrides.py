@@ -14,11 +14,11 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from penstock.project.destinations import ADDED as ADDED_DESTINATIONS
-from penstock.project.document import Document, Path, Problem, parse
 from penstock.project.nearest import nearest
 from penstock.project.settings import ProjectFile
 from penstock.project.sources import ADDED as ADDED_SOURCES
 from penstock.project.values import WrongName
+from penstock.project.yaml_document import Document, Path, Problem, parse
 
 PREFIX = "PENSTOCK__"
 

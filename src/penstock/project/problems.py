@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from penstock.errors import ProjectError, redact
-from penstock.project.document import Document, Problem
-from penstock.project.document import Path as SettingPath
 from penstock.project.nearest import nearest
 from penstock.project.overrides import choices_in, parts_of_list
 from penstock.project.settings import ProjectFile
 from penstock.project.values import WrongName
+from penstock.project.yaml_document import Document, Problem
+from penstock.project.yaml_document import Path as SettingPath
 
 _WORDS = {
     "name": "small letters, digits and _, a letter first",

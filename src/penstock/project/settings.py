@@ -8,21 +8,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from penstock.layout import Layout, flat_name
+from penstock.project.csv_settings import Csv
 from penstock.project.destinations import ADDED as ADDED_DESTINATIONS
 from penstock.project.expect import Expectations
 from penstock.project.fields import FIELD, NamesFields
-from penstock.project.formats import Csv
 from penstock.project.group import Settings, none
 from penstock.project.http import Http
 from penstock.project.lake import Lake
-from penstock.project.metabase import Metabase
+from penstock.project.metabase_settings import Metabase
 from penstock.project.notify import Notify, notify_of
-from penstock.project.observing import Lineage, Logging
-from penstock.project.privacy import Privacy, SubjectFields
-from penstock.project.rabbitmq import RabbitMQ
+from penstock.project.privacy_settings import Privacy, SubjectFields
+from penstock.project.rabbitmq_settings import RabbitMQ
 from penstock.project.schedule import Schedule, own_schedule, schedule_of
 from penstock.project.sources import ADDED as ADDED_SOURCES
 from penstock.project.sources import SourceSettings
+from penstock.project.telemetry import Lineage, Logging
 from penstock.project.values import (
     CONTENT,
     ByteSize,

@@ -20,7 +20,7 @@ from penstock.errors import PenstockError, RefusedMessages, SourceError, UsageEr
 from penstock.logs import get_log
 from penstock.project import Files
 from penstock.project.steps import LoadStep
-from penstock.publish.messages import EVENT_TYPE_PREFIX, Encoder, Format
+from penstock.publish.outgoing import EVENT_TYPE_PREFIX, Encoder, Format
 from penstock.publish.publisher import Publisher, Route
 from penstock.runs.plan import plan_loads
 from penstock.sources.files.kind import files_like, open_files

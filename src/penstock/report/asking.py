@@ -66,7 +66,7 @@ def asking(project: Project, *, show_pii: bool = False) -> Iterator[Query]:
     """
     from penstock.destinations import expect_warehouse, open_destination
     from penstock.privacy.masking import masked_rows
-    from penstock.up.running import holder
+    from penstock.up.running_process import holder
 
     def shown(query: Query) -> Query:
         return query if show_pii else lambda sql: masked_rows(project, query(sql), sql)

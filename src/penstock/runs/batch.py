@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows
 from penstock.land.loop import Stop
-from penstock.ledger.runs import RunRecord
+from penstock.ledger.run_records import RunRecord
 from penstock.lineage import lineage_of
 from penstock.logs import bound
 from penstock.runs.outcome import Listener, Report, StepReport
@@ -18,10 +18,10 @@ from penstock.runs.plan import RunPlan, expect_end
 if TYPE_CHECKING:
     from penstock.land.loop import Landed
     from penstock.land.session import Session
-    from penstock.ledger.runs import RunStep
+    from penstock.ledger.run_records import RunStep
     from penstock.ports import Receipt
     from penstock.project.steps import LoadStep
-    from penstock.transform.outcome import Built
+    from penstock.transform.built import Built
 
 UNBUILT = "models were not built, since the warehouse is away"
 

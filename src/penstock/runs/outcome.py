@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from penstock.ports import Batch, Receipt
     from penstock.project.steps import LoadStep
     from penstock.runs.plan import RunPlan
-    from penstock.transform.outcome import Built
+    from penstock.transform.built import Built
 
 Status = Literal["success", "error", "stopped"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import UsageError
 from penstock.ports import Window
-from penstock.project.loading import LAKE
 from penstock.project.nearest import hint
+from penstock.project.project_file import LAKE
 from penstock.project.steps import LoadStep
 from penstock.sources.kinds import kind_of
 

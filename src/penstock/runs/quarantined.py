@@ -15,7 +15,7 @@ from penstock.ledger import ledger_sql
 from penstock.sql import literal
 
 if TYPE_CHECKING:
-    from penstock.ledger.runs import Query
+    from penstock.ledger.run_records import Query
     from penstock.ports import Destination
 
 _ALL = 2**62

@@ -17,7 +17,7 @@ from penstock.errors import PenstockError, UsageError
 from penstock.ledger import ledger_sql
 from penstock.ledger.soundness import expect_sound
 from penstock.ports import Receipt
-from penstock.privacy.marks import open_dbt
+from penstock.privacy.personal_columns import open_dbt
 from penstock.sources.kinds import kind_of
 from penstock.sql import identifier, literal, statements
 

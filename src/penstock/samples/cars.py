@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from penstock.samples.draws import Draw
 from penstock.samples.feed import BLOCK, COPY_RECORDS, START, Feed, Lives, Timeline
-from penstock.samples.paging import Pages
+from penstock.samples.sample_pages import Pages
 from penstock.samples.texts import Texts, Whole, chosen, days, joined, moments, money, numbers, quoted, unless, words
 
 DAYS = 730

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from penstock.errors import UsageError
-from penstock.samples.faults import Faults
+from penstock.samples.fault_rules import Faults
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -14,8 +14,8 @@ from penstock.shape.columns import kinds_of, lost_fields, new_columns, variants
 from penstock.shape.infer import infer_type
 from penstock.shape.lanes import Form, LaneRows
 from penstock.shape.lanes.parsed import typed
+from penstock.shape.prepared import Statements
 from penstock.shape.rows import rows_inside
-from penstock.shape.statements import Statements
 from penstock.spec import StreamSpec
 
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from penstock.ports import CONFLICT, Batch, Reject
 from penstock.shape.arrow import id_halves
 from penstock.shape.lines import SUB_RECORDS
+from penstock.shape.prepared import with_uuids
 from penstock.shape.rejects import Arrived
-from penstock.shape.statements import with_uuids
 
 
 def by_message(connection: duckdb.DuckDBPyConnection, batch: Batch, rows: pa.Table) -> pa.Table:

@@ -21,9 +21,9 @@ from penstock.shape.lanes.uniform import Uniform
 from penstock.shape.lines import Lines, places_of
 from penstock.shape.memory import Memory
 from penstock.shape.personal import plain, pseudonymised
+from penstock.shape.prepared import Statements
 from penstock.shape.rejects import Arrived, Refused, stop_if_frozen, storable, without_broken, without_refused
 from penstock.shape.rows import landing_rows, rows_inside
-from penstock.shape.statements import Statements
 from penstock.shape.strict import Unsound
 from penstock.shape.wanted import wanted
 from penstock.spec import StreamSpec

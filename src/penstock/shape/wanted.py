@@ -11,8 +11,8 @@ import pyarrow as pa
 from penstock.ports import Batch, Taken
 from penstock.shape.lanes.laying import laid
 from penstock.shape.lines import Lines
+from penstock.shape.prepared import Statements
 from penstock.shape.rejects import storable
-from penstock.shape.statements import Statements
 from penstock.shape.withheld import without_dropped
 from penstock.spec import StreamSpec
 

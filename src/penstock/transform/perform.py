@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, UsageError
 from penstock.ledger import ledger_sql
-from penstock.ledger.runs import RunRecord, RunStep
+from penstock.ledger.run_records import RunRecord, RunStep
 from penstock.ledger.soundness import expect_known, expect_sound
 from penstock.lineage import lineage_of
 from penstock.sql import literal
+from penstock.transform.built import Built, node_step, raise_for_failed
 from penstock.transform.built_nodes import built_nodes, table_columns
 from penstock.transform.dbt import Dbt, Node, open_dbt
 from penstock.transform.layer_part import layer_part
 from penstock.transform.layers import layers_of
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
-from penstock.transform.outcome import Built, node_step, raise_for_failed
 from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
 from penstock.transform.workspace import project_fingerprint
 

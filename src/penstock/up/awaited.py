@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from penstock.ledger.runs import RunRecord, RunStep
-from penstock.transform.outcome import node_step
+from penstock.ledger.run_records import RunRecord, RunStep
+from penstock.transform.built import node_step
 from penstock.up.trigger import NEWEST
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ class ChangedFile:
 
     def _content(self) -> str:
         from penstock.project import variables_of
-        from penstock.project.layers import layer_file
+        from penstock.project.environments import layer_file
 
         digest = hashlib.sha256()
         file = self._project.file

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import DestinationError, PenstockError
 from penstock.land.session import Session
 from penstock.ledger import ledger_sql
-from penstock.ledger.runs import read_run
+from penstock.ledger.run_records import read_run
 from penstock.logs import bound
 from penstock.runs.batch import perform
 from penstock.runs.plan import Occasion, RunPlan

@@ -18,13 +18,13 @@ from penstock.runs.consume import Consumer
 from penstock.runs.schedules import named_streams
 from penstock.runs.watch import Watcher
 from penstock.sql import literal
-from penstock.up.alerting import Alerting
+from penstock.up.alert_part import Alerting
 from penstock.up.changed import ChangedFile
 from penstock.up.figures import Figures, LedgerFigures
 from penstock.up.keeping import Job, Part
 from penstock.up.measured import consumers_of, measure_parts, with_freshness
 from penstock.up.parts import PlannedPart, plan_up
-from penstock.up.running import Running, announce, running_process, withdraw
+from penstock.up.running_process import Running, announce, running_process, withdraw
 from penstock.up.scheduled import Scheduled
 from penstock.up.serving import Answers, Server, listening
 from penstock.up.trigger import Trigger

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from penstock.land.loop import Stop
     from penstock.ports import Receipt
     from penstock.project import Project
+    from penstock.transform.built import Built
     from penstock.transform.dbt import Node
-    from penstock.transform.outcome import Built
 
 _log = get_log("transform")
 

@@ -8,8 +8,8 @@ from datetime import date, datetime
 from typing import Any
 
 from penstock.bi.metabase.changes import Synced, What
-from penstock.bi.metabase.client import Client
-from penstock.bi.metabase.marks import Mark, hashed, mark_of, without_mark
+from penstock.bi.metabase.metabase_api import Client
+from penstock.bi.metabase.ownership import Mark, hashed, mark_of, without_mark
 from penstock.errors import PenstockError, UsageError
 from penstock.report.asking import Answer
 

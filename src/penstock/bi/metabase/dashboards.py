@@ -7,8 +7,8 @@ from typing import Any
 
 from penstock.bi.metabase.cards import Card
 from penstock.bi.metabase.changes import Synced
-from penstock.bi.metabase.client import Client
-from penstock.bi.metabase.marks import owned_by, owner_line, without_mark
+from penstock.bi.metabase.metabase_api import Client
+from penstock.bi.metabase.ownership import owned_by, owner_line, without_mark
 from penstock.plural import count
 
 COLUMNS = 24

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from penstock.bi.answers import answers_of
 from penstock.bi.catalog import described_tables
 from penstock.bi.metabase.access import Access, details_of
 from penstock.bi.metabase.cards import Shelf, cards_of
 from penstock.bi.metabase.changes import Synced
-from penstock.bi.metabase.client import NEWEST, OLDEST, Client
 from penstock.bi.metabase.dashboards import sync_collection, sync_dashboard
-from penstock.bi.metabase.warehouse import await_tables, sync_database, sync_descriptions, visible_columns
+from penstock.bi.metabase.database import await_tables, sync_database, sync_descriptions, visible_columns
+from penstock.bi.metabase.metabase_api import NEWEST, OLDEST, Client
+from penstock.bi.sampled_answers import answers_of
 from penstock.bi.warehouse import reach_of
 from penstock.report.asking import asking
 from penstock.report.models import Models

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
-from penstock.bi.answers import answers_of
-from penstock.bi.superset.charts import CHART_SIZE, SIZES, chart_of, columns_of
+from penstock.bi.sampled_answers import answers_of
+from penstock.bi.superset.chart_files import CHART_SIZE, SIZES, chart_of, columns_of
 from penstock.bi.warehouse import Reach, reach_of
 from penstock.errors import PenstockError, UsageError
 from penstock.report.asking import Answer, asking

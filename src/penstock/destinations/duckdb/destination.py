@@ -15,7 +15,7 @@ from penstock.destinations.duckdb import reading
 from penstock.destinations.duckdb.capabilities import CAPABILITIES
 from penstock.destinations.duckdb.driver_errors import is_broken, refusal
 from penstock.destinations.duckdb.held import held_file
-from penstock.destinations.duckdb.opening import open_file
+from penstock.destinations.duckdb.held_file import open_file
 from penstock.destinations.duckdb.rewriting import rewrite_file
 from penstock.destinations.duckdb.schema_there import lacks_raw
 from penstock.destinations.duckdb.statements import Statements
@@ -26,7 +26,7 @@ from penstock.engine_errors import error_text
 from penstock.errors import DestinationError
 from penstock.ledger import SCHEMAS, create_statements
 from penstock.ledger.soundness import is_complete, tell_lost
-from penstock.ledger.tables import SqlLedger
+from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Rows, Target
 from penstock.sql import literal
 

@@ -25,7 +25,7 @@ from penstock.destinations.refusals import SortedExecutor, sorting
 from penstock.errors import DestinationError
 from penstock.ledger import create_statements
 from penstock.ledger.soundness import is_complete, tell_lost
-from penstock.ledger.tables import SqlLedger
+from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Rows, Target
 
 MIN_VERSION = 13

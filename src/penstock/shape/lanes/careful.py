@@ -7,7 +7,7 @@ import pyarrow as pa
 from penstock.shape.lanes import Form, LaneRows
 from penstock.shape.lanes.parsed import typed
 from penstock.shape.lines import Lines
-from penstock.shape.statements import Statements
+from penstock.shape.prepared import Statements
 from penstock.shape.strict import Sound, Unsound, examine
 from penstock.spec import StreamSpec
 

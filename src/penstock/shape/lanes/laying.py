@@ -13,7 +13,7 @@ import pyarrow as pa
 from penstock.jsonpath import pointer
 from penstock.layout import Layout, Path, leaves_of
 from penstock.shape.lanes.select import clean_sql, suspect_sql
-from penstock.shape.statements import Statements
+from penstock.shape.prepared import Statements
 from penstock.spec import StreamSpec
 from penstock.sql import literal, statement
 

@@ -10,7 +10,7 @@ from penstock.shape.lanes import Form, LaneRows
 from penstock.shape.lanes.laying import laid
 from penstock.shape.lanes.select import rows_sql
 from penstock.shape.lines import Lines, without
-from penstock.shape.statements import Statements
+from penstock.shape.prepared import Statements
 from penstock.spec import StreamSpec
 
 

@@ -9,7 +9,7 @@ from penstock.schema import Column, Schema
 from penstock.shape.cell import Cell
 from penstock.shape.lanes import Form
 from penstock.shape.types import PATTERNS, value_sql
-from penstock.shape.version import version_sql
+from penstock.shape.version_keys import version_sql
 from penstock.shape.width import fit_sql, is_wide
 from penstock.spec import StreamSpec
 from penstock.sql import identifier, literal, statement

@@ -19,7 +19,7 @@ from penstock.shape.lanes import Form, LaneRows
 from penstock.shape.lanes.select import CONTENT_HASH, asked_fields, column_value, event_time, identity, version
 from penstock.shape.lanes.template import Template, learn
 from penstock.shape.lines import Lines, without
-from penstock.shape.statements import Statements
+from penstock.shape.prepared import Statements
 from penstock.shape.width import fit_sql, is_wide
 from penstock.spec import StreamSpec
 from penstock.sql import identifier, literal, statement

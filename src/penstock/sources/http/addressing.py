@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from penstock.sources.http.addresses import origin, with_query, without, without_user
-from penstock.sources.http.answers import Request
-from penstock.sources.http.refusals import Refusals
+from penstock.sources.http.request_errors import Refusals
+from penstock.sources.http.responses import Request
 
 _REDIRECTS = 10
 

@@ -18,11 +18,11 @@ from penstock.compression import ENCODINGS
 from penstock.logs import described, get_log
 from penstock.sources.http.addresses import origin
 from penstock.sources.http.addressing import Addressing
-from penstock.sources.http.answers import Answer, Page, Request, beginning, whole
 from penstock.sources.http.auth import credentials_of, query_key
 from penstock.sources.http.breaker import CircuitBreaker, CircuitOpen
 from penstock.sources.http.limits import Gate, PausedTooLong, asked_to_wait, exhausted
-from penstock.sources.http.refusals import Failed, Refusals
+from penstock.sources.http.request_errors import Failed, Refusals
+from penstock.sources.http.responses import Answer, Page, Request, beginning, whole
 from penstock.sources.http.secrets import MaskedLog, Secrets, is_secret
 from penstock.sources.http.tally import count_request, count_retry
 from penstock.sources.http.tls import tls_context

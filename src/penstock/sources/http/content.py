@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from penstock.ports import Reject
     from penstock.project.http import Endpoint
     from penstock.records.splitters import Cut
-    from penstock.sources.http.answers import Page
+    from penstock.sources.http.responses import Page
 
 _CHUNK_BYTES = 4 << 20
 _CSV_BLOCK_BYTES = 1 << 20

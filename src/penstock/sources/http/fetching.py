@@ -10,16 +10,16 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import SourceError
-from penstock.sources.http.asking import Asking
 from penstock.sources.http.client import Client
 from penstock.sources.http.content import Content
 from penstock.sources.http.fetched import Fetched, Walk
 from penstock.sources.http.links import next_link
+from penstock.sources.http.page_requests import Asking
 from penstock.sources.http.pages import Answer, Paginator, Step
 from penstock.sources.http.paging import paginator
 from penstock.sources.http.parents import Additions, Conflict
 from penstock.sources.http.records import BadPage
-from penstock.sources.http.refusals import Refused, Unreachable
+from penstock.sources.http.request_errors import Refused, Unreachable
 from penstock.sources.http.seen import HOW_TO_END, Circle, Seen
 from penstock.sources.http.signs import Signs
 

@@ -20,7 +20,7 @@ from typing import Any
 from pika import SelectConnection
 from pika.exceptions import AMQPConnectionError, InvalidFrameError
 
-from penstock.sources.rabbitmq.fields import properties
+from penstock.sources.rabbitmq.amqp_fields import properties
 
 __all__ = ["BulkConnection", "DeliveryDecoder", "is_plain", "message_id", "properties", "stream_offset"]
 
@@ -42,7 +42,7 @@ class DeliveryDecoder:
     """Cuts deliveries out of received bytes, wherever those were split.
 
     What is complete stands in ``bodies``, ``heads`` (the properties as they came, see :func:`message_id` and
-    :mod:`penstock.sources.rabbitmq.fields`) and ``tags``; whoever takes them clears them.
+    :mod:`penstock.sources.rabbitmq.amqp_fields`) and ``tags``; whoever takes them clears them.
 
     Args:
         pass_on: gets every other frame, whole and in its turn.

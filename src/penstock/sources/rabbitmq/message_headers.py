@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from penstock.sources.rabbitmq.fields import properties
+from penstock.sources.rabbitmq.amqp_fields import properties
 
 if TYPE_CHECKING:
     from pika.spec import BasicProperties

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.compression import BrokenEncoding, TooLarge, decompressed
 from penstock.extras import require
+from penstock.sources.rabbitmq.amqp_fields import properties
 from penstock.sources.rabbitmq.cloudevents import Unreadable, event_in
-from penstock.sources.rabbitmq.fields import properties
 from penstock.sources.rabbitmq.message_headers import Properties
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from penstock.compression import BrokenEncoding, Decoder, decoder_of
-from penstock.sources.http.refusals import Failed
+from penstock.sources.http.request_errors import Failed
 
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
 

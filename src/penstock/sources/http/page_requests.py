@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from penstock.errors import MASK, redact
 from penstock.sources.http.addresses import without
-from penstock.sources.http.answers import Request
 from penstock.sources.http.pages import Step
+from penstock.sources.http.responses import Request
 from penstock.sources.http.secrets import is_secret
 
 if TYPE_CHECKING:

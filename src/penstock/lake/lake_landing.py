@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from penstock.lake.unfinished import settle
 
 if TYPE_CHECKING:
-    from penstock.lake.writer import LakeWriter
+    from penstock.lake.lake_writer import LakeWriter
     from penstock.ports import Destination, Landing, Position, Receipt, Shaped, Target
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.errors import ContractError, TransformError
-from penstock.ledger.runs import RunStep, short
+from penstock.ledger.run_records import RunStep, short
 from penstock.transform.manifest import TESTS
 from penstock.transform.plan import TransformPlan
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.bi.catalog import Described, Place
 from penstock.bi.metabase.changes import Synced
-from penstock.bi.metabase.client import Client
+from penstock.bi.metabase.metabase_api import Client
 from penstock.errors import DestinationError, MetabaseError, UsageError
 from penstock.sql import literal, statement
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import ProjectError
-from penstock.project.document import Document
-from penstock.project.document import Path as SettingPath
 from penstock.project.nearest import nearest
+from penstock.project.yaml_document import Document
+from penstock.project.yaml_document import Path as SettingPath
 
 VARIABLE = "PENSTOCK_ENV"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.project.privacy import Privacy
+from penstock.project.privacy_settings import Privacy
 from penstock.project.settings import Stream
 from penstock.spec import StreamSpec
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.errors import PenstockError
 from penstock.ledger import TYPES, check_stream, column_rows, ledger_sql, schema_from_rows, state_text
-from penstock.ledger.quarantined import COLUMNS, entries
+from penstock.ledger.quarantine_rows import COLUMNS, entries
 from penstock.ports import Position, Receipt, Reject, Rows, StreamEntry, Target
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from penstock.lake.formats import NdjsonEncoder
+from penstock.lake.encoders import NdjsonEncoder
 from penstock.lake.sink import Sink
 from penstock.records.lake_files import RECORD, Compression, body_of, hidden_name, parse
 from penstock.records.opening import Kind, kind_of, opened

@@ -12,21 +12,21 @@ from pydantic import ValidationError
 
 from penstock.errors import ProjectError
 from penstock.project.checks import cross_checks
-from penstock.project.document import Document, parse
-from penstock.project.document import Path as SettingPath
+from penstock.project.environments import layer_file, put_over
 from penstock.project.lake import Lake
-from penstock.project.layers import layer_file, put_over
-from penstock.project.metabase import Metabase
+from penstock.project.metabase_settings import Metabase
 from penstock.project.notify import Notify
-from penstock.project.observing import Lineage, Logging
 from penstock.project.overrides import override
 from penstock.project.plain import masked
-from penstock.project.privacy import Privacy
+from penstock.project.privacy_settings import Privacy
 from penstock.project.problems import problems_of, raise_problems
 from penstock.project.schedule import Schedule
 from penstock.project.settings import Destination, Load, ProjectFile, Stream, Transform, Up
 from penstock.project.sources import SourceSettings
-from penstock.project.spec import spec_of
+from penstock.project.stream_spec import spec_of
+from penstock.project.telemetry import Lineage, Logging
+from penstock.project.yaml_document import Document, parse
+from penstock.project.yaml_document import Path as SettingPath
 from penstock.spec import StreamSpec
 
 FILE_NAME = "penstock.yml"

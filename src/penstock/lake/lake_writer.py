@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import PenstockError
 from penstock.faults import fault_point
-from penstock.lake.formats import Encoder, encoder_of, rest_lines, split
+from penstock.lake.encoders import Encoder, encoder_of, rest_lines, split
 from penstock.lake.sink import Sink
 from penstock.ports import Position
 from penstock.records.lake_files import (
