@@ -36,10 +36,16 @@ def link_package(directory: Path, installed: Path) -> None:
 
     A file in which people name packages gets one more entry, and otherwise stays as it is.
     """
-    packages = directory / ".penstock" / "dbt_packages"
-    packages.mkdir(parents=True, exist_ok=True)
+    packages = _install_path(directory)
+    if packages is None:
+        return
+    (directory / PACKAGE).parent.mkdir(exist_ok=True)
     link_folder(directory / PACKAGE, installed)
-    link_folder(packages / "penstock", directory / PACKAGE)
+    try:
+        packages.mkdir(parents=True, exist_ok=True)
+        link_folder(packages / "penstock", directory / PACKAGE)
+    except OSError:  # in a container nobody can write beside .penstock
+        return
     texts = {name: _text(directory / name) for name in _FILES}
     if any(PACKAGE in text for text in texts.values()):
         return
@@ -56,8 +62,14 @@ def link_package(directory: Path, installed: Path) -> None:
             fix=f"add to its packages: {_ENTRY.partition('  #')[0]}",
         )
         return
-    with suppress(OSError):  # in a container nobody can write here, and nobody calls dbt deps
+    with suppress(OSError):  # likewise, and nobody calls dbt deps there
         (directory / name).write_text(text, encoding="utf-8")
+
+
+def _install_path(directory: Path) -> Path | None:
+    """Where the project has dbt's packages; None where only dbt can tell."""
+    named = _yaml(_text(directory / "dbt_project.yml")).get("packages-install-path", "dbt_packages")
+    return directory / named if isinstance(named, str) and "{{" not in named else None
 
 
 def write_profile(directory: Path, profile: str, target: str, output: Mapping[str, Any]) -> None:
