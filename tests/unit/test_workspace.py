@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.transform.workspace import dbt_sources
+from penstock.transform.plain_dbt import PACKAGE, link_package
+from penstock.transform.workspace import dbt_sources, package_folder
 
 FILES = (
     "models/a.sql", "models/deep/b.yml", "seeds/s.csv", "macros/m.sql", "dbt_project.yml", "packages.yml",
@@ -31,3 +32,21 @@ def test_only_what_dbt_reads(tmp_path: Path, settings: str, expected: set[str]) 
         (tmp_path / name).write_text(settings if name == "dbt_project.yml" else "")
     found = [str(path.relative_to(tmp_path)) for path in dbt_sources(tmp_path, None)]
     assert sorted(found) == sorted(expected | {"dbt_project.yml", "packages.yml"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ("name: p", "dbt_packages"),
+        ("packages-install-path: .penstock/dbt_packages", ".penstock/dbt_packages"),
+        ("packages-install-path: \"{{ env_var('ANY', 'any') }}\"", None),
+    ],
+)
+def test_the_package_is_where_the_project_has_packages(tmp_path: Path, settings: str, place: str | None) -> None:
+    """dbt finds as many packages there as ``packages.yml`` names; where only dbt can tell, none is named."""
+    (tmp_path / "dbt_project.yml").write_text(settings)
+    link_package(tmp_path, package_folder())
+    named = tmp_path / "packages.yml"
+    assert (PACKAGE in named.read_text() if named.exists() else False) == (place is not None)
+    if place is not None:
+        assert (tmp_path / place / "penstock" / "dbt_project.yml").is_file()
