@@ -29,7 +29,7 @@ class Visits:
                 positions=[Position(source=self.name, key="list", state={"done": len(self._visits)})],
             )
 
-    def acknowledge(self, positions: Sequence[Position]) -> None:
+    def acknowledge(self, acknowledgements: Sequence[Any], /) -> None:
         """They are durable; a queue would be told here."""
 
 
