@@ -131,7 +131,7 @@ def test_merge_by_days(destination: Destination, tmp_path: Path) -> None:
         for _ in range(120)
     ]
     write_files(tmp_path / "in", {"f.ndjson": b"\n".join(lines)})
-    keyed = {"identity": ("k",), "version": "v", "content": True}
+    keyed = {"identity": ("k",), "version": "v"}
     land(destination, tmp_path / "in", _rules("once", **keyed), disposition="merge")
     for day in draw.sample(DAYS, 7):
         land(destination, tmp_path / "in", _rules("daily", **keyed), disposition="merge", window=_day(day))
