@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.airflow.dags import PROJECTS
-from penstock.destinations.kinds import kind_of as destination_kind
+from penstock.destinations.kinds import kind_of
 from penstock.errors import ProjectError, UsageError
 from penstock.project import DestinationSettings, Project, Schedule, load_project, variables_of
-from penstock.runs.plan import is_queue, takes_days
-from penstock.sources.kinds import kind_of as source_kind
+from penstock.runs.plan import is_queue, overlap, takes_days
 from penstock.spans import span_of_words
 from penstock.transform.layers import layers_of
 
@@ -159,7 +158,7 @@ def read_pipeline(
 
 def _is_held(destination: DestinationSettings) -> bool:
     """Whether one process at a time has it."""
-    return destination_kind(destination).capabilities.one_process
+    return kind_of(destination).capabilities.one_process
 
 
 def _elsewhere(project: Project, target: str | None) -> Iterator[Project]:
@@ -187,7 +186,7 @@ def _timing(project: Project, schedule: Schedule | Literal[False] | None, asked:
             retries=retries,
             retry_delay=schedule.retry_delay,
         )
-    late = schedule.lookback if schedule and schedule.lookback is not None else _overlap(project)
+    late = schedule.lookback if schedule and schedule.lookback is not None else _longest_overlap(project)
     return replace(
         timing,
         timezone=asked.timezone or timing.timezone,
@@ -197,10 +196,10 @@ def _timing(project: Project, schedule: Schedule | Literal[False] | None, asked:
     )
 
 
-def _overlap(project: Project) -> timedelta:
+def _longest_overlap(project: Project) -> timedelta:
     """How late the records of sources that pick days come, the longest of them."""
-    feeds = [(project.sources[source], name) for name, stream in project.streams.items() for source in stream.from_]
-    return max((source_kind(source).overlap(source, stream) for source, stream in feeds), default=timedelta())
+    feeds = [(name, source) for name, stream in project.streams.items() for source in stream.from_]
+    return max((overlap(project, stream, source) for stream, source in feeds), default=timedelta())
 
 
 def _when(schedule: str | timedelta | None) -> Timing:

@@ -223,6 +223,12 @@ def is_queue(project: Project, source: str) -> bool:
     return not project.sources[source].ends
 
 
+def overlap(project: Project, stream: str, source: str) -> timedelta:
+    """How long after a day its records may come from this source, as its settings have it."""
+    settings = project.sources[source]
+    return kind_of(settings).overlap(settings, stream)
+
+
 def takes_days(project: Project, stream: str, source: str) -> bool:
     """Whether single days of a stream can be asked for of this source."""
     settings = project.sources[source]

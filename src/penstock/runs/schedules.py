@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import UsageError
 from penstock.project.nearest import hint
-from penstock.runs.plan import day_window, plan_loads, takes_days
+from penstock.runs.plan import day_window, overlap, plan_loads, takes_days
 from penstock.sources.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def of_interval(
     last = max(start, end - timedelta(microseconds=1)).astimezone(UTC).date()
 
     def of_days(step: LoadStep) -> LoadStep:
-        back = _overlap(project, step) if lookback is None else lookback
+        back = overlap(project, step.stream, step.source) if lookback is None else lookback
         return replace(step, window=day_window(None, (start - back).astimezone(UTC).date(), last), lookback=back)
 
     return [
@@ -80,12 +80,6 @@ def of_interval(
         else step
         for step in steps
     ]
-
-
-def _overlap(project: Project, step: LoadStep) -> timedelta:
-    """How late records of an endpoint with windows come, as its settings have it."""
-    settings = project.sources[step.source]
-    return kind_of(settings).overlap(settings, step.stream)
 
 
 def named_streams(
