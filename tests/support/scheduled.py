@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from penstock.project import Project
 from penstock.runs.schedules import plan_schedules
 from penstock.up.scheduled import Scheduled
 from tests.support import commands
+from tests.support.at_work import at_work
 from tests.support.up import Up, call
 
 
@@ -64,14 +64,8 @@ def scheduled(project: Project, **given: Any) -> Iterator[Scheduled]:
     stop = Stop()
     (loads,) = plan_schedules(project)
     job = Scheduled(project, loads, stop=stop, **given)
-    thread = threading.Thread(target=job.run, daemon=True)
-    thread.start()
-    try:
+    with at_work(job, stop, seconds=30):
         yield job
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 def start(project: Path, *words: str) -> commands.Started:

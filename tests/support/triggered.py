@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from penstock.land.loop import Stop
 from penstock.project import Project
 from penstock.up.trigger import Trigger
+from tests.support.at_work import at_work
 
 
 @contextmanager
@@ -16,11 +16,5 @@ def triggered(project: Project) -> Iterator[Trigger]:
     """A trigger at work."""
     stop = Stop()
     trigger = Trigger(project, stop=stop)
-    thread = threading.Thread(target=trigger.run, daemon=True)
-    thread.start()
-    try:
+    with at_work(trigger, stop, seconds=60):
         yield trigger
-    finally:
-        stop.set()
-        thread.join(60)
-        assert not thread.is_alive()
