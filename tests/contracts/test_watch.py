@@ -10,164 +10,29 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pika
 import pytest
 
-from penstock.errors import PenstockError, SourceError, UsageError
-from penstock.land.loop import Stop
+from penstock.errors import SourceError, UsageError
 from penstock.land.session import Session
-from penstock.logs import captured
-from penstock.ports import Receipt
 from penstock.project import load_project
 from penstock.runs.folders import UNNAMED, watched
-from penstock.runs.watch import Watcher
 from penstock.samples.generate import write_user_events
 from penstock.testing.postgres import PrivatePostgres
-from tests.support import commands
-from tests.support.queues import until
 from tests.support.warehouse import table
-
-PROJECT = """
-name: trial
-target: TARGET
-destinations:
-  duckdb: { type: duckdb, path: warehouse.duckdb, threads: 1, lock_timeout_seconds: 30 }
-  postgres: { type: postgres, url: "POSTGRES" }
-sources:
-  files: { type: files, path: "data/**", settle_seconds: SETTLE }
-  queue: { type: rabbitmq, url: "RABBITMQ", queue: q, queue_type: classic }
-streams:
-  events: { from: SOURCES, identity: IDENTITY, disposition: DISPOSITION, contract: { types: CONTRACT } }
-"""
-NOWHERE = "postgresql://nowhere/none"
+from tests.support.watching import a_watched_project, lines, messages, numbers, penstock, query, watching
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a project that lands the folder ``data`` in ``events``, on DuckDB unless a PostgreSQL is given."""
-
-    def make(
-        postgres: str = "",
-        rabbitmq: str = "amqp://nowhere",
-        *,
-        settle: float = 0.3,
-        identity: str = "content",
-        disposition: str = "append",
-        contract: str = "rescue",
-    ) -> Path:
-        said = {
-            "TARGET": "postgres" if postgres else "duckdb",
-            "POSTGRES": postgres or NOWHERE,
-            "RABBITMQ": rabbitmq,
-            "SETTLE": str(settle),
-            "IDENTITY": identity,
-            "DISPOSITION": disposition,
-            "CONTRACT": contract,
-            "SOURCES": "files" if disposition == "replace" else "[files, queue]",
-        }
-        text = PROJECT
-        for word, value in said.items():
-            text = text.replace(word, value)
-        (tmp_path / "data").mkdir()
-        (tmp_path / "penstock.yml").write_text(text)
-        return tmp_path
-
-    return make
-
-
-class Watching:
-    """A watcher at work in a thread, and what it has told."""
-
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.receipts: list[Receipt] = []
-        self.records: list[dict[str, Any]] = []
-        self.error: BaseException | None = None
-        self.stop = Stop()
-        self.watcher = Watcher(
-            load_project(folder),
-            "events",
-            options.pop("source", "files"),
-            stop=self.stop,
-            on_commit=self.receipts.append,
-            **options,
-        )
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        with captured() as self.records:
-            try:
-                self.watcher.run()
-            except PenstockError as e:
-                self.error = e
-
-    @property
-    def said(self) -> list[str]:
-        """What it complained of."""
-        return [r["event"] for r in self.records if r["level"] in ("warning", "error")]
-
-    @property
-    def read(self) -> int:
-        return sum(receipt.read for receipt in self.receipts)
-
-    @property
-    def landed(self) -> int:
-        return sum(receipt.landed for receipt in self.receipts)
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for something to be so."""
-        until(lambda: holds() or self.error is not None, lambda: f"{self.receipts} {self.said}")
-        assert self.error is None, self.error
-
-
-@contextmanager
-def watching(folder: Path, **options: Any) -> Iterator[Watching]:
-    """A watcher that ends with the block."""
-    found = Watching(folder, **options)
-    found.thread.start()
-    try:
-        yield found
-    finally:
-        found.stop.set()
-        found.thread.join(30)
-        assert not found.thread.is_alive()
-
-
-def lines(start: int, end: int) -> str:
-    """Records, one a line."""
-    return "".join(f'{{"n": {n}}}\n' for n in range(start, end))
-
-
-def query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Rows of the project's warehouse."""
-    with Session(load_project(folder)) as session:
-        return [tuple(row) for row in session.destination.query(sql).rows]
-
-
-def numbers(folder: Path) -> list[int]:
-    """What has landed."""
-    return [row[0] for row in query(folder, "select n from raw.events order by 1")]
-
-
-def messages(url: str) -> list[dict[str, Any]]:
-    """Take all that is on the queue."""
-    found = []
-    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        channel = connection.channel()
-        while (got := channel.basic_get("q", auto_ack=True))[0] is not None:
-            found.append(json.loads(got[2] or b""))
-    return found
-
-
-def penstock(folder: Path, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:
-    """A command, run to its end."""
-    return commands.penstock(folder, *arguments, environ={"PENSTOCK_FAULT": fault}, timeout=120)
+    """Makes the test's project."""
+    return partial(a_watched_project, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
