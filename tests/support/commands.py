@@ -146,6 +146,10 @@ def _perform(
 
     from penstock import faults
     from penstock.cli import main
+    from penstock.lineage.emitter import close_all
 
     importlib.reload(faults)  # it reads its variable on import
-    main()
+    try:
+        main()
+    finally:
+        close_all()  # what is registered for the end of a process is not done at that of a forked one
