@@ -11,6 +11,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 EXAMPLE := examples/user_events
 REPORT := select * from reports.user_events_daily order by 1, 2, 3
 PYTEST_ARGS ?=
+# what tests import and rewrite is compiled once, also where the environment says otherwise
+unexport PYTHONDONTWRITEBYTECODE
 RUN_EXTRAS := postgres rabbitmq http lineage examples
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 

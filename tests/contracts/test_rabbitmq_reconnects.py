@@ -18,13 +18,6 @@ from tests.support.queues import a_queue, bodies_of, declare, drain, numbered, p
 Fault = Callable[[PrivateRabbitMQ, Proxy, RabbitMQSource, RabbitMQ], None]
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[PrivateRabbitMQ]:
-    """A broker of this module's own, which soon loses patience with a consumer."""
-    with PrivateRabbitMQ(settings={"channel_tick_interval": "500"}) as server:
-        yield server
-
-
 @pytest.fixture
 def proxy(broker: PrivateRabbitMQ) -> Iterator[Proxy]:
     """A way to the broker that can break."""

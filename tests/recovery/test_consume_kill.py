@@ -23,10 +23,10 @@ from penstock.sources.rabbitmq.amqp import connected
 from penstock.spec import StreamSpec
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.conftest import RabbitMQServer
 from tests.support import commands
 from tests.support.consuming import until, write_project
 from tests.support.queues import PERSISTENT, a_queue, declare, waiting
+from tests.support.servers import RabbitMQServer
 from tests.support.warehouse import land, quarantined, table, write_files
 
 MESSAGES = 10_000
@@ -199,8 +199,7 @@ def test_many_consumers_of_one_queue(rabbitmq_url: str, postgres_url: str, tmp_p
 @pytest.fixture
 def by_stream_protocol(rabbitmq_server: RabbitMQServer) -> str:
     """The settings that read a stream queue by the stream protocol."""
-    port = rabbitmq_server.private.stream_port if rabbitmq_server.private else 5552
-    return f"protocol: stream, stream_port: {port}"
+    return f"protocol: stream, stream_port: {rabbitmq_server.stream_port}"
 
 
 @pytest.mark.parametrize("step", ["file_middle", "before_commit", "after_commit"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> D
     if kind == "duckdb":
         from penstock.destinations.duckdb.destination import DuckDBDestination
 
+        shutil.copyfile(request.getfixturevalue("ledger_file"), folder / "warehouse.duckdb")
         opened = DuckDBDestination(folder / "warehouse.duckdb", threads=1)
     else:
         from penstock.destinations.postgres.destination import PostgresDestination
 
-        opened = PostgresDestination(request.getfixturevalue("postgres_url"), shown="test database")
+        opened = PostgresDestination(request.getfixturevalue("prepared_postgres_url"), shown="test database")
     opened.prepare()
     return opened
 
