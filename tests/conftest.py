@@ -6,13 +6,13 @@ import gc
 import os
 from pathlib import Path
 
-from dbt_common.tests import enable_test_caching
+from tests.support.dbt_memory import remember
 
 # many are up at the same time: none of them has the port that the documentation names
 os.environ.setdefault("PENSTOCK__UP__PORT", "0")
 pytest_plugins = ["tests.support.cost", "tests.support.examples", "tests.support.servers"]
 
-enable_test_caching()  # dbt's own: what a macro parses to is remembered
+remember()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

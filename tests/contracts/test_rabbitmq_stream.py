@@ -318,7 +318,9 @@ def kill(broker: PrivateRabbitMQ, _: Proxy, __: StreamProtocolSource) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [cut, reset, refuse_for_a_while, stall, close_connection, restart, kill], ids=lambda f: f.__name__
+    "fault",
+    [cut, reset, refuse_for_a_while, stall, close_connection, pytest.param(restart, marks=pytest.mark.slow), kill],
+    ids=lambda f: f.__name__,
 )
 def test_reading_goes_on(
     broker: PrivateRabbitMQ,

@@ -61,7 +61,16 @@ INNER = {
 """Macros that only the package calls."""
 
 
-@pytest.mark.parametrize("trials", [25, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("probe", "trials"),
+    [
+        ("duckdb", 25),
+        pytest.param("postgres", 25, marks=pytest.mark.slow),
+        pytest.param("duckdb", 200, marks=pytest.mark.slow),
+        pytest.param("postgres", 200, marks=pytest.mark.slow),
+    ],
+    indirect=["probe"],
+)
 def test_history_gives_the_published_oracle_in_every_order(probe: Warehouse, trials: int) -> None:
     """Many random orders and splits at once, each a set of users of its own, taken in step by step."""
     chance = random.Random(20)

@@ -41,7 +41,8 @@ def run(folder: Path, *words: str, environ: dict[str, str] | None = None) -> str
 
 
 @pytest.mark.timeout(600)  # eight processes, each of which imports dbt
-@pytest.mark.parametrize("target", ["local", pytest.param("production", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["local", "production"])
 def test_a_new_user_calls_dbt(target: str, tmp_path: Path, postgres_url: str) -> None:
     """In a new project ``dbt deps``, ``dbt parse`` and ``dbt build`` work after the first run, and the next run finds
     everything as it was. The password is in no file."""

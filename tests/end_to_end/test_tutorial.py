@@ -9,6 +9,7 @@ import pytest
 from tests.support.documents import DOCS, Reader, agrees, free_port, libpq_environment
 
 
+@pytest.mark.slow
 def test_tutorial(tmp_path: Path) -> None:
     """From an empty folder to a chart that follows what lands."""
     home = tmp_path / "home"
@@ -19,12 +20,20 @@ def test_tutorial(tmp_path: Path) -> None:
     assert report.count("<svg") >= 3, "two charts and the lineage"
 
 
-@pytest.mark.parametrize("guide", ["backfill", "change-a-contract", "fix-and-replay-quarantine"])
+@pytest.mark.parametrize(
+    "guide",
+    [
+        pytest.param("backfill", marks=pytest.mark.slow),
+        pytest.param("change-a-contract", marks=pytest.mark.slow),
+        "fix-and-replay-quarantine",
+    ],
+)
 def test_guide(tmp_path: Path, guide: str) -> None:
     """What a guide says to do does what it says."""
     _follow(tmp_path, guide)
 
 
+@pytest.mark.slow
 def test_guide_to_a_source(tmp_path: Path) -> None:
     """An API is added, with the sample on a port that is free."""
     _follow(tmp_path, "add-a-source", instead={"8000": str(free_port())})

@@ -12,6 +12,7 @@ from benchmarks.figures import Figure, Results
 from benchmarks.process import ROOT, ChildFailed, Worker, run
 
 
+@pytest.mark.slow
 def test_a_small_run_measures_and_tells_of_each_bar(tmp_path: Path) -> None:
     """Loads to DuckDB, again, and ten rows: each bar has a figure and a verdict, and the method is there."""
     output = tmp_path / "RESULTS.md"
