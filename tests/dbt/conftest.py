@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.dbt.warehouse import EXAMPLE, Warehouse
+from tests.support.dbt_memory import unheard
 
 PROJECTS = {"example": EXAMPLE, "probe": Path(__file__).parent / "probe", "vault": Path(__file__).parent / "vault"}
 DATABASE = f"penstock_dbt_{os.getpid()}"
@@ -35,6 +36,13 @@ def postgres_output(url: str) -> dict[str, Any]:
         "schema": "public",
         "threads": 4,
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """Nobody listens to dbt here."""
+    with unheard():
+        yield
 
 
 @pytest.fixture(scope="session")

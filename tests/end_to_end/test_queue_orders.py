@@ -19,10 +19,10 @@ from penstock.runs.consume import Consumer
 from penstock.transform.perform import Transformer
 from penstock.up.trigger import Trigger
 from tests.dbt.stories import lives
-from tests.support.example import EXAMPLE, LAYERS
+from tests.support.example import EXAMPLE, LAYERS, without_tests
 from tests.support.queues import a_queue, publish, until
 
-FEW, MANY = range(2), [range(2, 8), range(8, 14), range(14, 20)]
+ONE, FEW, MANY = range(1), range(2), [range(2, 8), range(8, 14), range(14, 20)]
 """Seeds of rounds with one size of batches and one warm dbt."""
 ORGANIZATIONS = LoadStep(stream="organizations", source="organization_files")
 NEWEST = "select max(seq) from penstock.loads where landed > 0 or deleted > 0"
@@ -82,9 +82,7 @@ class Orders:
         self._said = {"target": target, "url": postgres_url, "broker": rabbitmq_url, "queue": self.queue.queue}
         shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*", "target", "logs"))
         shutil.rmtree(folder / "data" / "user_events")
-        shutil.rmtree(folder / "tests")
-        for described in set((folder / "models").rglob("*.yml")) - {folder / "models" / "sources.yml"}:
-            described.unlink()  # what dbt would test is compared as a whole
+        without_tests(folder)  # what they say is compared as a whole
         (folder / "data" / "user_events").mkdir()
         (folder / "data" / "user_events" / "all.ndjson").write_bytes(b"\n".join(self.bodies))
         with Session(self.project("event_files", 1)) as session:
@@ -112,7 +110,8 @@ def orders(rabbitmq_url: str, postgres_url: str, tmp_path: Path, request: pytest
 @pytest.mark.parametrize(
     ("orders", "seeds"),
     [
-        ("local", FEW),
+        ("local", ONE),
+        pytest.param("local", FEW, marks=pytest.mark.slow),
         *(pytest.param("local", seeds, marks=pytest.mark.slow) for seeds in MANY),
         *(pytest.param("production", seeds, marks=pytest.mark.slow) for seeds in (FEW, MANY[0])),
     ],

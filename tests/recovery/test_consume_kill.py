@@ -25,6 +25,7 @@ from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 from tests.support import commands
 from tests.support.consuming import until, write_project
+from tests.support.fixtures import slow_on_postgres
 from tests.support.queues import PERSISTENT, a_queue, declare, waiting
 from tests.support.servers import RabbitMQServer
 from tests.support.warehouse import land, quarantined, table, write_files
@@ -93,14 +94,18 @@ def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"target": request.param, "url": url}
 
 
+@pytest.mark.parametrize("batches", ["3", pytest.param("13", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_a_step(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str], step: str) -> None:
-    """Killed at a step of its first batch or of its third, and run again; a queue leaves no position behind."""
+def test_killed_at_a_step(
+    rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str], step: str, batches: str
+) -> None:
+    """Killed at a step of its third batch, or of its first and then its third, and run again; a queue leaves no
+    position behind."""
     lines = corpus(tmp_path, 2_000)
     settings = a_queue(rabbitmq_url)
     put(settings, lines)
     folder = write_project(tmp_path / "p", settings, rabbitmq_url, more="batch_messages: 300", **warehouse)
-    for nth in ("1", "3"):
+    for nth in batches:
         assert start(folder, f"{step}:kill:{nth}").wait(60) == -signal.SIGKILL
     assert start(folder).wait(60) == 0
     check(folder, by_file(lines, tmp_path))
@@ -202,6 +207,7 @@ def by_stream_protocol(rabbitmq_server: RabbitMQServer) -> str:
     return f"protocol: stream, stream_port: {rabbitmq_server.stream_port}"
 
 
+@slow_on_postgres("warehouse")
 @pytest.mark.parametrize("step", ["file_middle", "before_commit", "after_commit"])
 def test_killed_at_a_step_by_the_stream_protocol(
     rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, warehouse: dict[str, str], step: str
