@@ -36,6 +36,15 @@ def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dest
     opened.close()
 
 
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
+def whichever(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
+    """A DuckDB, and in ``make test-all`` a PostgreSQL too: for what hardly depends on the warehouse. A module that
+    imports it as ``destination`` has it in place of that."""
+    opened = open_warehouse(request.param, tmp_path, request)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def local(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
     """A DuckDB, for what does not depend on the warehouse."""
