@@ -92,7 +92,6 @@ def test_first_look_stop_and_start(project: Path) -> None:
         reader.follow(RUNBOOK, {"9464": str(free_port())}, section="Stop and start")
 
 
-@pytest.mark.slow
 def test_undo_a_load(project: Path) -> None:
     """Rows and rejects of a wrong file go, those of others stay, and the file does not come back."""
     penstock(project, "load")

@@ -24,7 +24,7 @@ def test_tutorial(tmp_path: Path) -> None:
     "guide",
     [
         pytest.param("backfill", marks=pytest.mark.slow),
-        pytest.param("change-a-contract", marks=pytest.mark.slow),
+        "change-a-contract",
         "fix-and-replay-quarantine",
     ],
 )
@@ -33,7 +33,6 @@ def test_guide(tmp_path: Path, guide: str) -> None:
     _follow(tmp_path, guide)
 
 
-@pytest.mark.slow
 def test_guide_to_a_source(tmp_path: Path) -> None:
     """An API is added, with the sample on a port that is free."""
     _follow(tmp_path, "add-a-source", instead={"8000": str(free_port())})
