@@ -24,7 +24,6 @@ import pytest
 
 from penstock.destinations.duckdb.destination import DuckDBDestination
 from penstock.destinations.postgres.destination import PostgresDestination
-from penstock.errors import PenstockError
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 
@@ -95,8 +94,8 @@ class Server(threading.Thread):
             with self._start_server() as address:
                 _write(self._folder / f"{self.name}.json", json.dumps(address))
                 self._ended.wait()
-        except PenstockError as e:
-            _write(self._folder / f"{self.name}.error", str(e))
+        except Exception as e:  # noqa: BLE001 - whoever asked is told, and fails
+            _write(self._folder / f"{self.name}.error", f"{type(e).__name__}: {e}")
 
     def stop(self) -> None:
         """Stop what was started."""
