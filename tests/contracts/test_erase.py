@@ -96,6 +96,7 @@ def test_erase(project: Path) -> None:
         assert proof[0].startswith("v1:") and "customer:42" not in str(proof) and proof[3] is not None
 
 
+@slow_on_postgres("project")
 def test_again(project: Path) -> None:
     """What is sent again of the person stays out, in every form and counted; asked again there is nothing to do."""
     write(project, "customers", "a.ndjson", [customer(41), customer(42), customer(43)])
