@@ -136,12 +136,13 @@ clean: ## Delete the environment, caches and what the example made
 $(VENV)/bin/python:
 	@tools/make_venv "$(PYTHON)"
 
-$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	@[ $(VENV)/dev.stamp -nt requirements/run.txt -a $(VENV)/dev.stamp -nt pyproject.toml ] || \
-		tools/install requirements/run.txt
+INSTALLED := pyproject.toml tools/build_kernel.py $(wildcard src/penstock/native/*.[ch])
+
+$(VENV)/run.stamp: requirements/run.txt $(INSTALLED) | $(VENV)/bin/python
+	@for needed in $^; do [ $(VENV)/dev.stamp -nt $$needed ] || { tools/install requirements/run.txt; break; }; done
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/dev.stamp: requirements/dev.txt $(INSTALLED) | $(VENV)/bin/python
 	@tools/install requirements/dev.txt
 	@touch $(VENV)/run.stamp $@
 

@@ -16,8 +16,8 @@ from penstock.shape.growth import Growth
 from penstock.shape.identity import by_message, first_rows, latest_rows, without_conflicts
 from penstock.shape.lanes import Form, Lane, LaneRows
 from penstock.shape.lanes.careful import Careful
+from penstock.shape.lanes.native import Native
 from penstock.shape.lanes.parsed import Parsed
-from penstock.shape.lanes.uniform import Uniform
 from penstock.shape.lines import Lines, places_of
 from penstock.shape.memory import Memory
 from penstock.shape.personal import plain, pseudonymised
@@ -42,7 +42,7 @@ class Shaper:
         self._memory = Memory(threads, max(memory_bytes, 8 * spec.max_record_bytes))
         self._connection = self._memory.connection
         self._statements = Statements(self._connection)
-        self._lanes: tuple[Lane, ...] = tuple(lane(self._statements, spec) for lane in (Uniform, Parsed, Careful))
+        self._lanes: tuple[Lane, ...] = tuple(lane(self._statements, spec) for lane in (Native, Parsed, Careful))
         self._growth = Growth(self._connection, self._statements, spec)
         self._declared: tuple[Schema, Schema] | None = None
         self._aside: tuple[Memory, Statements] | None = None

@@ -1,7 +1,7 @@
 """Lanes: the ways from raw bodies to typed rows, the fastest first.
 
-A lane takes the lines that it can shape exactly as every other lane would, and leaves the rest to the next: records
-that follow a template (:mod:`.uniform`), whatever SQL reads right (:mod:`.parsed`), and one by one what is left
+A lane takes the lines that it can shape exactly as every other lane would, and leaves the rest to the next: what the
+kernel reads right (:mod:`.native`), whatever SQL reads right (:mod:`.parsed`), and one by one what is left
 (:mod:`.careful`).
 """
 

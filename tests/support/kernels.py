@@ -1,0 +1,19 @@
+"""The kernel, on and off."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from unittest.mock import patch
+
+from penstock.native.kernel import SWITCH
+
+
+def kernel_switched(on: bool) -> AbstractContextManager[object]:
+    """Shapers and splitters that are made in here have the kernel, or do without."""
+    return patch.dict(os.environ, {SWITCH: "1" if on else "0"})
+
+
+def without_kernel() -> AbstractContextManager[object]:
+    """As where no C compiler was."""
+    return kernel_switched(False)
