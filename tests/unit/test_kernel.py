@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given as given_any
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from penstock.layout import Layout
+from penstock.native import cutting
 from penstock.native.kernel import SWITCH, built, kernel
 from penstock.native.plan import Given, Left, Plan
+from penstock.records import splitters
 from penstock.schema import Column, Schema
 from penstock.shape.lanes import Form
 from penstock.shape.lanes.native import given
 from penstock.spec import StreamSpec
+from tests.support.examples import examples
+from tests.support.kernels import without_kernel
 
 TYPES = {"a": "text", "i": "bigint", "d": "double", "b": "boolean", "at": "timestamp", "u": "uuid", "j": "json"}
 SCHEMA = Schema(version=1, columns=tuple(Column(field=f, name=f, type=t) for f, t in TYPES.items()))
@@ -202,3 +209,17 @@ def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "0")
     assert kernel() is None
     assert built()
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given_any(block=st.text(st.sampled_from('[]{},:"\\x\n'), max_size=60).map(str.encode), times=st.integers(1, 3))
+def test_records_end_where_numpy_finds_their_ends(block: bytes, times: int) -> None:
+    """Whatever the bytes, quotes and backslashes out of place among them."""
+    block *= times
+    with without_kernel():
+        elements, closed = splitters.element_ends(block)
+        values, lines = splitters._value_ends(block), splitters._line_ends(block, 10)
+    ends, closed_too = cutting.element_ends(_library(), block)
+    assert (ends.tolist(), closed_too) == (elements.tolist(), closed)
+    assert cutting.value_ends(_library(), block).tolist() == values.tolist()
+    assert cutting.line_ends(_library(), block, 10).tolist() == lines.tolist()

@@ -15,7 +15,7 @@ SWITCH = "PENSTOCK_NATIVE"
 
 LIBRARY = Path(__file__).with_name("libkernel.so")
 
-_POINTER, _SIZE, _NUMBER = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+_POINTER, _BYTES, _SIZE, _NUMBER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int32
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "penstock_plan": (_POINTER, (_POINTER,)),
     "penstock_plan_free": (None, (_POINTER,)),
@@ -23,7 +23,10 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
         _SIZE,
         (_POINTER, _POINTER, _SIZE, _POINTER, _NUMBER, _SIZE, _POINTER, _POINTER, _POINTER),
     ),
-    "penstock_sha256": (None, (_POINTER, _SIZE, _NUMBER, _POINTER)),
+    "penstock_line_ends": (_SIZE, (_BYTES, _SIZE, _NUMBER, _POINTER, _SIZE)),
+    "penstock_value_ends": (_SIZE, (_BYTES, _SIZE, _POINTER, _SIZE)),
+    "penstock_element_ends": (_SIZE, (_BYTES, _SIZE, _POINTER, _SIZE, _POINTER)),
+    "penstock_sha256": (None, (_BYTES, _SIZE, _NUMBER, _POINTER)),
 }
 
 

@@ -43,6 +43,11 @@ class Native:
         self._kernel: ctypes.CDLL | None = kernel()
         self._plans: dict[tuple[object, ...], Plan] = {}
 
+    @property
+    def works(self) -> bool:
+        """Whether there is a kernel."""
+        return self._kernel is not None
+
     def take(self, lines: Lines, form: Form) -> tuple[LaneRows, Lines | None]:
         """Shape the records that fit."""
         if self._kernel is None or not len(lines) or not form.schema.columns or lines.bodies.null_count:
