@@ -49,6 +49,10 @@ test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headl
 	@tools/need_chromium
 	$(BIN)/python -m pytest -m chromium tests/report
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp ## Fuzz the kernel of the native lane with libFuzzer; FUZZ_SECONDS=3600 for an hour
+	tools/fuzz_kernel $(FUZZ_SECONDS)
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links, Dockerfile and compose files
 	$(BIN)/ruff check .
@@ -57,7 +61,7 @@ check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the doc
 	$(BIN)/python tools/check_modules.py
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.override.yaml
-	$(BIN)/shellcheck .ci/run scripts/make_env scripts/airflow/init tools/install tools/make_venv tools/need_*
+	$(BIN)/shellcheck .ci/run scripts/make_env scripts/airflow/init tools/install tools/make_venv tools/fuzz_kernel tools/need_*
 	$(MKDOCS) build
 
 .PHONY: docs

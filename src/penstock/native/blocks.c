@@ -44,10 +44,10 @@ void *block_take(int64_t bytes, int64_t *capacity) {
   struct block *block = kept_for(bytes);
   leave();
   if (block == NULL) {
-    void *fresh = NULL;
-    if (bytes < 0 || posix_memalign(&fresh, HEADER, (size_t)bytes + HEADER) != 0) return NULL;
-    block = fresh;
-    block->capacity = bytes;
+    int64_t whole = (bytes + 2 * HEADER - 1) / HEADER * HEADER;
+    block = bytes < 0 ? NULL : aligned_alloc(HEADER, (size_t)whole);
+    if (block == NULL) return NULL;
+    block->capacity = whole - HEADER;
   }
   *capacity = block->capacity;
   return (uint8_t *)block + HEADER;

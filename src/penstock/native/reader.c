@@ -4,6 +4,21 @@
 
 #include "numbers.h"
 
+static bool more_members(struct reader *reader) {
+  int64_t capacity = reader->member_capacity ? 2 * reader->member_capacity : 64;
+  struct member *members = realloc(reader->members, (size_t)capacity * sizeof *members);
+  if (members == NULL) return false;
+  reader->members = members;
+  reader->member_capacity = capacity;
+  return true;
+}
+
+static bool add_member(struct reader *reader, struct member member) {
+  if (reader->member_count == reader->member_capacity && !more_members(reader)) return false;
+  reader->members[reader->member_count++] = member;
+  return true;
+}
+
 bool reader_begin(struct reader *reader, int64_t bytes) {
   /* texts without escapes, these as canonical strings, and objects whose members were written before: each takes no more
      than the record does, but for some signs; what is written besides asks for room */
@@ -15,6 +30,7 @@ bool reader_begin(struct reader *reader, int64_t bytes) {
     reader->arena_end = reader->arena == NULL ? NULL : reader->arena + wanted;
     if (reader->arena == NULL) return false;
   }
+  if (reader->members == NULL && !more_members(reader)) return false;
   reader->free = reader->arena;
   reader->member_count = 0;
   reader->left = TAKEN;
@@ -24,18 +40,6 @@ bool reader_begin(struct reader *reader, int64_t bytes) {
 void reader_free(struct reader *reader) {
   free(reader->arena);
   free(reader->members);
-}
-
-static bool add_member(struct reader *reader, struct member member) {
-  if (reader->member_count == reader->member_capacity) {
-    int64_t capacity = reader->member_capacity ? 2 * reader->member_capacity : 64;
-    struct member *members = realloc(reader->members, (size_t)capacity * sizeof *members);
-    if (members == NULL) return false;
-    reader->members = members;
-    reader->member_capacity = capacity;
-  }
-  reader->members[reader->member_count++] = member;
-  return true;
 }
 
 static int by_key(const void *left, const void *right) {
