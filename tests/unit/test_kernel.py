@@ -8,6 +8,7 @@ import random
 import threading
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,9 +19,11 @@ from hypothesis import strategies as st
 from penstock.layout import Layout
 from penstock.native import cutting
 from penstock.native.kernel import SWITCH, built, kernel
+from penstock.native.messages import message_identities
 from penstock.native.plan import Given, Left, Plan
 from penstock.records import splitters
 from penstock.schema import Column, Schema
+from penstock.shape import identity
 from penstock.shape.lanes import Form
 from penstock.shape.lanes.native import given
 from penstock.spec import StreamSpec
@@ -223,3 +226,13 @@ def test_records_end_where_numpy_finds_their_ends(block: bytes, times: int) -> N
     assert (ends.tolist(), closed_too) == (elements.tolist(), closed)
     assert cutting.value_ends(_library(), block).tolist() == values.tolist()
     assert cutting.line_ends(_library(), block, 10).tolist() == lines.tolist()
+
+
+def test_identities_of_messages() -> None:
+    """Of any id, also with quotes, control characters and none at all, those that SQL gives; of slices too."""
+    ids = ["a", 'q"\\/', "\x01\n\x7f", "é😀", "", "x" * 500, "a", None]
+    parts = np.array([0, 0, 1, 20, 0, 3, 1, 0], np.int64)
+    with duckdb.connect(":memory:") as connection:
+        expected = identity._message_identities(connection, np.arange(8), pa.array(ids), parts)
+    found = message_identities(_library(), pa.array(["z", *ids]).slice(1), parts)
+    assert found.to_pylist()[:7] == expected.to_pylist()[:7]

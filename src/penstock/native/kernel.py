@@ -23,6 +23,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
         _SIZE,
         (_POINTER, _POINTER, _SIZE, _POINTER, _NUMBER, _SIZE, _POINTER, _POINTER, _POINTER),
     ),
+    "penstock_message_identities": (_NUMBER, (_POINTER, _POINTER, _POINTER, _SIZE, _NUMBER, _POINTER)),
     "penstock_line_ends": (_SIZE, (_BYTES, _SIZE, _NUMBER, _POINTER, _SIZE)),
     "penstock_value_ends": (_SIZE, (_BYTES, _SIZE, _POINTER, _SIZE)),
     "penstock_element_ends": (_SIZE, (_BYTES, _SIZE, _POINTER, _SIZE, _POINTER)),

@@ -10,6 +10,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from penstock.shape.memory import Memory
+
 _MOST = 16
 _HASHES = ("_pen_id", "_pen_content")
 _NO_HASH = "0" * 64
@@ -34,9 +36,9 @@ class _Bodies:
 class Statements:
     """The statements of one connection."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._bodies = {t: _Bodies(connection, f"bodies_{t}", t) for t in (pa.string(), pa.large_string())}
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._bodies: dict[pa.DataType, _Bodies] = {}
         self._names: dict[tuple[Hashable, str], str] = {}
         self._numbers = itertools.count()
 
@@ -46,20 +48,23 @@ class Statements:
         Args:
             written: writes it, for the table that stands for the lines. Called when the statement is not known.
         """
-        bodies = self._bodies[lines.schema.field("body").type]
+        type_ = lines.schema.field("body").type
+        if type_ not in self._bodies:
+            self._bodies[type_] = _Bodies(self._memory.connection, f"bodies_{type_}", type_)
+        bodies = self._bodies[type_]
         name = self._names.get((key, bodies.name))
         if name is None:
             name = self._prepared(key, bodies.name, written(bodies.name))
         bodies.table = lines
-        rows = self._connection.sql(f"execute {name}").to_arrow_table()
+        rows = self._memory.connection.sql(f"execute {name}").to_arrow_table()
         bodies.table = None
         return with_uuids(_with_bits(rows))
 
     def _prepared(self, key: Hashable, bodies: str, sql: str) -> str:
         if len(self._names) == _MOST:
-            self._connection.execute(f"deallocate {self._names.pop(next(iter(self._names)))}")
+            self._memory.connection.execute(f"deallocate {self._names.pop(next(iter(self._names)))}")
         name = f"shape_{next(self._numbers)}"
-        self._connection.execute(f"prepare {name} as {sql}")
+        self._memory.connection.execute(f"prepare {name} as {sql}")
         self._names[key, bodies] = name
         return name
 

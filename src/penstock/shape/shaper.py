@@ -40,11 +40,10 @@ class Shaper:
     def __init__(self, spec: StreamSpec, *, threads: int = 2, memory_bytes: int = 256 << 20) -> None:
         self.spec = spec
         self._memory = Memory(threads, max(memory_bytes, 8 * spec.max_record_bytes))
-        self._connection = self._memory.connection
-        self._statements = Statements(self._connection)
+        self._statements = Statements(self._memory)
         self._native, self._parsed = Native(self._statements, spec), Parsed(self._statements, spec)
         self._lanes: tuple[Lane, ...] = (self._native, self._parsed, Careful(self._statements, spec))
-        self._growth = Growth(self._connection, self._statements, spec)
+        self._growth = Growth(self._memory, self._statements, spec)
         self._declared: tuple[Schema, Schema] | None = None
         self._aside: tuple[Memory, Statements] | None = None
 
@@ -76,7 +75,7 @@ class Shaper:
             try:
                 shaped = self._shape(batch, schema, window, refused or {})
                 if shaped.schema.reserved or self.spec.pii:
-                    shaped = pseudonymised(self._connection, shaped, schema, self.spec.pii, self.spec.keys)
+                    shaped = pseudonymised(self._memory.connection, shaped, schema, self.spec.pii, self.spec.keys)
                 return shaped
             except duckdb.OutOfMemoryException:
                 # records of many fields take more than most; nothing has been kept of the attempt
@@ -91,7 +90,7 @@ class Shaper:
         spec = self.spec
         schema, rows, arrived, unsound = self._rows(batch, before, window)
         if spec.message:
-            rows = by_message(self._connection, batch, rows)
+            rows = by_message(self._opened, batch, rows)
         read = rows.num_rows + len(unsound) + len(batch.rejects)
         inside = None if window is None else rows["_pen_o"]
         rejects = [*storable(batch.rejects, spec.layout)] if batch.rejects else []
@@ -99,14 +98,14 @@ class Shaper:
         rows, broken = without_broken(rows, schema, arrived)
         rejects += broken
         if spec.message:
-            rows, conflicting = without_conflicts(self._connection, rows, arrived)
+            rows, conflicting = without_conflicts(self._opened, rows, arrived)
             rejects += conflicting
         if refused:
             # before one of each identity is chosen: another of the same identity may be sound
             rows, unwanted = without_refused(rows, refused, arrived)
             rejects += unwanted
         candidates = rows.num_rows
-        rows = latest_rows(self._connection, rows) if spec.content else first_rows(rows)
+        rows = latest_rows(self._opened, rows) if spec.content else first_rows(rows)
         if rows.num_rows and not schema.version:
             schema = replace(schema, version=1)
         orders = rows["_pen_o"].to_numpy()
@@ -130,6 +129,9 @@ class Shaper:
             positions=batch.positions,
             replayed=tuple(sorted({*batch.replays} - {r.entry for r in rejects if r.entry is not None})),
         )
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        return self._memory.connection
 
     def _rows(
         self, batch: Batch, before: Schema, window: Window | None
@@ -188,7 +190,7 @@ class Shaper:
         """Statements in a DuckDB of their own: what a batch brought is asked for while the next one is shaped."""
         if self._aside is None:
             memory = Memory(1, self._memory.max_bytes)
-            self._aside = memory, Statements(memory.connection)
+            self._aside = memory, Statements(memory)
         return self._aside[1]
 
     def _with_declared(self, before: Schema) -> Schema:
