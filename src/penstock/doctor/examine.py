@@ -52,7 +52,7 @@ def examine(
         target: the destination, by its name.
         held: finds the process of the project that has its DuckDB warehouse, which is then asked instead.
     """
-    checks = [_check_python(), *_check_versions(), _check_native_lane()]
+    checks = [_check_python(), *_check_versions(), check_native_lane()]
     try:
         from penstock.project import find_project, load_project
 
@@ -97,15 +97,15 @@ def _check_versions() -> list[Finding]:
     return checks
 
 
-def _check_native_lane() -> Finding:
-    if built() and kernel() is None:
-        detail = f"switched off by {SWITCH}; loads take about twice the CPU"
-        return Finding(name="native lane", ok=True, warns=True, detail=detail, fix=f"unset {SWITCH}")
+def check_native_lane() -> Finding:
+    """Whether records are shaped by the kernel."""
+    if kernel() is not None:
+        return Finding(name="native lane", ok=True, detail="built")
+    what, fix = f"{SWITCH}=0", f"unset {SWITCH}"
     if not built():
-        fix = "install a wheel of this platform, or install a C compiler (gcc or clang) and then Penstock anew"
-        detail = "not built, loads take about twice the CPU"
-        return Finding(name="native lane", ok=True, warns=True, detail=detail, fix=fix)
-    return Finding(name="native lane", ok=True, detail="built")
+        what = "not built"
+        fix = "install a wheel for this platform; or a C compiler, gcc or clang, and then Penstock anew"
+    return Finding(name="native lane", ok=True, warns=True, detail=f"{what}, loads take about twice the CPU", fix=fix)
 
 
 def _check_sources(project: Project) -> list[Finding]:

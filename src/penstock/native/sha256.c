@@ -1,5 +1,6 @@
 #include "sha256.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #if defined(__x86_64__)
@@ -28,32 +29,55 @@ static const uint32_t ROUND[64] __attribute__((aligned(64))) = {
 static const uint32_t START[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-/* ---- in plain C ---- */
+/* ---- in plain C, four messages side by side ---- */
 
-static inline uint32_t turned(uint32_t word, int bits) { return word >> bits | word << (32 - bits); }
+/* Four words of four messages: vectors that any compiler turns into what the processor has, SSE2 or NEON at least. */
+typedef uint32_t words __attribute__((vector_size(16)));
+
+static inline words turned(words word, int bits) { return word >> bits | word << (32 - bits); }
 
 static inline uint32_t big_endian(const uint8_t *bytes) {
   return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-static void portable_blocks(uint32_t *state, const uint8_t *message, int64_t blocks) {
-  uint32_t w[64];
-  for (; blocks > 0; blocks--, message += BLOCK) {
-    for (int i = 0; i < 16; i++) w[i] = big_endian(message + 4 * i);
-    for (int i = 16; i < 64; i++) {
-      uint32_t before = w[i - 15], last = w[i - 2];
-      w[i] = w[i - 16] + (turned(before, 7) ^ turned(before, 18) ^ before >> 3) + w[i - 7] +
-             (turned(last, 17) ^ turned(last, 19) ^ last >> 10);
+/* Add a block of each of four messages to their states. */
+static void portable_block(words *state, const uint8_t *const *block) {
+  words w[16], s[8];
+  for (int i = 0; i < 16; i++)
+    w[i] = (words){big_endian(block[0] + 4 * i), big_endian(block[1] + 4 * i), big_endian(block[2] + 4 * i),
+                   big_endian(block[3] + 4 * i)};
+  memcpy(s, state, sizeof s);
+  for (int i = 0; i < 64; i++) {
+    words *next = &w[i & 15];
+    if (i >= 16) {
+      words before = w[(i - 15) & 15], last = w[(i - 2) & 15];
+      *next += (turned(before, 7) ^ turned(before, 18) ^ before >> 3) + w[(i - 7) & 15] +
+               (turned(last, 17) ^ turned(last, 19) ^ last >> 10);
     }
-    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
-    for (int i = 0; i < 64; i++) {
-      uint32_t one = h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + ROUND[i] + w[i];
-      uint32_t two = (turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-      h = g, g = f, f = e, e = d + one, d = c, c = b, b = a, a = one + two;
-    }
-    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
-    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
+    words a = s[0], b = s[1], c = s[2], e = s[4], f = s[5], g = s[6];
+    words one = s[7] + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + ROUND[i] + *next;
+    words two = (turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+    s[7] = g, s[6] = f, s[5] = e, s[4] = s[3] + one, s[3] = c, s[2] = b, s[1] = a, s[0] = one + two;
+  }
+  for (int i = 0; i < 8; i++) state[i] += s[i];
+}
+
+/* Hash up to four messages, of which shorter ones wait for longer ones. */
+static void hash_portably(uint32_t state[][8], const struct waiting *waiting, int count) {
+  static const uint8_t NOTHING[BLOCK];
+  words states[8];
+  int64_t most = 0;
+  for (int i = 0; i < 8; i++) states[i] = (words){START[i], START[i], START[i], START[i]};
+  for (int i = 0; i < count; i++)
+    if (waiting[i].blocks > most) most = waiting[i].blocks;
+  for (int64_t block = 0; block < most; block++) {
+    const uint8_t *blocks[MAX_WAITING];
+    for (int i = 0; i < MAX_WAITING; i++)
+      blocks[i] = i < count && block < waiting[i].blocks ? waiting[i].message + block * BLOCK : NOTHING;
+    portable_block(states, blocks);
+    for (int i = 0; i < count; i++)
+      if (block + 1 == waiting[i].blocks)
+        for (int j = 0; j < 8; j++) state[i][j] = states[j][i];
   }
 }
 
@@ -196,21 +220,26 @@ static void two_by_instructions(uint32_t *first, const uint8_t *message, uint32_
 
 #else
 static bool has_instructions(void) { return false; }
-#define one_by_instructions portable_blocks
+static void one_by_instructions(uint32_t *state, const uint8_t *message, int64_t blocks) {
+  (void)state, (void)message, (void)blocks;
+}
 static void two_by_instructions(uint32_t *first, const uint8_t *message, uint32_t *second, const uint8_t *other,
                                 int64_t blocks) {
-  portable_blocks(first, message, blocks);
-  portable_blocks(second, other, blocks);
+  (void)first, (void)message, (void)second, (void)other, (void)blocks;
 }
 #endif
 
 /* ---- messages that wait ---- */
 
-static bool by_instructions(bool portable) {
-  static int known; /* 0 not asked yet, 1 no, 2 yes; asked twice it answers the same */
-  if (portable) return false;
-  if (known == 0) known = has_instructions() ? 2 : 1;
-  return known == 2;
+static bool by_instructions(const struct hashing *hashing) {
+  static atomic_int known; /* 0 not asked yet, 1 no, 2 yes */
+  if (hashing->portable) return false;
+  int answer = atomic_load_explicit(&known, memory_order_relaxed);
+  if (answer == 0) {
+    answer = has_instructions() ? 2 : 1;
+    atomic_store_explicit(&known, answer, memory_order_relaxed);
+  }
+  return answer == 2;
 }
 
 static void store_hash(uint8_t *hash, const uint32_t *state) {
@@ -238,28 +267,31 @@ void hashing_add(struct hashing *hashing, int64_t bytes, uint8_t *hash) {
   next->message[bytes] = 0x80;
   uint64_t bits = (uint64_t)bytes * 8;
   for (int i = 1; i <= 8; i++, bits >>= 8) end[-i] = (uint8_t)bits;
-  if (hashing->count == 2) hashing_finish(hashing);
+  if (hashing->count == (by_instructions(hashing) ? 2 : MAX_WAITING)) hashing_finish(hashing);
+}
+
+/* Hash one message or two. */
+static void hash_by_instructions(uint32_t state[][8], const struct waiting *waiting, int count) {
+  int64_t done = 0;
+  for (int i = 0; i < count; i++) memcpy(state[i], START, sizeof START);
+  if (count == 2) {
+    done = waiting[0].blocks < waiting[1].blocks ? waiting[0].blocks : waiting[1].blocks;
+    two_by_instructions(state[0], waiting[0].message, state[1], waiting[1].message, done);
+  }
+  for (int i = 0; i < count; i++)
+    one_by_instructions(state[i], waiting[i].message + done * BLOCK, waiting[i].blocks - done);
 }
 
 void hashing_finish(struct hashing *hashing) {
-  uint32_t state[2][8];
-  int64_t done = 0;
-  bool fast = by_instructions(hashing->portable);
-  for (int i = 0; i < hashing->count; i++) memcpy(state[i], START, sizeof START);
-  struct waiting *w = hashing->waiting;
-  if (fast && hashing->count == 2) {
-    done = w[0].blocks < w[1].blocks ? w[0].blocks : w[1].blocks;
-    two_by_instructions(state[0], w[0].message, state[1], w[1].message, done);
-  }
-  for (int i = 0; i < hashing->count; i++) {
-    (fast ? one_by_instructions : portable_blocks)(state[i], w[i].message + done * BLOCK, w[i].blocks - done);
-    store_hash(w[i].hash, state[i]);
-  }
+  uint32_t state[MAX_WAITING][8];
+  if (hashing->count == 0) return;
+  (by_instructions(hashing) ? hash_by_instructions : hash_portably)(state, hashing->waiting, hashing->count);
+  for (int i = 0; i < hashing->count; i++) store_hash(hashing->waiting[i].hash, state[i]);
   hashing->count = 0;
 }
 
 void hashing_free(struct hashing *hashing) {
-  for (int i = 0; i < 2; i++) free(hashing->waiting[i].message);
+  for (int i = 0; i < MAX_WAITING; i++) free(hashing->waiting[i].message);
 }
 
 EXPORTED void penstock_sha256(const uint8_t *message, int64_t bytes, int32_t portable, uint8_t *hash) {

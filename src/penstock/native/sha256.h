@@ -4,13 +4,15 @@
 
 #include "kernel.h"
 
-/* Messages wait until two are there: hashed side by side they take little more time than one. */
+#define MAX_WAITING 4
+
+/* Messages wait until there are some: hashed side by side they take little more time than one. */
 struct hashing {
   struct waiting {
     uint8_t *message;
     int64_t capacity, blocks;
     uint8_t *hash; /* where the 16 bytes go */
-  } waiting[2];
+  } waiting[MAX_WAITING];
   int count;
   bool portable;
 };
