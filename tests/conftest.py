@@ -10,7 +10,7 @@ from tests.support.dbt_memory import remember
 
 # many are up at the same time: none of them has the port that the documentation names
 os.environ.setdefault("PENSTOCK__UP__PORT", "0")
-pytest_plugins = ["tests.support.cost", "tests.support.examples", "tests.support.servers"]
+pytest_plugins = ["tests.support.cost", "tests.support.examples", "tests.support.kernels", "tests.support.servers"]
 
 remember()
 
