@@ -68,13 +68,13 @@ class RabbitMQ(SourceSettings):
     """Port of the stream protocol; with TLS mostly 5551."""
     management_port: Annotated[int, Field(ge=1, le=65_535)] = 15_672
     """Port of the management API, by HTTPS when there is `tls`. Only `penstock doctor` asks it, as the same user."""
-    prefetch: Annotated[int, Field(ge=1, le=65_535)] = 10_000
+    prefetch: Annotated[int, Field(ge=1, le=65_535)] = 20_000
     """How many messages the broker sends ahead of those landed. By the stream protocol it is about a batch's bytes."""
     consumer_name: str = Field(default="penstock", min_length=1, max_length=100)
     """The name under which the broker lists the connection and the consumer."""
     heartbeat_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
     """A connection silent for this long is given up, and made again."""
-    batch_messages: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
+    batch_messages: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """A batch lands when it has this many messages,"""
     batch_bytes: Annotated[ByteSize, Field(ge=1, le=1_073_741_824)] = 8_388_608
     """or this many bytes, 8 MiB by default,"""
