@@ -24,7 +24,7 @@ _STOPPED = 130
 
 
 def main() -> None:
-    """Entry point of ``penstock``."""
+    """Perform the command that ``sys.argv`` names."""
     # a tenth of a small load's time went into looking for garbage among what was just imported
     gc.set_threshold(100_000, 20, 50)
     # else pydantic looks into every installed distribution for such as watch it
