@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ProjectError
-from penstock.project import load_project
+from penstock.project import Postgres, load_project
 from penstock.transform.workspace import project_fingerprint
 
 BASE = """
@@ -50,7 +50,7 @@ def test_an_environment_says_what_is_different(folder: Path) -> None:
     environ = {"PENSTOCK_ENV": "production", "DB_PASSWORD": "x", "PENSTOCK__DESTINATIONS__WAREHOUSE__PORT": "5433"}
     project = load_project(folder, environ=environ)
     destination = project.destination
-    assert destination.type == "postgres"
+    assert isinstance(destination, Postgres)
     assert (destination.host, destination.port) == ("db.example", 5433)
     assert {k: str(v) for k, v in project.streams["rides"].columns.items()} == {"id": "bigint", "at": "timestamptz"}
     assert (project.load.batch_bytes, project.load.commit_bytes) == (1_000_000, 9_000_000)

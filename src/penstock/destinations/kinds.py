@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from penstock.ports import Capabilities
-from penstock.project.destinations import ADDED, DestinationSettings
+from penstock.project.destinations import DESTINATIONS, DestinationSettings
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
@@ -91,6 +91,6 @@ def kind_of(settings: DestinationSettings) -> DestinationKind[Any]:
     """The kind of a destination."""
     name = settings.type
     kind: DestinationKind[Any] = (
-        import_module(f"penstock.destinations.{name}.kind").KIND if name in _BUILT_IN else ADDED.kind(name)
+        import_module(f"penstock.destinations.{name}.kind").KIND if name in _BUILT_IN else DESTINATIONS.kind(name)
     )
     return kind
