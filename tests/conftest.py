@@ -23,7 +23,7 @@ from penstock.testing.rabbitmq import PrivateRabbitMQ
 
 # many are up at the same time: none of them has the port that the documentation names
 os.environ.setdefault("PENSTOCK__UP__PORT", "0")
-pytest_plugins = ["tests.support.cost", "tests.support.examples"]
+pytest_plugins = ["tests.support.cost", "tests.support.examples", "tests.support.kernels"]
 
 enable_test_caching()  # dbt's own: what a macro parses to is remembered
 

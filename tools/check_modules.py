@@ -48,6 +48,7 @@ LAYERS = (
         "editor",
         "jsonpath",
         "layout",
+        "native",
         "plural",
         "schema",
         "spans",

@@ -18,6 +18,7 @@ from penstock.extras import DISTRIBUTION
 from penstock.findings import Finding, failed
 from penstock.land.presence import presence_of
 from penstock.ledger.soundness import Damage, damage_of
+from penstock.native.kernel import SWITCH, built, kernel
 from penstock.plural import count
 from penstock.runs.plan import plan_loads
 from penstock.sources.kinds import kind_of, opening_of
@@ -51,7 +52,7 @@ def examine(
         target: the destination, by its name.
         held: finds the process of the project that has its DuckDB warehouse, which is then asked instead.
     """
-    checks = [_check_python(), *_check_versions()]
+    checks = [_check_python(), *_check_versions(), _check_native_lane()]
     try:
         from penstock.project import find_project, load_project
 
@@ -94,6 +95,17 @@ def _check_versions() -> list[Finding]:
         with suppress(PackageNotFoundError):
             checks.append(Finding(name=name, ok=True, detail=version(name)))
     return checks
+
+
+def _check_native_lane() -> Finding:
+    if built() and kernel() is None:
+        detail = f"switched off by {SWITCH}; loads take about twice the CPU"
+        return Finding(name="native lane", ok=True, warns=True, detail=detail, fix=f"unset {SWITCH}")
+    if not built():
+        fix = "install a wheel of this platform, or install a C compiler (gcc or clang) and then Penstock anew"
+        detail = "not built, loads take about twice the CPU"
+        return Finding(name="native lane", ok=True, warns=True, detail=detail, fix=fix)
+    return Finding(name="native lane", ok=True, detail="built")
 
 
 def _check_sources(project: Project) -> list[Finding]:

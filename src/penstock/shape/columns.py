@@ -16,7 +16,8 @@ from penstock.shape.types import PATTERNS
 from penstock.spec import StreamSpec
 from penstock.sql import statement
 
-_SAMPLE_ROWS = 2_000
+SAMPLE_ROWS = 2_000
+"""Records of a batch that tell the types of its new columns."""
 
 
 def with_declared(schema: Schema, spec: StreamSpec) -> Schema:
@@ -50,7 +51,7 @@ def new_columns(
         " where len(k) > len(list_filter(y, lambda x: x is not null))"
     ).fetchall()
     fields = [f for (f,) in keys if f not in set(known)]
-    kinds = kinds_of(connection, fields, records.slice(0, _SAMPLE_ROWS))
+    kinds = kinds_of(connection, fields, records.slice(0, SAMPLE_ROWS))
     if unseen := [f for f in fields if f not in kinds]:
         kinds |= kinds_of(connection, unseen, records)
     order = _first_seen(connection, [f for f in fields if f in kinds])[: MAX_COLUMNS - len(schema.columns)]

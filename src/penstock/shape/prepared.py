@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 _MOST = 16
-_TRUTHS = ("_pen_same", "_pen_more", "_pen_suspect")
 _HASHES = ("_pen_id", "_pen_content")
 _NO_HASH = "0" * 64
 
@@ -54,11 +53,7 @@ class Statements:
         bodies.table = lines
         rows = self._connection.sql(f"execute {name}").to_arrow_table()
         bodies.table = None
-        for column in _TRUTHS:
-            place = rows.schema.get_field_index(column)
-            if place >= 0:
-                rows = rows.set_column(place, column, rows[column].cast(pa.bool_()))
-        return with_uuids(rows)
+        return with_uuids(_with_bits(rows))
 
     def _prepared(self, key: Hashable, bodies: str, sql: str) -> str:
         if len(self._names) == _MOST:
@@ -67,6 +62,14 @@ class Statements:
         self._connection.execute(f"prepare {name} as {sql}")
         self._names[key, bodies] = name
         return name
+
+
+def _with_bits(rows: pa.Table) -> pa.Table:
+    """``rows`` with truth values as bits; DuckDB gives a byte for each."""
+    for place, column in enumerate(rows.schema):
+        if column.type == pa.bool8():
+            rows = rows.set_column(place, column.name, rows[place].cast(pa.bool_()))
+    return rows
 
 
 def with_uuids(rows: pa.Table) -> pa.Table:

@@ -11,13 +11,13 @@ import pyarrow as pa
 from penstock.errors import PenstockError
 from penstock.ports import Batch, Reason, Reject, Shaped, Taken, Window
 from penstock.schema import Schema
-from penstock.shape.columns import with_declared
+from penstock.shape.columns import SAMPLE_ROWS, with_declared
 from penstock.shape.growth import Growth
 from penstock.shape.identity import by_message, first_rows, latest_rows, without_conflicts
 from penstock.shape.lanes import Form, Lane, LaneRows
 from penstock.shape.lanes.careful import Careful
+from penstock.shape.lanes.native import Native
 from penstock.shape.lanes.parsed import Parsed
-from penstock.shape.lanes.uniform import Uniform
 from penstock.shape.lines import Lines, places_of
 from penstock.shape.memory import Memory
 from penstock.shape.personal import plain, pseudonymised
@@ -44,7 +44,8 @@ class Shaper:
         self._memory = Memory(threads, max(memory_bytes, 8 * spec.max_record_bytes))
         self._connection = self._memory.connection
         self._statements = Statements(self._connection)
-        self._lanes: tuple[Lane, ...] = tuple(lane(self._statements, spec) for lane in (Uniform, Parsed, Careful))
+        self._native, self._parsed = Native(self._statements, spec), Parsed(self._statements, spec)
+        self._lanes: tuple[Lane, ...] = (self._native, self._parsed, Careful(self._statements, spec))
         self._growth = Growth(self._connection, self._statements, spec)
         self._declared: tuple[Schema, Schema] | None = None
         self._aside: tuple[Memory, Statements] | None = None
@@ -138,24 +139,52 @@ class Shaper:
         """A row of each record inside the window, with the schema that they made grow; and what is no record."""
         schema = self._with_declared(before)
         form = Form(schema=schema, untyped=batch.untyped, timed=window is not None, named=self._growth.expected)
-        lines: Lines | None = Lines.of(batch.bodies)
-        taken: list[LaneRows] = []
-        for lane in self._lanes:
-            if lines is not None:
-                rows, lines = lane.take(lines, form)
-                taken.append(rows)
+        first = before.version == 0 and not schema.columns
+        may_infer = self.spec.columns == "evolve" or first
+        lines = Lines.of(batch.bodies)
+        foreseen = self._foreseen(lines, form) if may_infer and before.version == 0 else None
+        taken = self._taken(lines, foreseen or form)
+        if foreseen is not None and any(rows.lost for rows in taken):
+            foreseen, taken = None, self._taken(lines, form)
+        form = foreseen or form
         originals = {order: body for rows in taken for order, body in rows.originals.items()}
         arrived = Arrived(batch, self.spec, originals)
         tables = [table for rows in taken if rows.records is None for table in rows.tables]
         if window is not None:
             tables = [rows_inside(table, window) for table in tables]
         if read := [rows for rows in taken if rows.records is not None]:
-            may_infer = self.spec.columns == "evolve" or (before.version == 0 and not schema.columns)
             form, grown = self._growth.settled(read, form, window, may_infer=may_infer)
             stop_if_frozen(grown, form.schema, arrived)
             tables.append(grown)
         whole = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
         return form.schema, whole, arrived, {o: u for rows in taken for o, u in rows.unsound.items()}
+
+    def _taken(self, lines: Lines, form: Form) -> list[LaneRows]:
+        """What the lanes make of the lines, each of what the one before it left."""
+        taken: list[LaneRows] = []
+        rest: Lines | None = lines
+        for lane in self._lanes:
+            if rest is not None:
+                rows, rest = lane.take(rest, form)
+                taken.append(rows)
+        return taken
+
+    def _foreseen(self, lines: Lines, form: Form) -> Form | None:
+        """The form with columns for what the first records hold, for the kernel, which makes no columns; None when they
+        do not foretell what all of the batch would be given.
+
+        Types of new columns come from these records in any case (:mod:`penstock.shape.columns`), so when everything
+        fits, the columns are those that the whole batch would have got.
+        """
+        if not self._native.works or len(lines) < 2 * SAMPLE_ROWS:
+            return None
+        rows, rest = self._parsed.take(lines.first(SAMPLE_ROWS), form)
+        if rest is not None:
+            return None
+        foreseen, grown = self._growth.settled([rows], form, None, may_infer=True)
+        if grown["_pen_lost"].null_count < grown.num_rows or any(c.variant for c in foreseen.schema.columns):
+            return None
+        return replace(foreseen, named=form.named)
 
     def _statements_aside(self) -> Statements:
         """Statements in a DuckDB of their own: what a batch brought is asked for while the next one is shaped."""
