@@ -63,7 +63,7 @@ def test_doubt_changes_nothing(local: Destination, tmp_path: Path, monkeypatch: 
     """Where every record may be there already, by what is remembered, each lands once and the counts are right: with
     copies in a batch, in a load and in loads before, however many are asked for together."""
     records = [json.dumps({"n": n % 25}) for n in range(ROWS)]
-    outcomes = []
+    outcomes: list[tuple[Any, list[int]]] = []
     for doubtful_all in (False, True):
         if doubtful_all:
             monkeypatch.setattr(KnownIds, "maybe", lambda _, high: (np.ones(len(high), dtype=bool), (0, 1 << 40)))

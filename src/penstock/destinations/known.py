@@ -13,7 +13,7 @@ MAX_ROWS = 64_000_000
 """Identities remembered. A bigger table is asked instead."""
 
 MAX_RUN_ROWS = 1_000_000
-MAX_EXACT_ROWS = 4_000_000
+MAX_EXACT_ROWS = 2_000_000
 """Identities whose upper halves are kept, 8 bytes each; of those that landed before them there is a sketch."""
 
 
@@ -29,7 +29,7 @@ class _Run:
 
 class KnownIds:
     """The upper halves of the newest identities in one table, sorted, so that a batch is looked up in no time, and a
-    sketch of all before them: 64 MB at most, however large the table.
+    sketch of all before them: 48 MB at most, however large the table.
 
     A half that is absent proves the record new; one that is present has to be asked for in full, unless the lower
     halves are remembered too, which takes twice the memory. What a landing adds counts at once and is forgotten again

@@ -31,6 +31,7 @@ from penstock.ports import Rows, Target
 from penstock.sql import literal
 
 LANDING_MEMORY_MB = 128
+ONE_THREAD_MEMORY_MB = 96
 LANDING_MEMORY_MB_PER_COLUMN = 1
 """DuckDB holds a block of 256 KB or more for each column that it fills."""
 USUAL_BATCH_BYTES = 32 << 20
@@ -185,7 +186,8 @@ class DuckDBDestination:
         """Landing needs little memory, so it takes little, unless the project says how much or others work with the
         file, whose memory it is too. Bodies for the quarantine are held up to the commit, and twice while written."""
         if not self._own_limit and len(self.held.connections) == 1:
-            limit = LANDING_MEMORY_MB + LANDING_MEMORY_MB_PER_COLUMN * columns
+            limit = ONE_THREAD_MEMORY_MB if self.held.one_thread else LANDING_MEMORY_MB
+            limit += LANDING_MEMORY_MB_PER_COLUMN * columns
             if batch_bytes > USUAL_BATCH_BYTES:
                 limit += 6 * batch_bytes >> 20
             limit += 4 * refused_bytes >> 20
