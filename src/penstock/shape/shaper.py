@@ -30,12 +30,14 @@ from penstock.spec import StreamSpec
 
 
 class Shaper:
-    """Shapes batches in a DuckDB of its own. Not thread-safe, but for what it shaped.
+    """Shapes batches in a DuckDB of its own, one at a time. Not thread-safe, but for what it shaped.
 
     Args:
         threads: DuckDB threads.
         memory_bytes: what DuckDB may use; a batch of 16 MiB needs about 150 MB, a bigger record eight times its size.
     """
+
+    at_once = 1
 
     def __init__(self, spec: StreamSpec, *, threads: int = 2, memory_bytes: int = 256 << 20) -> None:
         self.spec = spec

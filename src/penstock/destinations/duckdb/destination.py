@@ -31,6 +31,7 @@ from penstock.ports import Rows, Target
 from penstock.sql import literal
 
 LANDING_MEMORY_MB = 128
+ONE_THREAD_MEMORY_MB = 96
 LANDING_MEMORY_MB_PER_COLUMN = 1
 """DuckDB holds a block of 256 KB or more for each column that it fills."""
 USUAL_BATCH_BYTES = 32 << 20
@@ -64,7 +65,7 @@ class DuckDBDestination:
             self._settings.append(f"threads = {threads:d}")
         if memory_limit:
             self._settings.append(f"memory_limit = {literal(memory_limit)}")
-        self._own_limit = memory_limit is not None
+        self._own_limit, self._own_threads = memory_limit is not None, bool(threads)
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.held = held_file(path)
         """What the threads of this process share of the file."""
@@ -127,9 +128,7 @@ class DuckDBDestination:
             DestinationError: DuckDB refused it.
         """
         try:
-            if self.held.sparing:
-                self.connection.execute("reset memory_limit")
-                self.held.sparing = ""
+            self._spare_nothing(self.connection)
             if read_only:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
             statement = reading.one_statement(self.connection, sql, str(self.path))
@@ -187,7 +186,8 @@ class DuckDBDestination:
         """Landing needs little memory, so it takes little, unless the project says how much or others work with the
         file, whose memory it is too. Bodies for the quarantine are held up to the commit, and twice while written."""
         if not self._own_limit and len(self.held.connections) == 1:
-            limit = LANDING_MEMORY_MB + LANDING_MEMORY_MB_PER_COLUMN * columns
+            limit = ONE_THREAD_MEMORY_MB if self.held.one_thread else LANDING_MEMORY_MB
+            limit += LANDING_MEMORY_MB_PER_COLUMN * columns
             if batch_bytes > USUAL_BATCH_BYTES:
                 limit += 6 * batch_bytes >> 20
             limit += 4 * refused_bytes >> 20
@@ -195,10 +195,26 @@ class DuckDBDestination:
                 self.connection.execute(f"set memory_limit = '{sparing}'")
                 self.held.sparing = sparing
 
+    def spare_threads(self) -> None:
+        """Landing inserts one batch after the other, which one thread does for a sixth less than two that wait for each
+        other, unless the project says how many or others work with the file."""
+        if not self._own_threads and len(self.held.connections) == 1 and not self.held.one_thread:
+            self.connection.execute("set threads = 1")
+            self.held.one_thread = True
+
+    def _spare_nothing(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Whoever asks the file may have the machine."""
+        if self.held.sparing:
+            connection.execute("reset memory_limit")
+            self.held.sparing = ""
+        if self.held.one_thread:
+            connection.execute("reset threads")
+            self.held.one_thread = False
+
     @sorting()
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = open_file(self.path, self.held, self._settings, self._timeout)
-        if len(self.held.connections) > 1 and not self._own_limit:
-            connection.execute("reset memory_limit")
-        self.held.sparing = ""
+        if len(self.held.connections) > 1:
+            self._spare_nothing(connection)
+        self.held.sparing, self.held.one_thread = "", False
         return connection

@@ -215,7 +215,7 @@ class PostgresWriter:
         gone = f"delete from {self._table} t" + (f" where not exists ({stays})" if self._refreshing else "")
         return int(self._rows(f"with gone as ({gone} returning 1) select count(*) from gone")[0][0])
 
-    def finish(self) -> None:
+    def finish(self) -> int:
         """Index a table that this landing made: building an index over all rows costs a third of filling it row by
         row, and until now nobody else can have seen the table."""
         if self._unindexed:
@@ -225,6 +225,7 @@ class PostgresWriter:
             self._unindexed = False
             if self._known is not None:
                 self._known.halve()
+        return 0
 
     def commit(self, seq: int) -> None:
         """Commit, and remember what was added."""
