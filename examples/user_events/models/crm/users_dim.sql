@@ -69,4 +69,4 @@ users as (
   left join organizations on organizations.organization_name = dim_user.organization_name
 )
 
-{{ penstock.scoped('users', 'touched', 'durable_user_key') }}
+{{ penstock.scoped('users', 'touched', 'durable_user_key', order_by='valid_from') }}

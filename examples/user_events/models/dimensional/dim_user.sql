@@ -45,4 +45,4 @@ described as (
   from versions
 )
 
-{{ penstock.scoped('described', 'touched', 'durable_user_key') }}
+{{ penstock.scoped('described', 'touched', 'durable_user_key', order_by='valid_from') }}

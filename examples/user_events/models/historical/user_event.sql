@@ -38,4 +38,4 @@ counted as (
   {%- endif %}
 )
 
-{{ penstock.scoped('counted', 'arrived', 'user_event_id') }}
+{{ penstock.scoped('counted', 'arrived', 'user_event_id', order_by='received_at') }}

@@ -28,4 +28,4 @@ versions as (
   ) }}
 )
 
-{{ penstock.scoped('versions', 'touched', 'user_id') }}
+{{ penstock.scoped('versions', 'touched', 'user_id', order_by='valid_from') }}
