@@ -1,10 +1,15 @@
-"""What a DuckDB file takes of memory when it is closed does not grow with what was landed into it."""
+"""What a DuckDB file takes of memory when it is closed does not grow with what was landed into it, and a landing
+gives up memory where nobody else of the process uses it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+import duckdb
+
+from penstock.destinations.duckdb.destination import DuckDBDestination
 
 COMMITS = 24
 ROWS = 130_000
@@ -45,3 +50,17 @@ def test_closing_a_file_merges_few_row_groups_at_once(tmp_path: Path) -> None:
         [sys.executable, "-c", _FILL, *arguments], capture_output=True, text=True, check=True, timeout=120
     )
     assert int(ended.stdout) < 4 * GROUP_BYTES, f"{int(ended.stdout) >> 20} MiB more"
+
+
+def test_a_landing_leaves_what_others_of_the_process_have_read(tmp_path: Path) -> None:
+    """Alone, a landing takes little memory; beside a connection such as dbt's it leaves the limit as it is."""
+    path = tmp_path / "warehouse.duckdb"
+    destination = DuckDBDestination(path)
+    limit = "select current_setting('memory_limit')"
+    before = destination.connection.execute(limit).fetchall()
+    with duckdb.connect(str(path)):
+        destination.spare_memory(columns=10)
+        assert destination.connection.execute(limit).fetchall() == before
+    destination.spare_memory(columns=10)
+    assert destination.connection.execute(limit).fetchall() != before
+    destination.close()

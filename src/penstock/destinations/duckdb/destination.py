@@ -134,9 +134,12 @@ class DuckDBDestination:
             statement = reading.one_statement(self.connection, sql, str(self.path))
             return reading.fetched(self.connection, statement, parameters)
         except (duckdb.Error, UnicodeDecodeError) as e:
-            refused = self.refusal(e)
-            kind = DestinationError if refused is None else type(refused)
-            raise kind(error_text(e), where=str(self.path)) from None
+            raise self._refused(e) from None
+
+    def _refused(self, error: Exception) -> DestinationError:
+        refused = self.refusal(error)
+        kind = DestinationError if refused is None else type(refused)
+        return kind(error_text(error), where=str(self.path))
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
@@ -152,6 +155,22 @@ class DuckDBDestination:
             self.query("commit")
             for stream in streams:
                 self.held.known.pop(stream, None)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[str], int]]:
+        """One transaction, beside landings, for the texts of statements."""
+        connection = self.connection
+        try:
+            connection.execute("begin")
+            try:
+                yield lambda sql: reading.rows_of(connection.execute(sql))
+                connection.execute("commit")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    connection.execute("rollback")
+                raise
+        except duckdb.Error as e:
+            raise self._refused(e) from None
 
     def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> AbstractContextManager[bool]:
         """The file's lock is the claim."""
@@ -183,9 +202,10 @@ class DuckDBDestination:
                     connection.close()
 
     def spare_memory(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
-        """Landing needs little memory, so it takes little, unless the project says how much or others work with the
-        file, whose memory it is too. Bodies for the quarantine are held up to the commit, and twice while written."""
-        if not self._own_limit and len(self.held.connections) == 1:
+        """Landing needs little memory, so it takes little, unless the project says how much or others of this process
+        work with the file, such as dbt, whose memory it is too: what DuckDB has read for a model is not to be read
+        again for the next step. Bodies for the quarantine are held up to the commit, and twice while written."""
+        if not self._own_limit and self._is_alone():
             limit = ONE_THREAD_MEMORY_MB if self.held.one_thread else LANDING_MEMORY_MB
             limit += LANDING_MEMORY_MB_PER_COLUMN * columns
             if batch_bytes > USUAL_BATCH_BYTES:
@@ -198,7 +218,7 @@ class DuckDBDestination:
     def spare_threads(self) -> None:
         """Landing inserts one batch after the other, which one thread does for a sixth less than two that wait for each
         other, unless the project says how many or others work with the file."""
-        if not self._own_threads and len(self.held.connections) == 1 and not self.held.one_thread:
+        if not self._own_threads and not self.held.one_thread and self._is_alone():
             self.connection.execute("set threads = 1")
             self.held.one_thread = True
 
@@ -210,6 +230,12 @@ class DuckDBDestination:
         if self.held.one_thread:
             connection.execute("reset threads")
             self.held.one_thread = False
+
+    def _is_alone(self) -> bool:
+        """Whether this process has no other connection to the file."""
+        if len(self.held.connections) > 1:
+            return False
+        return self.connection.execute("from duckdb_connection_count()").fetchall() == [(1,)]
 
     @sorting()
     def _open(self) -> duckdb.DuckDBPyConnection:
