@@ -87,6 +87,7 @@ HEAVY = (
     "uvicorn",
     "jinja2",
     "vl_convert",
+    "sqlglot",
     "structlog",
     "openlineage",
     "prometheus_client",
