@@ -1,0 +1,129 @@
+"""Two warehouses that go through one story: one is built step by step, the other anew each time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.dbt.warehouse import EXAMPLE, Warehouse
+from tests.support.change_sets import Change
+
+FAILS = "PENSTOCK_TEST_FAILS"
+_HOOK = f"""
+{{% macro stop_if_told() %}}
+  {{%- if execute and env_var('{FAILS}', '') == model.name -%}}
+    {{%- do exceptions.raise_compiler_error('stopped before its commit') -%}}
+  {{%- endif -%}}
+  select 1
+{{% endmacro %}}
+"""
+_READER = Path("models", "dimensional", "versions_of_user.sql")
+_READER_SQL = """{{ config(unique_key=['user_id'], scope='user_id', materialized='table') }}
+select user_id, count(*) as versions from {{ ref('dim_user') }} group by user_id
+"""
+_EDITED = Path("models", "crm", "users_dim.sql")
+_EDIT = ("dim_user.plan_name,", "upper(dim_user.plan_name) as plan_name,")
+
+
+class Lived:
+    """A warehouse whose models take steps, beside one of the same loads that is built anew each time."""
+
+    def __init__(self, stepping: Warehouse, anew: Warehouse) -> None:
+        self.stepping, self.anew = stepping, anew
+        self._write(_READER, None)
+        self._edit(edited=False)
+        for each in (stepping, anew):
+            each.reset()
+
+    def pass_through(self, change: Change) -> None:
+        """Have both land what a change has, do the rest of it, and build.
+
+        Raises:
+            AssertionError: a table is not the same in both, or a second build changes a row.
+        """
+        stepping, anew = self.stepping, self.anew
+        for load in change.loads:
+            for each in (stepping, anew):
+                each.land(load.events, load.organizations)
+        full_refresh = self._suffer(change)
+        stepping.dbt("run", *full_refresh)
+        anew.dbt("run", "--full-refresh")
+        self.expect_same(change)
+        before = written(stepping)
+        stepping.dbt("run")
+        assert written(stepping) == before, f"again is nothing, after {change}"
+
+    def expect_same(self, change: Change) -> None:
+        """Compare every table of both."""
+        names = [table.relation for table in self.stepping.tables()]
+        have, wanted = self.stepping.content(names), self.anew.content(names)
+        for name in names:
+            more, fewer = Counter(have[name]) - Counter(wanted[name]), Counter(wanted[name]) - Counter(have[name])
+            assert not more, f"{name}, after {change}: has {dict(more)} in place of {dict(fewer)}"
+            assert not fewer, f"{name}, after {change}: lacks {dict(fewer)}"
+
+    def _suffer(self, change: Change) -> list[str]:
+        """What happens beside the loads; how the build after it has to go about it."""
+        stepping = self.stepping
+        tables = stepping.tables()
+        one = tables[int(change.chance * len(tables))]
+        match change.incident:
+            case "full refresh":
+                return ["--full-refresh"]
+            case "erased":
+                for each in (stepping, self.anew):
+                    each.execute(f"delete from raw.user_events where id = '{change.user}'")
+                return ["--full-refresh"]  # as a transform does once rows are gone
+            case "killed":
+                stepping.dbt("run", fails=True, environment={FAILS: one.name})
+            case "behind":
+                stepping.dbt("run", "--exclude", f"{one.name}+")
+            case "feed lost":
+                for feed in [feed for feed in stepping.feeds() if feed.endswith(f"__{one.name}")]:
+                    stepping.execute(f"delete from {feed}")
+            case "reader":
+                self._write(_READER, _READER_SQL)
+            case "edited":
+                self._edit(edited=True)
+                stepping.dbt("run", "--full-refresh", "--select", f"{_EDITED.stem}+")
+        return []
+
+    def _write(self, file: Path, text: str | None) -> None:
+        for each in (self.stepping, self.anew):
+            path = each.home / file
+            if text is None and path.exists():
+                path.unlink()
+                each.forget()
+            elif text is not None and not path.exists():
+                path.write_text(text)
+                each.forget()
+
+    def _edit(self, *, edited: bool) -> None:
+        for each in (self.stepping, self.anew):
+            path = each.home / _EDITED
+            text = (EXAMPLE / _EDITED).read_text()
+            assert _EDIT[0] in text
+            text = text.replace(*_EDIT) if edited else text
+            if path.read_text() != text:
+                path.write_text(text)
+                each.forget()
+
+
+def written(warehouse: Warehouse) -> dict[str, list[Any]]:
+    """What changes when a row of a model, or of a feed, is written again."""
+    return warehouse.written([*(table.relation for table in warehouse.tables()), *warehouse.feeds()])
+
+
+def add_fault(home: Path) -> None:
+    """Have every model of a project's copy fail, after all it wrote, when it is told to."""
+    (home / "macros").mkdir(exist_ok=True)
+    (home / "macros" / "stop_if_told.sql").write_text(_HOOK)
+    path = home / "dbt_project.yml"
+    settings = yaml.safe_load(path.read_text())
+    models = settings["models"]["user_events"]
+    hooks = models.get("+post-hook") or []
+    models["+post-hook"] = [*([hooks] if isinstance(hooks, str) else hooks), "{{ stop_if_told() }}"]
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
