@@ -24,7 +24,7 @@ LAYERS = (
     ("up", "airflow"),
     ("doctor",),
     ("alerts",),
-    ("runs", "publish", "privacy", "scaffold", "samples"),
+    ("runs", "publish", "privacy", "scaffold", "samples", "verify"),
     ("transform",),
     ("land",),
     ("lineage",),

@@ -28,6 +28,7 @@ from penstock.cli import (
     shell,
     starting,
     superset,
+    verifying,
     watching,
 )
 from penstock.cli.command import Command
@@ -91,7 +92,7 @@ PANELS: dict[str, tuple[Command | typer.Typer, ...]] = {
         reporting.ask,
         reporting.report,
     ),
-    "Mend": (inspecting.doctor, quarantine.app, resetting.reset),
+    "Mend": (inspecting.doctor, verifying.app, quarantine.app, resetting.reset),
     "Run by itself": (
         running.up,
         consuming.consume,

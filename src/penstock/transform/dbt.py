@@ -135,6 +135,19 @@ class Dbt:
             arguments += ["--exclude-resource-type", "unit_test"]
         return self._perform(arguments, environment, progress=progress)
 
+    def tables(
+        self, *, select: Sequence[str], full_refresh: bool = False, environment: Mapping[str, str] | None = None
+    ) -> list[Node]:
+        """Build seeds, snapshots and models without testing them.
+
+        Raises:
+            TransformError: as :meth:`build`.
+        """
+        arguments = ["--no-write-json", "build", "--exclude-resource-type", "test", "unit_test"]
+        arguments += ["--select", *select] if select else []
+        arguments += ["--full-refresh"] if full_refresh else []
+        return self._perform(arguments, environment)
+
     def follow(
         self,
         *,
