@@ -13,7 +13,7 @@ EVENTS: dict[str, Read] = {"historical.user_event": ["event_date"]}
 TWO: dict[str, Read] = {"historical.user_event": ["event_date"], "reports.visits": ["visit_date"]}
 USERS: dict[str, Read] = {
     "dimensional.dim_user": ["durable_user_key", "valid_from"],
-    "dimensional.dim_organization": Lookup(through="dim_user", on="organization_name"),
+    "dimensional.dim_organization": Lookup(through="dim_user", on=["organization_name"], their=["organization_name"]),
 }
 E = "historical.user_event"
 

@@ -95,6 +95,7 @@ def _document(outcome: Verification) -> dict[str, Any]:
                 "model": verdict.model,
                 "equal": verdict.difference is None,
                 "steps": verdict.steps,
+                "whole": verdict.whole,
                 "loads": list(verdict.loads),
                 "reads": list(verdict.reads),
                 "only_in_steps": _rows(verdict.difference, "only_in_steps"),
@@ -117,6 +118,8 @@ def _print(outcome: Verification) -> None:
             print(f"ok    {verdict.model}: equal to a full refresh after each of {count(verdict.steps, 'change set')}")
         else:
             _print_difference(verdict, verdict.difference)
+        if verdict.whole:
+            print(f"      it is built whole with each step: {verdict.whole}")
     for name in outcome.left_out:
         print(f"left out: {name}: nothing is known of the records that it reads")
     if made_up:

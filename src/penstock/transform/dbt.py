@@ -135,6 +135,15 @@ class Dbt:
             arguments += ["--exclude-resource-type", "unit_test"]
         return self._perform(arguments, environment, progress=progress)
 
+    def compiled(self, select: Sequence[str]) -> dict[str, str]:
+        """The SQL of models, by their ids; without those that cannot be compiled now.
+
+        Raises:
+            TransformError: as :meth:`build`.
+        """
+        nodes = self._perform(["--no-write-json", "compile", "--select", *select], None, log_level="none")
+        return {node.id: node.sql for node in nodes if node.sql}
+
     def tables(
         self, *, select: Sequence[str], full_refresh: bool = False, environment: Mapping[str, str] | None = None
     ) -> list[Node]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
@@ -19,6 +20,7 @@ from penstock.transform.built import raise_for_failed
 from penstock.transform.dbt import Dbt
 from penstock.transform.manifest import TABLES, Manifest, Resource
 from penstock.transform.perform import UPPER_SEQ
+from penstock.transform.unsafe_models import UNSAFE_MODELS, look_at, told
 from penstock.transform.workspace import scratch_workspace
 from penstock.verify.changes import SOURCE, Changes, Load, RecordsSource
 from penstock.verify.differences import Difference, difference
@@ -38,13 +40,15 @@ Progress = Callable[[str], object]
 class Verdict:
     """What became of a model: as it was built step by step, its table was that of a full refresh after each of
     ``steps`` change sets; or after ``steps`` there was the first ``difference``, when ``loads`` had landed. ``reads``
-    are models that it reads and that differed by then: the fault may be theirs."""
+    are models that it reads and that differed by then: the fault may be theirs. ``whole`` says why it was built whole,
+    where its scope is not safe."""
 
     model: str
     steps: int
     difference: Difference | None = None
     loads: Sequence[str] = ()
     reads: Sequence[str] = ()
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +117,7 @@ def verify_models(
                         break
     return Verification(
         seed=seed,
-        verdicts=watched.verdicts(step),
+        verdicts=watched.verdicts(step, in_steps.unsafe or {}),
         values=values,
         left_out=sorted(in_steps.manifest.resources[id_].name for id_ in chosen & reading),
     )
@@ -153,9 +157,10 @@ class _Watched:
                     reads=[v.model for id_, v in self._differing.items() if id_ in above],
                 )
 
-    def verdicts(self, steps: int) -> list[Verdict]:
-        """What became of each."""
-        return [self._differing.get(m.id) or Verdict(model=m.watermark, steps=steps) for m in self._models]
+    def verdicts(self, steps: int, unsafe: Mapping[str, str]) -> list[Verdict]:
+        """What became of each; ``unsafe`` says why some are built whole."""
+        verdicts = [(m.id, self._differing.get(m.id) or Verdict(model=m.watermark, steps=steps)) for m in self._models]
+        return [replace(verdict, whole=unsafe.get(id_, "")) for id_, verdict in verdicts]
 
 
 class _Built:
@@ -168,6 +173,8 @@ class _Built:
         self._destination = open_destination(project.destination)
         self._shapers: dict[str, Shaper] = {}
         self._seen = 0
+        self.unsafe: Mapping[str, str] | None = None
+        """The ids of models that are built whole for their scope not being safe → why; None before the first build."""
 
     @property
     def manifest(self) -> Manifest:
@@ -221,7 +228,10 @@ class _Built:
         self._destination.close()
         wanted = _with_ancestors(self.manifest, [model.id for model in models])
         select = [resource.name for resource in self.manifest.in_order(wanted) if resource.kind in TABLES]
-        nodes = self._dbt.tables(select=select, full_refresh=full_refresh, environment={UPPER_SEQ: str(upper)})
+        if self.unsafe is None:
+            self.unsafe = told(look_at(self._dbt, self._destination.kind))
+        environment = {UPPER_SEQ: str(upper), UNSAFE_MODELS: json.dumps(self.unsafe)}
+        nodes = self._dbt.tables(select=select, full_refresh=full_refresh, environment=environment)
         self._dbt.release()
         raise_for_failed(nodes, str(self._project.directory))
 

@@ -101,13 +101,13 @@ class Reader:
         if mark not in inner:
             return False
         lookup = self._lookups.get(mark.dimension)
-        return mark in other or (lookup is not None and self._goes_by(lookup) in other)
+        return mark in other or (lookup is not None and self._goes_by(lookup, mark.number) in other)
 
-    def _goes_by(self, lookup: Lookup) -> Origin:
+    def _goes_by(self, lookup: Lookup, number: int) -> Origin:
         through = next((n for n in self._stored if lookup.through in (n, n.rpartition(".")[2])), None)
         if through is None:
             raise UnsafePart(lookup.through, "is named in sources, but not read by the model", "name one that is")
-        return Origin(through, lookup.on.lower())
+        return Origin(through, lookup.on[number].lower())
 
     def _by_membership(self, query: exp.Expr, table: Table, sources: Sources) -> Iterator[str]:
         """The dimensions that are settled by ``x in (select …)``."""
@@ -127,7 +127,8 @@ class Reader:
         if read is None:
             return Stored(name=name)
         if isinstance(read, Lookup):
-            return Stored(name=name, by={read.on.lower(): frozenset({Mark(name)})}, depends={name: 1})
+            theirs = {column.lower(): frozenset({Mark(name, number)}) for number, column in enumerate(read.their)}
+            return Stored(name=name, by=theirs, depends={name: len(read.their)})
         by: dict[str, Marks] = {}
         for number, text in enumerate(read):
             expression: exp.Expr = exp.maybe_parse(text, dialect=self.dialect)
@@ -178,7 +179,7 @@ class Reader:
         """The column of the model, or of the look-up, that a mark is for."""
         if mark.dimension == SCOPE:
             return self._scope[mark.number]
-        return f"{mark.dimension}.{self._lookups[mark.dimension].on}"
+        return f"{mark.dimension}.{self._lookups[mark.dimension].their[mark.number]}"
 
 
 class _Select:
@@ -283,8 +284,9 @@ class _Select:
                 source.settled.add(dimension)
         if side == "RIGHT":
             for other_source in before:
-                for dimension in other_source.depends:
-                    if dimension != SCOPE and any(reader.settles(Mark(dimension), pair[1], pair[0]) for pair in marks):
+                for dimension, width in other_source.depends.items():
+                    wanted = [Mark(dimension, number) for number in range(width) if dimension != SCOPE]
+                    if wanted and all(any(reader.settles(mark, *pair[::-1]) for pair in marks) for mark in wanted):
                         other_source.settled.add(dimension)
 
     def _hold(self, where: exp.Expr | None) -> None:

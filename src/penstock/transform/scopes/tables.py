@@ -38,11 +38,12 @@ NO_MARKS: Marks = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """A table that is read whole: a change in it touches the scopes of those rows of ``through``, another table that
-    the model reads, whose column ``on`` has the changed value of its own column of that name."""
+    """A table that is read whole: a change in a row of it touches the scopes of those rows of ``through``, another
+    table that the model reads, whose columns ``on`` equal its own columns ``their``."""
 
     through: str
-    on: str
+    on: Sequence[str]
+    their: Sequence[str]
 
 
 Read = Sequence[str] | Lookup | None

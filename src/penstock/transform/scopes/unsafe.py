@@ -70,7 +70,8 @@ def unsafe_scope(sql: str, scope: Sequence[str], refs: Mapping[str, Read], diale
             if dimension != SCOPE:
                 lookup = refs[dimension]
                 assert isinstance(lookup, Lookup)
-                on = f"{dimension}.{lookup.on} = {lookup.through}.{lookup.on}"
+                pairs = zip(lookup.their, lookup.on, strict=True)
+                on = " and ".join(f"{dimension}.{their} = {lookup.through}.{ours}" for their, ours in pairs)
                 raise UnsafePart(
                     dimension, f"is a look-up, but is not joined by {on}", reader.or_whole("join it by that")
                 )
