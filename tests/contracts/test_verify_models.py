@@ -18,8 +18,9 @@ INCREMENTAL = (
     "{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='day', schema='reports') }}"
 )
 TOUCHED = """
+where day is not null
 {% if is_incremental() %}
-where day in (select day from {{ source('raw', 'visits') }} where _pen_load > (select max(last_load) from {{ this }}))
+and day in (select day from {{ source('raw', 'visits') }} where _pen_load > (select max(last_load) from {{ this }}))
 {% endif %}
 """
 FROM = "{{ source('raw', 'visits') }}"
@@ -29,6 +30,9 @@ MODELS = {
         select day, count(*) as visits, max(_pen_load) as last_load from {FROM}
         {{% if is_incremental() %}} where _pen_load > (select max(last_load) from {{{{ this }}}}) {{% endif %}}
         group by day""",
+    "without_a_day": f"""
+        select day, count(*) as visits, max(_pen_load) as last_load from {FROM}
+        {TOUCHED.replace("day is not null", "true")} group by day""",
     "running_total": f"""
         select day, sum(count(*)) over (order by day) as visits, max(_pen_load) as last_load from {FROM} {TOUCHED}
         group by day""",
