@@ -16,6 +16,8 @@ TABLES = ("model", "snapshot", "seed")
 """The kinds of resources that are tables or views in the warehouse."""
 TESTS = ("test", "unit_test")
 """The kinds of resources that test."""
+STEPWISE = ("penstock", "incremental")
+"""The materializations that are built step by step, each as far as its watermark says."""
 WHOLE_TABLE = "whole_table"
 """Tag of the data tests whose cost grows with the table."""
 
