@@ -21,21 +21,27 @@ _HOOK = f"""
 {{% endmacro %}}
 """
 _READER = Path("models", "dimensional", "versions_of_user.sql")
-_READER_SQL = """{{ config(unique_key=['user_id'], scope='user_id', materialized='table') }}
+_READER_SQL = """{{ config(scope='user_id', unique_key='user_id') }}
 select user_id, count(*) as versions from {{ ref('dim_user') }} group by user_id
 """
 _EDITED = Path("models", "crm", "users_dim.sql")
-_EDIT = ("dim_user.plan_name,", "upper(dim_user.plan_name) as plan_name,")
+_EDIT = ("users.plan_name,", "upper(users.plan_name) as plan_name,")
 
 
 class Lived:
-    """A warehouse whose models take steps, beside one of the same loads that is built anew each time."""
+    """A warehouse whose models take steps, beside one of the same loads that is built anew each time. ``select`` are
+    the models, as dbt's selectors; all of them when it is empty."""
 
     def __init__(self, stepping: Warehouse, anew: Warehouse) -> None:
         self.stepping, self.anew = stepping, anew
+        self.select: tuple[str, ...] = ()
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Empty both, and take back what was done to their projects."""
         self._write(_READER, None)
         self._edit(edited=False)
-        for each in (stepping, anew):
+        for each in (self.stepping, self.anew):
             each.reset()
 
     def pass_through(self, change: Change) -> None:
@@ -49,26 +55,37 @@ class Lived:
             for each in (stepping, anew):
                 each.land(load.events, load.organizations)
         full_refresh = self._suffer(change)
-        stepping.dbt("run", *full_refresh)
-        anew.dbt("run", "--full-refresh")
+        selected = ["--select", *self.select] if self.select else []
+        stepping.dbt("run", *full_refresh, *selected)
+        anew.dbt("run", "--full-refresh", *selected)
         self.expect_same(change)
-        before = written(stepping)
-        stepping.dbt("run")
-        assert written(stepping) == before, f"again is nothing, after {change}"
+        before = self.written()
+        stepping.dbt("run", *selected)
+        assert self.written() == before, f"again is nothing, after {change}"
 
     def expect_same(self, change: Change) -> None:
         """Compare every table of both."""
-        names = [table.relation for table in self.stepping.tables()]
+        names = self._names()
         have, wanted = self.stepping.content(names), self.anew.content(names)
         for name in names:
             more, fewer = Counter(have[name]) - Counter(wanted[name]), Counter(wanted[name]) - Counter(have[name])
             assert not more, f"{name}, after {change}: has {dict(more)} in place of {dict(fewer)}"
             assert not fewer, f"{name}, after {change}: lacks {dict(fewer)}"
 
+    def written(self) -> dict[str, list[Any]]:
+        """What changes when a row of a model, or of a feed, is written again."""
+        return self.stepping.written([*self._names(), *self.stepping.feeds()])
+
+    def _names(self) -> list[str]:
+        """The tables that are built."""
+        names = [table.relation for table in self.stepping.tables()]
+        return [name for name in names if self.anew.exists(name)] if self.select else names
+
     def _suffer(self, change: Change) -> list[str]:
         """What happens beside the loads; how the build after it has to go about it."""
         stepping = self.stepping
-        tables = stepping.tables()
+        names = self._names()
+        tables = [table for table in stepping.tables() if table.relation in names]
         one = tables[int(change.chance * len(tables))]
         match change.incident:
             case "full refresh":
@@ -88,7 +105,6 @@ class Lived:
                 self._write(_READER, _READER_SQL)
             case "edited":
                 self._edit(edited=True)
-                stepping.dbt("run", "--full-refresh", "--select", f"{_EDITED.stem}+")
         return []
 
     def _write(self, file: Path, text: str | None) -> None:
@@ -110,11 +126,6 @@ class Lived:
             if path.read_text() != text:
                 path.write_text(text)
                 each.forget()
-
-
-def written(warehouse: Warehouse) -> dict[str, list[Any]]:
-    """What changes when a row of a model, or of a feed, is written again."""
-    return warehouse.written([*(table.relation for table in warehouse.tables()), *warehouse.feeds()])
 
 
 def add_fault(home: Path) -> None:

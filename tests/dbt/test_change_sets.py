@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.dbt.lived import Lived
+from tests.dbt.warehouse import PACKAGE
 from tests.support.change_sets import INCIDENTS, Story
 
 CHEAP = tuple(incident for incident in INCIDENTS if incident not in ("edited", "reader"))
@@ -33,3 +37,52 @@ def test_steps_equal_a_full_refresh(lived: Lived, seed: int) -> None:
 def test_many_steps_equal_a_full_refresh(lived: Lived, seed: int) -> None:
     """The same over many stories, with models edited and readers added on the way."""
     live(lived, seed, 6, INCIDENTS)
+
+
+FAULTS = {
+    "versions that end where something changes are not looked at": (
+        "versions.sql",
+        "kept.valid_to >= since._pen_from",
+        "kept.valid_to > since._pen_from",
+    ),
+    "sums do not go down by rows that went": (
+        "additive.sql",
+        "' from (' ~ model_sql ~ ') as moved'",
+        "' from (' ~ model_sql ~ ') as moved' ~ (' where false' if gone else '')",
+    ),
+    "scopes of rows that went are not touched": (
+        "feeds.sql",
+        "{none: 'is not null', true: '', false: '= false'}",
+        "{none: '= false', true: '', false: '= false'}",
+    ),
+    "a feed lets go of what its readers have not read": (
+        "feeds.sql",
+        "' where _pen_gone is not null and _pen_seq <= ' ~ taken],",
+        "' where _pen_gone is not null'],",
+    ),
+}
+"""What may be wrong with the materialization: the file, what stands there, and what stands there in its place."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("lived", ["duckdb"], indirect=True)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_materialization_is_seen(lived: Lived, fault: str, tmp_path: Path) -> None:
+    """Each of four deliberate faults, in a copy of the package, makes a table that no full refresh makes."""
+    file, before, after = FAULTS[fault]
+    shutil.copytree(PACKAGE, tmp_path / "package")
+    path = tmp_path / "package" / "macros" / file
+    text = path.read_text()
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after))
+    lived.select = ("+user_changes_daily", "+events_by_date")  # one of each mode, and one that reads the other
+    with lived.stepping.with_package(tmp_path / "package"):
+        for seed in range(200, 212):
+            lived.begin_again()
+            try:
+                live(lived, seed, 4, ("killed", "behind", "behind"))
+            except AssertionError as e:
+                assert "after" in str(e), e
+                return
+    pytest.fail("no story showed it")

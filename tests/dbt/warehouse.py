@@ -259,6 +259,21 @@ class Warehouse:
             self._manifest = parsed.result
         return self._manifest
 
+    @contextmanager
+    def with_package(self, package: Path) -> Iterator[None]:
+        """Have the project use another copy of the package for the block."""
+        self._link(package)
+        try:
+            yield
+        finally:
+            self._link(PACKAGE)
+
+    def _link(self, package: Path) -> None:
+        link = self.home / ".penstock" / "dbt_packages" / "penstock"
+        link.unlink()
+        link.symlink_to(package)
+        self.forget()
+
     def forget(self) -> None:
         """Have dbt read the project again: a file of it was changed."""
         self._manifest = None
@@ -273,11 +288,17 @@ class Warehouse:
             if nodes[id_].config.materialized not in ("view", "ephemeral")
         ]
 
+    def exists(self, relation: str) -> bool:
+        """Whether there is such a table, ``schema.table``."""
+        schema, _, table = relation.partition(".")
+        where = f"table_schema = '{schema}' and table_name = '{table}'"
+        return bool(self.rows(f"select 1 from information_schema.tables where {where}"))
+
     def feeds(self) -> list[str]:
         """The tables of changes that models keep for each other."""
         schema = "penstock_changes"
         rows = self.rows(f"select table_name from information_schema.tables where table_schema = '{schema}' order by 1")
-        return [f"{schema}.{name}" for (name,) in rows]
+        return [f"{schema}.{name}" for (name,) in rows if name != "models"]
 
     def close(self) -> None:
         """Let go of DuckDB's file, which dbt otherwise keeps."""
