@@ -55,7 +55,7 @@ class Lived:
             for each in (stepping, anew):
                 each.land(load.events, load.organizations)
         full_refresh = self._suffer(change)
-        selected = ["--select", *self.select] if self.select else []
+        selected = self._selected()
         stepping.dbt("run", *full_refresh, *selected)
         anew.dbt("run", "--full-refresh", *selected)
         self.expect_same(change)
@@ -76,6 +76,9 @@ class Lived:
         """What changes when a row of a model, or of a feed, is written again."""
         return self.stepping.written([*self._names(), *self.stepping.feeds()])
 
+    def _selected(self) -> list[str]:
+        return ["--select", *self.select] if self.select else []
+
     def _names(self) -> list[str]:
         """The tables that are built."""
         names = [table.relation for table in self.stepping.tables()]
@@ -83,10 +86,13 @@ class Lived:
 
     def _suffer(self, change: Change) -> list[str]:
         """What happens beside the loads; how the build after it has to go about it."""
+        if not change.incident:
+            return []
         stepping = self.stepping
         names = self._names()
         tables = [table for table in stepping.tables() if table.relation in names]
         one = tables[int(change.chance * len(tables))]
+        selected = self._selected()
         match change.incident:
             case "full refresh":
                 return ["--full-refresh"]
@@ -95,9 +101,9 @@ class Lived:
                     each.execute(f"delete from raw.user_events where id = '{change.user}'")
                 return ["--full-refresh"]  # as a transform does once rows are gone
             case "killed":
-                stepping.dbt("run", fails=True, environment={FAILS: one.name})
+                stepping.dbt("run", *selected, fails=True, environment={FAILS: one.name})
             case "behind":
-                stepping.dbt("run", "--exclude", f"{one.name}+")
+                stepping.dbt("run", *selected, "--exclude", f"{one.name}+")
             case "feed lost":
                 for feed in [feed for feed in stepping.feeds() if feed.endswith(f"__{one.name}")]:
                     stepping.execute(f"delete from {feed}")
