@@ -116,6 +116,7 @@ def test_a_difference_is_told_with_what_repeats_it(project: Path) -> None:
     assert "into visits" in done.stdout
     assert "only in steps" in done.stdout
     assert "only in a full refresh" in done.stdout
+    assert "built step by step, 1 model is not what a full refresh makes: reports.only_what_is_new" in done.stderr
     assert "penstock verify models --select only_what_is_new --steps" in done.stderr
     assert "--seed 7" in done.stderr
     alone = penstock(project, "verify", "models", "--select", "right", "--steps", "2", "--quiet")

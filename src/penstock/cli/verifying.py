@@ -140,10 +140,12 @@ def _print_difference(verdict: Verdict, found: Difference) -> None:
 
 
 def _error(differing: list[Verdict], seed: int) -> ContractError:
-    first = differing[0]
+    first = min(differing, key=lambda verdict: verdict.steps)
     name = first.model.rpartition(".")[2]
+    several = f"{count(len(differing), 'model')} are" if len(differing) > 1 else "1 model is"
+    names = ", ".join(verdict.model for verdict in differing)
     return ContractError(
-        f"{count(len(differing), 'model')} built step by step differ from a full refresh, {first.model} first",
+        f"built step by step, {several} not what a full refresh makes: {names}",
         fix=f"mend its scope, or have it built whole; then: penstock verify models --select {name}"
         f" --steps {max(first.steps, 1)} --seed {seed}",
     )

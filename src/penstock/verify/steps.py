@@ -89,7 +89,7 @@ def verify_models(
         folder = Path(made)
         with kind_of(project.destination).scratch(project.destination, folder) as scratch:
             in_steps = _Built(_moved(project, scratch.settings), folder / "dbt_steps", progress)
-            chosen = in_steps.chosen(select)
+            chosen = in_steps.chosen([word for words in select for word in words.split()])
             streams = {stream for id_ in chosen for stream in in_steps.manifest.streams_of(id_)} & set(project.streams)
             values = {s: known for s in sorted(streams) if (known := values_of(project, s, ask)) is not None}
             reading = in_steps.manifest.reading(streams - set(values))
