@@ -109,6 +109,7 @@ class Warehouse:
         profile = {"penstock": {"target": "it", "outputs": {"it": output}}}
         (home / ".penstock" / "profiles.yml").write_text(yaml.safe_dump(profile))
         self._manifest: Any = None
+        self._results: list[Any] = []
         self._seq = 0
 
     # -- the database
@@ -242,10 +243,20 @@ class Warehouse:
             self.close()
         if done.exception:
             raise done.exception
+        self._results = list(done.result)
         results = {result.node.name: str(result.status) for result in done.result}
         messages = [f"{r.node.name}: {r.message}" for r in done.result if r.status in ("error", "fail")]
         assert done.success is not fails, messages
         return results
+
+    def compiled(self, names: Sequence[str]) -> dict[str, str]:
+        """The SQL of models, by their names."""
+        self.dbt("compile", "--select", *names)
+        return {result.node.name: result.node.compiled_code for result in self._results}
+
+    def restart(self) -> None:
+        """Have loads be numbered from the first one again."""
+        self._seq = 0
 
     def parsed(self) -> Any:
         """dbt's manifest of the project, parsed at first use."""
