@@ -127,8 +127,14 @@ def test_a_new_field_reaches_the_views(project: Project) -> None:
 def test_a_column_that_must_grow(project: Project) -> None:
     """A text that its `varchar` column has no room for: builds after loads do not widen it, the try after does."""
     model = project.directory / "models" / "reports" / "seen.sql"
+    (project.directory / "macros" / "replacing.sql").write_text(
+        "{% macro get_incremental_replacing_sql(arg_dict) -%}\n"
+        "{{- return(penstock.replacing_sql(arg_dict)) -}}\n{%- endmacro %}\n"
+    )
     model.write_text(
-        "{{ config(unique_key=['user_id']) }}\n{% set window = penstock.window() %}\n{{ penstock.takes_in(window) }}\n"
+        "{{ config(materialized='incremental', incremental_strategy='replacing', unique_key=['user_id'],"
+        " post_hook='{{ penstock.mark() }}') }}\n"
+        "{% set window = penstock.window() %}\n{{ penstock.takes_in(window) }}\n"
         "with seen as (select user_id, cast(max(username) as varchar("
         "{{ 80 if is_incremental() else 40 }})) as username from {{ ref('stg_user_events') }}\n"
         "where user_id is not null and {{ penstock.landed_in('user_events', window) }} group by 1)\n"

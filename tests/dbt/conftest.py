@@ -15,11 +15,8 @@ from tests.dbt.lived import Lived, add_fault
 from tests.dbt.warehouse import EXAMPLE, Warehouse
 
 PROJECTS = {
-    "example": EXAMPLE,
-    "stepping": EXAMPLE,
-    "anew": EXAMPLE,
-    "probe": Path(__file__).parent / "probe",
-    "vault": Path(__file__).parent / "vault",
+    **dict.fromkeys(("example", "stepping", "anew"), EXAMPLE),
+    **{name: Path(__file__).parent / name for name in ("modes", "probe", "vault")},
 }
 APART = ("anew",)
 """Projects that have a database of their own: another is compared with it."""

@@ -40,6 +40,7 @@ ORGANIZATION_COLUMNS = ("organization_key", "organization_name", "created_at")
 
 TABLES = (
     "historical.user_event",
+    "historical.user_event_day",
     "snapshots.user_snapshot",
     "dimensional.dim_user",
     "dimensional.dim_organization",
@@ -161,6 +162,7 @@ class Warehouse:
             "reports",
             "probe",
             "vault",
+            "modes",
             "dbt_test__audit",
             "raw",
             "penstock",
