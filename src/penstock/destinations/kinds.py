@@ -8,11 +8,13 @@ like those built in: see :mod:`penstock.project.destinations` for how it is foun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from penstock.errors import UsageError
 from penstock.ports import Capabilities
 from penstock.project.destinations import DESTINATIONS, DestinationSettings
 
@@ -36,6 +38,20 @@ class Login:
     password: str | None = field(repr=False)
     database: str | None
     sslmode: str
+
+
+class Scratch(Protocol[S]):
+    """An empty warehouse that is there for a while, and gone afterwards with all that is in it."""
+
+    settings: S
+    """Its settings."""
+    copy: S
+    """Those of a second one beside it."""
+
+    def fill_copy(self) -> None:
+        """Have the second one hold what the first one holds now, and nothing else. Nobody may be connected to
+        either."""
+        ...
 
 
 class DestinationKind(Protocol[S]):
@@ -75,6 +91,15 @@ class DestinationKind(Protocol[S]):
         """The files that it is kept in, where it is kept on this machine."""
         del settings
         return ()
+
+    def scratch(self, settings: S, folder: Path) -> AbstractContextManager[Scratch[S]]:
+        """An empty warehouse of this kind, made beside the one of these settings or in ``folder``, for the block.
+
+        Raises:
+            UsageError: none can be made here.
+        """
+        del folder
+        raise UsageError("nothing can be tried out beside a warehouse of this kind", where=settings.address)
 
     def leftover(self, settings: S) -> Path | None:
         """A file that a killed process may have left of it, which nobody needs."""

@@ -70,6 +70,7 @@ def examine(
     if checks[-1].ok:
         checks += check_ledger(project, running)
     checks.append(_check_dbt(project))
+    checks += _check_scopes(project)
     checks += _check_lineage(project)
     return checks
 
@@ -226,6 +227,13 @@ def _check_dbt(project: Project) -> Finding:
         return Finding(name="dbt project", ok=True, detail=f"parses; reads {', '.join(tables) or 'no raw table'}")
     except PenstockError as e:
         return failed("dbt project", e)
+
+
+def _check_scopes(project: Project) -> list[Finding]:
+    """The models that ask to be built by a scope and may not, as was seen when they were built last."""
+    from penstock.transform.unsafe_models import known_unsafe, notes_of
+
+    return [Finding(name="scope", ok=True, warns=True, detail=note) for note in notes_of(known_unsafe(project))]
 
 
 def _check_lineage(project: Project) -> list[Finding]:

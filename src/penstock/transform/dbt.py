@@ -135,6 +135,28 @@ class Dbt:
             arguments += ["--exclude-resource-type", "unit_test"]
         return self._perform(arguments, environment, progress=progress)
 
+    def compiled(self, select: Sequence[str]) -> dict[str, str]:
+        """The SQL of models, by their ids; without those that cannot be compiled now.
+
+        Raises:
+            TransformError: as :meth:`build`.
+        """
+        nodes = self._perform(["--no-write-json", "compile", "--select", *select], None, log_level="none")
+        return {node.id: node.sql for node in nodes if node.sql}
+
+    def tables(
+        self, *, select: Sequence[str], full_refresh: bool = False, environment: Mapping[str, str] | None = None
+    ) -> list[Node]:
+        """Build seeds, snapshots and models without testing them.
+
+        Raises:
+            TransformError: as :meth:`build`.
+        """
+        arguments = ["--no-write-json", "build", "--exclude-resource-type", "test", "unit_test"]
+        arguments += ["--select", *select] if select else []
+        arguments += ["--full-refresh"] if full_refresh else []
+        return self._perform(arguments, environment)
+
     def follow(
         self,
         *,

@@ -10,6 +10,7 @@ from penstock.errors import TransformError, UsageError
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
 from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
 from penstock.transform.stored_manifest import read_manifest
+from penstock.transform.unsafe_models import known_unsafe, notes_of
 from penstock.transform.workspace import project_fingerprint
 
 if TYPE_CHECKING:
@@ -29,6 +30,6 @@ def explain_transform(project: Project, destination: Destination | None, coming:
     if reason := facts.nothing_to_do(request):
         return TransformPlan(upper_seq=facts.upper_seq, reason=reason)
     try:
-        return plan_transform(request, facts, read_manifest(project))
+        return plan_transform(request, facts, read_manifest(project), notes=notes_of(known_unsafe(project)))
     except (TransformError, UsageError) as e:
         return TransformPlan(upper_seq=facts.upper_seq, reason=f"the models cannot be read: {e.what}")

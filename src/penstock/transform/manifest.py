@@ -10,6 +10,8 @@ from typing import Any
 
 RAW = "raw"
 """The schema of the tables that streams land in."""
+STEPWISE = ("incremental", "penstock")
+"""The materializations that take in what is new, and keep a watermark."""
 TABLES = ("model", "snapshot", "seed")
 """The kinds of resources that are tables or views in the warehouse."""
 TESTS = ("test", "unit_test")
@@ -41,6 +43,15 @@ class DataTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """By which ``columns`` of its result a model is built step by step; ``sources`` are what its configuration says of
+    single inputs: by which of their columns or expressions they are filtered, or through which they are looked up."""
+
+    columns: Sequence[str]
+    sources: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One thing of a dbt project. ``kind`` is dbt's type of it: model, seed, snapshot, test, unit_test, source, …;
     the name of a source is ``source.table``. ``reads`` are the ids of what it is made from."""
@@ -60,6 +71,7 @@ class Resource:
     meta: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
     test: DataTest | None = None
+    scope: Scope | None = None
 
     @property
     def watermark(self) -> str:
@@ -209,7 +221,20 @@ def _node(node: Mapping[str, Any]) -> Resource:
             for name, column in (node.get("columns") or {}).items()
         },
         test=_test(node, config) if kind == "test" else None,
+        scope=_scope(config) if config.get("materialized") == "penstock" else None,
     )
+
+
+def _scope(config: Mapping[str, Any]) -> Scope | None:
+    columns = config.get("scope")
+    if not columns or config.get("mode", "scope") != "scope":
+        return None
+    return Scope(columns=listed(columns), sources=config.get("sources") or {})
+
+
+def listed(value: Any) -> list[str]:
+    """A setting that is one text or several."""
+    return [value] if isinstance(value, str) else [str(each) for each in value or ()]
 
 
 def _test(node: Mapping[str, Any], config: Mapping[str, Any]) -> DataTest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from penstock.transform.layer_part import layer_part
 from penstock.transform.layers import layers_of
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
 from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
+from penstock.transform.unsafe_models import UNSAFE_MODELS, notes_of, unsafe_models
 from penstock.transform.workspace import project_fingerprint
 
 if TYPE_CHECKING:
@@ -164,7 +166,11 @@ class Transformer:
             self._go_along(plan, facts)
             if not self._following:
                 session.release()
-            built = Built(plan, self._build(dbt, plan, progress))
+            unsafe: Mapping[str, str] = {}
+            if not plan.reason:
+                unsafe = unsafe_models(session.project, dbt, destination.kind, fingerprint)
+                plan = replace(plan, notes=[*plan.notes, *notes_of(unsafe)])
+            built = Built(plan, self._build(dbt, plan, unsafe, progress))
         self._let_go()
         failed = [n for n in built.nodes if n.failed]
         self._failed = bool(failed)
@@ -241,10 +247,10 @@ class Transformer:
                 [plan.upper_seq, model, facts.seen_seq],
             )
 
-    def _build(self, dbt: Dbt, plan: TransformPlan, progress: Progress) -> list[Node]:
-        environment = {UPPER_SEQ: str(plan.upper_seq)}
+    def _build(self, dbt: Dbt, plan: TransformPlan, unsafe: Mapping[str, str], progress: Progress) -> list[Node]:
         if plan.reason:
             return []
+        environment = {UPPER_SEQ: str(plan.upper_seq), UNSAFE_MODELS: json.dumps(unsafe)}
         if plan.lean:
             return dbt.follow(select=plan.select, exclude=plan.exclude, views=plan.views, environment=environment)
         return dbt.build(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -66,8 +66,7 @@ def prepare_workspace(project: Project) -> Workspace:
     environment: dict[str, str] = {}
     if profiles is None:
         profiles = folder
-        threads = project.transform.threads if project.transform else 1
-        output, environment = kind_of(project.destination).dbt_output(project.destination, threads)
+        output, environment = _output(project)
         name = _profile_name(project)
         profile = {name: {"target": project.target, "outputs": {project.target: output}}}
         text = "# Written by penstock from penstock.yml; changes are lost.\n" + yaml.safe_dump(profile, sort_keys=False)
@@ -78,6 +77,28 @@ def prepare_workspace(project: Project) -> Workspace:
         profiles=profiles,
         profile_target=project.target,
         target_path=folder / "dbt" / project.target,
+        log_path=folder / "logs",
+        environment=environment,
+    )
+
+
+def scratch_workspace(project: Project, folder: Path) -> Workspace:
+    """What dbt needs to build the project's models in its destination as it is now, with all that it writes in
+    ``folder``: the user's own profiles are not asked.
+
+    Raises:
+        UsageError: ``dbt_project.yml`` is unreadable.
+    """
+    link_package(project.directory, package_folder())
+    output, environment = _output(project)
+    profile = {_profile_name(project): {"target": project.target, "outputs": {project.target: output}}}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "profiles.yml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    return Workspace(
+        project=project.directory,
+        profiles=folder,
+        profile_target=project.target,
+        target_path=folder / "target",
         log_path=folder / "logs",
         environment=environment,
     )
@@ -96,6 +117,12 @@ def project_fingerprint(project: Project) -> str:
             digest.update(f"{os.path.relpath(path, root)}\0".encode())
             digest.update(content)
     return digest.hexdigest()
+
+
+def _output(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
+    """The destination as dbt has it, and the variables that it names."""
+    threads = project.transform.threads if project.transform else 1
+    return kind_of(project.destination).dbt_output(project.destination, threads)
 
 
 def package_folder() -> Path:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.destinations.duckdb.capabilities import CAPABILITIES
+from penstock.destinations.duckdb.scratch import DuckDBScratch
 from penstock.destinations.kinds import DestinationKind
 from penstock.project import DuckDB
 
@@ -32,6 +34,10 @@ class DuckDBKind(DestinationKind[DuckDB]):
             threads=settings.threads,
             memory_limit=settings.memory_limit,
         )
+
+    def scratch(self, settings: DuckDB, folder: Path) -> AbstractContextManager[DuckDBScratch]:
+        """A file in the folder, of the same name."""
+        return nullcontext(DuckDBScratch(settings, folder))
 
     def unwaiting(self, settings: DuckDB) -> DuckDB:
         """The settings of one who does not wait for the file."""
