@@ -37,7 +37,7 @@ class Request:
 class Facts:
     """What the ledger says: all loads up to ``upper_seq`` can be taken in, and were by the last good run up to
     ``seen_seq``, None when there was none; ``same_models`` says that it was of these very models, and ``tested`` that
-    whole tables were tested of late.
+    whole tables were tested of late. The raw tables had so many ``columns`` then, None when that is not known.
 
     Since then the streams ``changed`` have had rows landed or deleted, and ``shrunk`` says that rows went which no
     model can tell from what is left. The streams ``not_landed`` have no table yet. To explain what a run would do,
@@ -48,6 +48,7 @@ class Facts:
     seen_seq: int | None = None
     same_models: bool = False
     tested: bool = False
+    columns: int | None = None
     shrunk: bool = False
     changed: frozenset[str] = frozenset()
     not_landed: frozenset[str] = frozenset()

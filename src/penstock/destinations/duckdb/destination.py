@@ -135,9 +135,12 @@ class DuckDBDestination:
             statement = reading.one_statement(self.connection, sql, str(self.path))
             return reading.fetched(self.connection, statement, parameters)
         except (duckdb.Error, UnicodeDecodeError) as e:
-            refused = self.refusal(e)
-            kind = DestinationError if refused is None else type(refused)
-            raise kind(error_text(e), where=str(self.path)) from None
+            raise self._refused(e) from None
+
+    def _refused(self, error: Exception) -> DestinationError:
+        refused = self.refusal(error)
+        kind = DestinationError if refused is None else type(refused)
+        return kind(error_text(error), where=str(self.path))
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
@@ -153,6 +156,22 @@ class DuckDBDestination:
             self.query("commit")
             for stream in streams:
                 self.held.known.pop(stream, None)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[str], int]]:
+        """One transaction, beside landings, for the texts of statements."""
+        connection = self.connection
+        try:
+            connection.execute("begin")
+            try:
+                yield lambda sql: reading.rows_of(connection.execute(sql))
+                connection.execute("commit")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    connection.execute("rollback")
+                raise
+        except duckdb.Error as e:
+            raise self._refused(e) from None
 
     def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> AbstractContextManager[bool]:
         """The file's lock is the claim."""
