@@ -53,7 +53,7 @@ def land(session: Session, *names: str) -> None:
 
 def prepared(session: Session) -> set[str]:
     """The models whose steps are prepared."""
-    return {model for (model,) in session.destination.query("select model from penstock.prepared_steps").rows}
+    return {model for (model,) in session.destination.query("select model from penstock_changes.models").rows}
 
 
 @pytest.fixture

@@ -64,5 +64,7 @@ def test_the_snapshot_has_exactly_its_columns(warehouse: Warehouse) -> None:
             "valid_from",
             "valid_to",
             "is_current",
+            "opened_by",
+            "closed_by",
         ]
     )

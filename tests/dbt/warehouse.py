@@ -41,8 +41,12 @@ TABLES = (
     "dimensional.dim_user",
     "dimensional.dim_organization",
     "dimensional.dim_date",
+    "dimensional.user_changes_daily",
     "dimensional.fct_user_daily",
     "crm.users_dim",
+    "reports.said_by_user",
+    "reports.said_by_user_type",
+    "reports.said_by_organization",
     "reports.user_events_daily",
     "reports.events_by_date",
     "reports.events_by_organization",
@@ -60,6 +64,9 @@ create table penstock.loads (
 create table penstock.watermarks (
   model text primary key, seq bigint not null, updated_at timestamp with time zone not null
 );
+create table penstock.streams (stream text primary key, identity text, disposition text);
+insert into penstock.streams values
+  ('user_events', 'content', 'append'), ('organizations', '["organization_key"]', 'merge');
 create table raw.user_events (
   id text, event_type text, username text, user_email text, user_type text, organization_name text, plan_name text,
   received_at timestamp, _pen_id uuid unique, _pen_load bigint, _pen_loaded_at timestamp with time zone,
@@ -145,6 +152,7 @@ class Warehouse:
             "dbt_test__audit",
             "raw",
             "penstock",
+            "penstock_changes",
         ]
         self.close()
         self.execute(";".join(f"drop schema if exists {name} cascade" for name in schemas))

@@ -174,11 +174,3 @@ alter table penstock.watermarks add column if not exists removed_at timestamp wi
 
 -- version: the field whose values decide which row of a key stays; null without one
 alter table penstock.streams add column if not exists version {text};
-
--- The statements by which a model's next step is run without dbt.
-create table if not exists penstock.prepared_steps (
-  model {text} primary key, -- schema and name of the model
-  fingerprint {text} not null, -- the state of the models and of the raw tables that they were made for
-  step {text} not null, -- the statements and what they read, as JSON
-  prepared_at timestamp with time zone not null -- when
-);

@@ -15,7 +15,6 @@ from penstock.errors import TransformError
 from penstock.transform.kept_manifest import keep_manifest, kept_manifest
 from penstock.transform.manifest import TESTS, WHOLE_TABLE, Manifest
 from penstock.transform.masked import mask_errors
-from penstock.transform.steps import PREPARE
 from penstock.transform.workspace import Workspace, prepare_workspace
 
 if TYPE_CHECKING:
@@ -161,15 +160,6 @@ class Dbt:
         arguments = ["--no-write-json", "--no-populate-cache", "run", "--select", *select]
         arguments += ["--exclude", *exclude] if exclude else []
         return self._perform(arguments, environment)
-
-    def prepare(self, select: Sequence[str], fingerprint: str) -> list[Node]:
-        """Have the package keep the steps of these models in the ledger, under ``fingerprint``; they take nothing in.
-
-        Raises:
-            TransformError: as :meth:`build`.
-        """
-        arguments = ["--no-write-json", "--no-populate-cache", "run", "--select", *select]
-        return self._perform(arguments, {PREPARE: fingerprint})
 
     def _perform(
         self,

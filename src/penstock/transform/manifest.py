@@ -16,6 +16,8 @@ TABLES = ("model", "snapshot", "seed")
 """The kinds of resources that are tables or views in the warehouse."""
 TESTS = ("test", "unit_test")
 """The kinds of resources that test."""
+STEPWISE = ("penstock", "incremental")
+"""The materializations that are built step by step, each as far as its watermark says."""
 WHOLE_TABLE = "whole_table"
 """Tag of the data tests whose cost grows with the table."""
 
@@ -71,7 +73,7 @@ class Resource:
     @property
     def keeps_watermark(self) -> bool:
         """Whether it is built step by step."""
-        return self.kind == "model" and self.materialized == "incremental"
+        return self.kind == "model" and self.materialized in STEPWISE
 
     @property
     def stream(self) -> str | None:

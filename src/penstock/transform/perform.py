@@ -23,6 +23,7 @@ from penstock.transform.layers import layers_of
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
 from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
 from penstock.transform.prepared import PreparedSteps, names, state_fingerprint
+from penstock.transform.steps import FINGERPRINT
 from penstock.transform.workspace import environment_fingerprint, project_fingerprint
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Transformer:
         with self._session.destination.claim("transform", self._wait) as mine:
             facts = self._standing(Request(), fingerprint) if mine else Facts()
             if facts.same_models and facts.nothing_to_do(Request()):
-                self._prepared.prepare(dbt, state)
+                self._prepared.prepare(dbt, state, _environment(facts.upper_seq, state))
 
     def close(self) -> None:
         """Let go of the warehouse."""
@@ -192,7 +193,7 @@ class Transformer:
         if ended is not None:
             ended(built)
         if self._following and not failed and not plan.reason:
-            self._prepared.prepare(dbt, state)
+            self._prepared.prepare(dbt, state, _environment(plan.upper_seq, state))
         raise_for_failed(built.nodes, str(session.project.directory))
         return built
 
@@ -257,7 +258,7 @@ class Transformer:
             )
 
     def _build(self, dbt: Dbt, plan: TransformPlan, progress: Progress, state: str) -> list[Node]:
-        environment = {UPPER_SEQ: str(plan.upper_seq)}
+        environment = _environment(plan.upper_seq, state)
         if plan.reason:
             return []
         if plan.lean and plan.views:
@@ -306,6 +307,11 @@ class Transformer:
             self._dbt = open_dbt(self._session.project, self._models)
             self._fingerprint = fingerprint
         return self._dbt
+
+
+def _environment(upper_seq: int, state: str) -> dict[str, str]:
+    """What the dbt package is told: up to which load to go, and for which state of the models it keeps steps."""
+    return {UPPER_SEQ: str(upper_seq), FINGERPRINT: state}
 
 
 def _detail(request: Request, fingerprint: str) -> dict[str, Any]:

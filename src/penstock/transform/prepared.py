@@ -10,7 +10,7 @@ from penstock.destinations import open_destination
 from penstock.errors import TransformError
 from penstock.logs import described, get_log
 from penstock.transform.stepping import ByDbt, Stepper, Stepping
-from penstock.transform.steps import Step, read_steps, read_watermarks
+from penstock.transform.steps import PREPARE, Step, read_steps, read_watermarks
 from penstock.transform.workspace import has_own_profile
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class PreparedSteps:
         self._session = session
         self._fingerprint = ""
         self._steps: Mapping[str, Step] = {}
-        self._tried: frozenset[str] = frozenset()
+        self._tried: set[tuple[str, str]] = set()
         self._stepper: Stepper | None = None
 
     def known(self, manifest: Manifest, fingerprint: str) -> Mapping[str, Step]:
@@ -40,15 +40,19 @@ class PreparedSteps:
             steps = read_steps(self._session.destination, fingerprint)
             wanted = set(_steady(self._session, manifest))
             self._steps = {id_: step for id_, step in steps.items() if id_ in wanted}
-            self._fingerprint, self._tried = fingerprint, frozenset()
+            self._fingerprint = fingerprint
         return self._steps
 
     def lacking(self, manifest: Manifest, fingerprint: str) -> list[str]:
         """The ids of the models whose steps could be prepared for this state, and are not."""
         known = self.known(manifest, fingerprint)
-        return [id_ for id_ in _steady(self._session, manifest) if id_ not in known and id_ not in self._tried]
+        return [
+            id_
+            for id_ in _steady(self._session, manifest)
+            if id_ not in known and (fingerprint, id_) not in self._tried
+        ]
 
-    def prepare(self, dbt: Dbt, fingerprint: str) -> None:
+    def prepare(self, dbt: Dbt, fingerprint: str, environment: Mapping[str, str]) -> None:
         """Have dbt prepare the steps that are lacking. What cannot be prepared, dbt goes on to build."""
         built = read_watermarks(self._session.destination, (r.watermark for r in dbt.manifest.of_kinds(["model"])))
         lacking = self.lacking(dbt.manifest, fingerprint)
@@ -56,7 +60,7 @@ class PreparedSteps:
         if not ids:
             return
         try:
-            nodes = dbt.prepare(names(dbt.manifest, ids), fingerprint)
+            nodes = dbt.follow(select=names(dbt.manifest, ids), environment={**environment, PREPARE: "yes"})
         except TransformError as e:
             _log.warning("steps cannot be prepared", **described(e))
             return
@@ -65,7 +69,7 @@ class PreparedSteps:
                 _log.warning("a model's step cannot be prepared", model=node.name, error=node.message)
         self._fingerprint = ""
         self.known(dbt.manifest, fingerprint)
-        self._tried = frozenset(ids)
+        self._tried |= {(fingerprint, id_) for id_ in ids}
 
     def build(
         self, manifest: Manifest, fingerprint: str, ids: Collection[str], upper_seq: int, by_dbt: ByDbt
@@ -76,12 +80,19 @@ class PreparedSteps:
             threads = project.transform.threads if project.transform else 1
             most = 1 if destination.capabilities.one_process else min(threads, MOST_SIDE_BY_SIDE)
             self._stepper = Stepper(lambda: open_destination(project.destination), most)
+
+        def refreshed(ids: Sequence[str]) -> Sequence[Node]:
+            # dbt keeps steps anew of what it builds anew
+            self._fingerprint = ""
+            return by_dbt(ids)
+
         stepping = Stepping(
             destination=self._session.destination,
             manifest=manifest,
             steps=self.known(manifest, fingerprint),
+            fingerprint=fingerprint,
             upper_seq=upper_seq,
-            by_dbt=by_dbt,
+            by_dbt=refreshed,
             stepper=self._stepper,
         )
         return stepping.build(ids)

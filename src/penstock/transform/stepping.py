@@ -16,7 +16,7 @@ from penstock.errors import PenstockError, TransformError
 from penstock.logs import described, get_log
 from penstock.transform.dbt import Node
 from penstock.transform.manifest import Manifest
-from penstock.transform.steps import Load, Step, Window, read_loads, read_watermarks
+from penstock.transform.steps import Load, Step, Window, read_builds, read_loads, read_watermarks
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
@@ -40,8 +40,9 @@ class Stepper:
         self._idle: SimpleQueue[Destination] = SimpleQueue()
         self._pool = ThreadPoolExecutor(side_by_side, thread_name_prefix="step")
 
-    def run(self, step: Step, window: Window) -> int:
-        """Have a model take in a window of loads, and its watermark move along, or neither; how many rows it wrote.
+    def run(self, step: Step, window: Window) -> int | None:
+        """Have a model take in a window of loads, and its watermark move along, or neither; how many rows it wrote,
+        None when there was nothing to take in.
 
         Raises:
             PenstockError: the warehouse refused it, it cannot be done by a step, or somebody else has taken in those
@@ -58,7 +59,7 @@ class Stepper:
         finally:
             self._idle.put(destination)
 
-    def submit(self, step: Step, window: Window) -> Future[Node]:
+    def submit(self, step: Step, window: Window) -> Future[Node | None]:
         """:meth:`run` beside what runs already."""
         return self._pool.submit(self._node, step, window)
 
@@ -68,19 +69,23 @@ class Stepper:
         while not self._idle.empty():
             self._idle.get().close()
 
-    def _node(self, step: Step, window: Window) -> Node:
+    def _node(self, step: Step, window: Window) -> Node | None:
         started_at, started = datetime.now(UTC), time.perf_counter()
         rows = self.run(step, window)
-        return Node(
-            name=step.name,
-            kind="model",
-            status="success",
-            seconds=time.perf_counter() - started,
-            rows=rows,
-            message="",
-            started_at=started_at,
-            id=step.id,
-            sql=step.text(step.query, window),
+        return (
+            None
+            if rows is None
+            else Node(
+                name=step.name,
+                kind="model",
+                status="success",
+                seconds=time.perf_counter() - started,
+                rows=rows,
+                message="",
+                started_at=started_at,
+                id=step.id,
+                sql=step.text(step.query, window),
+            )
         )
 
     def _taken(self) -> Destination:
@@ -90,8 +95,8 @@ class Stepper:
             return self._opened()
 
 
-def _performed(step: Step, window: Window, execute: Callable[[str], int]) -> int:
-    """Run the statements of a step in an open transaction; how many rows it wrote."""
+def _performed(step: Step, window: Window, execute: Callable[[str], int]) -> int | None:
+    """Run the statements of a step in an open transaction; how many rows it wrote, None when there was no news."""
     written, news = 0, True
     for statement in step.statements:
         if not news and statement.kind != "mark":
@@ -106,7 +111,7 @@ def _performed(step: Step, window: Window, execute: Callable[[str], int]) -> int
                 raise TransformError(f"what {step.model} reads does not say what has changed since its last step")
             case "mark" if not rows:
                 raise TransformError(f"another run took in loads for {step.model} meanwhile")
-    return written
+    return written if news else None
 
 
 @dataclass(slots=True)
@@ -116,11 +121,13 @@ class Stepping:
     destination: Destination
     manifest: Manifest
     steps: Mapping[str, Step]
+    fingerprint: str
     upper_seq: int
     by_dbt: ByDbt
     stepper: Stepper
     nodes: dict[str, Node] = field(default_factory=dict)
     _watermarks: dict[str, int] = field(default_factory=dict)
+    _builds: dict[str, str] = field(default_factory=dict)
     _loads: Sequence[Load] = ()
     _left_to_dbt: list[str] = field(default_factory=list)
     _ended_by_dbt: set[str] = field(default_factory=set)
@@ -137,7 +144,7 @@ class Stepping:
         parents = {id_: self.manifest.parents_among(id_, ids) for id_ in ids}
         order = TopologicalSorter(parents)
         order.prepare()
-        running: dict[Future[Node], str] = {}
+        running: dict[Future[Node | None], str] = {}
         while order.is_active():
             for id_ in order.get_ready():
                 if id_ in self._ended_by_dbt:
@@ -164,14 +171,18 @@ class Stepping:
     def _look(self) -> None:
         names = {name for step in self.steps.values() for name in (step.model, *step.reads)}
         self._watermarks = read_watermarks(self.destination, names)
+        if self.steps:
+            self._builds = read_builds(self.destination, self.fingerprint)
         if self._watermarks:
             self._loads = read_loads(self.destination, min(self._watermarks.values()), self.upper_seq)
 
     def _window(self, id_: str) -> Window | None:
-        """What a model takes in; None when its step is not prepared."""
+        """What a model takes in; None when its step is not prepared, or follows from other builds of what it reads."""
         step = self.steps.get(id_)
         after = None if step is None else self._watermarks.get(step.model)
-        if step is None or after is None:
+        if step is None or after is None or step.model not in self._builds:
+            return None
+        if any(self._builds.get(model, "") != build for model, build in step.builds.items()):
             return None
         upto = min([self.upper_seq, *(self._watermarks.get(name, 0) for name in step.reads)])
         return Window(after=after, upto=upto, loads=self._loads)
@@ -189,16 +200,17 @@ class Stepping:
         self._watermarks[step.model] = window.upto
         return False
 
-    def _has_ended(self, id_: str, future: Future[Node]) -> bool:
+    def _has_ended(self, id_: str, future: Future[Node | None]) -> bool:
         try:
-            self.nodes[id_] = future.result()
+            node = future.result()
         except PenstockError as e:
             _log.warning("a prepared step failed, and dbt takes its place", model=self.steps[id_].model, **described(e))
             self._left_to_dbt.append(id_)
             return False
+        if node is not None:
+            self.nodes[id_] = node
         step = self.steps[id_]
-        window = self._window(id_)
-        if window is not None:
+        if (window := self._window(id_)) is not None:
             self._watermarks[step.model] = window.upto
         return True
 

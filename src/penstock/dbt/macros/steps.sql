@@ -1,16 +1,41 @@
 {#- Prepared steps: the statements of a model's next step, which are the same each time but for the loads they take in.
-    Penstock asks for them by a variable of the environment, once for each state of the models, and then runs the steps
-    that follow loads without dbt. -#}
+    Penstock runs the steps that follow loads by them, without dbt, as long as `fingerprint` in `penstock_changes.models`
+    is that of the models and the raw tables as they are.
 
-{#- The state of the models to prepare steps for; empty when this is a step itself. -#}
+    A model of the materialization `penstock` has its step there whenever dbt has built it. An incremental model that
+    replaces or inserts, by `penstock.mark()`, is asked for its step by a variable of the environment. -#}
+
+{#- A plan as it is kept: with the model's own SQL, and which build of each model that it reads it follows from. -#}
+{% macro kept_step(plan, read) -%}
+  {%- set few = penstock.few_rows_expected(true) -%}
+  {{- return(tojson({
+    'id': model.unique_id,
+    'name': model.name,
+    'model': plan.model,
+    'reads': plan.reads,
+    'streams': plan.streams,
+    'read': read,
+    'sql': sql,
+    'statements': ([['do', few]] if few else []) + plan.step,
+  })) -}}
+{%- endmacro %}
+
+
+{#- Whether an incremental model is asked for its step, instead of taking one. -#}
 {% macro preparing() -%}
-  {{- return(env_var('PENSTOCK_PREPARE', '') if execute and is_incremental() else '') -}}
+  {{- return(execute and is_incremental() and env_var('PENSTOCK_PREPARE', '') != '') -}}
 {%- endmacro %}
 
 
 {#- A window that no load is in: numbers that stand for those of a step, and that no step has. -#}
 {% macro any_window() -%}
   {{- return({'after': 9223372036854770001, 'upto': 9223372036854770002}) -}}
+{%- endmacro %}
+
+
+{% macro for_any_window(text) -%}
+  {%- set window = penstock.any_window() -%}
+  {{- return(text | replace(window.after | string, '{after}') | replace(window.upto | string, '{upto}')) -}}
 {%- endmacro %}
 
 
@@ -22,12 +47,20 @@
   {%- set write = penstock.inserting if adds else penstock.replacing -%}
   {%- set window = penstock.any_window() -%}
   {%- set statements = [
-    ['do', penstock.few_rows_expected(true)],
-    ['do', penstock.fresh_rows(sql)],
+    ['do', penstock.for_any_window(penstock.fresh_rows(sql))],
     ['rows', write(this, '_pen_fresh', config.get('unique_key'), columns)],
-    ['mark', penstock.marking(window.after, window.upto, adds)],
-  ] | selectattr(1) | list -%}
-  {%- do penstock.keep_statements(statements) -%}
+    ['mark', penstock.for_any_window(penstock.marking(window.after, window.upto, adds))],
+  ] -%}
+  {%- set plan = {
+    'model': penstock.model_name(model),
+    'reads': penstock.upstream_models(model),
+    'streams': [],
+    'mode': 'incremental',
+    'reason': '',
+    'step': statements,
+  } -%}
+  {%- do run_query(penstock.create_changes()) -%}
+  {%- do penstock.keep_state(plan.model, plan, {'definition': '', 'basis': '', 'read': {}}, '') -%}
 {%- endmacro %}
 
 
@@ -41,29 +74,4 @@
 
 {% macro postgres__fresh_rows(sql) -%}
   create temporary table _pen_fresh on commit drop as {{ sql }}
-{%- endmacro %}
-
-
-{#- Statements are run in one transaction, each for what its first word says:
-    do     run it
-    rows   run it; its rows are those that the step writes
-    news   when it gives no row there is nothing to take in: only the mark is left to do
-    sound  when it gives a row the step cannot be taken so, and the model has to be built otherwise
-    mark   moves the watermark; when it gives no row, another run was faster -#}
-{% macro keep_statements(statements) -%}
-  {%- set step = {
-    'id': model.unique_id,
-    'name': model.name,
-    'model': penstock.model_name(model),
-    'reads': penstock.upstream_models(model),
-    'window': penstock.any_window(),
-    'sql': sql,
-    'statements': statements,
-  } -%}
-  {%- do run_query(
-    "insert into " ~ penstock.ledger('prepared_steps') ~ " (model, fingerprint, step, prepared_at) values ('"
-    ~ step.model ~ "', '" ~ penstock.preparing() ~ "', '" ~ (tojson(step) | replace("'", "''"))
-    ~ "', current_timestamp) on conflict (model) do update set fingerprint = excluded.fingerprint,"
-    ~ " step = excluded.step, prepared_at = excluded.prepared_at"
-  ) -%}
 {%- endmacro %}

@@ -203,9 +203,10 @@ class DuckDBDestination:
                     connection.close()
 
     def spare_memory(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
-        """Landing needs little memory, so it takes little, unless the project says how much or others work with the
-        file, whose memory it is too. Bodies for the quarantine are held up to the commit, and twice while written."""
-        if not self._own_limit and len(self.held.connections) == 1:
+        """Landing needs little memory, so it takes little, unless the project says how much or others of this process
+        work with the file, such as dbt, whose memory it is too: what DuckDB has read for a model is not to be read
+        again for the next step. Bodies for the quarantine are held up to the commit, and twice while written."""
+        if not self._own_limit and self._is_alone():
             limit = LANDING_MEMORY_MB + LANDING_MEMORY_MB_PER_COLUMN * columns
             if batch_bytes > USUAL_BATCH_BYTES:
                 limit += 6 * batch_bytes >> 20
@@ -213,6 +214,12 @@ class DuckDBDestination:
             if self.held.sparing != (sparing := f"{limit}MB"):
                 self.connection.execute(f"set memory_limit = '{sparing}'")
                 self.held.sparing = sparing
+
+    def _is_alone(self) -> bool:
+        """Whether this process has no other connection to the file."""
+        if len(self.held.connections) > 1:
+            return False
+        return self.connection.execute("from duckdb_connection_count()").fetchall() == [(1,)]
 
     @sorting()
     def _open(self) -> duckdb.DuckDBPyConnection:

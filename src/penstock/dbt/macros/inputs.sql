@@ -1,0 +1,145 @@
+{#- What a model of the materialization `penstock` reads, and how its changes are known:
+
+    - `fed`: a model of the same materialization, which writes the rows that came and went into its feed
+    - `landed`: a raw table, or a view that gives a row for each of its rows: what came is known by `_pen_load`
+    - `other`: anything else, whose changes are not known row by row: who reads it is built whole -#}
+
+{% macro listed(value) -%}
+  {{- return([] if value is none else ([value] if value is string else value | list)) -}}
+{%- endmacro %}
+
+
+{% macro names(names, alias='') -%}
+  {%- set parts = [] -%}
+  {%- for name in names -%}{%- do parts.append(alias ~ adapter.quote(name)) -%}{%- endfor -%}
+  {{- return(parts | join(', ')) -}}
+{%- endmacro %}
+
+
+{% macro model_inputs(node) -%}
+  {%- set inputs = [] -%}
+  {%- for id in node.depends_on.nodes -%}
+    {%- set parent = graph.sources.get(id) or graph.nodes.get(id) -%}
+    {%- if parent and parent.get('config', {}).get('materialized') == 'ephemeral' -%}
+      {#- Its SQL is a part of the model's: what that reads is named there. -#}
+      {%- for input in penstock.model_inputs(parent) -%}
+        {%- do inputs.append(dict(input, changes='other')) -%}
+      {%- endfor -%}
+    {%- elif parent and parent.resource_type in ['source', 'model', 'seed', 'snapshot'] -%}
+      {%- do inputs.append(penstock.model_input(parent)) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {{- return(inputs) -}}
+{%- endmacro %}
+
+
+{% macro model_input(parent) -%}
+  {%- set table = parent.identifier if parent.resource_type == 'source' else (parent.alias or parent.name) -%}
+  {%- set origin = penstock.origin_of(parent) -%}
+  {%- set materialized = parent.get('config', {}).get('materialized') -%}
+  {{- return({
+    'name': parent.name,
+    'table': table,
+    'model': parent.schema ~ '.' ~ table,
+    'relation': parent.relation_name,
+    'changes': 'fed' if materialized == 'penstock' else ('landed' if origin.row_wise else 'other'),
+    'limited': origin.row_wise,
+    'unique_key': penstock.listed(parent.get('config', {}).get('unique_key')),
+    'reads': origin.reads,
+    'streams': origin.streams,
+    'views': origin.views,
+    'opaque': origin.opaque,
+  }) -}}
+{%- endmacro %}
+
+
+{#- Where the rows of a node come from: the models with a watermark that it reads (`reads`) and the `streams`, directly
+    or through `views`; whether it is a raw table or only views on one (`row_wise`, if those are); and whether some of it
+    changes in a way that nothing tells of (`opaque`). -#}
+{% macro origin_of(node) -%}
+  {%- set materialized = node.get('config', {}).get('materialized') -%}
+  {%- if node.resource_type == 'source' -%}
+    {%- set raw = node.schema == 'raw' and not node.identifier.endswith('__delta') -%}
+    {{- return({'reads': [], 'streams': [node.identifier], 'views': [], 'row_wise': raw, 'opaque': not raw}) -}}
+  {%- elif materialized in ['penstock', 'incremental'] -%}
+    {{- return({
+      'reads': [penstock.model_name(node)], 'streams': [], 'views': [], 'row_wise': false,
+      'opaque': materialized != 'penstock',
+    }) -}}
+  {%- elif materialized not in ['view', 'ephemeral'] -%}
+    {{- return({'reads': [], 'streams': [], 'views': [], 'row_wise': false, 'opaque': true}) -}}
+  {%- endif -%}
+  {%- set reads, streams, views, origins = [], [], [], [] -%}
+  {%- for id in node.depends_on.nodes -%}
+    {%- set parent = graph.sources.get(id) or graph.nodes.get(id) -%}
+    {%- if parent and parent.resource_type in ['source', 'model', 'seed', 'snapshot'] -%}
+      {%- set origin = penstock.origin_of(parent) -%}
+      {%- do origins.append(origin) -%}
+      {%- do reads.extend(origin.reads) -%}
+      {%- do streams.extend(origin.streams) -%}
+      {%- do views.extend(origin.views) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- if materialized == 'view' -%}{%- do views.append([node.schema, node.alias or node.name]) -%}{%- endif -%}
+  {{- return({
+    'reads': reads | unique | list,
+    'streams': streams | unique | list,
+    'views': views,
+    'row_wise': origins | length == 1 and origins[0].row_wise,
+    'opaque': origins | selectattr('opaque') | list | length > 0,
+  }) -}}
+{%- endmacro %}
+
+
+{#- The inputs, when the SQL of their views is known: a view that does more than to give a row for each row is read
+    whole. -#}
+{% macro seen_through(inputs, definitions) -%}
+  {%- set seen = [] -%}
+  {%- for input in inputs -%}
+    {%- set plain = namespace(so=true) -%}
+    {%- for view in input.views if input.limited and not penstock.is_row_wise(definitions.get(view | join('.'), 'join')) -%}
+      {%- set plain.so = false -%}
+    {%- endfor -%}
+    {%- if plain.so -%}
+      {%- do seen.append(input) -%}
+    {%- else -%}
+      {%- do seen.append(dict(input, changes='other', limited=false)) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {{- return(seen) -}}
+{%- endmacro %}
+
+
+{#- Whether a select gives at most one row for each row of what it reads, whatever the others are. Seen by its words:
+    what is not sure counts as not so. -#}
+{% macro is_row_wise(code) -%}
+  {%- set words = penstock.bare_words(code) -%}
+  {{- return('_pen_load' in words and not modules.re.search(
+    '\\b(join|union|intersect|except|group|distinct|having|over|limit|offset|fetch|exists|qualify|asof|unnest|lateral'
+    ~ '|generate_series|tablesample|sample|pivot|unpivot|sum|count|min|max|avg|array_agg|string_agg|random|now)\\b'
+    ~ '|\\bin\\s*\\(\\s*select\\b|,\\s*\\(\\s*select\\b|=\\s*\\(\\s*select\\b'
+    ~ '|\\bfrom\\s+[^\\s,()]+(\\s+(as\\s+)?[a-z_]+)?\\s*,', words
+  )) -}}
+{%- endmacro %}
+
+
+{#- SQL without its comments, texts and quotes, in small letters. -#}
+{% macro bare_words(code) -%}
+  {%- set re = modules.re -%}
+  {%- set code = re.sub("(?s)[{]#.*?#[}]|/[*].*?[*]/|--[^\\n]*", ' ', code) -%}
+  {{- return(re.sub("'[^']*'", "''", code) | replace('"', '') | lower) -}}
+{%- endmacro %}
+
+
+{#- Models of the materialization that read a node, directly or through views: who takes in its feed. -#}
+{% macro readers_of(id) -%}
+  {%- set readers = [] -%}
+  {%- for node in graph.nodes.values() if node.resource_type == 'model' and id in node.depends_on.nodes -%}
+    {%- if node.config.materialized == 'penstock' -%}
+      {%- do readers.append(penstock.model_name(node)) -%}
+    {%- elif node.config.materialized in ['view', 'ephemeral'] -%}
+      {%- do readers.extend(penstock.readers_of(node.unique_id)) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {{- return(readers | unique | sort) -}}
+{%- endmacro %}
