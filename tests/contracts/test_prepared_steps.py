@@ -100,7 +100,7 @@ def test_an_edited_model_is_prepared_anew(opened: tuple[Session, Transformer]) -
     land(session, "second")
     (node,) = transformer.run().nodes
     assert node.rows == 1
-    assert session.destination.query(BY_NAME).rows == [("first", 1), ("second", 20)]
+    assert session.destination.query(BY_NAME).rows == [("first", 10), ("second", 20)]
 
 
 def test_a_new_column_is_noticed(opened: tuple[Session, Transformer]) -> None:
@@ -127,12 +127,11 @@ def test_hooks_of_peoples_own(opened: tuple[Session, Transformer]) -> None:
     session, transformer = opened
     models = session.project.directory / "models"
     text = (models / "by_name.sql").read_text()
-    hook = """post_hook=["{{ penstock.mark() }}", "create table if not exists reports.seen as select 1 as one"]"""
-    (models / "hooked.sql").write_text(text.replace('post_hook="{{ penstock.mark() }}"', hook))
+    hook = "schema='reports', post_hook='create table if not exists reports.seen as select 1 as one'"
+    (models / "hooked.sql").write_text(text.replace("schema='reports'", hook))
     (models / "asking.sql").write_text(text + "{% set now = run_started_at %}")
     land(session, "second")
     transformer.run()
-    assert prepared(session) == {"reports.by_name"}
     session.destination.query("drop table reports.seen")
     land(session, "third")
     assert {n.name for n in transformer.run().nodes} == {"by_name", "hooked", "asking"}
@@ -152,34 +151,74 @@ def test_hooks_of_peoples_own(opened: tuple[Session, Transformer]) -> None:
 
 def test_a_failed_model_holds_nobody_back(opened: tuple[Session, Transformer]) -> None:
     """A step that fails is dbt's: where dbt fails too, its error is told, what reads the model is skipped, and the
-    other models have taken in what landed."""
+    other models have taken in what landed. Once it is mended, all of them go on."""
     session, transformer = opened
     models = session.project.directory / "models"
     text = (models / "by_name.sql").read_text()
-    (models / "narrow.sql").write_text(text)
-    (models / "over_narrow.sql").write_text(text.replace("ref('stg_things')", "ref('narrow')").replace(
-        "where {{ penstock.landed_in('things', window) }}", ""))  # fmt: skip
+    once = text.replace("cast(count(*) as bigint)", "cast(case when count(*) > 1 then 'many' else '1' end as bigint)")
+    (models / "once.sql").write_text(once)
+    (models / "over_once.sql").write_text(text.replace("ref('stg_things')", "ref('once')"))
     land(session, "second")
     transformer.run()
-    session.destination.query("alter table reports.narrow rename to gone")
-    session.destination.query("create view reports.narrow as select * from reports.gone where 1 / (2 - records) > 0")
     land(session, "second")
     told: list[Built] = []
-    with pytest.raises(TransformError, match="narrow") as raised:
+    with pytest.raises(TransformError, match="once") as raised:
         transformer.run(ended=told.append)
-    assert {n.name: n.status for n in told[0].nodes} == {
-        "by_name": "success",
-        "narrow": "error",
-        "over_narrow": "skipped",
-    }
-    assert "over_narrow" in str(raised.value)
+    statuses = {n.name: n.status for n in told[0].nodes}
+    assert statuses == {"by_name": "success", "once": "error", "over_once": "skipped"}
+    assert "over_once" in str(raised.value)
     assert session.destination.query(BY_NAME).rows == [("first", 1), ("second", 2)]
-    session.destination.query("drop view reports.narrow")
-    session.destination.query("alter table reports.gone rename to narrow")
+    (models / "once.sql").write_text(text)
     transformer.run()
-    assert session.destination.query("select name, records from reports.narrow order by 1").rows == [
-        ("first", 1),
-        ("second", 2),
+    assert session.destination.query("select * from reports.once order by 1").rows == [("first", 1), ("second", 2)]
+    assert session.destination.query("select * from reports.over_once order by 1").rows == [("first", 1), ("second", 1)]
+
+
+def test_what_is_read_was_built_anew(opened: tuple[Session, Transformer]) -> None:
+    """A step does not follow from another build of what the model reads: dbt takes its place once."""
+    session, transformer = opened
+    models = session.project.directory / "models"
+    text = (models / "by_name.sql").read_text()
+    (models / "over.sql").write_text(text.replace("ref('stg_things')", "ref('by_name')"))
+    land(session, "second")
+    transformer.run()
+    session.destination.query("update reports.by_name set name = 'spoilt' where name = 'first'")
+    transformer.run(full_refresh=True, select=["by_name"])
+    for names in ("second", "third"), ("fourth",):
+        land(session, *names)
+        transformer.run()
+    rows = [("first", 1), ("fourth", 1), ("second", 2), ("third", 1)]
+    assert session.destination.query(BY_NAME).rows == rows
+    assert session.destination.query("select name, records from reports.over order by 1").rows == [
+        (name, 1) for name, _ in rows
+    ]
+
+
+def test_an_incremental_model(opened: tuple[Session, Transformer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that inserts what is new, by the package's strategy and hook, is asked for its step once."""
+    session, transformer = opened
+    directory = session.project.directory
+    (directory / "macros" / "inserting.sql").write_text(
+        "{% macro get_incremental_insert_only_sql(arg_dict) %}"
+        "{{ return(penstock.insert_only_sql(arg_dict)) }}{% endmacro %}"
+    )
+    (directory / "models" / "kept.sql").write_text(
+        "{{ config(materialized='incremental', incremental_strategy='insert_only', unique_key='name', schema='reports',"
+        " indexes=penstock.indexes(['name']), post_hook='{{ penstock.mark() }}') }}\n"
+        "{% set window = penstock.window() %}\n{{ penstock.takes_in(window) }}\n"
+        "select distinct name from {{ ref('stg_things') }} where {{ penstock.landed_in('things', window) }}\n"
+    )
+    land(session, "second")
+    transformer.run()
+    assert {"reports.by_name", "reports.kept"} == prepared(session)
+    monkeypatch.setattr(Dbt, "_invoke", None)
+    for name in ("second", "third"):
+        land(session, name)
+        assert {n.name for n in transformer.run().nodes} == {"by_name", "kept"}
+    assert session.destination.query("select name from reports.kept order by 1").rows == [
+        ("first",),
+        ("second",),
+        ("third",),
     ]
 
 

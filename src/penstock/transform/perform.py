@@ -261,6 +261,8 @@ class Transformer:
         environment = _environment(plan.upper_seq, state)
         if plan.reason:
             return []
+        if not plan.lean or plan.views:
+            self._prepared.forget()
         if plan.lean and plan.views:
             return dbt.follow(select=plan.select, exclude=plan.exclude, environment=environment)
         if plan.lean:

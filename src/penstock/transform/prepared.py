@@ -43,6 +43,10 @@ class PreparedSteps:
             self._fingerprint = fingerprint
         return self._steps
 
+    def forget(self) -> None:
+        """Read the steps again before they are used: dbt keeps other ones of what it builds anew."""
+        self._fingerprint = ""
+
     def lacking(self, manifest: Manifest, fingerprint: str) -> list[str]:
         """The ids of the models whose steps could be prepared for this state, and are not."""
         known = self.known(manifest, fingerprint)
@@ -54,9 +58,10 @@ class PreparedSteps:
 
     def prepare(self, dbt: Dbt, fingerprint: str, environment: Mapping[str, str]) -> None:
         """Have dbt prepare the steps that are lacking. What cannot be prepared, dbt goes on to build."""
-        built = read_watermarks(self._session.destination, (r.watermark for r in dbt.manifest.of_kinds(["model"])))
-        lacking = self.lacking(dbt.manifest, fingerprint)
-        ids = [id_ for id_ in lacking if dbt.manifest.resources[id_].watermark in built]
+        places = {id_: dbt.manifest.resources[id_].watermark for id_ in self.lacking(dbt.manifest, fingerprint)}
+        # what was never built would be built by asking
+        built = read_watermarks(self._session.destination, places.values()) if places else {}
+        ids = [id_ for id_, place in places.items() if place in built]
         if not ids:
             return
         try:
@@ -67,7 +72,7 @@ class PreparedSteps:
         for node in nodes:
             if node.failed:
                 _log.warning("a model's step cannot be prepared", model=node.name, error=node.message)
-        self._fingerprint = ""
+        self.forget()
         self.known(dbt.manifest, fingerprint)
         self._tried |= {(fingerprint, id_) for id_ in ids}
 
@@ -82,8 +87,7 @@ class PreparedSteps:
             self._stepper = Stepper(lambda: open_destination(project.destination), most)
 
         def refreshed(ids: Sequence[str]) -> Sequence[Node]:
-            # dbt keeps steps anew of what it builds anew
-            self._fingerprint = ""
+            self.forget()
             return by_dbt(ids)
 
         stepping = Stepping(
