@@ -124,6 +124,32 @@ def test_a_new_field_reaches_the_views(project: Project) -> None:
             assert trigger.failures == 0
 
 
+def test_a_column_that_must_grow(project: Project) -> None:
+    """A text that its `varchar` column has no room for: a prepared step does not widen it, and dbt after it does."""
+    model = project.directory / "models" / "reports" / "seen.sql"
+    (project.directory / "macros" / "replacing.sql").write_text(
+        "{% macro get_incremental_replacing_sql(arg_dict) -%}\n"
+        "{{- return(penstock.replacing_sql(arg_dict)) -}}\n{%- endmacro %}\n"
+    )
+    model.write_text(
+        "{{ config(materialized='incremental', incremental_strategy='replacing', unique_key=['user_id'],"
+        " post_hook='{{ penstock.mark() }}') }}\n"
+        "{% set window = penstock.window() %}\n{{ penstock.takes_in(window) }}\n"
+        "with seen as (select user_id, cast(max(username) as varchar("
+        "{{ 80 if is_incremental() else 40 }})) as username from {{ ref('stg_user_events') }}\n"
+        "where user_id is not null and {{ penstock.landed_in('user_events', window) }} group by 1)\n"
+        "{{ penstock.scoped('seen', 'seen', 'user_id') }}\n"
+    )
+    with Session(project) as session:
+        load(project, session)
+        with triggered(project) as trigger:
+            until(lambda: trigger.builds == 1, lambda: trigger.last_error)
+            for receipt in load(project, session, "t" * 60):
+                trigger.landed(receipt)
+            until(lambda: trigger.builds == 2, lambda: trigger.last_error)
+            assert session.destination.query("select max(length(username)) from reports.seen").rows == [(60,)]
+
+
 @slow_on_postgres("project")
 def test_a_broken_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build that fails rests, however long, until something lands, here or elsewhere, or models change."""

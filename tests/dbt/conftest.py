@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.dbt.warehouse import EXAMPLE, Warehouse
 
-PROJECTS = {"example": EXAMPLE, "probe": Path(__file__).parent / "probe", "vault": Path(__file__).parent / "vault"}
+PROJECTS = {"example": EXAMPLE, **{name: Path(__file__).parent / name for name in ("modes", "probe", "vault")}}
 DATABASE = f"penstock_dbt_{os.getpid()}"
 
 Open = Callable[[str, str], Warehouse]

@@ -149,6 +149,7 @@ class Warehouse:
             "reports",
             "probe",
             "vault",
+            "modes",
             "dbt_test__audit",
             "raw",
             "penstock",
@@ -230,6 +231,10 @@ class Warehouse:
         messages = [f"{r.node.name}: {r.message}" for r in done.result if r.status in ("error", "fail")]
         assert done.success is not fails, messages
         return results
+
+    def forget(self) -> None:
+        """Have dbt read the project again."""
+        self._manifest = None
 
     def close(self) -> None:
         """Let go of DuckDB's file, which dbt otherwise keeps."""

@@ -12,7 +12,7 @@ from tests.support.scheduled import a_project
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 MODEL = """
 {{ config(materialized='penstock', scope='name', unique_key='name', schema='reports') }}
-select name, cast(count(*) as bigint) as records from {{ ref('stg_things') }} group by 1
+select name, cast(count(*) as bigint) as records from {{ ref('stg_things') }} where name is not null group by name
 """
 
 

@@ -87,7 +87,7 @@ class Step:
             streams=tuple(document["streams"]),
             builds=document["read"],
             query=document["sql"],
-            statements=tuple(Statement(*each) for each in document["statements"]),
+            statements=tuple(Statement(*each) for each in document["step"]),
         )
 
     def has_news(self, window: Window) -> bool:

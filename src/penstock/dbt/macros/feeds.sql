@@ -102,7 +102,7 @@
 {% macro any_news(inputs) -%}
   {%- set news, models, streams = [], [], [] -%}
   {%- for input in inputs -%}
-    {%- do models.extend(input.reads) -%}
+    {%- do models.extend(input.feeds) -%}
     {%- do streams.extend(input.streams) -%}
   {%- endfor -%}
   {%- for model in models | unique -%}
@@ -132,7 +132,7 @@
 
 {#- Of the keys of a fed input that changed in the step, the rows as they are at its end. -#}
 {% macro last_images(input) -%}
-  {{- return('select * from (select *, row_number() over (partition by ' ~ penstock.names(input.unique_key)
+  {{- return('select ' ~ penstock.input_columns(input) ~ ' from (select *, row_number() over (partition by ' ~ penstock.names(input.unique_key)
     ~ ' order by _pen_seq desc, _pen_gone) as _pen_place from ' ~ penstock.feed(input.model)
     ~ ' where _pen_gone is not null and _pen_seq > {after} and _pen_seq <= {upto}) as images'
     ~ ' where _pen_place = 1 and not _pen_gone') -}}

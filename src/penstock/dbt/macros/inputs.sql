@@ -1,7 +1,8 @@
 {#- What a model of the materialization `penstock` reads, and how its changes are known:
 
     - `fed`: a model of the same materialization, which writes the rows that came and went into its feed
-    - `landed`: a raw table, or a view that gives a row for each of its rows: what came is known by `_pen_load`
+    - `landed`: a raw table, a table of the vault, which is only added to, or a view that gives a row for each row of
+      one: what came is known by `_pen_load`
     - `other`: anything else, whose changes are not known row by row: who reads it is built whole -#}
 
 {% macro listed(value) -%}
@@ -46,6 +47,7 @@
     'limited': origin.row_wise,
     'unique_key': penstock.listed(parent.get('config', {}).get('unique_key')),
     'reads': origin.reads,
+    'feeds': origin.feeds,
     'streams': origin.streams,
     'views': origin.views,
     'opaque': origin.opaque,
@@ -53,36 +55,46 @@
 {%- endmacro %}
 
 
-{#- Where the rows of a node come from: the models with a watermark that it reads (`reads`) and the `streams`, directly
-    or through `views`; whether it is a raw table or only views on one (`row_wise`, if those are); and whether some of it
-    changes in a way that nothing tells of (`opaque`). -#}
+{#- Where the rows of a node come from: the models with a watermark that it reads (`reads`), those of them with a feed
+    (`feeds`), and the `streams`, directly or through `views`; whether it is a table whose rows say in `_pen_load` when
+    they came, or only views on one (`row_wise`, if those are); and whether some of it changes in a way that nothing
+    tells of (`opaque`). -#}
 {% macro origin_of(node) -%}
   {%- set materialized = node.get('config', {}).get('materialized') -%}
   {%- if node.resource_type == 'source' -%}
     {%- set raw = node.schema == 'raw' and not node.identifier.endswith('__delta') -%}
-    {{- return({'reads': [], 'streams': [node.identifier], 'views': [], 'row_wise': raw, 'opaque': not raw}) -}}
-  {%- elif materialized in ['penstock', 'incremental'] -%}
     {{- return({
-      'reads': [penstock.model_name(node)], 'streams': [], 'views': [], 'row_wise': false,
-      'opaque': materialized != 'penstock',
+      'reads': [], 'feeds': [], 'streams': [node.identifier], 'views': [], 'row_wise': raw, 'opaque': not raw,
     }) -}}
-  {%- elif materialized not in ['view', 'ephemeral'] -%}
-    {{- return({'reads': [], 'streams': [], 'views': [], 'row_wise': false, 'opaque': true}) -}}
+  {%- elif materialized == 'penstock' -%}
+    {%- set name = penstock.model_name(node) -%}
+    {{- return({'reads': [name], 'feeds': [name], 'streams': [], 'views': [], 'row_wise': false, 'opaque': false}) -}}
+  {%- elif materialized not in ['view', 'ephemeral', 'incremental'] -%}
+    {{- return({'reads': [], 'feeds': [], 'streams': [], 'views': [], 'row_wise': false, 'opaque': true}) -}}
   {%- endif -%}
-  {%- set reads, streams, views, origins = [], [], [], [] -%}
+  {%- set reads, feeds, streams, views, origins = [], [], [], [], [] -%}
   {%- for id in node.depends_on.nodes -%}
     {%- set parent = graph.sources.get(id) or graph.nodes.get(id) -%}
     {%- if parent and parent.resource_type in ['source', 'model', 'seed', 'snapshot'] -%}
       {%- set origin = penstock.origin_of(parent) -%}
       {%- do origins.append(origin) -%}
       {%- do reads.extend(origin.reads) -%}
+      {%- do feeds.extend(origin.feeds) -%}
       {%- do streams.extend(origin.streams) -%}
       {%- do views.extend(origin.views) -%}
     {%- endif -%}
   {%- endfor -%}
+  {%- if materialized == 'incremental' -%}
+    {%- set adds = node.config.get('incremental_strategy') == 'insert_only' -%}
+    {{- return({
+      'reads': [penstock.model_name(node)], 'feeds': [], 'streams': streams | unique | list, 'views': [],
+      'row_wise': adds, 'opaque': not adds,
+    }) -}}
+  {%- endif -%}
   {%- if materialized == 'view' -%}{%- do views.append([node.schema, node.alias or node.name]) -%}{%- endif -%}
   {{- return({
     'reads': reads | unique | list,
+    'feeds': feeds | unique | list,
     'streams': streams | unique | list,
     'views': views,
     'row_wise': origins | length == 1 and origins[0].row_wise,
@@ -114,12 +126,19 @@
     what is not sure counts as not so. -#}
 {% macro is_row_wise(code) -%}
   {%- set words = penstock.bare_words(code) -%}
-  {{- return('_pen_load' in words and not modules.re.search(
-    '\\b(join|union|intersect|except|group|distinct|having|over|limit|offset|fetch|exists|qualify|asof|unnest|lateral'
+  {{- return('_pen_load' in words and not penstock.beyond_a_row(words) and not modules.re.search('\\bunion\\b', words)) -}}
+{%- endmacro %}
+
+
+{#- The first word of a select by which a row of it may depend on more than one row of what it reads, or ''. -#}
+{% macro beyond_a_row(words) -%}
+  {%- set beyond = modules.re.search(
+    '\\b(join|intersect|except|group|distinct|having|over|limit|offset|fetch|exists|qualify|asof|unnest|lateral'
     ~ '|generate_series|tablesample|sample|pivot|unpivot|sum|count|min|max|avg|array_agg|string_agg|random|now)\\b'
     ~ '|\\bin\\s*\\(\\s*select\\b|,\\s*\\(\\s*select\\b|=\\s*\\(\\s*select\\b'
     ~ '|\\bfrom\\s+[^\\s,()]+(\\s+(as\\s+)?[a-z_]+)?\\s*,', words
-  )) -}}
+  ) -%}
+  {{- return(beyond.group().strip() if beyond else '') -}}
 {%- endmacro %}
 
 

@@ -154,7 +154,13 @@
   {%- if config.get('order_by') -%}
     {%- set select = 'select * from (' ~ select ~ ') as all_rows order by ' ~ penstock.listed(config.get('order_by')) | join(', ') -%}
   {%- endif -%}
-  {%- call statement('main') -%}{{- get_create_table_as_sql(False, built, select) -}}{%- endcall -%}
+  {%- call statement('main') -%}
+    {%- if target.type == 'postgres' and config.get('fillfactor') and not config.get('contract').enforced -%}
+      create table {{ built }} with (fillfactor = {{ config.get('fillfactor') }}) as {{ select }}
+    {%- else -%}
+      {{- get_create_table_as_sql(False, built, select) -}}
+    {%- endif -%}
+  {%- endcall -%}
   {%- do penstock.add_indexes(built) -%}
   {%- if existing is not none -%}{%- do adapter.drop_relation(existing) -%}{%- endif -%}
   {%- do adapter.rename_relation(built, target_relation) -%}
@@ -252,6 +258,9 @@
   {%- set on_change = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
   {%- set fresh = api.Relation.create(identifier='_pen_new', type='table') -%}
   {%- do process_schema_changes(on_change, fresh, this) -%}
+  {%- if not config.get('contract').enforced -%}
+    {%- do adapter.expand_target_column_types(from_relation=fresh, to_relation=this) -%}
+  {%- endif -%}
   {%- set name = penstock.model_name(model) -%}
   {%- set types = penstock.table_types(this) -%}
   {%- set columns = types.keys() | list -%}
@@ -275,8 +284,5 @@
       {%- do run_query('create ' ~ ('unique ' if index.get('unique') else '') ~ 'index on ' ~ relation ~ ' ('
           ~ penstock.names(penstock.listed(index.columns)) ~ ')') -%}
     {%- endfor -%}
-    {%- if config.get('fillfactor') -%}
-      {%- do run_query('alter table ' ~ relation ~ ' set (fillfactor = ' ~ config.get('fillfactor') ~ ')') -%}
-    {%- endif -%}
   {%- endif -%}
 {%- endmacro %}

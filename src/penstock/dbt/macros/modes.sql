@@ -21,8 +21,7 @@
         rows     a statement; how many rows it wrote is what the step wrote
         mark     a query that must give a row: otherwise another run was faster, and all is rolled back
 
-    `penstock_changes.models.step` keeps the JSON of it all but `whole`. It holds for the models as they were when dbt
-    built them last, and is not to be used when a file of the dbt project or a column of a raw table has changed. -#}
+    `penstock_changes.models.step` keeps what a step without dbt needs of it, as `kept_step` in steps.sql has it. -#}
 
 {% macro plan_of(inputs, columns, merged, types) -%}
   {%- set readers = penstock.readers_of(model.unique_id) -%}
@@ -73,18 +72,15 @@
 {#- Let go of what a step has made for itself: the names are free for the next model. -#}
 {% macro tidy(inputs) -%}
   {%- set schema = penstock.temporary_schema() -%}
-  {%- set statements = [] -%}
-  {%- for input in inputs -%}
-    {%- do statements.append(['do', 'drop view if exists ' ~ penstock.bound_name(input)]) -%}
-  {%- endfor -%}
-  {%- set tables = ['seed', 'came', 'gone', 'new', 'old', 'delta', 'ids', 'bounds', 'since', 'scope'] -%}
-  {%- for name in tables -%}
-    {%- do statements.append(['do', 'drop table if exists ' ~ schema ~ '._pen_' ~ name]) -%}
+  {%- set parts = [] -%}
+  {%- for input in inputs -%}{%- do parts.append('drop view if exists ' ~ penstock.bound_name(input)) -%}{%- endfor -%}
+  {%- for name in ['seed', 'came', 'gone', 'new', 'old', 'delta', 'ids', 'bounds', 'since', 'scope'] -%}
+    {%- do parts.append('drop table if exists ' ~ schema ~ '._pen_' ~ name) -%}
   {%- endfor -%}
   {%- for input in inputs -%}
-    {%- do statements.append(['do', 'drop table if exists ' ~ schema ~ '._pen_input_' ~ loop.index]) -%}
+    {%- do parts.append('drop table if exists ' ~ schema ~ '._pen_input_' ~ loop.index) -%}
   {%- endfor -%}
-  {{- return(statements) -}}
+  {{- return([['do', parts | join('; ')]]) -}}
 {%- endmacro %}
 
 
@@ -114,7 +110,8 @@
 
 {#- The rows of a landed input up to the step's end: a load that commits meanwhile is for the next one. -#}
 {% macro up_to_now(input) -%}
-  {{- return('_pen_load not in (select load_id from ' ~ penstock.ledger('loads') ~ ' where seq > {upto})') -}}
+  {#- A ghost of the vault came with no load. -#}
+  {{- return('coalesce(_pen_load not in (select load_id from ' ~ penstock.ledger('loads') ~ ' where seq > {upto}), true)') -}}
 {%- endmacro %}
 
 
@@ -149,17 +146,20 @@
 
 
 {#- `_pen_old`: rows of the model as they are, with where they lie. On DuckDB they are found by few columns first: all
-    columns of every row would be read otherwise. -#}
-{% macro old_rows(columns, joins, condition) -%}
-  {%- set named = penstock.names(columns, 'kept.') -%}
-  {%- set of_them = ' from ' ~ this ~ ' as kept ' ~ joins ~ (' where ' ~ condition if condition else '') -%}
+    columns of every row would be read otherwise. `or_else` is of rows that `condition` does not hold for. -#}
+{% macro old_rows(columns, joins, condition, or_else='') -%}
+  {%- set all_of_it = ' from ' ~ this ~ ' as kept ' ~ joins -%}
+  {%- set of_them = all_of_it ~ (' where ' ~ condition if condition else '') -%}
+  {%- set named = 'select kept.' ~ penstock.row_id() ~ ' as _pen_row, ' ~ penstock.names(columns, 'kept.') -%}
   {%- if target.type == 'postgres' or not condition -%}
-    {{- return(penstock.temporary('_pen_old', 'select kept.' ~ penstock.row_id() ~ ' as _pen_row, ' ~ named ~ of_them)) -}}
+    {%- set others = ' union all ' ~ named ~ all_of_it ~ ' where ' ~ or_else if or_else else '' -%}
+    {{- return(penstock.temporary('_pen_old', named ~ of_them ~ others)) -}}
   {%- endif -%}
+  {%- set ids = 'select kept.rowid as _pen_row' -%}
+  {%- set others = ' union all ' ~ ids ~ all_of_it ~ ' where ' ~ or_else if or_else else '' -%}
   {{- return(
-    penstock.temporary('_pen_ids', 'select kept.rowid as _pen_row' ~ of_them)
-    + penstock.temporary('_pen_old', 'select kept.rowid as _pen_row, ' ~ named ~ ' from ' ~ this
-        ~ ' as kept where kept.rowid in (select _pen_row from _pen_ids)')
+    penstock.temporary('_pen_ids', ids ~ of_them ~ others)
+    + penstock.temporary('_pen_old', named ~ ' from ' ~ this ~ ' as kept where kept.rowid in (select _pen_row from _pen_ids)')
   ) -}}
 {%- endmacro %}
 
@@ -190,7 +190,7 @@
     {%- set both = penstock.equal(keys, 'gone', 'fresh') -%}
     {%- do statements.append(['do', 'delete from ' ~ this ~ ' as kept using _pen_gone as gone where kept.ctid = gone._pen_row'
       ~ ' and not exists (select 1 from _pen_came as fresh where ' ~ both ~ ')']) -%}
-    {%- do statements.append(['do', 'update ' ~ this ~ ' as kept set ' ~ assigned | join(', ')
+    {%- do statements.append(['rows', 'update ' ~ this ~ ' as kept set ' ~ assigned | join(', ')
       ~ ' from _pen_gone as gone inner join _pen_came as fresh on ' ~ both ~ ' where kept.ctid = gone._pen_row']) -%}
     {%- set added = ' as fresh where not exists (select 1 from _pen_gone as gone where ' ~ both ~ ')' -%}
   {%- else -%}
@@ -254,7 +254,7 @@
   {%- endfor -%}
   {%- set statements = penstock.temporary(
       '_pen_scope', 'select distinct ' ~ penstock.names(scope) ~ ' from (' ~ touched | join(' union all ') ~ ') as touched'
-    ) + [penstock.has_null(scope, '_pen_scope')] -%}
+    ) + ([penstock.has_null(scope, '_pen_scope')] if scope | length > 1 else []) -%}
   {%- for input in scoped -%}
     {%- do statements.extend(penstock.bind_scoped(input, scope, inputs | length == 1)) -%}
   {%- endfor -%}
@@ -265,10 +265,22 @@
   {#- Around the model too: a row may lie outside every scope, such as an unknown member. -#}
   {%- set around = 'select ' ~ penstock.names(columns) ~ ' from (' ~ penstock.bound_sql(scoped + limited)
       ~ ') as fresh where ' ~ penstock.among(scope, '_pen_scope') -%}
-  {%- set kept = penstock.old_rows(columns, 'inner join _pen_scope as scope on ' ~ penstock.equal(scope, 'kept', 'scope'), '')
-      if target.type == 'postgres' and scope | length > 1
-      else penstock.old_rows(columns, '', penstock.among(scope, '_pen_scope', none, 'kept.')) -%}
+  {%- if scope | length == 1 -%}
+    {%- set without = penstock.without_scope(adapter.quote(scope[0]), scope) -%}
+    {%- set around = around ~ ' or ' ~ without -%}
+    {%- set kept = penstock.old_rows(columns, '', penstock.among(scope, '_pen_scope', none, 'kept.'), 'kept.' ~ without) -%}
+  {%- elif target.type == 'postgres' -%}
+    {%- set kept = penstock.old_rows(columns, 'inner join _pen_scope as scope on ' ~ penstock.equal(scope, 'kept', 'scope'), '') -%}
+  {%- else -%}
+    {%- set kept = penstock.old_rows(columns, '', penstock.among(scope, '_pen_scope', none, 'kept.')) -%}
+  {%- endif -%}
   {{- return(statements + penstock.bind_landed(limited) + penstock.temporary('_pen_new', around) + kept) -}}
+{%- endmacro %}
+
+
+{#- Whether a row has no scope, and something that has none came or went. -#}
+{% macro without_scope(expression, scope) -%}
+  {{- return(expression ~ ' is null and exists (select 1 from _pen_scope where ' ~ adapter.quote(scope[0]) ~ ' is null)') -}}
 {%- endmacro %}
 
 
@@ -297,7 +309,7 @@
 {% macro bind_scoped(input, scope, alone) -%}
   {%- if alone and input.changes == 'fed' and input.by == input.unique_key -%}
     {{- return([penstock.bind(input, penstock.last_images(input))]) -}}
-  {%- elif alone and input.changes == 'landed' and input.by == ['_pen_id'] -%}
+  {%- elif alone and input.changes == 'landed' and (input.by == ['_pen_id'] or penstock.is_row_by_row(scope)) -%}
     {{- return([penstock.bind(input, penstock.changed_rows(input, '*'))]) -}}
   {%- endif -%}
   {%- set limit = ' and ' ~ penstock.up_to_now(input) if input.limited else '' -%}
@@ -313,14 +325,24 @@
   {%- endif -%}
   {%- set table = '_pen_input_' ~ input.place -%}
   {%- set rows = 'select * from ' ~ input.relation ~ ' where ' -%}
+  {%- set without = penstock.without_scope(parts[0], scope) -%}
   {%- if target.type == 'postgres' and parts | length > 1 -%}
     {#- Materialised, or the planner takes what is in scope for one row. -#}
     {{- return(penstock.temporary(table, rows ~ found ~ limit) + [penstock.bind(input, 'select * from ' ~ table)]) -}}
   {%- elif target.type != 'postgres' and input.changes == 'fed' -%}
     {{- return(
-      penstock.temporary(table, 'select rowid as _pen_row from ' ~ input.relation ~ ' where ' ~ found)
+      penstock.temporary(table, 'select rowid as _pen_row from ' ~ input.relation ~ ' where ' ~ found
+        ~ (' union all select rowid from ' ~ input.relation ~ ' where ' ~ without if parts | length == 1 else ''))
       + [penstock.bind(input, rows ~ 'rowid in (select _pen_row from ' ~ table ~ ')')]
     ) -}}
   {%- endif -%}
-  {{- return([penstock.bind(input, rows ~ found ~ limit)]) -}}
+  {%- if parts | length > 1 -%}{{- return([penstock.bind(input, rows ~ found ~ limit)]) -}}{%- endif -%}
+  {{- return([penstock.bind(input, rows ~ found ~ limit ~ ' union all ' ~ rows ~ without ~ limit)]) -}}
+{%- endmacro %}
+
+
+{#- Whether each row of the model is made of one row of what it reads, and is its scope by itself: then what came is
+    all there is to read. -#}
+{% macro is_row_by_row(scope) -%}
+  {{- return(scope == penstock.listed(config.get('unique_key')) and not penstock.beyond_a_row(penstock.bare_words(sql))) -}}
 {%- endmacro %}

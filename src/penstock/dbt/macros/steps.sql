@@ -16,7 +16,7 @@
     'streams': plan.streams,
     'read': read,
     'sql': sql,
-    'statements': ([['do', few]] if few else []) + plan.step,
+    'step': ([['do', few]] if few else []) + plan.step,
   })) -}}
 {%- endmacro %}
 
