@@ -96,6 +96,7 @@ def asked(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_step_by_step_is_full(asked: Asked) -> None:
     """Late, tied, repeated and deleting events and renamed organisations, over several loads and steps."""
+
     @settings(
         max_examples=examples(6),
         deadline=None,

@@ -21,8 +21,9 @@ from penstock.transform.dbt import Dbt, Node, open_dbt
 from penstock.transform.layer_part import layer_part
 from penstock.transform.layers import layers_of
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
-from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
+from penstock.transform.plan import ALWAYS_NEW, Facts, Request, TransformPlan, plan_transform
 from penstock.transform.prepared import PreparedSteps, names, state_fingerprint
+from penstock.transform.stepping import ByDbt
 from penstock.transform.steps import FINGERPRINT
 from penstock.transform.workspace import environment_fingerprint, project_fingerprint
 
@@ -181,6 +182,9 @@ class Transformer:
             self._go_along(plan, facts)
             if not self._following:
                 session.release()
+            if self._following and facts.same_models and not (plan.lean or plan.full_refresh or views):
+                # what has landed does not wait for tests that are due
+                self._step(dbt, plan, state, lambda _: ())
             built = Built(plan, self._build(dbt, plan, progress, state))
             failed = [n for n in built.nodes if n.failed]
             self._failed = self._failed + 1 if failed else 0
@@ -270,8 +274,7 @@ class Transformer:
             def by_dbt(ids: Sequence[str]) -> Sequence[Node]:
                 return dbt.follow(select=names(dbt.manifest, ids), environment=environment)
 
-            ids = [step.id for step in plan.steps if dbt.manifest.resources[step.id].materialized != "ephemeral"]
-            return self._prepared.build(dbt.manifest, state, ids, plan.upper_seq, by_dbt)
+            return self._step(dbt, plan, state, by_dbt)
         return dbt.build(
             select=plan.select,
             exclude=plan.exclude,
@@ -280,6 +283,12 @@ class Transformer:
             progress=lambda index, total, name: progress(f"{index} of {total}, {name}"),
             environment=environment,
         )
+
+    def _step(self, dbt: Dbt, plan: TransformPlan, state: str, by_dbt: ByDbt) -> list[Node]:
+        """Have the tables of a plan take in what has landed, by prepared steps where there are such."""
+        resources = (dbt.manifest.resources[step.id] for step in plan.steps if step.kind == "model")
+        ids = [resource.id for resource in resources if resource.materialized not in ALWAYS_NEW]
+        return self._prepared.build(dbt.manifest, state, ids, plan.upper_seq, by_dbt)
 
     def _tell(self, dbt: Dbt, nodes: Sequence[Node], columns: int) -> None:
         """Tell of the lineage of what was built."""

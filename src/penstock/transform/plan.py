@@ -11,7 +11,8 @@ from penstock.transform.layer_part import Part
 from penstock.transform.manifest import TABLES, TESTS, WHOLE_TABLE, Manifest, Resource
 
 _UP_TO_DATE = "nothing has landed since the last run, and no model was changed"
-_ALWAYS_NEW = ("view", "ephemeral")
+ALWAYS_NEW = ("view", "ephemeral")
+"""Materializations that have no rows of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +238,7 @@ def _tables_behind(manifest: Manifest, chosen: Collection[str], facts: Facts, pa
             if resource is None or resource.kind not in TABLES or resource.keeps_watermark or id_ in known:
                 continue
             known.add(id_)
-            if resource.materialized in _ALWAYS_NEW or id_ in chosen:
+            if resource.materialized in ALWAYS_NEW or id_ in chosen:
                 left.append(id_)
             elif part.holds(id_) and manifest.streams_of(id_) & facts.changed:
                 behind[id_] = resource

@@ -145,28 +145,37 @@ class Stepping:
         order = TopologicalSorter(parents)
         order.prepare()
         running: dict[Future[Node | None], str] = {}
-        while order.is_active():
-            for id_ in order.get_ready():
-                if id_ in self._ended_by_dbt:
-                    order.done(id_)
-                elif any(parent in self.nodes and _is_broken(self.nodes[parent]) for parent in parents[id_]):
-                    self.nodes[id_] = _skipped(self.manifest, id_)
-                    order.done(id_)
-                elif (window := self._window(id_)) is None:
-                    self._left_to_dbt.append(id_)
-                elif not self._is_news(self.steps[id_], window):
-                    order.done(id_)
-                else:
-                    running[self.stepper.submit(self.steps[id_], window)] = id_
-            if running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    id_ = running.pop(future)
-                    if self._has_ended(id_, future):
-                        order.done(id_)
-            elif self._left_to_dbt:
-                order.done(*self._left_to_dbt)
-                self._build_by_dbt(parents)
+        try:
+            while order.is_active():
+                for id_ in order.get_ready():
+                    self._begin(id_, parents[id_], order, running)
+                if running:
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        id_ = running.pop(future)
+                        if self._has_ended(id_, future):
+                            order.done(id_)
+                elif self._left_to_dbt:
+                    order.done(*self._left_to_dbt)
+                    self._build_by_dbt(parents)
+        finally:
+            wait(running)
         return list(self.nodes.values())
+
+    def _begin(
+        self, id_: str, parents: Collection[str], order: TopologicalSorter[str], running: dict[Future[Node | None], str]
+    ) -> None:
+        """Have a model begin whose turn it is, unless there is nothing to do for it, or nothing that can be done."""
+        if id_ in self._ended_by_dbt:
+            order.done(id_)
+        elif any(parent in self.nodes and _is_broken(self.nodes[parent]) for parent in parents):
+            self.nodes[id_] = _skipped(self.manifest, id_)
+            order.done(id_)
+        elif (window := self._window(id_)) is None:
+            self._left_to_dbt.append(id_)
+        elif not self._is_news(self.steps[id_], window):
+            order.done(id_)
+        else:
+            running[self.stepper.submit(self.steps[id_], window)] = id_
 
     def _look(self) -> None:
         names = {name for step in self.steps.values() for name in (step.model, *step.reads)}
