@@ -102,7 +102,7 @@ def test_steps_of_every_mode_equal_a_full_refresh(modes: Warehouse) -> None:
         "modes.latest"
     ]
     steps = Steps(modes)
-    for number in range(8):
+    for number in range(4):
         for _ in range(3):
             land_some(modes, chance, f"u{number}_")
             step(modes, steps, chance)
@@ -148,4 +148,57 @@ def test_what_feeds_cannot_tell_is_built_whole(modes: Warehouse) -> None:
     finally:
         later.unlink(missing_ok=True)
         changed.write_text(original)
+        modes.forget()
+
+
+def test_what_dbt_does_for_its_own_materializations(modes: Warehouse) -> None:
+    """A contract is kept, columns that come are added, comments and grants are written, in builds and in steps."""
+    text = "text" if modes.engine == "postgres" else "varchar"
+    sql, yaml = modes.home / "models" / "counted.sql", modes.home / "models" / "counted.yml"
+    settings = "scope='user_id', unique_key='user_id', on_schema_change='append_new_columns'"
+    settings += ", persist_docs={'relation': true, 'columns': true}"
+    settings += ", grants={'select': ['modes_reader']}" if modes.engine == "postgres" else ""
+    select = "select user_id, count(*) as events{} from {{{{ ref('event_log') }}}} where user_id is not null group by 1"
+    columns = f"[{{name: user_id, data_type: {text}, description: Who.}}, {{name: events, data_type: bigint}}{{}}]"
+
+    def write(added: str = "", column: str = "") -> None:
+        sql.write_text(f"{{{{ config({settings}) }}}}\n{select.format(added)}")
+        yaml.write_text(
+            "models:\n  - name: counted\n    description: Events of users.\n    config: {contract: {enforced: true}}\n"
+            f"    columns: {columns.format(column)}\n"
+        )
+        modes.forget()
+
+    if modes.engine == "postgres":
+        modes.execute(
+            "do $$ begin if not exists (select from pg_roles where rolname = 'modes_reader') then"
+            " create role modes_reader; end if; end $$"
+        )
+    try:
+        write()
+        modes.land([{"id": "a", "received_at": START}, {"id": "b", "received_at": START}])
+        modes.dbt("run", "-s", "event_log", "counted")
+        assert modes.text_rows("select * from modes.counted") == [("a", "1"), ("b", "1")]
+        write(", max(received_at) as last_at", ", {name: last_at, data_type: timestamp}")
+        modes.land([{"id": "a", "received_at": START, "username": "Ann"}])
+        modes.dbt("run", "-s", "event_log", "counted")
+        assert modes.text_rows("select user_id, events, cast(last_at as date) from modes.counted") == [
+            ("a", "2", "2024-02-26"),
+            ("b", "1", "2024-02-26"),
+        ]
+        modes.land([{"id": "b", "received_at": START, "username": "Bob"}])
+        modes.dbt("run", "-s", "event_log", "counted")
+        assert modes.text_rows("select user_id, events from modes.counted") == [("a", "2"), ("b", "2")]
+        if modes.engine == "postgres":
+            table = "'modes.counted'::regclass"
+            assert modes.rows(f"select obj_description({table}), col_description({table}, 1)") == [
+                ("Events of users.", "Who.")
+            ]
+            assert modes.rows(f"select has_table_privilege('modes_reader', {table}, 'select')") == [(True,)]
+        else:
+            found = "select comment from duckdb_tables() where table_name = 'counted'"
+            assert modes.rows(found) == [("Events of users.",)]
+    finally:
+        sql.unlink(missing_ok=True)
+        yaml.unlink(missing_ok=True)
         modes.forget()

@@ -37,6 +37,7 @@ ORGANIZATION_COLUMNS = ("organization_key", "organization_name", "created_at")
 
 TABLES = (
     "historical.user_event",
+    "historical.user_event_day",
     "snapshots.user_snapshot",
     "dimensional.dim_user",
     "dimensional.dim_organization",

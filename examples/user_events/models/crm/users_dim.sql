@@ -7,19 +7,19 @@
   fillfactor=85,
 ) }}
 select
-  users.user_key,
-  users.durable_user_key,
-  users.user_id,
-  users.username,
-  users.user_email,
-  users.user_type,
+  dim_user.user_key,
+  dim_user.durable_user_key,
+  dim_user.user_id,
+  dim_user.username,
+  dim_user.user_email,
+  dim_user.user_type,
   coalesce(organizations.organization_key, {{ penstock.unknown_key() }}) as organization_key,
   organizations.organization_id,
-  users.organization_name,
-  users.plan_name,
-  users.valid_from,
-  users.valid_to,
-  users.is_current
-from {{ ref('dim_user') }} as users
+  dim_user.organization_name,
+  dim_user.plan_name,
+  dim_user.valid_from,
+  dim_user.valid_to,
+  dim_user.is_current
+from {{ ref('dim_user') }} as dim_user
 left join {{ ref('organization_by_name') }} as organizations
-  on organizations.organization_name = users.organization_name
+  on organizations.organization_name = dim_user.organization_name

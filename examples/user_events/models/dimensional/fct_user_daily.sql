@@ -1,6 +1,6 @@
 {{ config(mode='whole', order_by='event_date', unique_key='event_date') }}
 with spanned as (
-  select min(event_date) as first_day, max(event_date) as last_day from {{ ref('events_by_date') }}
+  select min(event_date) as first_day, max(event_date) as last_day from {{ ref('user_event_day') }}
 ),
 
 calendar as (
