@@ -43,6 +43,8 @@ OPENING = {
     ("126", "Cancun", 2, None),
 }
 INNER = {
+    *("kept_step", "keep_step", "preparing", "any_window", "for_any_window", "fresh_rows", "replacing", "inserting"),
+    *("marking", "few_rows_expected", "create_changes"),
     *("hash_part", "model_name", "upstream_models", "of_stream", "has_rows"),
     *(
         "quoted",

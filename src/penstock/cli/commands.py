@@ -37,7 +37,12 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "ask": "reporting:ask",
         "report": "reporting:report",
     },
-    "Mend": {"doctor": "inspecting:doctor", "quarantine": "quarantine:app", "reset": "resetting:reset"},
+    "Mend": {
+        "doctor": "inspecting:doctor",
+        "verify": "verifying:app",
+        "quarantine": "quarantine:app",
+        "reset": "resetting:reset",
+    },
     "Run by itself": {
         "up": "running:up",
         "consume": "consuming:consume",

@@ -8,6 +8,8 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from penstock.transform.steady import is_steady, macros_of_people
+
 RAW = "raw"
 """The schema of the tables that streams land in."""
 STEPWISE = ("incremental", "penstock")
@@ -54,7 +56,8 @@ class Scope:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One thing of a dbt project. ``kind`` is dbt's type of it: model, seed, snapshot, test, unit_test, source, …;
-    the name of a source is ``source.table``. ``reads`` are the ids of what it is made from."""
+    the name of a source is ``source.table``. ``reads`` are the ids of what it is made from. ``steady`` says of a
+    model that its statements are the same in each step, as :func:`penstock.transform.steady.is_steady` has it."""
 
     id: str
     name: str
@@ -72,6 +75,7 @@ class Resource:
     columns: Mapping[str, Column] = field(default_factory=dict)
     test: DataTest | None = None
     scope: Scope | None = None
+    steady: bool = False
 
     @property
     def watermark(self) -> str:
@@ -113,10 +117,11 @@ class Manifest:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Manifest:
         """From dbt's own document, as ``manifest.json`` has it."""
+        own_macros = macros_of_people(document.get("macros") or {})
         nodes = [*document["nodes"].values(), *document.get("unit_tests", {}).values()]
         resources = {
             **{id_: _source(node) for id_, node in document["sources"].items()},
-            **{node["unique_id"]: _node(node) for node in nodes},
+            **{node["unique_id"]: _node(node, own_macros) for node in nodes},
         }
         return cls(resources, document["metadata"].get("project_name") or "")
 
@@ -135,6 +140,18 @@ class Manifest:
     def reading(self, streams: Collection[str]) -> frozenset[str]:
         """The ids of what reads any of these streams, also through others."""
         return frozenset(id_ for id_ in self.resources if not self.streams_of(id_).isdisjoint(streams))
+
+    @property
+    def has_run_hooks(self) -> bool:
+        """Whether there is something to do at the start or the end of each of dbt's runs."""
+        return bool(self.of_kinds(["operation"]))
+
+    def parents_among(self, id_: str, ids: Collection[str]) -> frozenset[str]:
+        """Those of ``ids`` that a resource reads, directly or through others that are not among them."""
+        parents: set[str] = set()
+        for parent in self.resources[id_].reads if id_ in self.resources else ():
+            parents |= {parent} if parent in ids else self.parents_among(parent, ids)
+        return frozenset(parents)
 
     def of_kinds(self, kinds: Collection[str]) -> list[Resource]:
         """The resources of these kinds."""
@@ -199,7 +216,7 @@ def _source(node: Mapping[str, Any]) -> Resource:
     )
 
 
-def _node(node: Mapping[str, Any]) -> Resource:
+def _node(node: Mapping[str, Any], own_macros: Mapping[str, str]) -> Resource:
     config = node.get("config") or {}
     kind = str(node["resource_type"])
     return Resource(
@@ -222,6 +239,7 @@ def _node(node: Mapping[str, Any]) -> Resource:
         },
         test=_test(node, config) if kind == "test" else None,
         scope=_scope(config) if config.get("materialized") == "penstock" else None,
+        steady=kind == "model" and is_steady(node, own_macros),
     )
 
 

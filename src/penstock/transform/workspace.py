@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from penstock.destinations.kinds import kind_of
+from penstock.destinations.kinds import DBT_SECRET, kind_of
 from penstock.errors import UsageError
 from penstock.transform.plain_dbt import is_written_here, link_package, own_content, write_profile
 
@@ -34,6 +35,7 @@ _PATHS = {
     "docs-paths": [],
 }
 """dbt's settings of where it reads, with what holds without them; by default ``docs-paths`` are all of the others."""
+_VARIABLE = re.compile(r"env_var\(\s*['\"](\w+)['\"]")
 _SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
 
 
@@ -123,6 +125,25 @@ def _output(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
     """The destination as dbt has it, and the variables that it names."""
     threads = project.transform.threads if project.transform else 1
     return kind_of(project.destination).dbt_output(project.destination, threads)
+
+
+def environment_fingerprint(project: Project, fingerprint: str) -> str:
+    """SHA-256 over ``fingerprint``, which is :func:`project_fingerprint`'s, and the variables of the environment that
+    the project's files name or that change what dbt does."""
+    lake = None if project.lake is None else project.lake.path
+    names = {name for name in os.environ if name.startswith("DBT_") and not name.startswith(DBT_SECRET)}
+    for path in dbt_sources(project.directory, lake):
+        if path.suffix != ".csv":
+            names.update(_VARIABLE.findall(path.read_text(encoding="utf-8", errors="replace")))
+    digest = hashlib.sha256(fingerprint.encode())
+    for name in sorted(names):
+        digest.update(f"{name}\0{os.environ.get(name)}\0".encode())
+    return digest.hexdigest()
+
+
+def has_own_profile(project: Project) -> bool:
+    """Whether dbt goes by a ``profiles.yml`` that is not of Penstock's making."""
+    return _own_profiles(project.directory) is not None
 
 
 def package_folder() -> Path:

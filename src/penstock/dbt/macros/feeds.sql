@@ -6,7 +6,8 @@
     are unlogged, so that they cost no write-ahead log: a crash empties them, and that row with them, so that a reader
     sees that it has to build itself whole once.
 
-    `penstock_changes.models` says of each model how it was built last. -#}
+    `penstock_changes.models` says of each model how it was built last; `fingerprint` is that of the models and the raw
+    tables which Penstock had it built for, empty when somebody else did. -#}
 
 {% macro changes_schema() -%}{{- return('penstock_changes') -}}{%- endmacro %}
 
@@ -26,21 +27,25 @@
   {%- set present = "select 1 from information_schema.tables where table_schema = '" ~ penstock.changes_schema()
       ~ "' and table_name = 'models'" -%}
   {%- if not run_query(present).rows -%}
-    {%- call statement('ensure_changes', auto_begin=True) -%}
-      {%- if target.type == 'postgres' %}select pg_advisory_xact_lock(hashtext('penstock_changes'));{% endif %}
-      create schema if not exists {{ penstock.changes_schema() }};
-      create table if not exists {{ penstock.changes_table('models') }} (
-        model {{ 'text' if target.type == 'postgres' else 'varchar' }} primary key,
-        definition text not null,
-        version text not null,
-        basis text not null,
-        mode text not null,
-        reason text not null,
-        step text not null
-      )
-    {%- endcall -%}
+    {%- call statement('ensure_changes', auto_begin=True) -%}{{- penstock.create_changes() -}}{%- endcall -%}
     {%- do adapter.commit() -%}
   {%- endif -%}
+{%- endmacro %}
+
+
+{% macro create_changes() -%}
+  {%- if target.type == 'postgres' %}select pg_advisory_xact_lock(hashtext('penstock_changes'));{% endif %}
+  create schema if not exists {{ penstock.changes_schema() }};
+  create table if not exists {{ penstock.changes_table('models') }} (
+    model {{ 'text' if target.type == 'postgres' else 'varchar' }} primary key,
+    definition text not null,
+    version text not null,
+    basis text not null,
+    mode text not null,
+    reason text not null,
+    step text not null,
+    fingerprint text not null
+  )
 {%- endmacro %}
 
 

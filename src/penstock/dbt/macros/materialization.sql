@@ -44,11 +44,15 @@
     ]) ~ tojson(definitions, sort_keys=true)) -%}
   {%- set names = "('" ~ ([name] + reads) | join("', '") ~ "')" -%}
   {%- set stored, versions = {}, [definition] -%}
-  {%- for row in run_query('select model, definition, version, basis, step from '
+  {%- for row in run_query('select model, definition, version, basis, step, fingerprint from '
       ~ penstock.changes_table('models') ~ ' where model in ' ~ names ~ ' order by model').rows -%}
-    {%- do stored.update({row[0]: {'version': row[2], 'basis': row[3], 'step': row[4]}}) -%}
+    {%- do stored.update({row[0]: {'version': row[2], 'basis': row[3], 'step': row[4], 'fingerprint': row[5]}}) -%}
   {%- endfor -%}
-  {%- for one in reads -%}{%- do versions.append(stored.get(one, {}).get('version', '')) -%}{%- endfor -%}
+  {%- set read = {} -%}
+  {%- for one in reads -%}
+    {%- do read.update({one: stored.get(one, {}).get('version', '')}) -%}
+    {%- do versions.append(read[one]) -%}
+  {%- endfor -%}
   {%- set marks = {} -%}
   {%- for row in run_query('select model, seq from ' ~ penstock.ledger('watermarks') ~ ' where model in ' ~ names).rows -%}
     {%- do marks.update({row[0]: row[1] | int}) -%}
@@ -64,6 +68,8 @@
     'basis': local_md5(versions | join(' ')),
     'same': stored.get(name, {}).get('basis') == local_md5(versions | join(' ')),
     'step': stored.get(name, {}).get('step'),
+    'prepared': stored.get(name, {}).get('fingerprint') == env_var('PENSTOCK_MODELS', ''),
+    'read': read,
     'marked': name in marks,
     'after': marks.get(name, 0),
     'upto': limits | min,
@@ -176,36 +182,39 @@
   {%- if plan.reason -%}
     {%- do log(name ~ ' is built whole with each step: ' ~ plan.reason, info=true) -%}
   {%- endif -%}
-  {%- set step = dict(plan, whole=none) -%}
-  {%- set row = [name, state.definition, version, state.basis, plan.mode, plan.reason, tojson(step)] -%}
+  {%- set row = [name, state.definition, version, state.basis, plan.mode, plan.reason, penstock.kept_step(plan, state.read),
+      env_var('PENSTOCK_MODELS', '')] -%}
   {%- set values = [] -%}
   {%- for value in row -%}{%- do values.append("'" ~ value | replace("'", "''") ~ "'") -%}{%- endfor -%}
   {%- do run_query('insert into ' ~ penstock.changes_table('models')
-      ~ ' (model, definition, version, basis, mode, reason, step) values (' ~ values | join(', ') ~ ')'
+      ~ ' (model, definition, version, basis, mode, reason, step, fingerprint) values (' ~ values | join(', ') ~ ')'
       ~ ' on conflict (model) do update set definition = excluded.definition, version = excluded.version,'
-      ~ ' basis = excluded.basis, mode = excluded.mode, reason = excluded.reason, step = excluded.step') -%}
+      ~ ' basis = excluded.basis, mode = excluded.mode, reason = excluded.reason, step = excluded.step,'
+      ~ ' fingerprint = excluded.fingerprint') -%}
 {%- endmacro %}
 
 
 {% macro take_step(target_relation, inputs, state) -%}
-  {%- if state.same and state.marked and state.upto <= state.after -%}
+  {%- if state.same and state.marked and state.prepared and state.upto <= state.after -%}
     {%- call statement('main') -%}select 1 where false{%- endcall -%}
     {{- return('') -}}
   {%- endif -%}
   {%- set name = penstock.model_name(model) -%}
   {%- set types = penstock.table_types(this) -%}
   {%- set plan = penstock.plan_of(inputs, types.keys() | list, penstock.merged_streams(inputs), types) -%}
-  {%- set step = tojson(dict(plan, whole=none)) -%}
+  {%- set step = penstock.kept_step(plan, state.read) -%}
   {%- set loads = penstock.loads_of(state) -%}
   {%- if not state.same -%}
     {%- do penstock.build_differences(target_relation, plan, inputs, state) -%}
   {%- elif not state.marked -%}
     {%- do penstock.perform(plan.whole, state, loads) -%}
   {%- else -%}
-    {%- if not penstock.perform(plan.step, state, loads) -%}
+    {%- if state.upto <= state.after -%}
+      {%- call statement('main') -%}select 1 where false{%- endcall -%}
+    {%- elif not penstock.perform(plan.step, state, loads) -%}
       {%- do penstock.perform(plan.whole, state, loads) -%}
     {%- endif -%}
-    {%- if state.step != step -%}{%- do penstock.keep_state(name, plan, state, state.version) -%}{%- endif -%}
+    {%- if state.step != step or not state.prepared -%}{%- do penstock.keep_state(name, plan, state, state.version) -%}{%- endif -%}
   {%- endif -%}
 {%- endmacro %}
 

@@ -21,8 +21,7 @@
         rows     a statement; how many rows it wrote is what the step wrote
         mark     a query that must give a row: otherwise another run was faster, and all is rolled back
 
-    `penstock_changes.models.step` keeps the JSON of it all but `whole`. It holds for the models as they were when dbt
-    built them last, and is not to be used when a file of the dbt project or a column of a raw table has changed. -#}
+    `penstock_changes.models.step` keeps what a step without dbt needs of it, as `kept_step` in steps.sql has it. -#}
 
 {% macro plan_of(inputs, columns, merged, types) -%}
   {%- set readers = penstock.readers_of(model.unique_id) -%}
@@ -191,7 +190,7 @@
     {%- set both = penstock.equal(keys, 'gone', 'fresh') -%}
     {%- do statements.append(['do', 'delete from ' ~ this ~ ' as kept using _pen_gone as gone where kept.ctid = gone._pen_row'
       ~ ' and not exists (select 1 from _pen_came as fresh where ' ~ both ~ ')']) -%}
-    {%- do statements.append(['do', 'update ' ~ this ~ ' as kept set ' ~ assigned | join(', ')
+    {%- do statements.append(['rows', 'update ' ~ this ~ ' as kept set ' ~ assigned | join(', ')
       ~ ' from _pen_gone as gone inner join _pen_came as fresh on ' ~ both ~ ' where kept.ctid = gone._pen_row']) -%}
     {%- set added = ' as fresh where not exists (select 1 from _pen_gone as gone where ' ~ both ~ ')' -%}
   {%- else -%}

@@ -52,21 +52,23 @@
 
 
 {% macro replacing_sql(arguments) -%}
-  {%- set keys = [arguments.unique_key] if arguments.unique_key is string else arguments.unique_key -%}
   {%- set columns = arguments.dest_columns | map(attribute='name') | list -%}
+  {%- if run_query('select 1 from ' ~ arguments.temp_relation ~ ' limit 1').rows -%}
+    {{- return(penstock.replacing(arguments.target_relation, arguments.temp_relation, arguments.unique_key, columns)) -}}
+  {%- else -%}
+    {{- return('select 1 where false') -}}
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro replacing(kept, fresh, unique_key, columns) -%}
+  {%- set keys = [unique_key] if unique_key is string else unique_key -%}
   {%- set same -%}
     {%- for name in columns %}
       {{- ' and ' if not loop.first -}}
       kept.{{ name }} {{ '=' if name in keys else 'is not distinct from' }} fresh.{{ name }}
     {%- endfor -%}
   {%- endset -%}
-  {%- if run_query('select 1 from ' ~ arguments.temp_relation ~ ' limit 1').rows -%}
-    {{- return(adapter.dispatch('replace_rows', 'penstock')(
-      arguments.target_relation, arguments.temp_relation, keys[0], columns, same
-    )) -}}
-  {%- else -%}
-    {{- return('select 1 where false') -}}
-  {%- endif -%}
+  {{- return(adapter.dispatch('replace_rows', 'penstock')(kept, fresh, keys[0], columns, same)) -}}
 {%- endmacro %}
 
 {% macro default__replace_rows(kept, fresh, scope, columns, same) -%}
