@@ -22,7 +22,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCES = Path("src/penstock/native")
-LIBRARY = "libkernel.so"
+LIBRARY = "libkernel.so.1"
+"""Not ``.so`` at its end: what walks through the package would take it for a module."""
 FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
 """None of them is for this processor: the library runs on any of its kind, and looks for more when it is used."""
 
@@ -88,7 +89,7 @@ def _compiled(compiler: list[str], sources: Path, library: Path, *, strict: bool
     flags = [*FLAGS, *shlex.split(os.environ.get("CFLAGS", ""))]
     if strict:
         flags.append("-Werror")
-    handle, name = tempfile.mkstemp(dir=sources, prefix=".kernel-", suffix=".so")
+    handle, name = tempfile.mkstemp(dir=sources, prefix=".kernel-", suffix=".so.1")
     os.close(handle)
     made = Path(name)
     try:

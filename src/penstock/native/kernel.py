@@ -13,7 +13,7 @@ VERSION = 1
 SWITCH = "PENSTOCK_NATIVE"
 """The variable that switches the kernel off, by ``0``."""
 
-LIBRARY = Path(__file__).with_name("libkernel.so")
+LIBRARY = Path(__file__).with_name("libkernel.so.1")
 
 _POINTER, _BYTES, _SIZE, _NUMBER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int32
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
