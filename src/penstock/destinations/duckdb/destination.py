@@ -18,6 +18,7 @@ from penstock.destinations.duckdb.held import held_file
 from penstock.destinations.duckdb.held_file import open_file
 from penstock.destinations.duckdb.rewriting import rewrite_file
 from penstock.destinations.duckdb.schema_there import lacks_raw
+from penstock.destinations.duckdb.sparing import Sparing
 from penstock.destinations.duckdb.statements import Statements
 from penstock.destinations.duckdb.writer import DuckDBWriter
 from penstock.destinations.landing import WarehouseLanding, opened
@@ -29,12 +30,6 @@ from penstock.ledger.soundness import is_complete, tell_lost
 from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Rows, Target
 from penstock.sql import literal
-
-LANDING_MEMORY_MB = 128
-ONE_THREAD_MEMORY_MB = 96
-LANDING_MEMORY_MB_PER_COLUMN = 1
-"""DuckDB holds a block of 256 KB or more for each column that it fills."""
-USUAL_BATCH_BYTES = 32 << 20
 
 
 class DuckDBDestination:
@@ -65,10 +60,11 @@ class DuckDBDestination:
             self._settings.append(f"threads = {threads:d}")
         if memory_limit:
             self._settings.append(f"memory_limit = {literal(memory_limit)}")
-        self._own_limit, self._own_threads = memory_limit is not None, bool(threads)
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.held = held_file(path)
         """What the threads of this process share of the file."""
+        self.sparing = Sparing(self.held, limit=memory_limit is not None, threads=bool(threads))
+        """What of the machine landings leave to others."""
         self.ledger = SqlLedger(SortedExecutor(Statements(lambda: self.connection), self), self.kind)
         self._landing: WarehouseLanding | None = None
 
@@ -128,7 +124,7 @@ class DuckDBDestination:
             DestinationError: DuckDB refused it.
         """
         try:
-            self._spare_nothing(self.connection)
+            self.sparing.nothing(self.connection)
             if read_only:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
             statement = reading.one_statement(self.connection, sql, str(self.path))
@@ -201,46 +197,10 @@ class DuckDBDestination:
                 with contextlib.suppress(duckdb.Error):  # it may have nothing left to close
                     connection.close()
 
-    def spare_memory(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
-        """Landing needs little memory, so it takes little, unless the project says how much or others of this process
-        work with the file, such as dbt, whose memory it is too: what DuckDB has read for a model is not to be read
-        again for the next step. Bodies for the quarantine are held up to the commit, and twice while written."""
-        if not self._own_limit and self._is_alone():
-            limit = ONE_THREAD_MEMORY_MB if self.held.one_thread else LANDING_MEMORY_MB
-            limit += LANDING_MEMORY_MB_PER_COLUMN * columns
-            if batch_bytes > USUAL_BATCH_BYTES:
-                limit += 6 * batch_bytes >> 20
-            limit += 4 * refused_bytes >> 20
-            if self.held.sparing != (sparing := f"{limit}MB"):
-                self.connection.execute(f"set memory_limit = '{sparing}'")
-                self.held.sparing = sparing
-
-    def spare_threads(self) -> None:
-        """Landing inserts one batch after the other, which one thread does for a sixth less than two that wait for each
-        other, unless the project says how many or others work with the file."""
-        if not self._own_threads and not self.held.one_thread and self._is_alone():
-            self.connection.execute("set threads = 1")
-            self.held.one_thread = True
-
-    def _spare_nothing(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Whoever asks the file may have the machine."""
-        if self.held.sparing:
-            connection.execute("reset memory_limit")
-            self.held.sparing = ""
-        if self.held.one_thread:
-            connection.execute("reset threads")
-            self.held.one_thread = False
-
-    def _is_alone(self) -> bool:
-        """Whether this process has no other connection to the file."""
-        if len(self.held.connections) > 1:
-            return False
-        return self.connection.execute("from duckdb_connection_count()").fetchall() == [(1,)]
-
     @sorting()
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = open_file(self.path, self.held, self._settings, self._timeout)
         if len(self.held.connections) > 1:
-            self._spare_nothing(connection)
+            self.sparing.nothing(connection)
         self.held.sparing, self.held.one_thread = "", False
         return connection

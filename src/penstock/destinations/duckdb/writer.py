@@ -28,6 +28,7 @@ from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
     from penstock.destinations.duckdb.held import HeldFile
+    from penstock.destinations.duckdb.sparing import Sparing
     from penstock.errors import DestinationError
 
 _OWN_COLUMNS = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
@@ -38,17 +39,10 @@ class File(Protocol):
 
     path: Path
     held: HeldFile
+    sparing: Sparing
 
     def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
         """DuckDB's errors as ours."""
-        ...
-
-    def spare_memory(self, columns: int, batch_bytes: int, refused_bytes: int) -> None:
-        """Take as much memory as a landing needs."""
-        ...
-
-    def spare_threads(self) -> None:
-        """Have DuckDB work in one thread."""
         ...
 
 
@@ -137,11 +131,11 @@ class DuckDBWriter:
         if known is not None:
             self._doubtful = Doubtful(self._connection, self._table, known, self._load_id)
             if self._target.spec.disposition == "append":
-                self._file.spare_threads()
+                self._file.sparing.threads(self._connection)
 
     def make_room(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
         """Have DuckDB take as much memory as that needs."""
-        self._file.spare_memory(columns, batch_bytes, refused_bytes)
+        self._file.sparing.memory(self._connection, columns, batch_bytes, refused_bytes)
 
     def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
         """Which identities have a content that stands so to the one in the table."""
