@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ _READER_SQL = """{{ config(scope='user_id', unique_key='user_id') }}
 select user_id, count(*) as versions from {{ ref('dim_user') }} group by user_id
 """
 _EDITED = Path("models", "crm", "users_dim.sql")
-_EDIT = ("users.plan_name,", "upper(users.plan_name) as plan_name,")
+_EDIT = (re.compile(r"(\w+)\.plan_name,"), r"upper(\1.plan_name) as plan_name,")
 
 
 class Lived:
@@ -127,8 +128,8 @@ class Lived:
         for each in (self.stepping, self.anew):
             path = each.home / _EDITED
             text = (EXAMPLE / _EDITED).read_text()
-            assert _EDIT[0] in text
-            text = text.replace(*_EDIT) if edited else text
+            assert _EDIT[0].search(text)
+            text = _EDIT[0].sub(_EDIT[1], text) if edited else text
             if path.read_text() != text:
                 path.write_text(text)
                 each.forget()

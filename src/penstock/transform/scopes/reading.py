@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from sqlglot import exp
 
-from penstock.transform.scopes.parts import UnsafePart, compared, conjuncts, normalised, own, unaliased
+from penstock.transform.scopes.clauses import Clauses
+from penstock.transform.scopes.parts import UnsafePart, compared, conjuncts, normalised, own
 from penstock.transform.scopes.sources import Key, Source, Sources
 from penstock.transform.scopes.tables import (
     NO_MARKS,
@@ -28,10 +28,10 @@ from penstock.transform.scopes.tables import (
     Read,
     Stored,
     Table,
-    missing,
     put_together,
     renamed,
 )
+from penstock.transform.scopes.words import Words
 
 NO_TABLES: Mapping[str, Table] = MappingProxyType({})
 _ONE_SIDED = ("SEMI", "ANTI")
@@ -43,6 +43,7 @@ class Reader:
     def __init__(self, scope: Sequence[str], refs: Mapping[str, Read], dialect: str) -> None:
         self._scope = scope
         self.dialect = dialect
+        self.words = Words(scope, refs)
         self._lookups = {name: read for name, read in refs.items() if isinstance(read, Lookup)}
         self._stored = {name: self._opened(name, read) for name, read in refs.items()}
 
@@ -88,11 +89,11 @@ class Reader:
             for dimension in self._by_membership(query, table, sources):
                 del left[dimension]
             if left:
-                reads = " and ".join(sorted(self.spoken(dimension) for dimension in left))
+                reads = " and ".join(sorted(self.words.tables(dimension) for dimension in left))
                 raise UnsafePart(
                     query,
                     f"reads rows of every scope of {reads}",
-                    f"compare in it {self._columns(left)} with that of the row around it",
+                    f"compare in it {self.words.columns(left)} with that of the row around it",
                 )
 
     def settles(self, mark: Mark, inner: Marks, other: Marks) -> bool:
@@ -149,7 +150,7 @@ class Reader:
             names = [column.lower() for column in cte.alias_column_names]
             table = renamed(self.query(cte.this, outer, known), names)
             if recurs and table.depends:
-                raise UnsafePart(cte, "is recursive, and may go from one scope to others", self.or_whole())
+                raise UnsafePart(cte, "is recursive, and may go from one scope to others", self.words.whole_or())
             known[name] = table
         return known
 
@@ -157,29 +158,8 @@ class Reader:
         """Raise where only some of the rows of a table are taken."""
         for kind in ("limit", "offset", "sample"):
             if (part := query.args.get(kind)) is not None and table.depends:
-                why = f"takes some rows of all that there are, of whatever {self._columns(table.depends)}"
-                raise UnsafePart(part, why, self.or_whole("number the rows within a scope by row_number()"))
-
-    # -- words
-
-    def or_whole(self, fix: str = "") -> str:
-        """What can be done where nothing else can."""
-        return f"{fix}, or have the model built whole" if fix else "have the model built whole"
-
-    def spoken(self, dimension: str) -> str:
-        """The tables of a dimension."""
-        if dimension != SCOPE:
-            return dimension
-        return ", ".join(name for name, table in self._stored.items() if SCOPE in table.depends)
-
-    def _columns(self, depends: Mapping[str, int]) -> str:
-        return ", ".join(self.column(Mark(d, number)) for d, width in depends.items() for number in range(width))
-
-    def column(self, mark: Mark) -> str:
-        """The column of the model, or of the look-up, that a mark is for."""
-        if mark.dimension == SCOPE:
-            return self._scope[mark.number]
-        return f"{mark.dimension}.{self._lookups[mark.dimension].their[mark.number]}"
+                why = f"takes some rows of all that there are, of whatever {self.words.columns(table.depends)}"
+                raise UnsafePart(part, why, self.words.whole_or("number the rows within a scope by row_number()"))
 
 
 class _Select:
@@ -210,9 +190,7 @@ class _Select:
         depends = {d: width for source in self._sources.tables.values() for d, width in source.depends.items()}
         made = self._made(depends)
         if depends:
-            self._expect_groups(depends)
-            self._expect_windows(depends)
-            self._expect_distinct(depends)
+            Clauses(select, self._sources, depends, reader.words).expect_one_scope()
             reader.expect_all(select, made)
         return made
 
@@ -221,7 +199,7 @@ class _Select:
         reader = self._reader
         alias = item.alias_or_name.lower() or f"_{len(self._sources.tables)}"
         if item.args.get("pivots"):
-            raise UnsafePart(item, "turns rows into columns", reader.or_whole())
+            raise UnsafePart(item, "turns rows into columns", reader.words.whole_or())
         table: Table
         if isinstance(item, exp.Table) and isinstance(item.this, exp.Identifier):
             cte = None if item.args.get("db") else self._ctes.get(item.name.lower())
@@ -248,7 +226,9 @@ class _Select:
         source = self._read(join.this)
         side, kind = (join.side or "").upper(), (join.kind or "").upper()
         if (join.method or "").upper() == "POSITIONAL" and (source.depends or any(other.depends for other in before)):
-            raise UnsafePart(join, "pairs rows by their places among all", self._reader.or_whole("join by columns"))
+            raise UnsafePart(
+                join, "pairs rows by their places among all", self._reader.words.whole_or("join by columns")
+            )
         condition = join.args.get("on")
         pairs = [pair for part in conjuncts(condition) if (pair := self._pair(part)) is not None]
         for column in join.args.get("using") or ():
@@ -351,10 +331,10 @@ class _Select:
                 continue
             for number in range(width):
                 if not self._linked(beside, Mark(dimension, number)):
-                    column = self._reader.column(Mark(dimension, number))
+                    column = self._reader.words.column(Mark(dimension, number))
                     names = " and ".join(s.alias for s in beside)
                     why = f"are joined, but not by {column}: a row is made of several scopes"
-                    raise UnsafePart(names, why, self._reader.or_whole(f"add {column} to the join's condition"))
+                    raise UnsafePart(names, why, self._reader.words.whole_or(f"add {column} to the join's condition"))
 
     def _linked(self, sources: list[Source], mark: Mark) -> bool:
         """Whether one group of equal columns has the mark's column of each table."""
@@ -363,51 +343,6 @@ class _Select:
             if all(source.alias in marked for source in sources):
                 return True
         return False
-
-    def _expect(self, part: exp.Expr, by: Sequence[exp.Expr], depends: Any, why: str, fix: str) -> None:
-        absent = missing(depends, [self._sources.marks(each) for each in by])
-        if absent:
-            columns = ", ".join(self._reader.column(mark) for mark in absent)
-            raise UnsafePart(part, why.format(columns), self._reader.or_whole(fix.format(columns)))
-
-    def _expect_groups(self, depends: Mapping[str, int]) -> None:
-        group = self._select.args.get("group")
-        if group is None:
-            return
-        by = [self._resolved(each) for each in group.expressions]
-        if group.args.get("all"):
-            by = [each for each in self._select.expressions if not each.find(exp.AggFunc)]
-        self._expect(group, by, depends, "groups rows without {}, so of several scopes", "add {} to it")
-
-    def _expect_windows(self, depends: Mapping[str, int]) -> None:
-        named = {each.name.lower(): each for each in self._select.args.get("windows") or ()}
-        for window in own(self._select, exp.Window):
-            if window in named.values():
-                continue
-            by = list(window.args.get("partition_by") or ())
-            base = named.get((window.alias or "").lower())
-            if base is not None:
-                by += base.args.get("partition_by") or ()
-            why = "goes over rows of several scopes: it is not partitioned by {}"
-            self._expect(window, by, depends, why, "add {} to its partition by")
-
-    def _expect_distinct(self, depends: Mapping[str, int]) -> None:
-        distinct = self._select.args.get("distinct")
-        if distinct is None or distinct.args.get("on") is None:
-            return
-        on = distinct.args["on"]
-        by = [self._resolved(each) for each in (on.expressions if isinstance(on, exp.Tuple) else [on])]
-        self._expect(distinct, by, depends, "takes one row of several scopes: {} is not in it", "add {} to it")
-
-    def _resolved(self, expression: exp.Expr) -> exp.Expr:
-        """What a position, or the name of a column of the result, stands for."""
-        outputs = self._select.expressions
-        if isinstance(expression, exp.Literal) and expression.is_int and 0 < int(expression.name) <= len(outputs):
-            return unaliased(outputs[int(expression.name) - 1])
-        if isinstance(expression, exp.Column) and not expression.table and not self._sources.marks(expression):
-            named = [each for each in outputs if each.alias_or_name.lower() == expression.name.lower()]
-            return unaliased(named[0]) if named else expression
-        return expression
 
     def _made(self, depends: Mapping[str, int]) -> Made:
         columns: dict[str, Marks] = {}

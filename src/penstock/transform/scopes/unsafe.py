@@ -73,7 +73,7 @@ def unsafe_scope(sql: str, scope: Sequence[str], refs: Mapping[str, Read], diale
                 pairs = zip(lookup.their, lookup.on, strict=True)
                 on = " and ".join(f"{dimension}.{their} = {lookup.through}.{ours}" for their, ours in pairs)
                 raise UnsafePart(
-                    dimension, f"is a look-up, but is not joined by {on}", reader.or_whole("join it by that")
+                    dimension, f"is a look-up, but is not joined by {on}", reader.words.whole_or("join it by that")
                 )
         for number, column in enumerate(scope):
             if SCOPE not in table.depends:
@@ -84,8 +84,8 @@ def unsafe_scope(sql: str, scope: Sequence[str], refs: Mapping[str, Read], diale
             if Mark(SCOPE, number) not in marks:
                 raise UnsafePart(
                     _made_by(query, column) or column,
-                    f"is not the column by which {reader.spoken(SCOPE)} is filtered to {column}",
-                    reader.or_whole("take that column as it is, or name the one that it is in sources"),
+                    f"is not the column by which {reader.words.tables(SCOPE)} is filtered to {column}",
+                    reader.words.whole_or("take that column as it is, or name the one that it is in sources"),
                 )
     except UnsafePart as e:
         return f"{_shown(e.part, dialect)} {e.why}; {e.fix}"
