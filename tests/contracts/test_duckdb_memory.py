@@ -27,7 +27,7 @@ destination = DuckDBDestination(Path(path))
 destination.prepare()
 destination.query("create schema if not exists held")
 destination.query("create table held.texts (text varchar)")
-destination.spare_memory(1)
+destination.spare(1)
 for _ in range(commits):
     values = f"select repeat('-', {length}) || i from range({rows}) r (i)"
     destination.connection.execute(f"insert into held.texts {values}").fetchall()

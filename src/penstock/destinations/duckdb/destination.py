@@ -182,10 +182,18 @@ class DuckDBDestination:
                 with contextlib.suppress(duckdb.Error):  # it may have nothing left to close
                     connection.close()
 
-    def spare_memory(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
+    def spare(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0, *, one_thread: bool = False) -> None:
         """Landing needs little memory, so it takes little, unless the project says how much or others work with the
-        file, whose memory it is too. Bodies for the quarantine are held up to the commit, and twice while written."""
-        if not self._own_limit and len(self.held.connections) == 1:
+        file, whose memory it is too. Bodies for the quarantine are held up to the commit, and twice while written.
+
+        With ``one_thread`` it inserts one batch after the other, which takes more CPU where two wait for each other.
+        """
+        if len(self.held.connections) > 1:
+            return
+        if one_thread and not self._own_threads and not self.held.one_thread:
+            self.connection.execute("set threads = 1")
+            self.held.one_thread = True
+        if not self._own_limit:
             limit = ONE_THREAD_MEMORY_MB if self.held.one_thread else LANDING_MEMORY_MB
             limit += LANDING_MEMORY_MB_PER_COLUMN * columns
             if batch_bytes > USUAL_BATCH_BYTES:
@@ -194,13 +202,6 @@ class DuckDBDestination:
             if self.held.sparing != (sparing := f"{limit}MB"):
                 self.connection.execute(f"set memory_limit = '{sparing}'")
                 self.held.sparing = sparing
-
-    def spare_threads(self) -> None:
-        """Landing inserts one batch after the other, which one thread does for a sixth less than two that wait for each
-        other, unless the project says how many or others work with the file."""
-        if not self._own_threads and len(self.held.connections) == 1 and not self.held.one_thread:
-            self.connection.execute("set threads = 1")
-            self.held.one_thread = True
 
     def _spare_nothing(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Whoever asks the file may have the machine."""

@@ -43,12 +43,8 @@ class File(Protocol):
         """DuckDB's errors as ours."""
         ...
 
-    def spare_memory(self, columns: int, batch_bytes: int, refused_bytes: int) -> None:
-        """Take as much memory as a landing needs."""
-        ...
-
-    def spare_threads(self) -> None:
-        """Have DuckDB work in one thread."""
+    def spare(self, columns: int, batch_bytes: int, refused_bytes: int, *, one_thread: bool) -> None:
+        """Take as much memory as a landing needs, and with ``one_thread`` no more threads."""
         ...
 
 
@@ -136,12 +132,11 @@ class DuckDBWriter:
         known = self._file.held.known_ids(self._connection, self._target.stream, last_seq)
         if known is not None:
             self._doubtful = Doubtful(self._connection, self._table, known, self._load_id)
-            if self._target.spec.disposition == "append":
-                self._file.spare_threads()
 
     def make_room(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
         """Have DuckDB take as much memory as that needs."""
-        self._file.spare_memory(columns, batch_bytes, refused_bytes)
+        one_thread = self._doubtful is not None and self._target.spec.disposition == "append"
+        self._file.spare(columns, batch_bytes, refused_bytes, one_thread=one_thread)
 
     def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
         """Which identities have a content that stands so to the one in the table."""
