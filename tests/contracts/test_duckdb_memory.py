@@ -32,7 +32,7 @@ destination = DuckDBDestination(Path(path))
 destination.prepare()
 destination.query("create schema if not exists held")
 destination.query("create table held.texts (text varchar)")
-destination.sparing.memory(destination.connection, 1)
+destination.sparing.landing(destination.connection, 1)
 for _ in range(commits):
     values = f"select repeat('-', {length}) || i from range({rows}) r (i)"
     destination.connection.execute(f"insert into held.texts {values}").fetchall()
@@ -59,8 +59,8 @@ def test_a_landing_leaves_what_others_of_the_process_have_read(tmp_path: Path) -
     limit = "select current_setting('memory_limit')"
     before = destination.connection.execute(limit).fetchall()
     with duckdb.connect(str(path)):
-        destination.sparing.memory(destination.connection, columns=10)
+        destination.sparing.landing(destination.connection, columns=10)
         assert destination.connection.execute(limit).fetchall() == before
-    destination.sparing.memory(destination.connection, columns=10)
+    destination.sparing.landing(destination.connection, columns=10)
     assert destination.connection.execute(limit).fetchall() != before
     destination.close()

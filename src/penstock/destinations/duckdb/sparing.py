@@ -29,29 +29,36 @@ class Sparing:
         self._limit = limit
         self._threads = threads
 
-    def memory(
-        self, connection: DuckDBPyConnection, columns: int, batch_bytes: int = 0, refused_bytes: int = 0
+    def landing(
+        self,
+        connection: DuckDBPyConnection,
+        columns: int,
+        batch_bytes: int = 0,
+        refused_bytes: int = 0,
+        *,
+        one_thread: bool = False,
     ) -> None:
         """Landing needs little memory, so it takes little, unless the project says how much or others of this process
         work with the file, such as dbt, whose memory it is too: what DuckDB has read for a model is not to be read
-        again for the next step. Bodies for the quarantine are held up to the commit, and twice while written."""
-        if self._limit or not self._is_alone(connection):
-            return
-        limit = ONE_THREAD_MEMORY_MB if self._held.one_thread else LANDING_MEMORY_MB
-        limit += LANDING_MEMORY_MB_PER_COLUMN * columns
-        if batch_bytes > USUAL_BATCH_BYTES:
-            limit += 6 * batch_bytes >> 20
-        limit += 4 * refused_bytes >> 20
-        if self._held.sparing != (sparing := f"{limit}MB"):
-            connection.execute(f"set memory_limit = '{sparing}'")
-            self._held.sparing = sparing
+        again for the next step. Bodies for the quarantine are held up to the commit, and twice while written.
 
-    def threads(self, connection: DuckDBPyConnection) -> None:
-        """Landing inserts one batch after the other, which one thread does for a sixth less than two that wait for each
-        other, unless the project says how many or others work with the file."""
-        if not self._threads and not self._held.one_thread and self._is_alone(connection):
+        With ``one_thread`` it inserts one batch after the other, which takes more CPU where two wait for each other.
+        """
+        held = self._held
+        if not self._is_alone(connection):
+            return
+        if one_thread and not self._threads and not held.one_thread:
             connection.execute("set threads = 1")
-            self._held.one_thread = True
+            held.one_thread = True
+        if not self._limit:
+            limit = ONE_THREAD_MEMORY_MB if held.one_thread else LANDING_MEMORY_MB
+            limit += LANDING_MEMORY_MB_PER_COLUMN * columns
+            if batch_bytes > USUAL_BATCH_BYTES:
+                limit += 6 * batch_bytes >> 20
+            limit += 4 * refused_bytes >> 20
+            if held.sparing != (sparing := f"{limit}MB"):
+                connection.execute(f"set memory_limit = '{sparing}'")
+                held.sparing = sparing
 
     def nothing(self, connection: DuckDBPyConnection) -> None:
         """Whoever asks the file may have the machine."""

@@ -130,12 +130,11 @@ class DuckDBWriter:
         known = self._file.held.known_ids(self._connection, self._target.stream, last_seq)
         if known is not None:
             self._doubtful = Doubtful(self._connection, self._table, known, self._load_id)
-            if self._target.spec.disposition == "append":
-                self._file.sparing.threads(self._connection)
 
     def make_room(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
         """Have DuckDB take as much memory as that needs."""
-        self._file.sparing.memory(self._connection, columns, batch_bytes, refused_bytes)
+        one_thread = self._doubtful is not None and self._target.spec.disposition == "append"
+        self._file.sparing.landing(self._connection, columns, batch_bytes, refused_bytes, one_thread=one_thread)
 
     def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
         """Which identities have a content that stands so to the one in the table."""
