@@ -277,6 +277,9 @@ def test_a_scope_can_be_an_expression_of_the_input() -> None:
         unsafe_scope(safe.replace("cast(e.received_at as date)", "e.received_at::date"), ["event_date"], refs, "duckdb")
         is None
     )
+    label = "select coalesce(term, 0) as event_date, count(*) as n from raw.events group by coalesce(term, 0)"
+    assert unsafe_scope(label, ["event_date"], {"raw.events": ["coalesce(term, 0)"]}, "postgres") is None
+    assert unsafe_scope(label, ["event_date"], {"raw.events": ["term"]}, "postgres") is not None
     other = "select cast(e.sent_at as date) as event_date, count(*) as n from raw.events as e group by 1"
     assert unsafe_scope(other, ["event_date"], refs, "postgres") is not None
 

@@ -56,8 +56,9 @@ class Scope:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One thing of a dbt project. ``kind`` is dbt's type of it: model, seed, snapshot, test, unit_test, source, …;
-    the name of a source is ``source.table``. ``reads`` are the ids of what it is made from. ``steady`` says of a
-    model that its statements are the same in each step, as :func:`penstock.transform.steady.is_steady` has it."""
+    the name of a source is ``source.table``. ``reads`` are the ids of what it is made from. A model asks to be built by
+    its ``scope``, or by moving its ``additive`` columns, or by neither. ``steady`` says of a model that its statements
+    are the same in each step, as :func:`penstock.transform.steady.is_steady` has it."""
 
     id: str
     name: str
@@ -76,6 +77,7 @@ class Resource:
     test: DataTest | None = None
     scope: Scope | None = None
     steady: bool = False
+    additive: Sequence[str] = ()
 
     @property
     def watermark(self) -> str:
@@ -240,12 +242,18 @@ def _node(node: Mapping[str, Any], own_macros: Mapping[str, str]) -> Resource:
         test=_test(node, config) if kind == "test" else None,
         scope=_scope(config) if config.get("materialized") == "penstock" else None,
         steady=kind == "model" and is_steady(node, own_macros),
+        additive=_additive(config) if config.get("materialized") == "penstock" else (),
     )
+
+
+def _additive(config: Mapping[str, Any]) -> Sequence[str]:
+    asked = config.get("mode") or ("scope" if config.get("scope") else "additive")
+    return listed(config.get("additive")) if asked == "additive" else ()
 
 
 def _scope(config: Mapping[str, Any]) -> Scope | None:
     columns = config.get("scope")
-    if not columns or config.get("mode", "scope") != "scope":
+    if not columns or (config.get("mode") or "scope") != "scope":
         return None
     return Scope(columns=listed(columns), sources=config.get("sources") or {})
 

@@ -1,4 +1,4 @@
-"""Which models may not be built scope by scope, though they ask for it: told by their SQL, and kept for who builds."""
+"""Which models may not be built as they ask to be: told by their SQL, and kept for whoever builds them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ UNSAFE_MODELS = "PENSTOCK_UNSAFE_MODELS"
 
 
 def unsafe_models(project: Project, dbt: Dbt, dialect: str, fingerprint: str) -> Mapping[str, str]:
-    """The ids of the models whose scope is not safe → why, with the fix. They are looked at once for each state of the
-    project, which is what ``fingerprint`` is of."""
+    """The ids of the models whose scope or sums are not safe → why, with the fix. They are looked at once for each
+    state of the project, which is what ``fingerprint`` is of."""
     if not _asking(dbt.manifest):
         return {}
     path = _path(project)
@@ -51,7 +51,7 @@ def told(looked_at: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _asking(manifest: Manifest) -> list[Resource]:
-    return [resource for resource in manifest.of_kinds(["model"]) if resource.scope is not None]
+    return [resource for resource in manifest.of_kinds(["model"]) if resource.scope or resource.additive]
 
 
 def known_unsafe(project: Project) -> Mapping[str, str]:
@@ -66,10 +66,13 @@ def notes_of(unsafe: Mapping[str, str]) -> list[str]:
 
 
 def look(model: Resource, sql: str, manifest: Manifest, dialect: str) -> str | None:
-    """Why a model may not be built by its scope; None when it may."""
+    """Why a model may not be built by its scope, or by moving its sums; None when it may."""
+    from penstock.transform.scopes.sums import unsafe_sums
     from penstock.transform.scopes.unsafe import unsafe_scope
 
-    assert model.scope is not None
+    if model.scope is None:
+        reads = [manifest.resources[id_] for id_ in model.reads if id_ in manifest.resources]
+        return unsafe_sums(sql, model.additive, {r.additive[0].lower() for r in reads if r.additive}, dialect)
     refs: dict[str, Read] = dict(_refs(model, model.scope.sources, model.scope.columns, manifest))
     return unsafe_scope(sql, model.scope.columns, refs, dialect)
 

@@ -92,8 +92,13 @@ class Sources:
             return self.marks(expression.this)
         if isinstance(expression, exp.Column):
             return self._column_marks(expression)
+        first = NO_MARKS
         if isinstance(expression, exp.Coalesce):
-            return self._first_of([expression.this, *expression.expressions])
+            first = self._first_of([expression.this, *expression.expressions])
+        return first or self._filtered_by(expression)
+
+    def _filtered_by(self, expression: exp.Expr) -> Marks:
+        """What an expression is by which a table is filtered."""
         keys = {self.key(column) for column in expression.find_all(exp.Column)}
         aliases = {key[0] for key in keys if key is not None}
         if len(aliases) != 1 or None in keys:
