@@ -158,14 +158,16 @@ def test_what_dbt_does_for_its_own_materializations(modes: Warehouse) -> None:
     settings = "scope='user_id', unique_key='user_id', on_schema_change='append_new_columns'"
     settings += ", persist_docs={'relation': true, 'columns': true}"
     settings += ", grants={'select': ['modes_reader']}" if modes.engine == "postgres" else ""
-    select = "select user_id, count(*) as events{} from {{{{ ref('event_log') }}}} where user_id is not null group by 1"
-    columns = f"[{{name: user_id, data_type: {text}, description: Who.}}, {{name: events, data_type: bigint}}{{}}]"
+    begun = f"[{{name: user_id, data_type: {text}, description: Who.}}, {{name: events, data_type: bigint}}"
 
     def write(added: str = "", column: str = "") -> None:
-        sql.write_text(f"{{{{ config({settings}) }}}}\n{select.format(added)}")
+        sql.write_text(
+            f"{{{{ config({settings}) }}}}\nselect user_id, count(*) as events{added}"
+            " from {{ ref('event_log') }} where user_id is not null group by 1"
+        )
         yaml.write_text(
             "models:\n  - name: counted\n    description: Events of users.\n    config: {contract: {enforced: true}}\n"
-            f"    columns: {columns.format(column)}\n"
+            f"    columns: {begun}{column}]\n"
         )
         modes.forget()
 

@@ -3,7 +3,6 @@
   sources={'organization_by_name': {'through': 'dim_user', 'on': 'organization_name'}},
   order_by='valid_from',
   unique_key=['user_id', 'valid_from'],
-  indexes=[{'columns': ['user_key'], 'unique': true}],
   fillfactor=85,
 ) }}
 select

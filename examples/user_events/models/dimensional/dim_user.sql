@@ -2,7 +2,7 @@
   scope=['user_id', 'valid_from'],
   order_by='valid_from',
   unique_key=['user_id', 'valid_from'],
-  indexes=[{'columns': ['user_key'], 'unique': true}, {'columns': ['organization_name']}],
+  indexes=[{'columns': ['organization_name']}],
   fillfactor=85,
 ) }}
 select

@@ -1,7 +1,7 @@
 {{ config(
   additive='records',
   order_by='received_at',
-  unique_key='user_event_id',
+  unique_key=['received_at', 'user_event_id'],
   indexes=[{'columns': ['user_id', 'received_at']}, {'columns': ['event_date']}],
 ) }}
 {% set status = [

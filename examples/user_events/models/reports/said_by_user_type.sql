@@ -1,4 +1,4 @@
-{{ config(additive='records', order_by='event_date', unique_key='said_key') }}
+{{ config(additive='records', order_by='event_date', unique_key=['event_date', 'said_key']) }}
 {#- What each user said on a day: a distinct count is a count of these. #}
 {% set said = ['event_date', 'user_type', 'user_id', 'event_type'] %}
 with events as (

@@ -257,9 +257,9 @@
   {%- endfor -%}
   {%- set on_change = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
   {%- set fresh = api.Relation.create(identifier='_pen_new', type='table') -%}
-  {%- do process_schema_changes(on_change, fresh, this) -%}
+  {%- do process_schema_changes(on_change, fresh, target_relation) -%}
   {%- if not config.get('contract').enforced -%}
-    {%- do adapter.expand_target_column_types(from_relation=fresh, to_relation=this) -%}
+    {%- do adapter.expand_target_column_types(from_relation=fresh, to_relation=target_relation) -%}
   {%- endif -%}
   {%- set name = penstock.model_name(model) -%}
   {%- set types = penstock.table_types(this) -%}
