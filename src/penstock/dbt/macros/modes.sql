@@ -308,7 +308,12 @@
 
 {% macro bind_scoped(input, scope, alone) -%}
   {%- if alone and input.changes == 'fed' and input.by == input.unique_key -%}
-    {{- return([penstock.bind(input, penstock.last_images(input))]) -}}
+    {%- if target.type != 'postgres' -%}{{- return([penstock.bind(input, penstock.last_images(input))]) -}}{%- endif -%}
+    {#- Analysed: the planner takes what is new in a feed for one row, and would go through the scopes for each. -#}
+    {%- set images = '_pen_input_' ~ input.place -%}
+    {{- return(
+      penstock.temporary(images, penstock.last_images(input)) + [penstock.bind(input, 'select * from ' ~ images)]
+    ) -}}
   {%- elif alone and input.changes == 'landed' and (input.by == ['_pen_id'] or penstock.is_row_by_row(scope)) -%}
     {{- return([penstock.bind(input, penstock.changed_rows(input, '*'))]) -}}
   {%- endif -%}
