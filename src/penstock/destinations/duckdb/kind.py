@@ -63,7 +63,7 @@ class DuckDBKind(DestinationKind[DuckDB]):
     def dbt_output(self, settings: DuckDB, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
         """As dbt-duckdb has it, with one thread: they would wait for each other."""
         del threads
-        options: dict[str, Any] = {"TimeZone": "UTC"}
+        options: dict[str, Any] = {"TimeZone": "UTC", "max_vacuum_tasks": 1}  # as :mod:`.held_file` has it
         if settings.memory_limit:
             options["memory_limit"] = settings.memory_limit
         if settings.threads:
