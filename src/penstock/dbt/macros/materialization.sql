@@ -147,9 +147,7 @@
   {%- set built = make_intermediate_relation(target_relation) -%}
   {%- do adapter.drop_relation(built) -%}
   {%- set limited = inputs | selectattr('limited') | list -%}
-  {%- for line in penstock.tidy(inputs) + penstock.bind_landed(limited) -%}
-    {%- do run_query(penstock.filled(line[1], state, 'false')) -%}
-  {%- endfor -%}
+  {%- do penstock.perform(penstock.tidy(inputs) + penstock.bind_landed(limited), state, 'false') -%}
   {%- set select = penstock.bound_sql(limited) -%}
   {%- if config.get('order_by') -%}
     {%- set select = 'select * from (' ~ select ~ ') as all_rows order by ' ~ penstock.listed(config.get('order_by')) | join(', ') -%}
@@ -167,9 +165,7 @@
   {%- set analyzed = penstock.analyze(target_relation) -%}
   {%- if analyzed | trim -%}{%- do run_query(analyzed) -%}{%- endif -%}
   {%- set name = penstock.model_name(model) -%}
-  {%- for line in penstock.new_feed(name) + penstock.tidy(inputs) -%}
-    {%- do run_query(penstock.filled(line[1], state, 'false')) -%}
-  {%- endfor -%}
+  {%- do penstock.perform(penstock.new_feed(name) + penstock.tidy(inputs), state, 'false') -%}
   {%- do run_query('insert into ' ~ penstock.ledger('watermarks') ~ " (model, seq, updated_at) values ('" ~ name ~ "', "
       ~ state.upto ~ ', current_timestamp) on conflict (model) do update set seq = excluded.seq, updated_at = excluded.updated_at') -%}
   {%- set types = penstock.table_types(target_relation) -%}
@@ -219,42 +215,49 @@
 {%- endmacro %}
 
 
-{#- Perform statements; false when a step cannot be done so. -#}
+{#- Perform statements; false when a step cannot be done so. What gives nothing back goes to the database together. -#}
 {% macro perform(statements, state, loads) -%}
-  {%- set going = namespace(on=true, news=true) -%}
-  {%- for line in statements if going.on -%}
+  {%- set going = namespace(on=true, news=true, deeds=[]) -%}
+  {%- for line in statements if going.on and (going.news or line[0] == 'mark') -%}
     {%- set text = penstock.filled(line[1], state, loads) -%}
-    {%- if not going.news and line[0] != 'mark' -%}
-    {%- elif line[0] == 'rows' -%}
-      {%- call statement('main') -%}{{- text -}}{%- endcall -%}
-    {%- elif line[0] == 'do' -%}
-      {%- do run_query(text) -%}
+    {%- if line[0] == 'do' -%}
+      {%- do going.deeds.append(text) -%}
     {%- else -%}
-      {%- set rows = run_query(text).rows -%}
-      {%- if line[0] == 'news' and not rows -%}
-        {%- set going.news = false -%}
-        {%- call statement('main') -%}select 1 where false{%- endcall -%}
-      {%- elif line[0] == 'sound' and rows -%}
-        {%- set going.on = false -%}
-      {%- elif line[0] == 'mark' and not rows -%}
-        {%- do exceptions.raise_compiler_error('another run took in loads for ' ~ this
-          ~ ' while this one was at work; nothing was written: run it again') -%}
+      {%- do penstock.run_together(going.deeds) -%}
+      {%- set going.deeds = [] -%}
+      {%- if line[0] == 'rows' -%}
+        {%- call statement('main') -%}{{- text -}}{%- endcall -%}
+      {%- else -%}
+        {%- set rows = run_query(text).rows -%}
+        {%- if line[0] == 'news' and not rows -%}
+          {%- set going.news = false -%}
+          {%- call statement('main') -%}select 1 where false{%- endcall -%}
+        {%- elif line[0] == 'sound' and rows -%}
+          {%- set going.on = false -%}
+        {%- elif line[0] == 'mark' and not rows -%}
+          {%- do exceptions.raise_compiler_error('another run took in loads for ' ~ this
+            ~ ' while this one was at work; nothing was written: run it again') -%}
+        {%- endif -%}
       {%- endif -%}
     {%- endif -%}
   {%- endfor -%}
+  {%- do penstock.run_together(going.deeds) -%}
   {{- return(going.on) -}}
+{%- endmacro %}
+
+
+{% macro run_together(deeds) -%}
+  {%- if deeds -%}
+    {%- call statement('together') -%}{{- deeds | join(';\n') -}}{%- endcall -%}
+  {%- endif -%}
 {%- endmacro %}
 
 
 {#- The model's SQL or what it reads is another: all of it is built, what differs is written, and readers do the same. -#}
 {% macro build_differences(target_relation, plan, inputs, state) -%}
   {%- set limited = inputs | selectattr('limited') | list -%}
-  {%- for line in penstock.tidy(inputs) + penstock.bind_landed(limited) -%}
-    {%- do run_query(penstock.filled(line[1], state, 'false')) -%}
-  {%- endfor -%}
-  {%- for line in penstock.temporary('_pen_new', penstock.bound_sql(limited)) -%}
-    {%- do run_query(penstock.filled(line[1], state, 'false')) -%}
-  {%- endfor -%}
+  {%- do penstock.perform(penstock.tidy(inputs) + penstock.bind_landed(limited)
+      + penstock.temporary('_pen_new', penstock.bound_sql(limited)), state, 'false') -%}
   {%- set on_change = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
   {%- set fresh = api.Relation.create(identifier='_pen_new', type='table') -%}
   {%- do process_schema_changes(on_change, fresh, target_relation) -%}
