@@ -42,9 +42,10 @@ OPENING = {
     ("125", "Tijuana", 2, None),
     ("126", "Cancun", 2, None),
 }
+INNER_FILES = ("additive", "feeds", "inputs", "materialization", "modes", "safety", "steps", "versions")
+"""What the materialization is made of: a project calls none of it."""
 INNER = {
-    *("kept_step", "keep_step", "preparing", "any_window", "for_any_window", "fresh_rows", "replacing", "inserting"),
-    *("marking", "few_rows_expected", "create_changes"),
+    *("replacing", "inserting", "marking", "few_rows_expected"),
     *("hash_part", "model_name", "upstream_models", "of_stream", "has_rows"),
     *(
         "quoted",
@@ -137,6 +138,8 @@ def test_every_macro_is_documented() -> None:
 
     defined: dict[str, list[str]] = {}
     for path in (PACKAGE / "macros").glob("*.sql"):
+        if path.stem in INNER_FILES:
+            continue
         for name, arguments in re.findall(r"{% macro (\w+)\(([^)]*)\)", path.read_text()):
             if "__" not in name:
                 names = [part.split("=")[0].strip() for part in re.sub(r"\[\]|{}", "", arguments).split(",")]

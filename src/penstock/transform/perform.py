@@ -80,6 +80,7 @@ class Transformer:
         self._tables: tuple[int, Mapping[tuple[str, str], Sequence[tuple[str, str]]]] | None = None
         self._failed = 0
         self._prepared = PreparedSteps(session)
+        self._unsafe: tuple[str, Mapping[str, str]] | None = None
 
     def warm(self) -> None:
         """Have ready what a step needs before there is something to build: steps that were prepared earlier, or else
@@ -97,7 +98,7 @@ class Transformer:
         with self._session.destination.claim("transform", self._wait) as mine:
             facts = self._standing(Request(), fingerprint) if mine else Facts()
             if facts.same_models and facts.nothing_to_do(Request()):
-                unsafe = unsafe_models(self._session.project, dbt, self._session.destination.kind, fingerprint)
+                unsafe = self._unsafe_models(dbt, fingerprint, anew=True)
                 self._prepared.prepare(dbt, state, _environment(facts.upper_seq, state, unsafe))
 
     def close(self) -> None:
@@ -185,10 +186,8 @@ class Transformer:
             self._go_along(plan, facts)
             if not self._following:
                 session.release()
-            unsafe: Mapping[str, str] = {}
-            if not plan.reason:
-                unsafe = unsafe_models(session.project, dbt, destination.kind, fingerprint)
-                plan = replace(plan, notes=[*plan.notes, *notes_of(unsafe)])
+            unsafe = {} if plan.reason else self._unsafe_models(dbt, fingerprint, anew=not plan.lean or plan.views)
+            plan = replace(plan, notes=[*plan.notes, *notes_of(unsafe)])
             environment = _environment(plan.upper_seq, state, unsafe)
             if self._following and facts.same_models and not (plan.lean or plan.full_refresh or views):
                 # what has landed does not wait for tests that are due
@@ -260,6 +259,13 @@ class Transformer:
                 fix="write --select and --exclude as dbt has them, such as --select stg_users+",
             )
         return plan_transform(request, facts, dbt.manifest, part, chosen, warnings)
+
+    def _unsafe_models(self, dbt: Dbt, fingerprint: str, *, anew: bool) -> Mapping[str, str]:
+        """The models that may not go by their scope. A step that needs no dbt does not have it look again."""
+        if anew or self._unsafe is None or self._unsafe[0] != fingerprint:
+            session = self._session
+            self._unsafe = (fingerprint, unsafe_models(session.project, dbt, session.destination.kind, fingerprint))
+        return self._unsafe[1]
 
     def _go_along(self, plan: TransformPlan, facts: Facts) -> None:
         """Move the watermarks of models that have nothing to take in: what reads them goes no further than they."""

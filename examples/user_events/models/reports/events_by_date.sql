@@ -7,5 +7,5 @@ select
   event_date,
   cast(sum(records) as bigint) as total_events,
   count(*) as total_unique_events
-from {{ ref('said_by_user') }}
+from {{ ref('int_user_events_by_date') }}
 group by 1

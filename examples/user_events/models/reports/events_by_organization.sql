@@ -8,5 +8,5 @@ select
   organization_name,
   cast(sum(records) as bigint) as total_events,
   count(*) as total_unique_events
-from {{ ref('said_by_organization') }}
+from {{ ref('int_user_events_by_organization') }}
 group by 1, 2

@@ -8,5 +8,5 @@ select
   user_type,
   cast(sum(records) as bigint) as total_events,
   count(*) as total_unique_events
-from {{ ref('said_by_user_type') }}
+from {{ ref('int_user_events_by_user_type') }}
 group by 1, 2

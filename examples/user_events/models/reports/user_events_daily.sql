@@ -9,5 +9,5 @@ select
   coalesce(event_type, {{ penstock.unknown_label() }}) as event_type,
   cast(sum(records) as bigint) as events,
   count(*) as distinct_users
-from {{ ref('said_by_organization') }}
+from {{ ref('int_user_events_by_organization') }}
 group by 1, 2, 3
