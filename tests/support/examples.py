@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 _WHOLE = 100
-settings.register_profile("fast", max_examples=_WHOLE // 7)
+# how long an example takes is the machine's affair: a law does not fail on a busy one
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("unhurried"), max_examples=_WHOLE // 7)
+settings.load_profile("unhurried")
 
 
 def examples(number: int) -> int:
