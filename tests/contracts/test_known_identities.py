@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from penstock.destinations import known
 from penstock.destinations.duckdb import doubtful
 from penstock.destinations.known import KnownIds
 from penstock.destinations.sketch import Sketch
-from penstock.ports import Destination
+from penstock.ports import Batch, Destination, Segment, Target
+from penstock.schema import Schema
+from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, table, write_files
 
@@ -75,6 +78,33 @@ def test_doubt_changes_nothing(local: Destination, tmp_path: Path, monkeypatch: 
         outcomes.append((table(local, stream), _totals(local, stream)))
     assert len(outcomes[0][0]) == 25
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("doubtful_all", [False, True])
+def test_doubt_hides_no_conflict(local: Destination, monkeypatch: pytest.MonkeyPatch, doubtful_all: bool) -> None:
+    """A message id that comes again with another content is a conflict, also while the first waits to be asked for."""
+    if doubtful_all:
+        monkeypatch.setattr(KnownIds, "maybe", lambda _, high: (np.ones(len(high), dtype=bool), (0, 1 << 40)))
+    spec = StreamSpec(stream="m", message=True)
+    shaper = Shaper(spec, threads=1)
+    schema = Schema()
+    landing = None
+    for ids in (["z"], ["a"], ["a", "b"]):
+        bodies = [json.dumps({"v": f"{len(ids)} {id_}"}).encode() for id_ in ids]
+        segments = [Segment(start=0, place="q", number=1)]
+        batch = Batch(bodies=pa.array(bodies, pa.binary()), segments=segments, message_ids=pa.array(ids, pa.string()))
+        shaped = shaper.shape(batch, schema)
+        schema = shaped.schema
+        landing = landing or local.land(Target(spec=spec, source="q"))
+        landing.write(shaped)
+        if ids == ["z"]:
+            landing.commit()
+            landing = None
+    shaper.close()
+    assert landing is not None
+    receipt = landing.commit()
+    assert (receipt.read, receipt.landed, receipt.duplicates, receipt.quarantined) == (3, 2, 0, 1)
+    assert local.query("select v from raw.m order by v").rows == [("1 a",), ("1 z",), ("2 b",)]
 
 
 def _totals(destination: Destination, stream: str) -> list[int]:

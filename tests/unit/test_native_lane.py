@@ -12,6 +12,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.layout import Layout
 from penstock.ports import Batch, Segment, Shaped, Window
 from penstock.schema import Column, Schema
 from penstock.shape.lanes.parsed import Parsed
@@ -115,3 +116,33 @@ def test_the_native_lane_takes_uniform_records() -> None:
     with patch.object(Parsed, "take", side_effect=AssertionError):
         shaped = _shaped([b.encode() for b in bodies], StreamSpec(stream="s"), None)
     assert shaped.rows.num_rows == 100
+
+
+def test_flat_names_leave_no_more_room_than_there_is() -> None:
+    """A record whose flat names take nearly all the kernel's room is shaped as by the other lanes: the names repeat the
+    long name of the object that holds them, and a text with escapes follows."""
+    objects: dict[str, dict[str, dict[str, int]]] = {letter: {"k0": {}, "k1": {}} for letter in "abcdefghijklmno"}
+    rules = StreamSpec(stream="s", layout=Layout(flatten=True))
+    for length in (25_264, *range(24_500, 26_000, 250)):
+        bodies = [json.dumps({"L" * length: objects, "p": {}, "s": "\n" * 60_000}, separators=(",", ":")).encode()]
+        native = _shaped(bodies, rules, None)
+        with without_kernel():
+            other = _shaped(bodies, rules, None)
+        assert native.read == 1 and _seen(native) == _seen(other)
+
+
+def test_new_columns_do_not_depend_on_the_kernel() -> None:
+    """Types come from the same sample, and columns in the order of their first values, whichever lane takes the rest."""
+    bodies = [json.dumps({"id": i}).encode() for i in range(4_000)]
+    bodies[1] = b'{"id":1,"zz":null}'
+    bodies[10] = b'{"id":10,"n":5,"b":1,"zz":1}'
+    bodies[3_000] = b'{"id":3000,"n":7.0}'
+    native = _shaped(bodies, RULES[0], None)
+    with without_kernel():
+        other = _shaped(bodies, RULES[0], None)
+    assert native.schema.columns[len(SCHEMA.columns) :] == other.schema.columns[len(SCHEMA.columns) :]
+    assert [(c.name, c.type) for c in native.schema.columns[len(SCHEMA.columns) :]] == [
+        ("n", "bigint"),
+        ("b", "bigint"),
+        ("zz", "bigint"),
+    ]

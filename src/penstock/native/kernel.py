@@ -7,8 +7,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-VERSION = 1
-"""What this package and a library have to agree on: the functions, and how their arguments are laid out."""
+VERSION = 2
+"""What this package and a library have to agree on. It goes up with every change of the kernel."""
 
 SWITCH = "PENSTOCK_NATIVE"
 """The variable that switches the kernel off, by ``0``."""

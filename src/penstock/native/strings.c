@@ -192,6 +192,8 @@ const uint8_t *read_string(struct reader *reader, const uint8_t *place, const ui
     value->json_bytes = value->text_bytes + 2;
     return quote + 1;
   }
+  /* the text is no longer than what stands there, and neither is its canonical form but for the quotes */
+  if (reader->arena_end - reader->free < 2 * (quote - start) + 2) return leave(reader, LEFT_SIZE);
   uint8_t *text = reader->free, *text_end = unescape(reader, text, start, quote);
   if (text_end == NULL) return NULL;
   uint8_t *json_end = write_string(text_end, text, text_end - text);

@@ -67,6 +67,7 @@ class DuckDBWriter:
         self._load_id = 0
         self._stamp = ""
         self._rows = Offered(connection, "rows_in_hand")
+        self._late = 0
         self._doubtful: Doubtful | None = None
         self._refreshing = False
 
@@ -137,7 +138,8 @@ class DuckDBWriter:
         self._file.sparing.landing(self._connection, columns, batch_bytes, refused_bytes, one_thread=one_thread)
 
     def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
-        """Which identities have a content that stands so to the one in the table."""
+        """Which identities have a content that stands so to the one in the table, which has to have them all."""
+        self._late += self._insert_late()
         with Registered(self._connection, "claims", claims):
             rows = self._connection.execute(
                 f"select i from claims a join {self._table} r on r._pen_id = a._pen_id"
@@ -158,12 +160,19 @@ class DuckDBWriter:
             landed = self._insert(rows, "true")
         else:
             landed = self._insert(rows.append_column("_pen_new", new), "_pen_new")
-        return landed + (self._insert_late() if self._doubtful.many else 0)
+        if self._doubtful.many:
+            self._late += self._insert_late()
+        return landed + self._taken_late()
 
     def _insert_late(self) -> int:
         """Insert what was doubtful, and turns out to be new; how many."""
         rows = None if self._doubtful is None else self._doubtful.new_ones()
         return self._insert(rows, "true") if rows is not None else 0
+
+    def _taken_late(self) -> int:
+        """How many were inserted late and are in no count yet."""
+        late, self._late = self._late, 0
+        return late
 
     def _insert(self, rows: pa.Table, condition: str) -> int:
         """Insert the rows ``n`` that meet a condition; how many."""
@@ -196,7 +205,7 @@ class DuckDBWriter:
 
     def finish(self) -> int:
         """Ask for what was doubtful."""
-        return self._insert_late()
+        return self._insert_late() + self._taken_late()
 
     def commit(self, seq: int) -> None:
         """Commit, and remember what was added."""
