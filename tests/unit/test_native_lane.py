@@ -132,7 +132,7 @@ def test_flat_names_leave_no_more_room_than_there_is() -> None:
 
 
 def test_new_columns_do_not_depend_on_the_kernel() -> None:
-    """Types come from the same sample, and columns in the order of their first values, whichever lane takes the rest."""
+    """Types come from the same sample, and columns in the order of first values, whichever lane takes the rest."""
     bodies = [json.dumps({"id": i}).encode() for i in range(4_000)]
     bodies[1] = b'{"id":1,"zz":null}'
     bodies[10] = b'{"id":10,"n":5,"b":1,"zz":1}'
