@@ -45,8 +45,13 @@ def _is_changing(part: exp.Expr) -> bool:
         name = part.name.lower()
         return name in _CHANGING_BY_NAME or (name == "age" and len(part.expressions) == 1)
     if isinstance(part, exp.Cast):
-        text = part.this
-        while isinstance(text, exp.Paren | exp.Cast):
-            text = text.this
-        return isinstance(text, exp.Literal) and text.is_string and text.name.strip().lower() in _CHANGING_TEXTS
+        return part.to.this not in exp.DataType.TEXT_TYPES and _is_of_the_clock(part.this)
+    if isinstance(part, exp.LT | exp.LTE | exp.GT | exp.GTE | exp.Between):  # a time on one side makes one of the other
+        return any(map(_is_of_the_clock, part.iter_expressions()))
     return isinstance(part, _CHANGING)
+
+
+def _is_of_the_clock(text: exp.Expr) -> bool:
+    while isinstance(text, exp.Paren | exp.Cast):
+        text = text.this
+    return isinstance(text, exp.Literal) and text.is_string and text.name.strip().lower() in _CHANGING_TEXTS

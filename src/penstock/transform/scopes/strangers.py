@@ -27,5 +27,5 @@ def unnoticed(sql: str, inputs: Sequence[str], dialect: str) -> str | None:
         if not isinstance(table.this, exp.Identifier) or (len(parts) == 1 and parts[0] in own):
             continue
         if not any(parts[-len(name) :] == name for name in known):
-            return f"{shown(table, dialect)} is read by its name, so that changes in it go unnoticed; {_FIX}"
+            return f"{shown(table, dialect)} is read by its name, and a change of it alone starts no step; {_FIX}"
     return None
