@@ -85,6 +85,8 @@ S = "reports.said"
         (f"(select max(day) as day from {S}) as a", "MAX(day) takes several rows together"),
         (f"(select histogram(day) as day from {S}) as a", "HISTOGRAM(day) may be an aggregate"),
         (f"(select parsed(day) as day, x from {S}) as a", None),
+        (f"(select parsed(day) as day, * from {S}) as a", None),
+        (f"(select 1 as x, x as y, product(day) as day from {S}) as a", "PRODUCT(day) may be an aggregate"),
         (f"(select day, row_number() over (partition by u) as n from {S}) as a where n = 1", "is a window"),
         (f"(select day from {S} order by x limit 5) as a", "LIMIT 5"),
         (f"(select day from {S} union select day from reports.seen) as a", "union"),

@@ -150,7 +150,7 @@ def _expect_no_aggregate(select: exp.Select) -> None:
             raise UnsafePart(part, "takes several rows together before the outermost select", _WHOLE)
     # beside a column as it is, no function can be an aggregate where nothing is grouped
     unknown = [part for output in select.expressions for part in output.walk() if _is_unknown(part)]
-    if unknown and not any(map(_has_plain_column, select.expressions)):
+    if unknown and not any(_has_plain_column(output, _named_beside(output, select)) for output in select.expressions):
         raise UnsafePart(unknown[0], "may be an aggregate", f"select a column beside it, or {_WHOLE}")
 
 
@@ -158,10 +158,17 @@ def _is_unknown(part: exp.Expr) -> bool:
     return isinstance(part, exp.Func) and not isinstance(part, PER_ROW)
 
 
-def _has_plain_column(part: exp.Expr) -> bool:
-    if part.is_star or isinstance(part, exp.Column):
+def _named_beside(output: exp.Expr, select: exp.Select) -> set[str]:
+    """The names that other columns of the result have, which DuckDB lets a column be made of."""
+    return {each.alias.lower() for each in select.expressions if isinstance(each, exp.Alias) and each is not output}
+
+
+def _has_plain_column(part: exp.Expr, beside: Collection[str]) -> bool:
+    if part.is_star and isinstance(part, exp.Star | exp.Column):
         return True
-    return not _is_unknown(part) and any(map(_has_plain_column, part.iter_expressions()))
+    if isinstance(part, exp.Column):
+        return bool(part.table) or part.name.lower() not in beside
+    return not _is_unknown(part) and any(_has_plain_column(each, beside) for each in part.iter_expressions())
 
 
 def _expect_only(part: exp.Expr, allowed: Collection[str]) -> None:
