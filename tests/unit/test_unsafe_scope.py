@@ -7,6 +7,7 @@ import random
 import duckdb
 import pytest
 
+from penstock.transform.scopes.sums import unsafe_sums
 from penstock.transform.scopes.unsafe import Lookup, Read, unsafe_scope
 
 EVENTS: dict[str, Read] = {"historical.user_event": ["event_date"]}
@@ -243,6 +244,35 @@ def test_an_unsafe_scope_is_told(case: str, dialect: str) -> None:
     assert "\n" not in reason
     assert "; " in reason
     assert [word for word in words if word not in reason] == [], reason
+
+
+CHANGING = [
+    *("now()", "today()", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"),
+    *("clock_timestamp()", "statement_timestamp()", "transaction_timestamp()", "timeofday()", "age(received_at)"),
+    *("random()", "uuid()", "gen_random_uuid()", "nextval('places')"),
+    *("cast('now' as timestamp)", "date 'today'", "'Tomorrow'::date", "cast(' yesterday ' as date)"),
+    *("cast(cast('now' as text) as timestamp)", "case when received_at >= 'today' then 1 end"),
+]
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
+@pytest.mark.parametrize("changing", CHANGING)
+def test_what_gives_another_value_each_time_is_told(changing: str, dialect: str) -> None:
+    """The clock, chance and sequences, in the words of both engines."""
+    scope = unsafe_scope(f"select event_date, {changing} as x from {E}", ["event_date"], EVENTS, dialect)
+    inputs = {E: frozenset[str]()}
+    sums = unsafe_sums(
+        f"select event_date, count(*) as n from {E} where x < {changing} group by 1", ["n"], inputs, dialect
+    )
+    for reason in (scope, sums):
+        assert reason is not None and "gives another value each time" in reason, reason
+
+
+def test_a_time_of_the_records_is_let_pass() -> None:
+    """The age of one time at another, and a text that is a word of the clock's, are the same again."""
+    columns = "event_date, age(received_at, sent_at) as x, cast('today' as text) as day"
+    sql = f"select {columns} from {E} where event_type = 'now'"
+    assert unsafe_scope(sql, ["event_date"], EVENTS, "postgres") is None
 
 
 @pytest.mark.parametrize(

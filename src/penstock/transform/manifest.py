@@ -57,8 +57,8 @@ class Scope:
 class Resource:
     """One thing of a dbt project. ``kind`` is dbt's type of it: model, seed, snapshot, test, unit_test, source, …;
     the name of a source is ``source.table``. ``reads`` are the ids of what it is made from. A model asks to be built by
-    its ``scope``, or by moving its ``additive`` columns, or by neither. ``steady`` says of a model that its statements
-    are the same in each step, as :func:`penstock.transform.steady.is_steady` has it."""
+    its ``scope``, by moving its ``additive`` columns, as a ``whole``, or by none of these. ``steady`` says of a model
+    that its statements are the same in each step, as :func:`penstock.transform.steady.is_steady` has it."""
 
     id: str
     name: str
@@ -78,6 +78,7 @@ class Resource:
     scope: Scope | None = None
     steady: bool = False
     additive: Sequence[str] = ()
+    whole: bool = False
 
     @property
     def watermark(self) -> str:
@@ -243,17 +244,23 @@ def _node(node: Mapping[str, Any], own_macros: Mapping[str, str]) -> Resource:
         scope=_scope(config) if config.get("materialized") == "penstock" else None,
         steady=kind == "model" and is_steady(node, own_macros),
         additive=_additive(config) if config.get("materialized") == "penstock" else (),
+        whole=config.get("materialized") == "penstock" and _asked(config) == "whole",
     )
 
 
+def _asked(config: Mapping[str, Any]) -> str:
+    """The mode that a model asks to be built in, as the macro ``mode_of`` has it; a history is told by its SQL."""
+    implied = "scope" if config.get("scope") else "additive" if config.get("additive") else "whole"
+    return str(config.get("mode") or implied)
+
+
 def _additive(config: Mapping[str, Any]) -> Sequence[str]:
-    asked = config.get("mode") or ("scope" if config.get("scope") else "additive")
-    return listed(config.get("additive")) if asked == "additive" else ()
+    return listed(config.get("additive")) if _asked(config) == "additive" else ()
 
 
 def _scope(config: Mapping[str, Any]) -> Scope | None:
     columns = config.get("scope")
-    if not columns or (config.get("mode") or "scope") != "scope":
+    if not columns or _asked(config) != "scope":
         return None
     return Scope(columns=listed(columns), sources=config.get("sources") or {})
 

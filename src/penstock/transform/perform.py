@@ -98,7 +98,7 @@ class Transformer:
         with self._session.destination.claim("transform", self._wait) as mine:
             facts = self._standing(Request(), fingerprint) if mine else Facts()
             if facts.same_models and facts.nothing_to_do(Request()):
-                unsafe = self._unsafe_models(dbt, fingerprint, anew=True)
+                unsafe = self._unsafe_models(dbt, anew=True)
                 self._prepared.prepare(dbt, state, _environment(facts.upper_seq, state, unsafe))
 
     def close(self) -> None:
@@ -186,7 +186,7 @@ class Transformer:
             self._go_along(plan, facts)
             if not self._following:
                 session.release()
-            unsafe = {} if plan.reason else self._unsafe_models(dbt, fingerprint, anew=not plan.lean or plan.views)
+            unsafe = {} if plan.reason else self._unsafe_models(dbt, anew=not plan.lean or plan.views)
             plan = replace(plan, notes=[*plan.notes, *notes_of(unsafe)])
             environment = _environment(plan.upper_seq, state, unsafe)
             if self._following and facts.same_models and not (plan.lean or plan.full_refresh or views):
@@ -260,11 +260,11 @@ class Transformer:
             )
         return plan_transform(request, facts, dbt.manifest, part, chosen, warnings)
 
-    def _unsafe_models(self, dbt: Dbt, fingerprint: str, *, anew: bool) -> Mapping[str, str]:
+    def _unsafe_models(self, dbt: Dbt, *, anew: bool) -> Mapping[str, str]:
         """The models that may not go by their scope. A step that needs no dbt does not have it look again."""
-        if anew or self._unsafe is None or self._unsafe[0] != fingerprint:
+        if anew or self._unsafe is None or self._unsafe[0] != self._models:
             session = self._session
-            self._unsafe = (fingerprint, unsafe_models(session.project, dbt, session.destination.kind, fingerprint))
+            self._unsafe = (self._models, unsafe_models(session.project, dbt, session.destination.kind, self._models))
         return self._unsafe[1]
 
     def _go_along(self, plan: TransformPlan, facts: Facts) -> None:

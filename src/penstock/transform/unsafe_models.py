@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.transform.manifest import Manifest, Resource, listed
 from penstock.transform.workspace import FOLDER
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.project import Project
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
 UNSAFE_MODELS = "PENSTOCK_UNSAFE_MODELS"
 """The variable by which the materialization is told, as JSON: the id of a model → why."""
+_HISTORY = "/*_pen_history"
+"""How the SQL of the macro ``history`` starts."""
 
 
 def unsafe_models(project: Project, dbt: Dbt, dialect: str, fingerprint: str) -> Mapping[str, str]:
     """The ids of the models whose scope or sums are not safe → why, with the fix. They are looked at once for each
-    state of the project, which is what ``fingerprint`` is of."""
+    state of the project and of its environment, which is what ``fingerprint`` is of, by each version of Penstock."""
+    fingerprint = f"{__version__} {fingerprint}"
     if not _asking(dbt.manifest):
         return {}
     path = _path(project)
@@ -37,11 +41,18 @@ def unsafe_models(project: Project, dbt: Dbt, dialect: str, fingerprint: str) ->
 
 
 def look_at(dbt: Dbt, dialect: str) -> dict[str, str | None]:
-    """The ids of the models that ask to be built by a scope → why they may not; empty when they may, and None where
-    their SQL cannot be compiled now."""
+    """The ids of the models that ask to be built by a scope, by moving sums, or whole → why they may not; empty when
+    they may, and None where their SQL cannot be compiled now."""
     asking = _asking(dbt.manifest)
     compiled = dbt.compiled([resource.name for resource in asking]) if asking else {}
-    return {r.id: (look(r, compiled[r.id], dbt.manifest, dialect) or "") if r.id in compiled else None for r in asking}
+    looked_at: dict[str, str | None] = {}
+    for model in dbt.manifest.in_order(resource.id for resource in asking):  # what it reads has been looked at
+        sql, unsafe = compiled.get(model.id), {id_ for id_, why in looked_at.items() if why != ""}
+        if sql is not None:
+            looked_at[model.id] = look(model, sql, dbt.manifest, dialect, unsafe) or ""
+        else:
+            looked_at[model.id] = "" if model.whole else None
+    return looked_at
 
 
 def told(looked_at: Mapping[str, str | None]) -> dict[str, str]:
@@ -51,7 +62,7 @@ def told(looked_at: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _asking(manifest: Manifest) -> list[Resource]:
-    return [resource for resource in manifest.of_kinds(["model"]) if resource.scope or resource.additive]
+    return [model for model in manifest.of_kinds(["model"]) if model.scope or model.additive or model.whole]
 
 
 def known_unsafe(project: Project) -> Mapping[str, str]:
@@ -65,32 +76,45 @@ def notes_of(unsafe: Mapping[str, str]) -> list[str]:
     return [f"{id_.rpartition('.')[2]} is built whole with each step: {why}" for id_, why in sorted(unsafe.items())]
 
 
-def look(model: Resource, sql: str, manifest: Manifest, dialect: str) -> str | None:
-    """Why a model may not be built by its scope, or by moving its sums; None when it may."""
+def look(model: Resource, sql: str, manifest: Manifest, dialect: str, unsafe: Collection[str] = ()) -> str | None:
+    """Why a model may not be built by its scope, or by moving its sums; None when it may. Of a model that is built
+    whole anyway: why changes go unnoticed. ``unsafe`` are the ids of the models before it that may not."""
+    from penstock.transform.scopes.strangers import unnoticed
     from penstock.transform.scopes.sums import unsafe_sums
     from penstock.transform.scopes.unsafe import unsafe_scope
 
-    if model.scope is None:
-        reads = [manifest.resources[id_] for id_ in model.reads if id_ in manifest.resources]
-        return unsafe_sums(sql, model.additive, {r.additive[0].lower() for r in reads if r.additive}, dialect)
-    refs: dict[str, Read] = dict(_refs(model, model.scope.sources, model.scope.columns, manifest))
-    return unsafe_scope(sql, model.scope.columns, refs, dialect)
+    if model.scope is not None:
+        refs: dict[str, Read] = dict(_refs(model, model.scope.sources, model.scope.columns, manifest))
+        return unsafe_scope(sql, model.scope.columns, refs, dialect)
+    tables = {read.watermark: read for read in _tables(model, manifest)}
+    if model.additive:
+        return unsafe_sums(sql, model.additive, {name: _counts(read, unsafe) for name, read in tables.items()}, dialect)
+    return None if sql.lstrip().startswith(_HISTORY) else unnoticed(sql, [model.watermark, *tables], dialect)
+
+
+def _counts(read: Resource, unsafe: Collection[str]) -> Collection[str]:
+    """The columns of a table that count rows: what is named as such where it was looked at."""
+    return {read.additive[0].lower()} if read.additive and read.id not in unsafe else ()
+
+
+def _tables(model: Resource, manifest: Manifest) -> Iterator[Resource]:
+    """The tables that a model reads: an ephemeral model's SQL is a part of its own."""
+    for id_ in model.reads:
+        resource = manifest.resources.get(id_)
+        if resource is not None and resource.materialized == "ephemeral":
+            yield from _tables(resource, manifest)
+        elif resource is not None:
+            yield resource
 
 
 def _refs(
     model: Resource, sources: Mapping[str, Any], scope: Sequence[str], manifest: Manifest
 ) -> Iterator[tuple[str, Read]]:
     """The tables that a model reads, and how."""
-    for id_ in model.reads:
-        resource = manifest.resources.get(id_)
-        if resource is None:
-            continue
-        if resource.materialized == "ephemeral":  # its SQL is a part of the model's
-            yield from _refs(resource, sources, scope, manifest)
-            continue
+    for resource in _tables(model, manifest):
         name = resource.table if resource.kind == "source" else resource.name
         by = sources.get(name, scope)
-        yield f"{resource.schema}.{resource.table}", _lookup(by) if isinstance(by, Mapping) else listed(by)
+        yield resource.watermark, _lookup(by) if isinstance(by, Mapping) else listed(by)
 
 
 def _lookup(by: Mapping[str, Any]) -> Lookup:

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlglot import exp
 
+_MOST_CHARACTERS = 90
+
 
 class UnsafePart(Exception):
     """A part of the SQL takes rows of several scopes together, or cannot be followed: the part, why, and what to do."""
@@ -72,3 +74,10 @@ def compared(query: exp.Expr) -> list[exp.Expr] | None:
 def unaliased(expression: exp.Expr) -> exp.Expr:
     """What a column of the result is, without its name."""
     return expression.this if isinstance(expression, exp.Alias) else expression
+
+
+def shown(part: exp.Expr | str, dialect: str) -> str:
+    """A part as it is named to people: its text on one line, the start of it where it is long."""
+    text = part if isinstance(part, str) else part.sql(dialect=dialect, comments=False)
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"

@@ -8,43 +8,12 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from penstock.transform.scopes.parts import UnsafePart
+from penstock.transform.scopes.clock import expect_same_again
+from penstock.transform.scopes.parts import UnsafePart, shown
 from penstock.transform.scopes.reading import Reader
 from penstock.transform.scopes.tables import SCOPE, Lookup, Mark, Read
 
 __all__ = ["Lookup", "Read", "unsafe_scope"]
-
-_CHANGING = (
-    exp.Rand,
-    exp.Randn,
-    exp.Uuid,
-    exp.CurrentDate,
-    exp.CurrentDatetime,
-    exp.CurrentTime,
-    exp.CurrentTimestamp,
-    exp.Localtime,
-    exp.Localtimestamp,
-)
-_CHANGING_BY_NAME = frozenset(
-    {
-        "now",
-        "random",
-        "setseed",
-        "gen_random_uuid",
-        "uuidv4",
-        "uuidv7",
-        "clock_timestamp",
-        "statement_timestamp",
-        "transaction_timestamp",
-        "timeofday",
-        "get_current_time",
-        "get_current_timestamp",
-        "nextval",
-        "txid_current",
-        "pg_current_xact_id",
-    }
-)
-_MOST_CHARACTERS = 90
 
 
 def unsafe_scope(sql: str, scope: Sequence[str], refs: Mapping[str, Read], dialect: str) -> str | None:
@@ -63,7 +32,7 @@ def unsafe_scope(sql: str, scope: Sequence[str], refs: Mapping[str, Read], diale
     """
     try:
         query = sqlglot.parse_one(sql, read=dialect)
-        _expect_same_again(query)
+        expect_same_again(query)
         reader = Reader(scope, refs, dialect)
         table = reader.query(query)
         for dimension in table.depends:
@@ -88,19 +57,11 @@ def unsafe_scope(sql: str, scope: Sequence[str], refs: Mapping[str, Read], diale
                     reader.words.whole_or("take that column as it is, or name the one that it is in sources"),
                 )
     except UnsafePart as e:
-        return f"{_shown(e.part, dialect)} {e.why}; {e.fix}"
+        return f"{shown(e.part, dialect)} {e.why}; {e.fix}"
     except (SqlglotError, RecursionError) as e:
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
         return f"the SQL cannot be followed ({reason}); have the model built whole"
     return None
-
-
-def _expect_same_again(query: exp.Expr) -> None:
-    """Raise for what gives another value each time."""
-    for part in query.walk():
-        name = part.name.lower() if isinstance(part, exp.Anonymous) else ""
-        if isinstance(part, _CHANGING) or name in _CHANGING_BY_NAME:
-            raise UnsafePart(part, "gives another value each time", "take a value from the records instead")
 
 
 def _made_by(query: exp.Expr, column: str) -> exp.Expr | None:
@@ -110,9 +71,3 @@ def _made_by(query: exp.Expr, column: str) -> exp.Expr | None:
         select = select.this
     named = select.expressions if isinstance(select, exp.Select) else ()
     return next((e for e in named if isinstance(e, exp.Alias) and e.alias.lower() == column.lower()), None)
-
-
-def _shown(part: exp.Expr | str, dialect: str) -> str:
-    text = part if isinstance(part, str) else part.sql(dialect=dialect, comments=False)
-    text = " ".join(text.split())
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"

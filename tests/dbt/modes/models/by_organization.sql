@@ -2,6 +2,6 @@
 select
   coalesce(organization_key, '(none)') as organization,
   count(*) as events,
-  cast(sum(organizations) as bigint) as organizations
+  cast(sum(cast(organizations as bigint)) as bigint) as organizations
 from {{ ref('named') }}
 group by 1
