@@ -15,6 +15,7 @@ from penstock.project import load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.built import Built
 from penstock.transform.dbt import Dbt
+from penstock.transform.explained import explain_transform
 from penstock.transform.perform import Transformer
 from tests.support.modelled import a_modelled_project
 
@@ -119,6 +120,48 @@ def test_a_new_column_is_noticed(opened: tuple[Session, Transformer]) -> None:
     transformer.run()
     rows = session.destination.query(BY_NAME).rows
     assert rows == [("first", 1), ("second", 2), ("third", 1)]
+
+
+def test_a_variable_that_a_view_reads(opened: tuple[Session, Transformer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that starts with another value has the view ask by that one, before anything is taken in."""
+    session, transformer = opened
+    view = session.project.directory / "models" / "stg_things.sql"
+    view.write_text(
+        "{{ config(materialized='view', schema='staging') }} select _pen_load, '{{ env_var('OF_THINGS', 'old') }}'"
+        " as name from {{ source('raw', 'things') }}"
+    )
+    land(session, "first")
+    transformer.run()
+    assert session.destination.query(BY_NAME).rows[-1][0] == "old"
+    transformer.close()
+    for value, warm in (("warm", True), ("cold", False)):
+        monkeypatch.setenv("OF_THINGS", value)
+        with Session(session.project) as later:
+            other = Transformer(later, following=True)
+            if warm:
+                other.warm()
+            land(later, "second")
+            other.run()
+            assert later.destination.query("select distinct name from staging.stg_things").rows == [(value,)]
+            other.close()
+
+
+def test_why_a_model_is_built_whole(opened: tuple[Session, Transformer]) -> None:
+    """A run says it of what only the warehouse could tell, and so does the plan of the next one."""
+    session, transformer = opened
+    transformer.close()
+    models = session.project.directory / "models"
+    (models / "listed.sql").write_text(
+        "{{ config(materialized='table', schema='reports') }} select name from {{ ref('stg_things') }} group by 1"
+    )
+    (models / "of_listed.sql").write_text(
+        "{{ config(materialized='penstock', schema='reports', scope='name', unique_key='name') }}"
+        " select name from {{ ref('listed') }}"
+    )
+    note = "of_listed is built whole with each step: which rows of listed changed is not known"
+    assert [n.startswith(note) for n in Transformer(session).run().plan.notes] == [True]
+    land(session, "second")
+    assert [n.startswith(note) for n in explain_transform(session.project, session.destination, ()).notes] == [True]
 
 
 def test_hooks_of_peoples_own(opened: tuple[Session, Transformer]) -> None:

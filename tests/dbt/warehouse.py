@@ -163,6 +163,7 @@ class Warehouse:
             "probe",
             "vault",
             "modes",
+            "modes__b",
             "dbt_test__audit",
             "raw",
             "penstock",
@@ -224,8 +225,11 @@ class Warehouse:
         fails: bool = False,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, str]:
-        """Run dbt warm; give each node's status. ``upto`` fixes the upper ``seq`` as a transform run does."""
+        """Run dbt warm; give each node's status. ``upto`` fixes the upper ``seq`` as a transform run does. No model is
+        unsafe unless ``environment`` says so."""
         from dbt.cli.main import dbtRunner
+
+        environment = {"PENSTOCK_UNSAFE_MODELS": "{}", **environment}
 
         where = ["--project-dir", str(self.home), "--profiles-dir", str(self.home / ".penstock")]
         quiet = ["--quiet", "--log-level-file", "none", "--no-use-colors", "--no-send-anonymous-usage-stats"]

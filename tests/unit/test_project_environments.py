@@ -67,6 +67,28 @@ def test_models_do_not_change_with_settings(folder: Path) -> None:
     assert project_fingerprint(project) == before
 
 
+def test_models_change_with_packages(folder: Path) -> None:
+    """With a file of one that people have beside the project, and with the versions that dbt has locked; Penstock's own
+    package among those is no change."""
+    project = load_project(folder, environ={})
+    own = "packages:\n  - local: .penstock/package\n    name: penstock\n"
+    before = project_fingerprint(project)
+    (folder / "package-lock.yml").write_text(own + "sha1_hash: a1\n")
+    assert project_fingerprint(project) == before
+    prints = [before]
+    (folder / "package-lock.yml").write_text(own + "  - package: dbt-labs/dbt_utils\n    version: 1.3.0\n")
+    prints.append(project_fingerprint(project))
+    macros = folder / "ours" / "macros"
+    macros.mkdir(parents=True)
+    (folder / "ours" / "dbt_project.yml").write_text("name: ours\n")
+    (folder / "packages.yml").write_text("packages:\n  - local: ours\n")
+    prints.append(project_fingerprint(project))
+    for text in ("one", "two"):
+        (macros / "ours.sql").write_text(text)
+        prints.append(project_fingerprint(project))
+    assert len(set(prints)) == len(prints)
+
+
 @pytest.mark.parametrize(
     ("environ", "said", "fix"),
     [

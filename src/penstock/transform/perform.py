@@ -26,7 +26,7 @@ from penstock.transform.plan import ALWAYS_NEW, Facts, Request, TransformPlan, p
 from penstock.transform.prepared import PreparedSteps, names, state_fingerprint
 from penstock.transform.stepping import ByDbt
 from penstock.transform.steps import FINGERPRINT
-from penstock.transform.unsafe_models import UNSAFE_MODELS, notes_of, unsafe_models
+from penstock.transform.unsafe_models import UNSAFE_MODELS, notes_of, read_reasons, unsafe_models
 from penstock.transform.workspace import environment_fingerprint, project_fingerprint
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Transformer:
         self._failed = 0
         self._prepared = PreparedSteps(session)
         self._unsafe: tuple[str, Mapping[str, str]] | None = None
+        self._viewed = ""
 
     def warm(self) -> None:
         """Have ready what a step needs before there is something to build: steps that were prepared earlier, or else
@@ -99,7 +100,13 @@ class Transformer:
             facts = self._standing(Request(), fingerprint) if mine else Facts()
             if facts.same_models and facts.nothing_to_do(Request()):
                 unsafe = self._unsafe_models(dbt, anew=True)
-                self._prepared.prepare(dbt, state, _environment(facts.upper_seq, state, unsafe))
+                environment = _environment(facts.upper_seq, state, unsafe)
+                views = [r.name for r in dbt.manifest.of_kinds(["model"]) if r.materialized == "view"]
+                if views and self._lacks_views(dbt, state):
+                    if any(node.failed for node in dbt.follow(select=sorted(views), environment=environment)):
+                        return  # the first load has them built, with what they read
+                    self._viewed = state
+                self._prepared.prepare(dbt, state, environment)
 
     def close(self) -> None:
         """Let go of the warehouse."""
@@ -181,7 +188,7 @@ class Transformer:
             columns = self._columns()
             state = state_fingerprint(self._models, columns)
             # what failed may want for a view that somebody has dropped
-            views = columns != facts.columns or self._failed == 1
+            views = columns != facts.columns or self._failed == 1 or self._lacks_views(dbt, state)
             plan = self._plan(dbt, replace(request, lean=self._following, views=views), facts)
             self._go_along(plan, facts)
             if not self._following:
@@ -195,6 +202,11 @@ class Transformer:
             built = Built(plan, self._build(dbt, plan, progress, state, environment))
             failed = [n for n in built.nodes if n.failed]
             self._failed = self._failed + 1 if failed else 0
+            if not failed and views:
+                self._viewed = state
+            if not self._following and built.nodes:
+                notes = [*plan.notes, *notes_of(read_reasons(destination, dbt.manifest))]
+                built.plan = replace(plan, notes=list(dict.fromkeys(notes)))
         self._let_go()
         self._tell(dbt, built.nodes, columns)
         if failed or not self._following or any(n.kind not in ("model", "seed", "snapshot") for n in built.nodes):
@@ -266,6 +278,11 @@ class Transformer:
             session = self._session
             self._unsafe = (self._models, unsafe_models(session.project, dbt, session.destination.kind, self._models))
         return self._unsafe[1]
+
+    def _lacks_views(self, dbt: Dbt, state: str) -> bool:
+        """Whether the views may be those of another state, such as of other variables of the environment: nothing was
+        built for this one."""
+        return self._following and self._viewed != state and not self._prepared.known(dbt.manifest, state)
 
     def _go_along(self, plan: TransformPlan, facts: Facts) -> None:
         """Move the watermarks of models that have nothing to take in: what reads them goes no further than they."""

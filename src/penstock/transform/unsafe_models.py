@@ -12,6 +12,7 @@ from penstock.transform.workspace import FOLDER
 from penstock.version import __version__
 
 if TYPE_CHECKING:
+    from penstock.ports import Destination
     from penstock.project import Project
     from penstock.transform.dbt import Dbt
     from penstock.transform.scopes.tables import Lookup, Read
@@ -69,6 +70,20 @@ def known_unsafe(project: Project) -> Mapping[str, str]:
     """What was seen when the models were built last."""
     unsafe: Mapping[str, str] = _kept(_path(project)).get("unsafe", {})
     return unsafe
+
+
+def read_reasons(destination: Destination, manifest: Manifest) -> Mapping[str, str]:
+    """The ids of the models that are built whole although they ask for less → why, as they were built last."""
+    if not destination.query(
+        "select 1 from information_schema.tables where table_schema = 'penstock_changes' and table_name = 'models'"
+    ).rows:
+        return {}
+    ids = {resource.watermark: resource.id for resource in manifest.of_kinds(["model"])}
+    # without a fingerprint somebody else has built it, with dbt alone
+    rows = destination.query(
+        "select model, reason from penstock_changes.models where reason <> '' and fingerprint <> '' order by model"
+    ).rows
+    return {ids[model]: str(reason) for model, reason in rows if model in ids}
 
 
 def notes_of(unsafe: Mapping[str, str]) -> list[str]:

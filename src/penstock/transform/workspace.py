@@ -15,7 +15,13 @@ import yaml
 
 from penstock.destinations.kinds import DBT_SECRET, kind_of
 from penstock.errors import UsageError
-from penstock.transform.plain_dbt import is_written_here, link_package, own_content, write_profile
+from penstock.transform.plain_dbt import (
+    is_written_here,
+    link_package,
+    local_packages,
+    own_content,
+    write_profile,
+)
 
 if TYPE_CHECKING:
     from penstock.project import Project
@@ -23,7 +29,14 @@ if TYPE_CHECKING:
 FOLDER = ".penstock"
 _GENERATED = {FOLDER, ".git", ".venv"}
 _BESIDE = {"target", "logs", "dbt_packages", "data", "dags", "questions"}
-_AT_ROOT = ("dbt_project.yml", "packages.yml", "dependencies.yml", "selectors.yml", "profiles.yml")
+_AT_ROOT = (
+    "dbt_project.yml",
+    "packages.yml",
+    "dependencies.yml",
+    "package-lock.yml",
+    "selectors.yml",
+    "profiles.yml",
+)
 _PATHS = {
     "model-paths": ["models"],
     "seed-paths": ["seeds"],
@@ -153,13 +166,18 @@ def package_folder() -> Path:
 
 def dbt_sources(root: Path, lake: Path | None) -> list[Path]:
     """The files of a project, or of the package, that dbt reads: in the folders that its ``dbt_project.yml`` names, and
-    those beside that file. Data that lie in the project's folder are none of them, nor is the lake."""
+    those beside that file, and those of the packages that people have in a folder of theirs. Data that lie in the
+    project's folder are none of them, nor is the lake."""
+    return list(dict.fromkeys(p for top in (root, *local_packages(root)) for p in _sources_of(top, lake)))
+
+
+def _sources_of(root: Path, lake: Path | None) -> list[Path]:
     paths = [root / name for name in _AT_ROOT if (root / name).is_file() and not is_written_here(root / name)]
     for folder, folders, names in (entry for top in _dbt_folders(root) for entry in os.walk(top)):
         left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())
         folders[:] = [f for f in folders if f not in left_out and Path(folder) / f != lake]
         paths += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and not _is_settings(n)]
-    return list(dict.fromkeys(paths))
+    return paths
 
 
 def _dbt_folders(root: Path) -> list[Path]:

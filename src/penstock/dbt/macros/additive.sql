@@ -78,7 +78,7 @@
     ~ '|\\bin\\s*\\(\\s*(?:select|with)\\b', words
   ) -%}
   {%- if other -%}{{- return('`' ~ (other.group(1) or 'in (select') ~ '` is not a sum over rows') -}}{%- endif -%}
-  {%- if modules.re.search('\\bfrom\\s+[^\\s,()]+(\\s+(as\\s+)?[a-z_]+)?\\s*,', words) -%}
+  {%- if modules.re.search('\\bfrom\\s+[^\\s,()]+(\\s+(as\\s+)?[a-z_0-9]+)?\\s*,', words) -%}
     {{- return('a join is not a sum over rows') -}}
   {%- endif -%}
   {%- if not modules.re.search('\\bgroup\\s+by\\b', words) -%}{{- return('it has no group by') -}}{%- endif -%}

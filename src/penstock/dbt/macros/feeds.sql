@@ -17,8 +17,15 @@
 {%- endmacro %}
 
 
+{#- The names of a schema and a table, joined; with a digest where that would be longer than PostgreSQL has names, or
+    could be another model's. -#}
 {% macro feed(model) -%}
-  {{- return(penstock.changes_table(model | replace('.', '__'))) -}}
+  {%- set schema, table = model.split('.', 1) -%}
+  {%- set name = schema ~ '__' ~ table -%}
+  {%- if name.isascii() and name | length <= 63 and '__' not in schema and not schema.endswith('_') and not table.startswith('_') -%}
+    {{- return(penstock.changes_table(name)) -}}
+  {%- endif -%}
+  {{- return(penstock.changes_table(modules.re.sub('[^A-Za-z0-9_]', '', name)[:54] ~ '_' ~ local_md5(model)[:8])) -}}
 {%- endmacro %}
 
 

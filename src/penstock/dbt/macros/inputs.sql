@@ -85,6 +85,9 @@
     {%- endif -%}
   {%- endfor -%}
   {%- if materialized == 'incremental' -%}
+    {%- if not penstock.keeps_watermark(node) -%}
+      {{- return({'reads': [], 'feeds': [], 'streams': [], 'views': [], 'row_wise': false, 'opaque': true}) -}}
+    {%- endif -%}
     {%- set adds = node.config.get('incremental_strategy') == 'insert_only' -%}
     {{- return({
       'reads': [penstock.model_name(node)], 'feeds': [], 'streams': streams | unique | list, 'views': [],
@@ -103,16 +106,31 @@
 {%- endmacro %}
 
 
+{#- Whether an incremental model says how far it is: by the post-hook `penstock.mark()`. -#}
+{% macro keeps_watermark(node) -%}
+  {{- return('penstock.mark(' in (node.config.get('post-hook') or []) | string) -}}
+{%- endmacro %}
+
+
 {#- The inputs, when the SQL of their views is known: a view that does more than to give a row for each row is read
-    whole. -#}
+    whole, one that asks what time it is changes without a load, and one with a `where` leaves rows out (`filtered`).
+    Of two tables of one name neither can stand under that name in a step. -#}
 {% macro seen_through(inputs, definitions) -%}
   {%- set seen = [] -%}
   {%- for input in inputs -%}
-    {%- set plain = namespace(so=true) -%}
-    {%- for view in input.views if input.limited and not penstock.is_row_wise(definitions.get(view | join('.'), 'join')) -%}
-      {%- set plain.so = false -%}
+    {%- set through = namespace(plain=true, filtered=false, opaque=input.opaque) -%}
+    {%- for view in input.views -%}
+      {%- set definition = definitions.get(view | join('.'), 'join') -%}
+      {%- set words = penstock.bare_words(definition) -%}
+      {%- if not penstock.is_row_wise(definition) -%}{%- set through.plain = false -%}{%- endif -%}
+      {%- if modules.re.search('\\bwhere\\b', words) -%}{%- set through.filtered = true -%}{%- endif -%}
+      {%- if penstock.beyond_rows(words) -%}{%- set through.opaque = true -%}{%- endif -%}
     {%- endfor -%}
-    {%- if plain.so -%}
+    {%- for other in inputs if other.table | lower == input.table | lower and other.relation != input.relation -%}
+      {%- set through.plain = false -%}
+    {%- endfor -%}
+    {%- set input = dict(input, filtered=through.filtered, opaque=through.opaque) -%}
+    {%- if through.plain or not input.limited -%}
       {%- do seen.append(input) -%}
     {%- else -%}
       {%- do seen.append(dict(input, changes='other', limited=false)) -%}
@@ -130,15 +148,32 @@
 {%- endmacro %}
 
 
+{#- Whether a model's rows may change although nothing landed: by an input of which nothing tells, or by its own SQL. -#}
+{% macro is_opaque(inputs) -%}
+  {{- return(inputs | selectattr('opaque') | list | length > 0 or penstock.beyond_rows(penstock.bare_words(sql)) != '') -}}
+{%- endmacro %}
+
+
+{#- The first word of a select by which it gives something else of the same rows at another time, or ''. -#}
+{% macro beyond_rows(words) -%}
+  {%- set beyond = modules.re.search(
+    '\\b(get_)?current_(date|time|timestamp|localtime|localtimestamp|user|role|setting)\\b|\\b(localtime|localtimestamp|session_user)\\b'
+    ~ '|\\b(now|today|age|random|uuid|uuidv4|uuidv7|gen_random_uuid|clock_timestamp|statement_timestamp|transaction_timestamp'
+    ~ '|timeofday|nextval|currval|setseed)\\s*[(]', words
+  ) -%}
+  {{- return(beyond.group().strip(' (') if beyond else '') -}}
+{%- endmacro %}
+
+
 {#- The first word of a select by which a row of it may depend on more than one row of what it reads, or ''. -#}
 {% macro beyond_a_row(words) -%}
   {%- set beyond = modules.re.search(
     '\\b(join|intersect|except|group|distinct|having|over|limit|offset|fetch|exists|qualify|asof|unnest|lateral'
     ~ '|generate_series|tablesample|sample|pivot|unpivot|sum|count|min|max|avg|array_agg|string_agg|random|now)\\b'
     ~ '|\\bin\\s*\\(\\s*select\\b|,\\s*\\(\\s*select\\b|=\\s*\\(\\s*select\\b'
-    ~ '|\\bfrom\\s+[^\\s,()]+(\\s+(as\\s+)?[a-z_]+)?\\s*,', words
+    ~ '|\\bfrom\\s+[^\\s,()]+(\\s+(as\\s+)?[a-z_0-9]+)?\\s*,', words
   ) -%}
-  {{- return(beyond.group().strip() if beyond else '') -}}
+  {{- return(beyond.group().strip() if beyond else penstock.beyond_rows(words)) -}}
 {%- endmacro %}
 
 

@@ -53,6 +53,10 @@
     {%- do read.update({one: stored.get(one, {}).get('version', '')}) -%}
     {%- do versions.append(read[one]) -%}
   {%- endfor -%}
+  {#- A column that an input has gained is one that `select *` gives. -#}
+  {%- if config.get('on_schema_change', 'ignore') != 'ignore' -%}
+    {%- for input in inputs -%}{%- do versions.append(penstock.input_types(input) | string) -%}{%- endfor -%}
+  {%- endif -%}
   {%- set marks = {} -%}
   {%- for row in run_query('select model, seq from ' ~ penstock.ledger('watermarks') ~ ' where model in ' ~ names).rows -%}
     {%- do marks.update({row[0]: row[1] | int}) -%}
@@ -122,7 +126,15 @@
 {%- endmacro %}
 
 
-{#- The columns of the model's table by name, with their types. -#}
+{#- The columns of an input by name, with their types. -#}
+{% macro input_types(input) -%}
+  {{- return(penstock.table_types(
+    api.Relation.create(database=target.database, schema=input.model.split('.')[0], identifier=input.table)
+  )) -}}
+{%- endmacro %}
+
+
+{#- The columns of a table by name, with their types. -#}
 {% macro table_types(relation) -%}
   {%- set types = {} -%}
   {%- for column in adapter.get_columns_in_relation(relation) -%}
@@ -191,7 +203,8 @@
 
 
 {% macro take_step(target_relation, inputs, state) -%}
-  {%- if state.same and state.marked and state.prepared and state.upto <= state.after -%}
+  {%- set opaque = penstock.is_opaque(inputs) -%}
+  {%- if state.same and state.marked and state.prepared and state.upto <= state.after and not opaque -%}
     {%- call statement('main') -%}select 1 where false{%- endcall -%}
     {{- return('') -}}
   {%- endif -%}
@@ -205,13 +218,26 @@
   {%- elif not state.marked -%}
     {%- do penstock.perform(plan.whole, state, loads) -%}
   {%- else -%}
-    {%- if state.upto <= state.after -%}
+    {%- if state.upto <= state.after and opaque and penstock.differs(inputs, types.keys() | list, state) -%}
+      {%- do penstock.build_differences(target_relation, plan, inputs, state) -%}
+      {{- return('') -}}
+    {%- elif state.upto <= state.after -%}
       {%- call statement('main') -%}select 1 where false{%- endcall -%}
     {%- elif not penstock.perform(plan.step, state, loads) -%}
       {%- do penstock.perform(plan.whole, state, loads) -%}
     {%- endif -%}
     {%- if state.step != step or not state.prepared -%}{%- do penstock.keep_state(name, plan, state, state.version) -%}{%- endif -%}
   {%- endif -%}
+{%- endmacro %}
+
+
+{#- Whether the model's SQL gives other rows than its table has. -#}
+{% macro differs(inputs, columns, state) -%}
+  {%- do penstock.perform(penstock.tidy(inputs) + penstock.whole_step(inputs, columns)
+      + penstock.came_and_gone(columns, penstock.listed(config.require('unique_key'))), state, 'false') -%}
+  {%- set some = run_query('select 1 from _pen_gone union all select 1 from _pen_came limit 1').rows | length > 0 -%}
+  {%- do penstock.perform(penstock.tidy(inputs), state, 'false') -%}
+  {{- return(some) -}}
 {%- endmacro %}
 
 

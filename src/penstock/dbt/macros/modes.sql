@@ -34,8 +34,7 @@
   {%- set mode = penstock.mode_of() -%}
   {%- set reason = penstock.why_whole(mode, inputs, columns, merged, types) -%}
   {%- set ending = penstock.differences(name, readers, columns, inputs) -%}
-  {%- set opaque = inputs | selectattr('opaque') | list | length > 0 -%}
-  {%- set news = [] if opaque else [['news', penstock.any_news(inputs)]] -%}
+  {%- set news = [] if penstock.is_opaque(inputs) else [['news', penstock.any_news(inputs)]] -%}
   {%- set whole = penstock.whole_step(inputs, columns) + ending -%}
   {%- if mode == 'whole' or reason -%}
     {%- set step = news + whole -%}
@@ -167,19 +166,9 @@
 {#- Write what differs between `_pen_old` and `_pen_new`, keep it in the feed, and mark how far the model is. -#}
 {% macro differences(name, readers, columns, inputs) -%}
   {%- set keys = penstock.listed(config.require('unique_key')) -%}
-  {%- set same = [] -%}
-  {%- for column in columns -%}
-    {%- do same.append('kept.' ~ adapter.quote(column) ~ (' = ' if column in keys else ' is not distinct from ')
-      ~ 'fresh.' ~ adapter.quote(column)) -%}
-  {%- endfor -%}
-  {%- set same = same | join(' and ') -%}
   {%- set named = penstock.names(columns) -%}
   {%- set id = penstock.row_id() -%}
-  {%- set statements = penstock.temporary(
-      '_pen_gone', 'select * from _pen_old as kept where not exists (select 1 from _pen_new as fresh where ' ~ same ~ ')'
-    ) + penstock.temporary(
-      '_pen_came', 'select * from _pen_new as fresh where not exists (select 1 from _pen_old as kept where ' ~ same ~ ')'
-    ) + penstock.keep_changes(name, readers, columns) -%}
+  {%- set statements = penstock.came_and_gone(columns, keys) + penstock.keep_changes(name, readers, columns) -%}
   {%- set rest = columns | reject('in', keys) | list -%}
   {%- if target.type == 'postgres' and rest -%}
     {#- A row whose key stays is updated: without a new entry in any index where the page has room. -#}
@@ -199,6 +188,24 @@
   {%- endif -%}
   {%- do statements.append(['rows', 'insert into ' ~ this ~ ' (' ~ named ~ ') select ' ~ named ~ ' from _pen_came' ~ added]) -%}
   {{- return(statements + penstock.tidy(inputs) + [penstock.mark_statement(name)]) -}}
+{%- endmacro %}
+
+
+{#- `_pen_gone` and `_pen_came`: the rows of `_pen_old` that are not in `_pen_new`, and those that are only there. -#}
+{% macro came_and_gone(columns, keys) -%}
+  {%- set same = [] -%}
+  {%- for column in columns -%}
+    {%- do same.append('kept.' ~ adapter.quote(column) ~ (' = ' if column in keys else ' is not distinct from ')
+      ~ 'fresh.' ~ adapter.quote(column)) -%}
+  {%- endfor -%}
+  {%- set same = same | join(' and ') -%}
+  {{- return(
+    penstock.temporary(
+      '_pen_gone', 'select * from _pen_old as kept where not exists (select 1 from _pen_new as fresh where ' ~ same ~ ')'
+    ) + penstock.temporary(
+      '_pen_came', 'select * from _pen_new as fresh where not exists (select 1 from _pen_old as kept where ' ~ same ~ ')'
+    )
+  ) -}}
 {%- endmacro %}
 
 
@@ -347,7 +354,9 @@
 
 
 {#- Whether each row of the model is made of one row of what it reads, and is its scope by itself: then what came is
-    all there is to read. -#}
+    all there is to read. A row that is left out says nothing of another that its scope has. -#}
 {% macro is_row_by_row(scope) -%}
-  {{- return(scope == penstock.listed(config.get('unique_key')) and not penstock.beyond_a_row(penstock.bare_words(sql))) -}}
+  {%- set words = penstock.bare_words(sql) -%}
+  {{- return(scope == penstock.listed(config.get('unique_key')) and not penstock.beyond_a_row(words)
+    and not modules.re.search('\\b(where|union)\\b', words)) -}}
 {%- endmacro %}

@@ -14,10 +14,12 @@
 
 
 {#- Why a model is built whole although it asks for less, or ''. What a look at the parsed SQL found is told by
-    PENSTOCK_UNSAFE_MODELS: a JSON object from the ids of models to reasons. -#}
+    PENSTOCK_UNSAFE_MODELS: a JSON object from the ids of models to reasons. Without it nobody has looked. -#}
 {% macro why_whole(mode, inputs, columns, merged, types) -%}
   {%- if mode == 'whole' -%}{{- return('') -}}{%- endif -%}
-  {%- set told = fromjson(env_var('PENSTOCK_UNSAFE_MODELS', '') or '{}').get(model.unique_id) -%}
+  {%- set looked_at = env_var('PENSTOCK_UNSAFE_MODELS', '') -%}
+  {%- if mode in ['scope', 'additive'] and not looked_at -%}{{- return('penstock has not looked at it') -}}{%- endif -%}
+  {%- set told = fromjson(looked_at or '{}').get(model.unique_id) -%}
   {%- if told -%}{{- return(told) -}}{%- endif -%}
   {%- set tables = inputs | map(attribute='table') | list -%}
   {%- if tables | unique | list | length < tables | length -%}
@@ -27,6 +29,11 @@
     {%- if input.changes == 'other' -%}
       {{- return('which rows of ' ~ input.name ~ ' changed is not known: it is no model of the materialization penstock,'
         ~ ' and no view that gives a row for each row of one raw table') -}}
+    {%- endif -%}
+    {#- A step puts other rows in the place of that name. -#}
+    {%- set short = adapter.quote(input.model.split('.')[0]) ~ '.' ~ adapter.quote(input.table) -%}
+    {%- if input.relation not in sql or sql.count(short) > sql.count(input.relation) -%}
+      {{- return('its SQL names ' ~ input.name ~ ' in another way than ref() and source() do') -}}
     {%- endif -%}
   {%- endfor -%}
   {{- return(penstock['why_no_' ~ mode](inputs, columns, merged, types)) -}}
@@ -62,6 +69,8 @@
     {#- A merged row is overwritten where it is: in which scope it was, nothing tells. -#}
     {%- if input.changes == 'landed' and input.streams[0] in merged and by != ['_pen_id'] -%}
       {{- return('rows of ' ~ input.streams[0] ~ ' are overwritten: only the scope _pen_id stays') -}}
+    {%- elif input.changes == 'landed' and input.streams[0] in merged and input.filtered -%}
+      {{- return('rows of ' ~ input.streams[0] ~ ' are overwritten: which of them ' ~ input.name ~ ' gave, nothing tells') -}}
     {%- endif -%}
   {%- endfor -%}
   {%- if not scoped -%}{{- return('no input has the scope') -}}{%- endif -%}
