@@ -61,7 +61,7 @@ def test_a_new_user_calls_dbt(target: str, tmp_path: Path, postgres_url: str) ->
     for layer in ("snapshots", "dimensional", "crm", "reports"):  # two of six layers tell as much
         shutil.rmtree(folder / "models" / layer)
     shutil.rmtree(folder / "tests")
-    assert "3 models built" in run(folder, "penstock", "run", environ=environ)
+    assert "4 models built" in run(folder, "penstock", "run", environ=environ)
     run(folder, "dbt", "deps")
     run(folder, "dbt", "parse", environ=environ)
     assert "ERROR=0" in run(folder, "dbt", "build", environ=environ)
