@@ -13,14 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from tests.dbt.steps import Unsound, perform
 from tests.dbt.warehouse import BuiltTable, Warehouse
 from tests.support.change_sets import Change
 
 _SYSTEM = ("penstock", "penstock_changes", "raw")
-
-
-class Unsound(Exception):
-    """A step cannot be done so: dbt does it, whole."""
 
 
 class Stopped(Exception):
@@ -109,20 +106,11 @@ class Stepping:
         if upto <= after:
             return
         cursor.execute("begin" if self._warehouse.engine == "duckdb" else "select 1")  # psycopg has begun
-        news = True
-        for kind, statement in step["step"]:
-            if not news and kind != "mark":
-                continue
-            sql = statement.replace("{after}", str(after)).replace("{upto}", str(upto)).replace("{loads}", loads)
-            done = cursor.execute(sql)
-            if kind in ("do", "rows"):
-                continue
-            rows = done.fetchall()
-            if kind == "sound" and rows:
-                cursor.execute("rollback")
-                raise Unsound
-            news = news if kind != "news" else bool(rows)
-            assert kind != "mark" or rows
+        try:
+            perform(cursor, step, after, upto, loads)
+        except Unsound:
+            cursor.execute("rollback")
+            raise
         if killed:
             cursor.execute("rollback")
             raise Stopped

@@ -16,6 +16,26 @@ class Unsound(Exception):
     """A step that has to be done whole, which dbt does."""
 
 
+def perform(connection: Any, step: Plan, after: int, upto: int, loads: str) -> None:
+    """The statements of a step in an open transaction; ``loads`` is the condition on the loads that it takes in.
+
+    Raises:
+        Unsound: it cannot be done so.
+    """
+    news = True
+    for kind, statement in step["step"]:
+        if not news and kind != "mark":
+            continue
+        sql = statement.replace("{after}", str(after)).replace("{upto}", str(upto)).replace("{loads}", loads)
+        result = connection.execute(sql)
+        if kind == "news":
+            news = bool(result.fetchall())
+        elif kind == "sound" and result.fetchall():
+            raise Unsound(f"{step['model']}: {sql}")
+        elif kind == "mark":
+            assert result.fetchall() == [(upto,)]
+
+
 class Steps:
     """The models of a warehouse that dbt has built, taken on by their own statements."""
 
@@ -54,18 +74,7 @@ class Steps:
             f"select load_id from penstock.loads where stream in ({streams}) and seq > {after} and seq <= {upto}"
         ).fetchall()
         condition = f"_pen_load in ({', '.join(str(load) for (load,) in loads)})" if loads else "false"
-        news = True
-        for kind, sql in plan["step"]:
-            if not news and kind != "mark":
-                continue
-            filled = sql.replace("{after}", str(after)).replace("{upto}", str(upto)).replace("{loads}", condition)
-            result = connection.execute(filled)
-            if kind == "news":
-                news = bool(result.fetchall())
-            elif kind == "sound" and result.fetchall():
-                raise Unsound(f"{plan['model']}: {filled}")
-            elif kind == "mark":
-                assert result.fetchall() == [(upto,)]
+        perform(connection, plan, after, upto, condition)
 
     def expect_exact(self, connection: Any) -> None:
         """Compare every table with what its SQL gives of the raw tables as they are."""
