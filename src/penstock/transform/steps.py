@@ -126,11 +126,18 @@ def _among(ids: Sequence[int], column: str) -> str:
     return f"({column} between {ids[0]} and {ids[-1]} and {column} in ({', '.join(map(str, ids))}))"
 
 
+def has_kept_models(destination: Destination) -> bool:
+    """Whether the package has built a model here: it keeps in ``penstock_changes.models`` how."""
+    return bool(
+        destination.query(
+            "select 1 from information_schema.tables where table_schema = 'penstock_changes' and table_name = 'models'"
+        ).rows
+    )
+
+
 def read_steps(destination: Destination, fingerprint: str) -> dict[str, Step]:
     """The steps that were prepared for this state of the models, by the models' ids."""
-    if not destination.query(
-        "select 1 from information_schema.tables where table_schema = 'penstock_changes' and table_name = 'models'"
-    ).rows:
+    if not has_kept_models(destination):
         return {}
     rows = destination.query("select step from penstock_changes.models where fingerprint = $1", [fingerprint]).rows
     steps = (Step.of(json.loads(str(text))) for (text,) in rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.transform.manifest import Manifest, Resource, listed
+from penstock.transform.steps import has_kept_models
 from penstock.transform.workspace import FOLDER
 from penstock.version import __version__
 
@@ -74,9 +75,7 @@ def known_unsafe(project: Project) -> Mapping[str, str]:
 
 def read_reasons(destination: Destination, manifest: Manifest) -> Mapping[str, str]:
     """The ids of the models that are built whole although they ask for less → why, as they were built last."""
-    if not destination.query(
-        "select 1 from information_schema.tables where table_schema = 'penstock_changes' and table_name = 'models'"
-    ).rows:
+    if not has_kept_models(destination):
         return {}
     ids = {resource.watermark: resource.id for resource in manifest.of_kinds(["model"])}
     # without a fingerprint somebody else has built it, with dbt alone
