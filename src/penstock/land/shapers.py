@@ -52,9 +52,10 @@ class Shapers:
     ) -> Shaped:
         """Shape a batch by a shaper that is free."""
         with self._changing:
-            shaper = self._free.pop() if self._free else self._make()
-            if shaper not in self._all:
-                self._all.append(shaper)
+            if not self._free:
+                self._free.append(self._make())
+                self._all.append(self._free[-1])
+            shaper = self._free.pop()
         try:
             return shaper.shape(batch, schema, window, refused)
         finally:

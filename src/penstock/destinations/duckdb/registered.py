@@ -28,9 +28,7 @@ class Offered:
         self._table = None
         if self._registered is not None:
             self._registered = None
-            # an aborted transaction takes no statement but a rollback, which ends the name too
-            with contextlib.suppress(duckdb.TransactionException):
-                self._connection.unregister(self._name)
+            _unregister(self._connection, self._name)
 
     def __arrow_c_schema__(self) -> object:
         assert self._table is not None
@@ -51,6 +49,10 @@ class Registered:
         self._connection.register(self._name, self._table)
 
     def __exit__(self, *_: object) -> None:
-        # an aborted transaction takes no statement but a rollback, which ends the name too
-        with contextlib.suppress(duckdb.TransactionException):
-            self._connection.unregister(self._name)
+        _unregister(self._connection, self._name)
+
+
+def _unregister(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    # an aborted transaction takes no statement but a rollback, which ends the name too
+    with contextlib.suppress(duckdb.TransactionException):
+        connection.unregister(name)

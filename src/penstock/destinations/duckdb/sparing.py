@@ -45,20 +45,16 @@ class Sparing:
         With ``one_thread`` it inserts one batch after the other, which takes more CPU where two wait for each other.
         """
         held = self._held
-        if not self._is_alone(connection):
+        one_thread = held.one_thread or (one_thread and not self._threads)
+        sparing = held.sparing if self._limit else _limit(columns, batch_bytes, refused_bytes, one_thread=one_thread)
+        if (one_thread, sparing) == (held.one_thread, held.sparing) or not self._is_alone(connection):
             return
-        if one_thread and not self._threads and not held.one_thread:
+        if one_thread != held.one_thread:
             connection.execute("set threads = 1")
             held.one_thread = True
-        if not self._limit:
-            limit = ONE_THREAD_MEMORY_MB if held.one_thread else LANDING_MEMORY_MB
-            limit += LANDING_MEMORY_MB_PER_COLUMN * columns
-            if batch_bytes > USUAL_BATCH_BYTES:
-                limit += 6 * batch_bytes >> 20
-            limit += 4 * refused_bytes >> 20
-            if held.sparing != (sparing := f"{limit}MB"):
-                connection.execute(f"set memory_limit = '{sparing}'")
-                held.sparing = sparing
+        if sparing != held.sparing:
+            connection.execute(f"set memory_limit = '{sparing}'")
+            held.sparing = sparing
 
     def nothing(self, connection: DuckDBPyConnection) -> None:
         """Whoever asks the file may have the machine."""
@@ -74,3 +70,13 @@ class Sparing:
         if len(self._held.connections) > 1:
             return False
         return connection.execute("from duckdb_connection_count()").fetchall() == [(1,)]
+
+
+def _limit(columns: int, batch_bytes: int, refused_bytes: int, *, one_thread: bool) -> str:
+    """What a landing needs, in DuckDB's spelling."""
+    limit = ONE_THREAD_MEMORY_MB if one_thread else LANDING_MEMORY_MB
+    limit += LANDING_MEMORY_MB_PER_COLUMN * columns
+    if batch_bytes > USUAL_BATCH_BYTES:
+        limit += 6 * batch_bytes >> 20
+    limit += 4 * refused_bytes >> 20
+    return f"{limit}MB"

@@ -139,7 +139,7 @@ class DuckDBWriter:
 
     def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
         """Which identities have a content that stands so to the one in the table, which has to have them all."""
-        self._late += self._insert_late()
+        self._insert_late()
         with Registered(self._connection, "claims", claims):
             rows = self._connection.execute(
                 f"select i from claims a join {self._table} r on r._pen_id = a._pen_id"
@@ -161,15 +161,16 @@ class DuckDBWriter:
         else:
             landed = self._insert(rows.append_column("_pen_new", new), "_pen_new")
         if self._doubtful.many:
-            self._late += self._insert_late()
-        return landed + self._taken_late()
+            self._insert_late()
+        return landed + self._counted_late()
 
-    def _insert_late(self) -> int:
-        """Insert what was doubtful, and turns out to be new; how many."""
+    def _insert_late(self) -> None:
+        """Insert what was doubtful, and turns out to be new."""
         rows = None if self._doubtful is None else self._doubtful.new_ones()
-        return self._insert(rows, "true") if rows is not None else 0
+        if rows is not None:
+            self._late += self._insert(rows, "true")
 
-    def _taken_late(self) -> int:
+    def _counted_late(self) -> int:
         """How many were inserted late and are in no count yet."""
         late, self._late = self._late, 0
         return late
@@ -205,7 +206,8 @@ class DuckDBWriter:
 
     def finish(self) -> int:
         """Ask for what was doubtful."""
-        return self._insert_late() + self._taken_late()
+        self._insert_late()
+        return self._counted_late()
 
     def commit(self, seq: int) -> None:
         """Commit, and remember what was added."""
