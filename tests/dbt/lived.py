@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.dbt.warehouse import EXAMPLE, Warehouse
+from tests.dbt.warehouse import EXAMPLE, BuiltTable, Warehouse
 from tests.support.change_sets import Change
 
 FAILS = "PENSTOCK_TEST_FAILS"
@@ -55,6 +55,8 @@ class Lived:
         for load in change.loads:
             for each in (stepping, anew):
                 each.land(load.events, load.organizations)
+            if change.incident == "behind":  # while the others go on, so that their feeds wait for it
+                stepping.dbt("run", *self._selected(), "--exclude", f"{self._one(change).name}+")
         full_refresh = self._suffer(change)
         selected = self._selected()
         stepping.dbt("run", *full_refresh, *selected)
@@ -85,15 +87,18 @@ class Lived:
         names = [table.relation for table in self.stepping.tables()]
         return [name for name in names if self.anew.exists(name)] if self.select else names
 
+    def _one(self, change: Change) -> BuiltTable:
+        """The model that the incident of a change is about."""
+        names = self._names()
+        tables = [table for table in self.stepping.tables() if table.relation in names]
+        return tables[int(change.chance * len(tables))]
+
     def _suffer(self, change: Change) -> list[str]:
         """What happens beside the loads; how the build after it has to go about it."""
         if not change.incident:
             return []
         stepping = self.stepping
-        names = self._names()
-        tables = [table for table in stepping.tables() if table.relation in names]
-        one = tables[int(change.chance * len(tables))]
-        selected = self._selected()
+        one = self._one(change)
         match change.incident:
             case "full refresh":
                 return ["--full-refresh"]
@@ -102,9 +107,7 @@ class Lived:
                     each.execute(f"delete from raw.user_events where id = '{change.user}'")
                 return ["--full-refresh"]  # as a transform does once rows are gone
             case "killed":
-                stepping.dbt("run", *selected, fails=True, environment={FAILS: one.name})
-            case "behind":
-                stepping.dbt("run", *selected, "--exclude", f"{one.name}+")
+                stepping.dbt("run", *self._selected(), fails=True, environment={FAILS: one.name})
             case "feed lost":
                 for feed in [feed for feed in stepping.feeds() if feed.endswith(f"__{one.name}")]:
                     stepping.execute(f"delete from {feed}")

@@ -57,18 +57,17 @@ class Stepping:
         Raises:
             AssertionError: a table is not what the model's SQL gives, or a second step changes a row.
         """
+        one = self._models[int(change.chance * len(self._models))]
         for load in change.loads:
             self._warehouse.land(load.events, load.organizations)
-        one = self._models[int(change.chance * len(self._models))]
-        with self._warehouse.connected() as connection:
-            cursor = connection.cursor()
-            if change.incident == "feed lost":
-                cursor.execute(f"delete from penstock_changes.{one.relation.replace('.', '__')}")
-        if change.incident == "killed":
+            if change.incident == "behind":  # while the others go on, so that their feeds wait for it
+                self._step(without=one)
+        if change.incident == "feed lost":
+            with self._warehouse.connected() as connection:
+                connection.cursor().execute(f"delete from penstock_changes.{one.relation.replace('.', '__')}")
+        elif change.incident == "killed":
             with suppress(Stopped):
                 self._step(killed=one)
-        elif change.incident == "behind":
-            self._step(without=one)
         self._step()
         with self._warehouse.connected() as connection:
             self._expect_same(connection, change)
