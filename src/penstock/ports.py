@@ -220,9 +220,9 @@ class Landing(Protocol):
     """One open destination transaction: rows, rejects, positions and the ledger entry, or nothing."""
 
     def write(self, shaped: Shaped) -> None:
-        """Write a batch. Raises ``RejectedRows`` when the destination refuses what rows hold, and
-        :class:`SchemaMoved` when another load has changed the schema meanwhile; the landing is then dead
-        and must be rolled back."""
+        """Write a batch. Raises ``RejectedRows`` when the destination refuses what rows hold, of this batch or, unless
+        the target is ``immediate``, of one before; and :class:`SchemaMoved` when another load has changed the schema
+        meanwhile. The landing is then dead and must be rolled back."""
         ...
 
     def admitted(self, shaped: Shaped) -> Shaped:
@@ -234,7 +234,8 @@ class Landing(Protocol):
         ...
 
     def commit(self) -> Receipt:
-        """Commit all that was written. After it returns the rows are durable."""
+        """Commit all that was written. After it returns the rows are durable. Raises ``RejectedRows`` when the
+        destination refuses rows that it had put off."""
         ...
 
     def rollback(self) -> None:
@@ -249,11 +250,13 @@ class SchemaMoved(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """What a load lands into: a stream, from one of its sources. ``partial`` says that what lands is not all there is,
-    so that replace deletes nothing."""
+    so that replace deletes nothing; ``immediate`` that no row of a batch may be put off beyond its write, so
+    that one which is refused is refused there."""
 
     spec: StreamSpec
     source: str
     partial: bool = False
+    immediate: bool = False
 
     @property
     def stream(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from penstock.destinations.duckdb import doubtful
 from penstock.destinations.known import KnownIds
 from penstock.destinations.sketch import Sketch
 from penstock.ports import Batch, Destination, Segment, Target
+from penstock.runs.quarantined import entries
 from penstock.schema import Schema
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
-from tests.support.warehouse import land, ledger, table, write_files
+from tests.support.fixtures import open_warehouse
+from tests.support.warehouse import forbid_13, land, ledger, table, write_files
 
 ROWS = 40
 
@@ -105,6 +108,56 @@ def test_doubt_hides_no_conflict(local: Destination, monkeypatch: pytest.MonkeyP
     receipt = landing.commit()
     assert (receipt.read, receipt.landed, receipt.duplicates, receipt.quarantined) == (3, 2, 0, 1)
     assert local.query("select v from raw.m order by v").rows == [("1 a",), ("1 z",), ("2 b",)]
+
+
+def _forbid_null(destination: Destination) -> None:
+    destination.query("alter table raw.s alter column a set not null")
+
+
+def _forbid_copies(destination: Destination) -> None:
+    destination.query("create unique index one_of_each on raw.s (a)")
+
+
+@pytest.mark.parametrize(("disposition", "most"), [("append", 7), ("append", 1_000), ("merge", 7), ("replace", 7)])
+@pytest.mark.parametrize(
+    ("constrain", "value"),
+    [(forbid_13, 13), (_forbid_null, None), (_forbid_copies, 0)],
+    ids=["check", "null", "unique"],
+)
+def test_a_doubtful_row_is_refused_as_any(
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    constrain: Callable[[Destination], None],
+    value: int | None,
+    disposition: str,
+    most: int,
+) -> None:
+    """A row that a constraint on the table refuses goes to quarantine with the same reason and the others land, also
+    when it is inserted later than its batch: together with rows of others, or by the commit."""
+    first = {"n": 0, "a": 0}
+    records = [{"n": n, "a": value if n == 2 else n + 100} for n in range(1, 13)]
+    outcomes = []
+    for doubtful_all in (False, True):
+        if doubtful_all:
+            monkeypatch.setattr(KnownIds, "maybe", lambda _, high: (np.ones(len(high), dtype=bool), (0, 1 << 40)))
+            monkeypatch.setattr(doubtful, "_MOST", most)
+        folder = tmp_path / f"{doubtful_all:d}"
+        folder.mkdir()
+        warehouse = open_warehouse("duckdb", folder, request)
+        rules = StreamSpec(stream="s", identity=("n",))
+        for part in ([first], [first, *records]):
+            write_files(folder / "in", {f"{len(part)}.ndjson": "\n".join(map(json.dumps, part)).encode()})
+            land(warehouse, folder / "in", rules, disposition=disposition, batch_bytes=60)
+            if part == [first]:
+                constrain(warehouse)
+        held = [(e.body, e.code, e.reason) for e in entries(warehouse.query)]
+        outcomes.append((table(warehouse, "s"), _totals(warehouse, "s"), held))
+        warehouse.close()
+    rows, totals, held = outcomes[0]
+    assert [body for body, *_ in held] == [json.dumps(records[1]).encode()]
+    assert (len(rows), totals) == (12, [14, 12, 1, 1])
+    assert outcomes[1] == outcomes[0]
 
 
 def _totals(destination: Destination, stream: str) -> list[int]:

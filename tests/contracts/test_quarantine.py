@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from penstock.runs.quarantined import drop, entries
 from penstock.runs.replay import replay
 from penstock.spec import StreamSpec
 from tests.support.api import Api, Said
-from tests.support.warehouse import land, ledger, quarantined, table, write_files
+from tests.support.warehouse import forbid_13, land, ledger, quarantined, table, write_files
 
 PROJECT = """
 name: held
@@ -157,25 +156,12 @@ def test_csv_is_replayed_as_csv(project: Open) -> None:
     assert found == [(1, 2, None), (3, None, {"b": "x"})]
 
 
-def _forbid_13(destination: Destination) -> None:
-    """Put a CHECK constraint of the user's own on the table."""
-    if destination.kind == "postgres":
-        destination.query('alter table raw."s" add check (a <> 13)')
-        return
-    (sql,) = destination.query("select sql from duckdb_tables() where schema_name = 'raw'").rows[0]
-    made = re.sub(r"raw\.\"?s\"?", 'raw."checked"', sql, count=1).replace("a BIGINT", "a BIGINT CHECK (a <> 13)", 1)
-    destination.query(made)
-    destination.query('insert into raw."checked" from raw."s"')
-    destination.query('drop table raw."s"')
-    destination.query('alter table raw."checked" rename to "s"')
-
-
 @pytest.mark.parametrize("batch_bytes", [200, 1 << 20])
 def test_only_culprits_are_held(destination: Destination, tmp_path: Path, batch_bytes: int) -> None:
     """When the destination refuses a batch, the rows to blame go to quarantine with its words; the others land."""
     write_files(tmp_path / "in", {"0.ndjson": b'{"a":0,"b":"first"}\n'})
     land(destination, tmp_path / "in", StreamSpec(stream="s"))
-    _forbid_13(destination)
+    forbid_13(destination)
     lines = [b'{"a":%d,"b":"%d"}' % (13 if n in (7, 99) else n + 100, n) for n in range(100)]
     write_files(tmp_path / "in", {"1.ndjson": b"\n".join(lines)})
     land(destination, tmp_path / "in", StreamSpec(stream="s"), batch_bytes=batch_bytes)
@@ -194,7 +180,7 @@ def test_a_good_version_of_a_refused_key_lands(destination: Destination, tmp_pat
     rules = StreamSpec(stream="s", identity=("k",), version="v")
     write_files(tmp_path / "in", {"0.ndjson": b'{"k":0,"a":0,"v":0}\n'})
     land(destination, tmp_path / "in", rules, disposition="merge")
-    _forbid_13(destination)
+    forbid_13(destination)
     write_files(tmp_path / "in", {"1.ndjson": b'{"k":1,"a":13,"v":1}\n', "2.ndjson": b'{"k":1,"a":14,"v":2}\n'})
     land(destination, tmp_path / "in", rules, disposition="merge", batch_bytes=20)
     assert sorted((r["k"], r["a"]) for r in table(destination, "s")) == [(0, 0), (1, 14)]
@@ -208,7 +194,7 @@ def test_a_refused_record_hides_no_other(destination: Destination, tmp_path: Pat
     rules = StreamSpec(stream="s", identity=("k",), version="v" if merge else None)
     write_files(tmp_path / "in", {"0.ndjson": b'{"k":0,"a":0,"v":0}\n'})
     land(destination, tmp_path / "in", rules, disposition=disposition)
-    _forbid_13(destination)
+    forbid_13(destination)
     write_files(tmp_path / "in", {"1.ndjson": b'{"k":1,"a":13,"v":2}\n{"k":1,"a":14,"v":1}\n'})
     land(destination, tmp_path / "in", rules, disposition=disposition)
     assert sorted((r["k"], r["a"]) for r in table(destination, "s")) == [(0, 0), (1, 14)]
@@ -220,7 +206,7 @@ def test_refused_rows_are_replayed(destination: Destination, tmp_path: Path) -> 
     """What the destination refused waits until it takes it, and a replay it refuses again leaves it waiting."""
     write_files(tmp_path / "in", {"0.ndjson": b'{"a":0}\n'})
     land(destination, tmp_path / "in", StreamSpec(stream="s"))
-    _forbid_13(destination)
+    forbid_13(destination)
     write_files(tmp_path / "in", {"1.ndjson": b'{"a":13}\n{"a":14}\n'})
     land(destination, tmp_path / "in", StreamSpec(stream="s"))
     assert [e.body for e in entries(destination.query)] == [b'{"a":13}']

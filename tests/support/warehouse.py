@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -106,6 +107,19 @@ def quarantined(destination: Destination, stream: str) -> dict[bytes, str]:
         "select body, reason_code from penstock.quarantine where stream = $1", [stream]
     ).rows
     return {bytes(body): code for body, code in rows}
+
+
+def forbid_13(destination: Destination) -> None:
+    """Put a CHECK constraint of the user's own on ``a`` in ``raw.s``."""
+    if destination.kind == "postgres":
+        destination.query('alter table raw."s" add check (a <> 13)')
+        return
+    (sql,) = destination.query("select sql from duckdb_tables() where schema_name = 'raw'").rows[0]
+    made = re.sub(r"raw\.\"?s\"?", 'raw."checked"', sql, count=1).replace("a BIGINT", "a BIGINT CHECK (a <> 13)", 1)
+    destination.query(made)
+    destination.query('insert into raw."checked" from raw."s"')
+    destination.query('drop table raw."s"')
+    destination.query('alter table raw."checked" rename to "s"')
 
 
 def _number(text: str) -> Any:

@@ -128,6 +128,11 @@ class Writer:
             if self._presence is not None:
                 landing.keep(self._presence.positions())
             receipt = landing.commit()
+        except RejectedRows as e:
+            landing.rollback()
+            if self._puts_nothing_off():
+                raise
+            raise Again from e
         except BaseException:
             landing.rollback()
             raise
@@ -185,16 +190,23 @@ class Writer:
                 self._written(_InHand(batch, shaped, self._pool.submit(self._landing.write, shaped)))
         except RejectedRows as e:
             self.begin_again()
+            nothing_put_off = self._puts_nothing_off()
             try:
                 refused = culprits(self._destination, self.target, shaped)
             except SchemaMoved:
                 raise Again from e
-            if not refused:
+            if not refused and nothing_put_off:
                 raise
             for id_, records in refused.items():
                 self.refused.setdefault(id_, {}).update(records)
             raise Again from e
         return moved
+
+    def _puts_nothing_off(self) -> bool:
+        """Whether no row was put off beyond the write of its batch. From now on none is, so that the batch to blame for
+        a refusal is the one in hand."""
+        before, self.target = self.target, replace(self.target, immediate=True)
+        return before.immediate
 
     def _written(self, in_hand: _InHand) -> None:
         """Wait for it; what interrupts the wait leaves it in hand, for :meth:`rollback` to wait for."""

@@ -160,7 +160,7 @@ class DuckDBWriter:
             landed = self._insert(rows, "true")
         else:
             landed = self._insert(rows.append_column("_pen_new", new), "_pen_new")
-        if self._doubtful.many:
+        if self._target.immediate or self._doubtful.many:
             self._insert_late()
         return landed + self._counted_late()
 
