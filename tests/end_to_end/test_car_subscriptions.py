@@ -29,6 +29,8 @@ from tests.support.car_project import EXAMPLE, CarProject, expected
 
 RECORDS, SPAN = 1_400, 100
 """As many a day as the sample has by default, for a hundred days."""
+UNSAFE = "select model, reason from penstock_changes.models where reason <> ''"
+"""The models that are built whole although they ask for less, and why."""
 STEPS = (("2024-03-15", ""), ("2024-03-17", "500@1,truncate@2,reset@3"), (None, "429@2"))
 """The days on which there is a load, the last one when the API shows all it has; and what goes wrong meanwhile."""
 
@@ -111,6 +113,7 @@ def test_day_by_day_on_both_engines(api: Api, once: CarProject, tmp_path: Path, 
         landed, built = project.run()
         assert [load.total("landed") for load in landed] == [0, 0, 0]
         assert built.nodes == []
+        assert project.rows(UNSAFE) == []
         stepwise.append(project.tables())
         answers.append(_answers(project))
     for table in ("core.sat_customer", "core.subscriptions", "core.pit_customer", "marts.weekly_deliveries"):
@@ -152,6 +155,13 @@ def _check_answers(answers: dict[str, list[dict[str, Any]]], marts: dict[str, li
 def test_one_stream_after_the_other(once: CarProject) -> None:
     """``penstock load cars``, ``customers`` and ``subscriptions`` are three modes of one command, in any order."""
     assert once.marts() == expected(shown(None))
+
+
+def test_every_model_is_built_as_it_asks(once: CarProject) -> None:
+    """No model that names its scope or its sums is built whole for not being safe."""
+    assert once.rows(UNSAFE) == []
+    mode = "select mode from penstock_changes.models where model = 'core.subscriptions'"
+    assert once.rows(mode) == [("scope",)]
 
 
 def test_who_a_customer_is_stays_in_one_satellite(once: CarProject) -> None:

@@ -32,6 +32,8 @@ MODELS = {
     "dim_user",
     "fct_user_registration",
 }
+UNSAFE = "select model, reason from penstock_changes.models where reason <> ''"
+"""The models that are built whole although they ask for less, and why."""
 SECRETS = ("login_password", "login_salt", "login_md5", "login_sha1", "login_sha256")
 
 
@@ -163,6 +165,7 @@ def test_from_the_api_to_a_star_schema(example: Example) -> None:
     assert _counts(example.penstock("load", "--from-lake", "lake", "--target", "production"))[1] == 1600
     example.penstock("transform", "--target", "production")
     assert example.hashes("production") == example.hashes("local")
+    assert example.rows("production", UNSAFE) == []
     answers = example.penstock("ask", "--all", "--target", "local")
     assert example.penstock("ask", "--all", "--target", "production") == answers
     _answered({a["name"]: a for a in answers}, list(users.values()))
@@ -277,3 +280,19 @@ def test_what_is_not_known_is_the_unknown_member(example: Example) -> None:
         " join marts.dim_location using (location_key) join marts.dim_age_group using (age_group_key) order by 3",
     )
     assert found == [("(unknown)", "(unknown)", "(unknown)", 0), ("(unknown)", "(unknown)", "100 and over", 0)]
+    assert example.rows("local", "select country_name from marts.dim_location") == [("(unknown)",)]
+
+
+def test_every_model_is_built_as_it_asks(example: Example) -> None:
+    """No model that names its scope is built whole for not being safe; a step adds the places of new users."""
+    example.penstock("run")
+    assert example.rows("local", UNSAFE) == []
+    mode = "select mode from penstock_changes.models where model = 'marts.dim_location'"
+    assert example.rows("local", mode) == [("scope",)]
+    places = "select * from marts.dim_location"
+    before = set(example.rows("local", places))
+    example.penstock("run", "--date", "2025-07-01")
+    known = set(example.rows("local", places))
+    lived_in = "select distinct country_name, state_name, city_name, postcode from staging.stg_users"
+    assert before < known
+    assert {place[1:] for place in known} == {*example.rows("local", lived_in), ("(unknown)", None, None, None)}

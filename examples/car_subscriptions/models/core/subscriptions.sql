@@ -40,7 +40,10 @@ select
 from hubs
 inner join {{ ref('link_subscription') }} as links on links.hk_subscription = hubs.hk_subscription
 left join terms on terms.hk_subscription = hubs.hk_subscription and terms.is_current
-left join periods on periods.hk_link_subscription = links.hk_link_subscription
+{#- A link has one subscription: by that, too, so that all that a row is made of is seen to be of its scope. #}
+left join periods
+  on periods.hk_subscription = hubs.hk_subscription
+  and periods.hk_link_subscription = links.hk_link_subscription
 left join {{ ref('int_car_states') }} as cars on cars.hk_car = links.hk_car
 left join {{ ref('customer_versions') }} as signed
   on signed.hk_customer = links.hk_customer

@@ -6,7 +6,7 @@ with events as (
     event_date,
     coalesce(organization_name, {{ penstock.unknown_label() }}) as organization_name,
     user_id,
-    event_type,
+    coalesce(event_type, {{ penstock.unknown_label() }}) as event_type,
     records
   from {{ ref('user_event') }}
 )

@@ -6,7 +6,7 @@
 select
   event_date,
   organization_name,
-  coalesce(event_type, {{ penstock.unknown_label() }}) as event_type,
+  event_type,
   cast(sum(records) as bigint) as events,
   count(*) as distinct_users
 from {{ ref('int_user_events_by_organization') }}
