@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -97,15 +96,15 @@ def measured(folder: Path, warehouse: Warehouse, first: Path, last: Path, organi
         project = write_project(folder / warehouse.kind, warehouse, files, organizations=organizations)
         transform = [sys.executable, "-m", "penstock", "transform", "--quiet", "--project-dir", str(project)]
         for deed, command in (("load", load_command(project)), ("model", transform)):
-            before, served = _wal(warehouse), _server_cpu(warehouse)
+            before, served = _wal(warehouse), warehouse.server_cpu_seconds()
             ran = run(command, timeout_seconds=_SECONDS)
-            after, then = _wal(warehouse), _server_cpu(warehouse)
+            after, then = _wal(warehouse), warehouse.server_cpu_seconds()
             yield Step(
                 warehouse=warehouse.kind,
                 name=f"{deed} {words}",
                 events=count,
                 cpu_seconds=ran.cpu_seconds,
-                server_cpu_seconds=None if served is None or then is None else then - served,
+                server_cpu_seconds=then - served if warehouse.kind == "postgres" else None,
                 peak_bytes=ran.peak_bytes,
                 held_bytes=_held(warehouse),
                 wal_bytes=None if before is None or after is None else after - before,
@@ -209,16 +208,6 @@ def _wal(warehouse: Warehouse) -> int | None:
         found = connection.execute("select pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
     assert found is not None
     return int(found[0])
-
-
-def _server_cpu(warehouse: Warehouse) -> float | None:
-    """CPU seconds of the server and of its connections that have ended."""
-    if isinstance(warehouse, DuckDBFile):
-        return None
-    process = warehouse.server.process
-    assert process is not None
-    times = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:15]
-    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,10 @@ class DuckDBFile:
         self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
         os.sync()
 
+    def server_cpu_seconds(self) -> float:
+        """None: the engine is a part of the process that uses it."""
+        return 0.0
+
     def count(self, table: str = "raw.user_events") -> int:
         """Rows of a table."""
         query = f"select count(*) from {table}"
@@ -66,6 +70,15 @@ class PostgresDatabase:
             connection.execute("checkpoint")
         os.sync()
 
+    def server_cpu_seconds(self) -> float:
+        """What the server and all of its processes, those that have ended too, have taken in user and kernel mode."""
+        process = self.server.process
+        assert process is not None
+        own = _ticks(process.pid)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+        living = (_ticks(int(child)) for child in children)
+        return (sum(own) + sum(sum(ticks[:2]) for ticks in living)) / os.sysconf("SC_CLK_TCK")
+
     def drop(self) -> None:
         """Give its space back."""
         import psycopg
@@ -96,6 +109,15 @@ class PostgresDatabase:
     def peer_url(self) -> str:
         """As other tools write it."""
         return f"{self.url}?sslmode=disable".replace("postgres@", "postgres:unasked@")
+
+
+def _ticks(process: int) -> tuple[int, ...]:
+    """Ticks in user and kernel mode, its own and those of its children that it has waited for; none when it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return (0, 0, 0, 0)
+    return tuple(map(int, fields[11:15]))
 
 
 Warehouse = DuckDBFile | PostgresDatabase

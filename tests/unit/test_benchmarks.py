@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import compare
 from benchmarks.figures import Figure, Results
 from benchmarks.process import ROOT, ChildFailed, Worker, run
 
@@ -31,6 +32,16 @@ def test_a_small_run_measures_and_tells_of_each_bar(tmp_path: Path) -> None:
     assert "read_json + distinct" in text
     assert "failed" not in text
     assert "cores" in text.split("## Machine and versions")[1]
+
+
+def test_two_work_trees_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each tree loads by its own code; the comparison tells CPU, wall and memory before, after, and their ratio."""
+    trees = [str(ROOT), str(ROOT)]
+    assert compare.main([*trees, "--rows", "1000", "--rounds", "1", "--to", "duckdb"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for measure in ("CPU, process and server", "wall", "peak memory"):
+        told = next(line for line in lines if line.startswith(f"duckdb    {measure}"))
+        assert 0.1 < float(told.split()[-1]) < 10
 
 
 def test_a_run_is_measured_whole() -> None:
