@@ -1,10 +1,12 @@
-"""Two work trees side by side, before and after a change: what a load takes in each, round by round.
+"""Two work trees side by side, before and after a change: what a load or a models' step takes in each.
 
-Usage: python -m benchmarks.compare BEFORE AFTER [--rows N] [--rounds N] [--to duckdb postgres]
+Usage: python -m benchmarks.compare BEFORE AFTER [--rows N] [--rounds N] [--to duckdb postgres] [--step wide|deep]
 
-Each tree loads by its own code, with its own ``.venv`` where it has one. The trees take turns, and who is first changes
-from round to round, so that what else the machine does meets both alike. What counts are the ratios, each within one
-round, and their medians; PostgreSQL's own CPU seconds are part of the sums. Each load's rows are counted.
+Each tree works by its own code and models, with its own ``.venv`` where it has one. The trees take turns, and who is
+first changes from round to round, so that what else the machine does meets both alike. What counts are the ratios, each
+within one round, and their medians; PostgreSQL's own CPU seconds are part of the sums. Each load's rows are counted.
+
+With ``--step``, both land and model the rows first, and are then compared by what the models take after 1,000 more.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from benchmarks import inputs
-from benchmarks.process import ChildFailed, Ran, run
-from benchmarks.projects import load_command, write_project
+from benchmarks import inputs, steps
+from benchmarks.figures import Figure
+from benchmarks.process import ChildFailed, run
+from benchmarks.projects import load_command, python_of, write_project
 from benchmarks.warehouses import DuckDBFile, PostgresDatabase, Warehouse, postgres_server
+from penstock.testing.postgres import PrivatePostgres
 
 ROWS = 300_000
 ROUNDS = 5
@@ -72,13 +76,14 @@ class Compared:
         ]
 
 
-def compare(trees: tuple[Path, Path], warehouse: Warehouse, path: Path, rows: int, rounds: int, work: Path) -> Compared:
+def compare(trees: tuple[Path, Path], warehouse: Warehouse, rows: int, rounds: int, work: Path) -> Compared:
     """Load one file by both trees, turn about.
 
     Raises:
         ChildFailed: a load failed, or did not land each record once.
     """
     compared = Compared(warehouse.kind)
+    path = inputs.user_events(rows)
     projects = [write_project(work / f"{warehouse.kind}-{n}", warehouse, [path]) for n in range(2)]
     for turn in range(rounds + 1):
         for side in (0, 1) if turn % 2 else (1, 0):
@@ -95,35 +100,63 @@ def compare(trees: tuple[Path, Path], warehouse: Warehouse, path: Path, rows: in
     return compared
 
 
+def compare_steps(
+    trees: tuple[Path, Path],
+    warehouses: tuple[Warehouse, Warehouse],
+    users: inputs.Users,
+    rows: int,
+    rounds: int,
+    work: Path,
+) -> Compared:
+    """Model one history by both trees, each in a warehouse of its own, and then 1,000 more events a round.
+
+    Raises:
+        ChildFailed: a load or a build failed.
+    """
+    compared = Compared(warehouses[0].kind)
+    with ExitStack() as stack:
+        sides = []
+        for number, (tree, warehouse) in enumerate(zip(trees, warehouses, strict=True)):
+            warehouse.fresh()
+            folder = work / f"{warehouse.kind}-{number}"
+            past = steps.past(rows, steps.WARM_UP + rounds, folder / "new", users)
+            side, built = steps.begun(stack, warehouse, folder / "project", past, Figure("", str(tree)), tree=tree)
+            print(f"  {warehouse.kind}: {tree}: the first build took {built['seconds']:.1f} s", flush=True)
+            sides.append(side)
+        for turn in range(steps.WARM_UP + rounds):
+            for side in sides if turn % 2 else reversed(sides):
+                side.step(side.new[turn], measured=turn >= steps.WARM_UP)
+    compared.before, compared.after = (_taken(side.figure) for side in sides)
+    return compared
+
+
+def _taken(figure: Figure) -> list[Taken]:
+    rounds = zip(figure.seconds, figure.cpu_seconds, figure.server_cpu_seconds, strict=True)
+    return [
+        Taken(seconds=wall, client_cpu_seconds=own, server_cpu_seconds=server, peak_bytes=figure.peak_bytes)
+        for wall, own, server in rounds
+    ]
+
+
 def _load(tree: Path, project: Path, warehouse: Warehouse, rows: int) -> Taken:
     warehouse.fresh()
     shutil.rmtree(project / ".penstock", ignore_errors=True)
     served = warehouse.server_cpu_seconds()
-    ran = in_tree(tree, load_command(project)[1:])
+    ran = run(
+        [python_of(tree), *load_command(project)[1:]],
+        timeout_seconds=_SECONDS,
+        environment={"PYTHONPATH": str(tree / "src")},
+        directory=tree,
+    )
     taken = Taken(
         seconds=ran.seconds,
         client_cpu_seconds=ran.cpu_seconds,
         server_cpu_seconds=warehouse.server_cpu_seconds() - served,
         peak_bytes=ran.peak_bytes,
     )
-    if warehouse.count() != rows:
-        raise ChildFailed(f"{tree}: {warehouse.count():,} rows in the table, {rows:,} expected")
+    if warehouse.count() != inputs.distinct(rows):
+        raise ChildFailed(f"{tree}: {warehouse.count():,} rows in the table, {inputs.distinct(rows):,} expected")
     return taken
-
-
-def in_tree(tree: Path, arguments: Sequence[str]) -> Ran:
-    """Run Python as a tree does: its code, in its environment where it has one.
-
-    Raises:
-        ChildFailed: it failed.
-    """
-    own = tree / ".venv" / "bin" / "python"
-    return run(
-        [own if own.exists() else sys.executable, *arguments],
-        timeout_seconds=_SECONDS,
-        environment={"PYTHONPATH": str(tree / "src")},
-        directory=tree,
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,25 +169,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--rounds", type=int, default=ROUNDS, help=f"{ROUNDS} by default, after one that does not count"
     )
     parser.add_argument("--to", nargs="+", choices=("duckdb", "postgres"), default=["duckdb", "postgres"])
+    parser.add_argument("--step", choices=("wide", "deep"), help="compare the models' step, of such a history")
     chosen = parser.parse_args(arguments)
     trees = (chosen.before.resolve(), chosen.after.resolve())
     for tree in trees:
         if not (tree / "src" / "penstock").is_dir():
             parser.error(f"{tree} is no work tree: it has no src/penstock")
-    path = inputs.user_events(chosen.rows)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-compare-")))
         lines = []
         for kind in chosen.to:
-            warehouse: Warehouse
-            if kind == "duckdb":
-                warehouse = DuckDBFile(work / "compared.duckdb")
+            server = stack.enter_context(postgres_server()) if kind == "postgres" else None
+            warehouses = (_warehouse(server, work, "before"), _warehouse(server, work, "after"))
+            if chosen.step:
+                compared = compare_steps(trees, warehouses, chosen.step, chosen.rows, chosen.rounds, work)
             else:
-                warehouse = PostgresDatabase(stack.enter_context(postgres_server()), "compared")
-            lines += compare(trees, warehouse, path, inputs.distinct(chosen.rows), chosen.rounds, work).lines()
+                compared = compare(trees, warehouses[0], chosen.rows, chosen.rounds, work)
+            lines += compared.lines()
     print(f"\n{chosen.rows:,} records, {chosen.rounds} rounds; medians, and the median of each round's ratio")
     print("\n".join(lines))
     return 0
+
+
+def _warehouse(server: PrivatePostgres | None, work: Path, name: str) -> Warehouse:
+    return DuckDBFile(work / f"{name}.duckdb") if server is None else PostgresDatabase(server, name)
 
 
 if __name__ == "__main__":

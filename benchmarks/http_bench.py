@@ -21,7 +21,7 @@ from statistics import median
 
 import duckdb
 
-from benchmarks import environments, inputs
+from benchmarks import environments, inputs, provenance
 from benchmarks.http_report import DLT, FETCHED, LANDED, Line, Results, show, write
 from benchmarks.process import ROOT, ChildFailed, run
 
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     started = time.monotonic()
-    results = Results(records=chosen.records)
+    results = Results(records=chosen.records, measured=provenance.now(RESULTS.name))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         with serving(inputs.user_events(chosen.records)) as url:

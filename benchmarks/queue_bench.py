@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from benchmarks import inputs, queue_report
-from benchmarks.process import ROOT, ChildFailed, run
+from benchmarks import inputs, provenance, queue_report
+from benchmarks.process import ROOT, ChildFailed, resident_bytes, run
 from benchmarks.projects import write_queue_project
 from benchmarks.queue import by_pika, by_socket
 from benchmarks.queue_fresh import measure
@@ -70,7 +70,7 @@ class QueueBench:
         self.work = work
         self.file = inputs.user_events(messages)
         self.database = PostgresDatabase(server, "queue")
-        self.results = Results(messages=messages)
+        self.results = Results(messages=messages, measured=provenance.now(RESULTS.name))
         self._queues = 0
 
     def settings(self, kind: str, **more: str | int) -> RabbitMQ:
@@ -141,8 +141,8 @@ def watch(commands: Sequence[Sequence[str]]) -> tuple[int, list[tuple[float, int
     try:
         while any(child.poll() is None for child in children):
             for i, child in enumerate(children):
-                peaks[i] = max(peaks[i], _memory(child.pid, "VmHWM"))
-            samples.append((time.time(), _memory(children[0].pid, "VmRSS")))
+                peaks[i] = max(peaks[i], resident_bytes(child.pid, "VmHWM"))
+            samples.append((time.time(), resident_bytes(children[0].pid, "VmRSS")))
             time.sleep(_SAMPLE_SECONDS)
         codes = [child.wait(_SECONDS) for child in children]
     finally:
@@ -153,15 +153,6 @@ def watch(commands: Sequence[Sequence[str]]) -> tuple[int, list[tuple[float, int
     if any(codes):
         raise ChildFailed(f"exit codes {codes}: {' '.join(commands[0])}")
     return max(peaks), samples
-
-
-def _memory(process: int, name: str) -> int:
-    """Bytes of a process; none when it is gone."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
 def receive(bench: QueueBench) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.process import run
+from benchmarks.process import run, ticks
 
 if TYPE_CHECKING:
     from penstock.testing.postgres import PrivatePostgres
@@ -31,6 +31,10 @@ class DuckDBFile:
         self.path.unlink(missing_ok=True)
         self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
         os.sync()
+
+    def drop(self) -> None:
+        """Give its space back."""
+        self.fresh()
 
     def server_cpu_seconds(self) -> float:
         """None: the engine is a part of the process that uses it."""
@@ -74,10 +78,10 @@ class PostgresDatabase:
         """What the server and all of its processes, those that have ended too, have taken in user and kernel mode."""
         process = self.server.process
         assert process is not None
-        own = _ticks(process.pid)
+        own = ticks(process.pid)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
-        living = (_ticks(int(child)) for child in children)
-        return (sum(own) + sum(sum(ticks[:2]) for ticks in living)) / os.sysconf("SC_CLK_TCK")
+        living = (ticks(int(child)) for child in children)
+        return (sum(own) + sum(sum(spent[:2]) for spent in living)) / os.sysconf("SC_CLK_TCK")
 
     def drop(self) -> None:
         """Give its space back."""
@@ -109,15 +113,6 @@ class PostgresDatabase:
     def peer_url(self) -> str:
         """As other tools write it."""
         return f"{self.url}?sslmode=disable".replace("postgres@", "postgres:unasked@")
-
-
-def _ticks(process: int) -> tuple[int, ...]:
-    """Ticks in user and kernel mode, its own and those of its children that it has waited for; none when it is gone."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return (0, 0, 0, 0)
-    return tuple(map(int, fields[11:15]))
 
 
 Warehouse = DuckDBFile | PostgresDatabase
