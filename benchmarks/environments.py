@@ -25,7 +25,8 @@ DLT = "1.31.0"
 INGESTR = ("1.1.76", "1.1.22")
 """The newest, whose program comes from GitHub at its first use; the last that has it in its wheel."""
 SLING = "1.4.11"
-"""The last with its program on the package index; that of 1.6.5, the newest, comes from GitHub too."""
+"""The last with its program on the package index; that of the newest comes from GitHub too."""
+SLING_NEWEST = "1.6.5"
 _SCRIPTS = Path(__file__).resolve().parent / "peers"
 _INSTALL_SECONDS = 300
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -35,11 +36,12 @@ _KEY = ("id", "received_at")
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A tool in its environment: how it is started, under which variables."""
+    """A tool in its environment: how it is started, under which variables; and why it is not the newest, if so."""
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    older: str = ""
 
 
 def dlt() -> Peer:
@@ -69,7 +71,8 @@ def ingestr() -> Peer:
             trouble = e
             continue
         environment |= _duckdb_driver(python)
-        return Peer(f"ingestr {release}", (str(python.parent / "ingestr"), "ingest"), environment)
+        older = "" if release == INGESTR[0] else _fetched("ingestr", INGESTR[0])
+        return Peer(f"ingestr {release}", (str(python.parent / "ingestr"), "ingest"), environment, older)
     assert trouble is not None
     raise trouble
 
@@ -88,7 +91,12 @@ def sling() -> Peer:
     program.chmod(0o755)
     home = BENCH / "sling"
     home.mkdir(exist_ok=True)
-    return Peer(f"Sling {SLING}", (str(program), "run"), {"SLING_DISABLE_TELEMETRY": "true", "HOME": str(home)})
+    environment = {"SLING_DISABLE_TELEMETRY": "true", "HOME": str(home)}
+    return Peer(f"Sling {SLING}", (str(program), "run"), environment, _fetched("Sling", SLING_NEWEST))
+
+
+def _fetched(name: str, newest: str) -> str:
+    return f"{name} {newest}, the newest, fetches its program from GitHub, which was not reached"
 
 
 def _duckdb_driver(python: Path) -> dict[str, str]:
@@ -129,7 +137,7 @@ def ingestr_load(peer: Peer, path: Path, warehouse: Warehouse, state: Path) -> l
     keys = [part for name in _KEY for part in ("--primary-key", name)]
     return [
         *(*peer.command, "--yes", "--progress", "log", "--pipelines-dir", str(state)),
-        *("--source-uri", f"{'csv' if path.suffix == '.csv' else 'jsonl'}://{path}", "--source-table", "user_events"),
+        *("--source-uri", f"jsonl://{path}", "--source-table", "user_events"),
         *("--dest-uri", warehouse.peer_url, "--dest-table", "raw.user_events"),
         *("--columns", "received_at:timestamp_ntz", "--incremental-strategy", "merge", *keys),
     ]

@@ -73,8 +73,6 @@ def load_csv(bench: Bench) -> None:
     ]
     if bench.dlt:
         contenders.append(_dlt(bench, warehouse, path))
-    if bench.ingestr:
-        contenders.append(_ingestr(bench, warehouse, path))
     _take_turns(bench, CSV, contenders, warehouse, path, USER_EVENTS)
     _tell(bench, CSV)
     warehouse.drop()

@@ -109,10 +109,11 @@ def figure_lines(figures: Sequence[Figure]) -> list[str]:
 
 def machine(bench: Bench) -> list[str]:
     """The machine and all that took part, one a line."""
-    peers = [p.name for p in (bench.dlt, bench.ingestr, bench.sling) if p]
+    peers = [peer for peer in (bench.dlt, bench.ingestr, bench.sling) if peer]
     return [
         *machine_lines(LIBRARIES),
-        *([f"- {', '.join(peers)}, with the same DuckDB"] if peers else []),
+        *([f"- {', '.join(peer.name for peer in peers)}, with the same DuckDB"] if peers else []),
+        *(f"- {peer.older}" for peer in peers if peer.older),
     ]
 
 

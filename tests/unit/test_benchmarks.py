@@ -8,30 +8,61 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare
+from benchmarks import compare, provenance
 from benchmarks.figures import Figure, Results
+from benchmarks.loading import CSV, NESTED
 from benchmarks.process import ROOT, ChildFailed, Worker, run
+from benchmarks.steps import JOB
 
 
 def test_a_small_run_measures_and_tells_of_each_bar(tmp_path: Path) -> None:
-    """Loads to DuckDB, again, and ten rows: each bar has a figure and a verdict, and the method is there."""
-    output = tmp_path / "RESULTS.md"
-    command = [sys.executable, "-m", "benchmarks", "--rows", "2000", "--runs", "1", "--no-peers"]
-    done = subprocess.run(
-        [*command, "--only", "duckdb", "ten", "--output", str(output)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    text = output.read_text(encoding="utf-8")
+    """Loads to DuckDB, again, and ten rows: each bar has a figure and a verdict, and the page names the code."""
+    text = _page(tmp_path, "benchmarks", "--rows", "2000", "--runs", "1", "--no-peers", "--only", "duckdb", "ten")
     bars = text.split("## All figures")[0]
     for job in ("to DuckDB, deduplicated", "the same file again", "a 10-row file"):
         assert f"| {job}" in bars
     assert "read_json + distinct" in text
     assert "failed" not in text
     assert "cores" in text.split("## Machine and versions")[1]
+    named = provenance.read(text)
+    assert named is not None
+    assert named.digest == provenance.digest(ROOT, provenance.HOT_PATHS["RESULTS.md"])
+
+
+@pytest.mark.slow
+def test_every_job_runs(tmp_path: Path) -> None:
+    """All of them, at a size that says nothing: other records, PostgreSQL, memory, batches and the models' step."""
+    text = _page(tmp_path, "benchmarks", "--rows", "2000", "--runs", "1", "--no-peers")
+    assert "failed" not in text
+    for job in (NESTED, CSV, "to PostgreSQL", "peak memory", f"{JOB}, duckdb, wide", f"{JOB}, postgres, wide"):
+        assert f"\n| {job}" in text.split("## All figures")[0]
+    postgres = next(line for line in text.splitlines() if line.startswith("| to PostgreSQL, deduplicated | Penstock"))
+    assert float(postgres.split("|")[8]) > 0, "the server's CPU seconds"
+
+
+@pytest.mark.slow
+def test_sizes_are_measured(tmp_path: Path) -> None:
+    """A warehouse that grows on both engines, with its WAL compressed too, wide and deep steps, and memory."""
+    text = _page(tmp_path, "benchmarks.sizes", "--rows", "2000", "--memory", "3000")
+    assert "failed" not in text
+    assert "| postgres, wal_compression = lz4 | model one more day |" in text
+    for kind in ("duckdb", "postgres"):
+        for users in ("wide", "deep"):
+            assert f"| {JOB}, {kind}, {users} | Penstock, 0.002 M events | 4 |" in text
+
+
+def _page(folder: Path, module: str, *arguments: str) -> str:
+    """What a benchmark writes."""
+    output = folder / "RESULTS.md"
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments, "--output", str(output)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return output.read_text(encoding="utf-8")
 
 
 def test_two_work_trees_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,6 +73,15 @@ def test_two_work_trees_are_compared(capsys: pytest.CaptureFixture[str]) -> None
     for measure in ("CPU, process and server", "wall", "peak memory"):
         told = next(line for line in lines if line.startswith(f"duckdb    {measure}"))
         assert 0.1 < float(told.split()[-1]) < 10
+
+
+@pytest.mark.slow
+def test_the_models_of_two_work_trees_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    """The step after 1,000 new events, by each tree's own models."""
+    trees = [str(ROOT), str(ROOT)]
+    assert compare.main([*trees, "--rows", "1000", "--rounds", "1", "--to", "duckdb", "--step", "deep"]) == 0
+    told = capsys.readouterr().out.splitlines()[-4:]
+    assert [0.1 < float(line.split()[-1]) < 10 for line in told] == [True] * 4
 
 
 def test_a_run_is_measured_whole() -> None:

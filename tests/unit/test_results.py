@@ -12,6 +12,7 @@ import pytest
 from benchmarks import provenance
 from benchmarks.process import ROOT
 from benchmarks.provenance import HOT_PATHS, TARGETS, HistoryMissing, Provenance
+from tools.way import ways
 
 FOLDER = ROOT / "benchmarks"
 PATHS = ("land", "models")
@@ -77,6 +78,15 @@ def test_every_page_of_results_has_a_hot_path() -> None:
     assert HOT_PATHS.keys() == TARGETS.keys() == {path.name for path in FOLDER.glob("RESULTS*.md")}
     missing = [path for paths in HOT_PATHS.values() for path in paths if not (ROOT / path).exists()]
     assert missing == []
+
+
+def test_the_way_of_a_batch_is_in_the_hot_path() -> None:
+    """A package that a batch passes through on its way to DuckDB is measured; single modules are words and rules."""
+    modules = {module for way in ways() for module in way.modules if module.count(".") > 1}
+    files = {f"src/{module.replace('.', '/')}" for module in modules}
+    assert files
+    hot = HOT_PATHS["RESULTS.md"]
+    assert [file for file in sorted(files) if not file.startswith(hot)] == []
 
 
 def test_a_page_is_read_as_it_is_written() -> None:

@@ -41,6 +41,8 @@ def speed() -> Iterator[str]:
     rows = []
     for job, name in _JOBS.items():
         of_job = {row["contender"]: row for row in figures if row["job"] == job}
+        if not of_job:
+            continue
         limit = next((row for contender, row in of_job.items() if contender in _LIMITS), None)
         rows.append([name, *(_rate(of_job.get(contender)) for contender in (_MINE, *peers)), _limit(limit)])
     to_duckdb = {row["contender"]: row["peak memory"] for row in figures if row["job"] == next(iter(_JOBS))}
