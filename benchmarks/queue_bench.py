@@ -1,6 +1,6 @@
 """How fast queues land: each kind of queue into PostgreSQL, beside what people write and what is possible.
 
-Usage: python -m benchmarks.queue_bench [--messages N] [--output PATH]
+Usage: python -m benchmarks.queue_bench [--messages N] [--only JOB…] [--output PATH]
 
 One run, everything on this machine one after the other. Writes ``benchmarks/RESULTS-queue.md``.
 """
@@ -29,7 +29,7 @@ from benchmarks.projects import write_queue_project
 from benchmarks.queue import by_pika, by_socket
 from benchmarks.queue_fresh import measure
 from benchmarks.queue_report import Line, Results
-from benchmarks.warehouses import PostgresDatabase, postgres_server
+from benchmarks.warehouses import DuckDBFile, PostgresDatabase, Warehouse, postgres_server
 from penstock.project import RabbitMQ
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 
@@ -212,12 +212,16 @@ def memory(bench: QueueBench) -> None:
 
 
 def freshness(bench: QueueBench) -> None:
-    """From published to visible in the models."""
-    bench.results.fresh = found = measure(bench.work / "fresh", bench.database, bench.settings("quorum"))
-    print(f"  published to visible: median {found.middle:.2f} s, 95th percentile {found.late:.2f} s", flush=True)
+    """From published to visible in the models, on each engine."""
+    warehouses: tuple[Warehouse, ...] = (bench.database, DuckDBFile(bench.work / "fresh.duckdb"))
+    for warehouse in warehouses:
+        kind = warehouse.kind
+        fresh = measure(bench.work / f"fresh-{kind}", warehouse, bench.settings("quorum"))
+        bench.results.fresh[kind] = fresh
+        print(f"  visible in {kind}: median {fresh.middle:.2f} s, 95th percentile {fresh.late:.2f} s", flush=True)
 
 
-JOBS = (receive, scripts, queues, streams, consumers, memory, freshness)
+JOBS = {job.__name__: job for job in (receive, scripts, queues, streams, consumers, memory, freshness)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -230,16 +234,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = stack.enter_context(postgres_server())
         work = stack.enter_context(_folder())
         bench = QueueBench(broker, server, asked.messages, work)
-        for job in JOBS:
-            print(f"{job.__name__} (after {time.monotonic() - started:.0f} s)", flush=True)
+        for name in asked.only:
+            print(f"{name} (after {time.monotonic() - started:.0f} s)", flush=True)
             try:
-                job(bench)
+                JOBS[name](bench)
             except ChildFailed as e:
-                bench.results.troubles.append(f"{job.__name__}: {e}")
+                bench.results.troubles.append(f"{name}: {e}")
                 print(e, flush=True)
     bench.results.seconds = time.monotonic() - started
     queue_report.show(bench.results)
-    output = asked.output or (RESULTS if asked.messages == MESSAGES else inputs.BENCH / RESULTS.name)
+    whole = asked.messages == MESSAGES and asked.only == list(JOBS)
+    output = asked.output or (RESULTS if whole else inputs.BENCH / RESULTS.name)
     queue_report.write(bench.results, output)
     print(f"written to {output}")
     return 1 if bench.results.troubles else 0
@@ -275,6 +280,9 @@ def _folder() -> Iterator[Path]:
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.queue_bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=MESSAGES, help=f"{MESSAGES:,} by default")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(JOBS), default=list(JOBS), metavar="JOB", help=", ".join(JOBS)
+    )
     parser.add_argument("--output", type=Path, help="where results go")
     return parser.parse_args(arguments)
 

@@ -31,8 +31,8 @@ write, pika's bare receive (a callback for each message, an acknowledgement for 
 measured from their first message; neither script deduplicates.
 
 Published to visible: `penstock up` on the example's models, a quorum queue, 1,000 messages a second for 70 s; of one
-message in 500, the time until `dim_user` has its user and the report counts it, looked for every 0.1 s. The first 10 s
-do not count.
+message in 500, the time until `dim_user` has its user and the report counts it, looked for every 0.1 s; in DuckDB by
+asking the process that is up. The first 10 s do not count.
 
 Peak memory is the largest resident set of one consumer; growth is how much more it held in the last third of its work
 than in the second, by medians, where the messages came four times over. PostgreSQL keeps its promises to the disk
@@ -61,7 +61,7 @@ class Results:
     measured: Provenance
     seconds: float = 0.0
     lines: list[Line] = field(default_factory=list)
-    fresh: Fresh | None = None
+    fresh: dict[str, Fresh] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
 
     def add(self, line: Line) -> None:
@@ -98,14 +98,16 @@ def verdicts(results: Results) -> Iterator[Verdict]:
         sent = results.rate(_PUBLISH, kind)
         met = sent is not None and sent >= 15_000
         yield _verdict(f"publish to a {kind} queue with confirms", "15,000 messages/s", sent, "", met)
-    fresh = results.fresh
-    yield Verdict(
-        job="published to visible in `dim_user` and `reports.user_events_daily`, 1,000 messages/s, 100,000 users",
-        bar="median under 0.8 s, 95th percentile under 1.3 s",
-        reached=f"{fresh.middle:.2f} s, {fresh.late:.2f} s" if fresh else "not measured",
-        others="",
-        met=fresh is not None and fresh.middle < 0.8 and fresh.late < 1.3,
-    )
+    for kind in ("postgres", "duckdb"):
+        fresh = results.fresh.get(kind)
+        yield Verdict(
+            job="published to visible in `dim_user` and `reports.user_events_daily`, 1,000 messages/s, 100,000 users,"
+            f" {kind}",
+            bar="median under 0.8 s, 95th percentile under 1.3 s",
+            reached=f"{fresh.middle:.2f} s, {fresh.late:.2f} s" if fresh else "not measured",
+            others="",
+            met=fresh is not None and fresh.middle < 0.8 and fresh.late < 1.3,
+        )
     peak = max((line.peak_bytes for line in results.lines if line.name in (_CONSUME, LONG)), default=0)
     growth = max((line.growth for line in results.lines if line.growth is not None), default=0.0)
     yield Verdict(

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, provenance
+from benchmarks import compare, provenance, queue_fresh
 from benchmarks.figures import Figure, Results
 from benchmarks.loading import CSV, NESTED
 from benchmarks.process import ROOT, ChildFailed, Worker, run
+from benchmarks.queue_bench import QueueBench, freshness
 from benchmarks.steps import JOB
+from benchmarks.warehouses import postgres_server
+from penstock.testing.rabbitmq import PrivateRabbitMQ
 
 
 def test_a_small_run_measures_and_tells_of_each_bar(tmp_path: Path) -> None:
@@ -49,6 +52,37 @@ def test_sizes_are_measured(tmp_path: Path) -> None:
     for kind in ("duckdb", "postgres"):
         for users in ("wide", "deep"):
             assert f"| {JOB}, {kind}, {users} | Penstock, 0.002 M events | 4 |" in text
+
+
+@pytest.mark.slow
+def test_queues_are_measured(tmp_path: Path) -> None:
+    """Each kind of queue by each protocol, beside pika's receive and the script people write."""
+    jobs = ("receive", "scripts", "queues", "streams")
+    text = _page(tmp_path, "benchmarks.queue_bench", "--messages", "2000", "--only", *jobs)
+    assert "Failed:" not in text
+    for kind in ("classic", "quorum", "stream by AMQP", "stream protocol"):
+        assert f"| {kind} | penstock consume |" in text
+    assert "| classic | the script people write |" in text
+
+
+@pytest.mark.slow
+def test_freshness_is_measured_on_each_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marked events are published, and seen in the models of PostgreSQL and of the DuckDB file that ``up`` holds."""
+    for name, value in {"USERS": 1000, "RATE": 50, "SECONDS": 4, "WARM_SECONDS": 2, "MARK_EVERY": 25}.items():
+        monkeypatch.setattr(queue_fresh, name, value)
+    with PrivateRabbitMQ(eager=True) as broker, postgres_server() as server:
+        bench = QueueBench(broker, server, 1000, tmp_path)
+        freshness(bench)
+    for kind in ("postgres", "duckdb"):
+        assert 0 < bench.results.fresh[kind].middle <= bench.results.fresh[kind].late
+
+
+@pytest.mark.slow
+def test_apis_are_measured(tmp_path: Path) -> None:
+    """Penstock beside fetching alone, compared round by round."""
+    text = _page(tmp_path, "benchmarks.http_bench", "--records", "5000")
+    assert "| penstock load | 5,000 |" in text
+    assert "round by round: " in text
 
 
 def _page(folder: Path, module: str, *arguments: str) -> str:
