@@ -26,6 +26,8 @@ DIRECT_CSV = "read_csv + distinct"
 MOST_BYTES = 600e6
 NEAR = 1.15
 """Peaks of memory are alike when the largest is at most so many times the smallest."""
+NESTED_SHARE = 4
+"""Of the main input's number of records, one in so many are nested."""
 _SLOW_ROUNDS = 2
 _READ_BYTES = 1 << 24
 
@@ -53,7 +55,7 @@ def load_all(bench: Bench, kind: str) -> None:
     warehouse = bench.warehouse(kind, kind)
     direct = _direct(DIRECT[kind], kind, USER_EVENTS, path, warehouse)
     contenders = [_penstock(bench, kind, warehouse, path), direct, *_peers(bench, kind, warehouse, path)]
-    _take_turns(bench, FIRST[kind], contenders, warehouse, path, USER_EVENTS)
+    _take_turns(bench, FIRST[kind], contenders, warehouse, path, USER_EVENTS, bench.rows)
     if kind == "duckdb":
         _judge_duckdb(bench)
         _judge_again(bench)
@@ -73,18 +75,20 @@ def load_csv(bench: Bench) -> None:
     ]
     if bench.dlt:
         contenders.append(_dlt(bench, warehouse, path))
-    _take_turns(bench, CSV, contenders, warehouse, path, USER_EVENTS)
+    _take_turns(bench, CSV, contenders, warehouse, path, USER_EVENTS, bench.rows)
     _tell(bench, CSV)
     warehouse.drop()
 
 
 def load_nested(bench: Bench) -> None:
     """Nested records of 16 fields, whose objects and lists land as JSON."""
-    path = inputs.orders(bench.rows)
+    rows = bench.rows // NESTED_SHARE
+    path = inputs.orders(rows)
     warehouse = bench.warehouse("duckdb", "nested")
     project = write_project(bench.folder("nested-project"), warehouse, [path], shape=ORDERS)
     direct = _direct(DIRECT["duckdb"], "duckdb", ORDERS, path, warehouse)
-    _take_turns(bench, NESTED, [Contender(PENSTOCK, load_command(project)), direct], warehouse, path, ORDERS)
+    contenders = [Contender(PENSTOCK, load_command(project)), direct]
+    _take_turns(bench, NESTED, contenders, warehouse, path, ORDERS, rows)
     _tell(bench, NESTED)
     warehouse.drop()
 
@@ -167,31 +171,31 @@ def _ingestr(bench: Bench, warehouse: Warehouse, path: Path) -> Contender:
 
 
 def _take_turns(
-    bench: Bench, job: str, contenders: Sequence[Contender], warehouse: Warehouse, path: Path, shape: Shape
+    bench: Bench, job: str, contenders: Sequence[Contender], warehouse: Warehouse, path: Path, shape: Shape, rows: int
 ) -> None:
     """Every contender once a round, each into a warehouse made anew."""
     _warm(path)
     for turn in range(bench.runs):
         for contender in contenders:
             if turn < contender.rounds:
-                _take_turn(bench, job, contender, warehouse, shape)
+                _take_turn(bench, job, contender, warehouse, shape.table, rows)
 
 
-def _take_turn(bench: Bench, job: str, contender: Contender, warehouse: Warehouse, shape: Shape) -> None:
-    figure = bench.results.figure(job, contender.name, bench.rows)
+def _take_turn(bench: Bench, job: str, contender: Contender, warehouse: Warehouse, table: str, rows: int) -> None:
+    figure = bench.results.figure(job, contender.name, rows)
     if figure.trouble:
         return
     warehouse.fresh()
     contender.forget()
-    rows = bench.rows if contender.keeps_copies else inputs.distinct(bench.rows)
+    expected = rows if contender.keeps_copies else inputs.distinct(rows)
     if not bench.measure(figure, contender.first, warehouse, contender.environment):
         return
-    if not bench.expect(figure, warehouse, rows, shape.table):
+    if not bench.expect(figure, warehouse, expected, table):
         return
     for later, command in contender.then:
-        another = bench.results.figure(later, contender.name, bench.rows)
+        another = bench.results.figure(later, contender.name, rows)
         if not another.trouble and bench.measure(another, command, warehouse, contender.environment):
-            bench.expect(another, warehouse, rows, shape.table)
+            bench.expect(another, warehouse, expected, table)
 
 
 def _judge_duckdb(bench: Bench) -> None:

@@ -24,7 +24,8 @@ METHOD = """\
 Input: user events of `penstock generate` with seed 1, NDJSON, about 285 bytes each; 1 % are exact copies of another,
 5 % stand up to 20,000 records late. The operating system holds the file before the first run.
 
-Nested records are orders of 16 fields, about 750 bytes each, with objects in objects and lists, which land as JSON.
+Nested records are orders of 16 fields, about 750 bytes each, with objects in objects and lists, which land as JSON; a
+quarter as many.
 
 Whole process means from the start of the process to its end, imports and commits included; peak memory is the largest
 resident set of the process or of any one child it waited for. CPU seconds are user and kernel mode: of the process with

@@ -80,7 +80,7 @@ def test_freshness_is_measured_on_each_engine(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.slow
 def test_apis_are_measured(tmp_path: Path) -> None:
     """Penstock beside fetching alone, compared round by round."""
-    text = _page(tmp_path, "benchmarks.http_bench", "--records", "5000")
+    text = _page(tmp_path, "benchmarks.http_bench", "--records", "5000", "--no-peers")
     assert "| penstock load | 5,000 |" in text
     assert "round by round: " in text
 
