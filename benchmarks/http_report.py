@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.figures import Verdict, megabytes, met
-from benchmarks.provenance import Provenance
+from benchmarks.provenance import Provenance, confirmed
 from benchmarks.report import machine_lines, print_verdicts, row, verdict_lines
 
 FETCHED, LANDED, DLT = "httpx2, 8 tasks, thrown away", "penstock load", "dlt rest_api"
@@ -110,7 +110,7 @@ def write(results: Results, path: Path) -> None:
     lines = [
         "# Speed of HTTP APIs",
         "",
-        results.measured.sentence("RESULTS-http.md"),
+        confirmed("RESULTS-http.md", results.measured),
         f"It took {results.seconds / 60:.1f} minutes: {results.records:,} records. {met(found)}",
         "",
         *verdict_lines(found),

@@ -62,6 +62,10 @@ class HistoryMissing(Exception):
     """There is no history of git here, or not all of it."""
 
 
+class CodeChanged(Exception):
+    """The code is not the one that was measured."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """What a page of results says of the code that it measured.
@@ -91,6 +95,17 @@ def now(page: str, root: Path = ROOT) -> Provenance:
     except HistoryMissing:
         commit, changed = None, False
     return Provenance(date=f"{datetime.now(UTC):%Y-%m-%d}", commit=commit, changed=changed, digest=current)
+
+
+def confirmed(page: str, measured: Provenance, root: Path = ROOT) -> str:
+    """The sentence for the page, after all was measured.
+
+    Raises:
+        CodeChanged: the hot path is another by now, so that nobody knows what was measured.
+    """
+    if digest(root, HOT_PATHS[page]) != measured.digest:
+        raise CodeChanged(f"the code that {page} is of changed while it was measured: {TARGETS[page]} again")
+    return measured.sentence(page)
 
 
 def read(text: str) -> Provenance | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.figures import Verdict, megabytes, met
-from benchmarks.provenance import Provenance
+from benchmarks.provenance import Provenance, confirmed
 from benchmarks.queue_fresh import Fresh
 from benchmarks.report import machine_lines, print_verdicts, row, verdict_lines
 
@@ -130,7 +130,7 @@ def write(results: Results, path: Path) -> None:
     lines = [
         "# Speed of queues",
         "",
-        results.measured.sentence("RESULTS-queue.md"),
+        confirmed("RESULTS-queue.md", results.measured),
         f"It took {results.seconds / 60:.1f} minutes: {results.messages:,} messages, one run. {met(found)}",
         "",
         *verdict_lines(found),

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Verdict, megabytes, met, middle
+from benchmarks.provenance import confirmed
 
 LIBRARIES = ("penstock-elt", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg", "dbt-core")
 
@@ -77,7 +78,7 @@ def write_results(bench: Bench, path: Path, *, seconds: float, missing: Sequence
     lines = [
         "# Speed",
         "",
-        bench.measured.sentence("RESULTS.md"),
+        confirmed("RESULTS.md", bench.measured),
         f"It took {seconds / 60:.1f} minutes: {bench.rows:,} rows, {bench.runs} rounds. {met(bench.results.verdicts)}",
         "",
         *verdict_lines(bench.results.verdicts),

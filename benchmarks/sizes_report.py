@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from benchmarks.bench import Bench
 from benchmarks.figures import met
 from benchmarks.growth import MORE, Step
+from benchmarks.provenance import confirmed
 from benchmarks.report import figure_lines, machine_lines, row, verdict_lines
 
 _LIBRARIES = ("penstock-elt", "duckdb", "adbc-driver-postgresql", "dbt-core", "dbt-duckdb", "dbt-postgres")
@@ -48,7 +49,7 @@ def page(bench: Bench, sizes: Sizes, *, seconds: float) -> str:
     lines = [
         "# Size of a warehouse",
         "",
-        bench.measured.sentence("RESULTS-sizes.md"),
+        confirmed("RESULTS-sizes.md", bench.measured),
         f"It took {seconds / 60:.1f} minutes: {bench.rows:,} events. {met(bench.results.verdicts)}",
         "",
         *verdict_lines(bench.results.verdicts),

@@ -123,7 +123,7 @@ def _page(report: dict[str, Any], measured: provenance.Provenance) -> str:
     counts = Counter(report["faults"])
     listed = "\n".join(f"| {kind} | {count} |" for kind, count in sorted(counts.items()))
     return (
-        f"# Soak\n\n{measured.sentence(PAGE)}\n\n"
+        f"# Soak\n\n{provenance.confirmed(PAGE, measured)}\n\n"
         "`penstock consume` takes a quorum queue into PostgreSQL, both behind proxies, while it is killed"
         " and they are.\n\n"
         f"- {SECONDS:.0f} s at {RATE:,} messages a second, 1 % of them twice: {report['messages']:,} different ones,"

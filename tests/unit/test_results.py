@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import provenance
 from benchmarks.process import ROOT
-from benchmarks.provenance import HOT_PATHS, TARGETS, HistoryMissing, Provenance
+from benchmarks.provenance import HOT_PATHS, TARGETS, CodeChanged, HistoryMissing, Provenance
 from tools.way import ways
 
 FOLDER = ROOT / "benchmarks"
@@ -136,6 +136,15 @@ def test_results_may_come_with_the_change_they_are_of(tree: Path) -> None:
     assert provenance.contradiction(tree, "RESULTS.md", measured) == ""
     again = provenance.now("RESULTS.md", tree)
     assert (again.changed, again.digest) == (False, measured.digest)
+
+
+def test_code_that_changes_while_it_is_measured_is_not_written_down(tree: Path) -> None:
+    """The results would be of nobody knows what."""
+    measured = provenance.now("RESULTS.md", tree)
+    assert provenance.confirmed("RESULTS.md", measured, tree) == measured.sentence("RESULTS.md")
+    _written(tree / "models" / "daily.sql", "select 3\n")
+    with pytest.raises(CodeChanged, match="changed while it was measured: make bench again"):
+        provenance.confirmed("RESULTS.md", measured, tree)
 
 
 def test_a_commit_that_was_not_measured_is_told(tree: Path) -> None:
