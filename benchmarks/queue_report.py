@@ -139,7 +139,7 @@ def write(results: Results, path: Path) -> None:
         "",
         "| queue | contender | messages/s | of pika's bare receive | from start | loads | peak memory | growth |",
         "|---|---|---|---|---|---|---|---|",
-        *(_line(line, results.rate(_PIKA, line.kind)) for line in results.lines),
+        *(line_row(line, results.rate(_PIKA, line.kind)) for line in results.lines),
         "",
         *(f"Failed: {trouble}\n" for trouble in results.troubles),
         "## Method",
@@ -160,7 +160,8 @@ def _verdict(job: str, bar: str, rate: float | None, others: str, met: bool) -> 
     return Verdict(job=job, bar=bar, reached=reached, others=others, met=met)
 
 
-def _line(line: Line, pika: float | None) -> str:
+def line_row(line: Line, pika: float | None) -> str:
+    """A contender's row in the table of all figures; ``pika`` is the rate of its bare receive."""
     return row(
         line.kind,
         line.name,

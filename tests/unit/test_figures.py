@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import provenance
+from benchmarks.bench import Bench
 from benchmarks.figures import PENSTOCK, Figure
+from benchmarks.growth import ALL, COMPRESSION, MORE, Step
 from benchmarks.loading import AGAIN, CSV, DIRECT, FIRST
 from benchmarks.provenance import Provenance
+from benchmarks.queue_report import Line, line_row
 from benchmarks.report import figure_lines
+from benchmarks.sizes_report import Sizes, page
 from benchmarks.small import BATCH, TEN
 from benchmarks.steps import JOB
-from tools.reference import figures, results
+from penstock.testing.postgres import PrivatePostgres
+from tools.reference import capacity, figures, results
 from tools.reference.figures import TABLES, with_figures
 
 NAMED = Provenance(date="2026-03-04", commit="a1" * 20, changed=False, digest="0f" * 32)
@@ -23,6 +29,7 @@ MACHINE = "- 2 cores, some processor, 8 GiB of memory, Linux\n"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Results of a run, written as a benchmark writes them."""
     monkeypatch.setattr(results, "_FOLDER", tmp_path)
+    monkeypatch.setattr(capacity, "event", capacity.event.__wrapped__)
     return tmp_path
 
 
@@ -89,6 +96,75 @@ def test_steps_are_told_by_history_and_size(folder: Path) -> None:
         "| duckdb, wide | 0.80 | 0.90 |",
         "| postgres, deep | 0.50 + 0.30 | |",
     ]
+
+
+def test_capacity_is_what_was_measured_and_its_arithmetic(folder: Path) -> None:
+    """Bytes, WAL and CPU of an event come from the pages as their benchmarks write them; the rest is multiplied."""
+    _write_capacity(folder)
+    event = capacity.event()
+    assert (event.json, event.lake, event.duckdb_raw) == (286, 49, 95)
+    assert (event.postgres_raw, event.postgres_index) == (246, 42)
+    assert (event.landing_wal_large, event.landing_wal, event.first_wal, event.later_wal) == (258, 674, 1035, 3000)
+    assert (event.landing_duckdb, event.landing_postgres) == (4, 5)
+    assert (event.first_postgres, event.later_postgres) == (60, 70)
+    assert event.message == 40
+    volumes = list(capacity.volumes())
+    assert "| WAL of modelling | N × 3,000 B | 30 MB | 3 GB | 300 GB | 3 TB |" in volumes
+    assert "| CPU of landing, PostgreSQL, files | N × 5 µs | 0.05 s | 5 s | 500 s | 5,000 s |" in volumes
+    assert "| quorum | 50,000 | 1 | 3 |" in list(capacity.brokers())
+    assert "| `penstock load` | 400 MB at 1 M | 1 GB |" in list(capacity.memory())
+    assert any("wal_compression = lz4 | model one more day | 1,500" in line for line in figures.wal())
+    for name in ("event", "setting", "billion"):
+        assert len(list(TABLES[name]())) > 5
+
+
+def _write_capacity(folder: Path) -> None:
+    million = 1_000_000
+    landed = [
+        Figure(FIRST["duckdb"], PENSTOCK, million, [2.0], [3.5]),
+        Figure(FIRST["postgres"], PENSTOCK, million, [2.0], [3.0], [1.8]),
+    ]
+    _write(folder, "RESULTS.md", "All figures", landed)
+    rates = (("classic", 20_000), ("quorum", 50_000), ("stream protocol", 100_000))
+    queues = [line_row(Line("penstock consume", kind, rate, peak_bytes=300_000_000), None) for kind, rate in rates]
+    head = "| queue | contender | messages/s | of pika's bare receive | from start | loads | peak memory | growth |"
+    table = "\n".join([head, "|---|---|---|---|---|---|---|---|", *queues])
+    (folder / "RESULTS-queue.md").write_text(f"## All figures\n\n{table}\n", encoding="utf-8")
+    api = "| contender | peak memory |\n|---|---|\n| penstock load | 320 MB |\n"
+    (folder / "RESULTS-http.md").write_text(f"## All figures\n\n{api}", encoding="utf-8")
+    sizes = Sizes(event_bytes=286.2, packed_bytes=49.1, users=300_000, schemas=[("raw", 270_600_000, 46_200_000)])
+    for warehouse, lands, models in (("duckdb", (0, 0), (0, 0)), ("postgres", (258, 674), (1035, 3000))):
+        for which, events, n in ((ALL, million, 0), (MORE, million // 10, 1)):
+            sizes.steps.append(_step(warehouse, f"load {which}", events, lands[n], 95_000_000))
+            sizes.steps.append(
+                _step(warehouse, f"model {which}", events, models[n], 1_500_000_000, 60.0 if n == 0 else 7.0)
+            )
+    sizes.steps.append(_step(f"postgres, {COMPRESSION}", f"model {MORE}", million // 10, 1500, 300_000_000))
+    bench = Bench(
+        rows=million,
+        runs=1,
+        dlt=None,
+        ingestr=None,
+        sling=None,
+        server=PrivatePostgres,
+        say=print,
+        measured=provenance.now("RESULTS-sizes.md"),
+    )
+    bench.results.judge("peak memory", "under 600 MB", "400 MB at 1 M", "", True)
+    (folder / "RESULTS-sizes.md").write_text(page(bench, sizes, seconds=60), encoding="utf-8")
+
+
+def _step(warehouse: str, name: str, events: int, wal: int, held: int, spent: float = 1.0) -> Step:
+    return Step(
+        warehouse=warehouse,
+        name=name,
+        events=events,
+        cpu_seconds=spent / 2,
+        server_cpu_seconds=None if warehouse == "duckdb" else spent / 2,
+        peak_bytes=250_000_000,
+        held_bytes=held,
+        wal_bytes=None if warehouse == "duckdb" else wal * events,
+    )
 
 
 def test_only_what_is_between_marks_is_made_anew(folder: Path) -> None:

@@ -242,7 +242,7 @@ def _number(text: str) -> float:
 
 
 def _bytes(size: float) -> str:
-    unit, factor = next((unit, factor) for unit, factor in _BYTES if size >= factor)
+    unit, factor = next(((unit, factor) for unit, factor in _BYTES if size >= factor), _BYTES[-1])
     return f"{_figures(size / factor)} {unit}"
 
 
