@@ -1,6 +1,7 @@
 """Two work trees side by side, before and after a change: what a load or a models' step takes in each.
 
-Usage: python -m benchmarks.compare BEFORE AFTER [--rows N] [--rounds N] [--to duckdb postgres] [--step wide|deep]
+Usage: python -m benchmarks.compare BEFORE AFTER [--rows N] [--rounds N] [--to duckdb postgres]
+           [--records ndjson|csv|nested] [--step wide|deep]
 
 Each tree works by its own code and models, with its own ``.venv`` where it has one. The trees take turns, and who is
 first changes from round to round, so that what else the machine does meets both alike. What counts are the ratios, each
@@ -15,9 +16,10 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -25,11 +27,17 @@ from benchmarks import inputs, steps
 from benchmarks.figures import Figure
 from benchmarks.process import ChildFailed, run
 from benchmarks.projects import load_command, python_of, write_project
+from benchmarks.shapes import ORDERS, USER_EVENTS, Shape
 from benchmarks.warehouses import DuckDBFile, PostgresDatabase, Warehouse, postgres_server
 from penstock.testing.postgres import PrivatePostgres
 
 ROWS = 300_000
 ROUNDS = 5
+RECORDS: Mapping[str, tuple[Shape, Callable[[int], Path]]] = {
+    "ndjson": (USER_EVENTS, inputs.user_events),
+    "csv": (USER_EVENTS, partial(inputs.user_events, format="csv")),
+    "nested": (ORDERS, inputs.orders),
+}
 _SECONDS = 1_800
 
 
@@ -76,18 +84,21 @@ class Compared:
         ]
 
 
-def compare(trees: tuple[Path, Path], warehouse: Warehouse, rows: int, rounds: int, work: Path) -> Compared:
+def compare(
+    trees: tuple[Path, Path], warehouse: Warehouse, records: str, rows: int, rounds: int, work: Path
+) -> Compared:
     """Load one file by both trees, turn about.
 
     Raises:
         ChildFailed: a load failed, or did not land each record once.
     """
     compared = Compared(warehouse.kind)
-    path = inputs.user_events(rows)
-    projects = [write_project(work / f"{warehouse.kind}-{n}", warehouse, [path]) for n in range(2)]
+    shape, made = RECORDS[records]
+    path = made(rows)
+    projects = [write_project(work / f"{warehouse.kind}-{n}", warehouse, [path], shape=shape) for n in range(2)]
     for turn in range(rounds + 1):
         for side in (0, 1) if turn % 2 else (1, 0):
-            taken = _load(trees[side], projects[side], warehouse, rows)
+            taken = _load(trees[side], projects[side], warehouse, shape.table, inputs.distinct(rows))
             if turn:  # the first round warms the file, the imports' byte code and the server
                 (compared.before, compared.after)[side].append(taken)
         if turn:
@@ -138,7 +149,7 @@ def _taken(figure: Figure) -> list[Taken]:
     ]
 
 
-def _load(tree: Path, project: Path, warehouse: Warehouse, rows: int) -> Taken:
+def _load(tree: Path, project: Path, warehouse: Warehouse, table: str, rows: int) -> Taken:
     warehouse.fresh()
     shutil.rmtree(project / ".penstock", ignore_errors=True)
     served = warehouse.server_cpu_seconds()
@@ -154,8 +165,8 @@ def _load(tree: Path, project: Path, warehouse: Warehouse, rows: int) -> Taken:
         server_cpu_seconds=warehouse.server_cpu_seconds() - served,
         peak_bytes=ran.peak_bytes,
     )
-    if warehouse.count() != inputs.distinct(rows):
-        raise ChildFailed(f"{tree}: {warehouse.count():,} rows in the table, {inputs.distinct(rows):,} expected")
+    if warehouse.count(table) != rows:
+        raise ChildFailed(f"{tree}: {warehouse.count(table):,} rows in the table, {rows:,} expected")
     return taken
 
 
@@ -169,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--rounds", type=int, default=ROUNDS, help=f"{ROUNDS} by default, after one that does not count"
     )
     parser.add_argument("--to", nargs="+", choices=("duckdb", "postgres"), default=["duckdb", "postgres"])
+    parser.add_argument("--records", choices=list(RECORDS), default="ndjson", help="user events as NDJSON by default")
     parser.add_argument("--step", choices=("wide", "deep"), help="compare the models' step, of such a history")
     chosen = parser.parse_args(arguments)
     trees = (chosen.before.resolve(), chosen.after.resolve())
@@ -184,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if chosen.step:
                 compared = compare_steps(trees, warehouses, chosen.step, chosen.rows, chosen.rounds, work)
             else:
-                compared = compare(trees, warehouses[0], chosen.rows, chosen.rounds, work)
+                compared = compare(trees, warehouses[0], chosen.records, chosen.rows, chosen.rounds, work)
             lines += compared.lines()
     print(f"\n{chosen.rows:,} records, {chosen.rounds} rounds; medians, and the median of each round's ratio")
     print("\n".join(lines))
