@@ -30,7 +30,12 @@ _LANDING = (
 )
 _FILES = (*_LANDING, "src/penstock/sources/files")
 _QUEUES = (*_LANDING, "src/penstock/sources/rabbitmq", "src/penstock/runs/consume.py")
-_MODELS = ("examples/user_events/models", "src/penstock/dbt", "src/penstock/transform")
+_MODELS = (
+    "examples/user_events/macros",
+    "examples/user_events/models",
+    "src/penstock/dbt",
+    "src/penstock/transform",
+)
 
 HOT_PATHS: Mapping[str, tuple[str, ...]] = {
     "RESULTS.md": (*_FILES, *_MODELS),

@@ -112,8 +112,16 @@ def takes() -> Iterator[str]:
         ("CPU of landing a file in DuckDB", f"{e.landing_duckdb} µs", speed),
         ("CPU of landing a file in PostgreSQL, server and all", f"{e.landing_postgres} µs", speed),
         ("CPU of a message in PostgreSQL, with broker and server", f"at most {e.message} µs, quorum queue", queues),
-        ("CPU of modelling, first build", f"{e.first_duckdb} µs on DuckDB, {e.first_postgres} µs on PostgreSQL", sizes),
-        ("CPU of modelling one more day", f"{e.later_duckdb} µs on DuckDB, {e.later_postgres} µs on PostgreSQL", sizes),
+        (
+            "CPU of modelling, first build",
+            f"{e.first_duckdb:,} µs on DuckDB, {e.first_postgres:,} µs on PostgreSQL",
+            sizes,
+        ),
+        (
+            "CPU of modelling one more day",
+            f"{e.later_duckdb:,} µs on DuckDB, {e.later_postgres:,} µs on PostgreSQL",
+            sizes,
+        ),
     ]
     yield from table(["what", "an event", "measured"], rows)
 
@@ -144,7 +152,8 @@ def volumes() -> Iterator[str]:
     rows = [(name, formula, *(_figures(n * factor) for n in _VOLUMES.values())) for name, formula, factor in rates]
     rows += [(name, f"N × {each:,} B", *(_bytes(n * each) for n in _VOLUMES.values())) for name, each in sizes]
     rows += [
-        (name, f"N × {each} µs", *(f"{_figures(n * each / 1e6)} s" for n in _VOLUMES.values())) for name, each in times
+        (name, f"N × {each:,} µs", *(f"{_figures(n * each / 1e6)} s" for n in _VOLUMES.values()))
+        for name, each in times
     ]
     yield from table(["a day", "formula", *_VOLUMES], rows)
 
@@ -220,7 +229,7 @@ def billion() -> Iterator[str]:
         ("lake", f"{_bytes(1e9 * e.lake)} × 365", f"{_bytes(1e9 * e.lake * 365)} a year"),
         (
             "models of the example",
-            f"{e.postgres_all - raw:,} B × 1 G a day, {e.later_postgres} µs × 1 G",
+            f"{e.postgres_all - raw:,} B × 1 G a day, {e.later_postgres:,} µs × 1 G",
             f"{_bytes(1e9 * (e.postgres_all - raw))} and {_figures(1e3 * e.later_postgres)} CPU seconds a day",
         ),
     ]
