@@ -12,17 +12,22 @@ FROM python:3.13.13-slim-trixie AS python
 ENV PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 
-# the wheel, made by the locked build backend
+# the wheel, made by the locked build backend, with the native lane in it
 FROM python AS wheel
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY requirements/build.txt requirements/
 RUN python -m venv --without-pip /build \
     && python -m pip --python /build/bin/python install --no-cache-dir --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY tools/build_kernel.py tools/
 COPY src src
 COPY examples examples
 COPY docs/configuration.md docs/penstock.schema.json docs/
-RUN /build/bin/python -m hatchling build --target wheel --directory /wheels
+RUN PENSTOCK_KERNEL=require /build/bin/python -m hatchling build --target wheel --directory /wheels
 
 # the environment: what is locked, and the wheel; neither pip nor the build backend is in it
 FROM python AS environment

@@ -11,6 +11,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 EXAMPLE := examples/user_events
 REPORT := select * from reports.user_events_daily order by 1, 2, 3
 PYTEST_ARGS ?=
+# what tests import and rewrite is compiled once, also where the environment says otherwise
+unexport PYTHONDONTWRITEBYTECODE
 RUN_EXTRAS := postgres rabbitmq http lineage examples
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
@@ -49,6 +51,10 @@ test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headl
 	@tools/need_chromium
 	$(BIN)/python -m pytest -m chromium tests/report
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp ## Fuzz the kernel of the native lane with libFuzzer; FUZZ_SECONDS=3600 for an hour
+	tools/fuzz_kernel $(FUZZ_SECONDS)
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the documentation's links, Dockerfile and compose files
 	$(BIN)/ruff check .
@@ -57,7 +63,7 @@ check: $(VENV)/dev.stamp ## Lint, types, module sizes, import direction, the doc
 	$(BIN)/python tools/check_modules.py
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.override.yaml
-	$(BIN)/shellcheck .ci/run scripts/make_env scripts/airflow/init tools/install tools/make_venv tools/need_*
+	$(BIN)/shellcheck .ci/run scripts/make_env scripts/airflow/init tools/install tools/make_venv tools/fuzz_kernel tools/need_*
 	$(MKDOCS) build
 
 .PHONY: docs
@@ -143,12 +149,13 @@ clean: ## Delete the environment, caches and what the example made
 $(VENV)/bin/python:
 	@tools/make_venv "$(PYTHON)"
 
-$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	@[ $(VENV)/dev.stamp -nt requirements/run.txt -a $(VENV)/dev.stamp -nt pyproject.toml ] || \
-		tools/install requirements/run.txt
+INSTALLED := pyproject.toml tools/build_kernel.py $(wildcard src/penstock/native/*.[ch])
+
+$(VENV)/run.stamp: requirements/run.txt $(INSTALLED) | $(VENV)/bin/python
+	@for needed in $^; do [ $(VENV)/dev.stamp -nt $$needed ] || { tools/install requirements/run.txt; break; }; done
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/dev.stamp: requirements/dev.txt $(INSTALLED) | $(VENV)/bin/python
 	@tools/install requirements/dev.txt
 	@touch $(VENV)/run.stamp $@
 

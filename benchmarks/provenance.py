@@ -24,6 +24,7 @@ _LANDING = (
     "src/penstock/destinations",
     "src/penstock/land",
     "src/penstock/ledger",
+    "src/penstock/native",
     "src/penstock/records",
     "src/penstock/shape",
     "src/penstock/sources/gathering.py",

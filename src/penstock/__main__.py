@@ -1,5 +1,5 @@
 """``python -m penstock``."""
 
-from penstock.cli import main
+from penstock.cli.process import run
 
-main()
+run()

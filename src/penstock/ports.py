@@ -450,6 +450,15 @@ class Destination(Protocol):
         meanwhile."""
         ...
 
+    def writing(self) -> AbstractContextManager[Callable[[str], int]]:
+        """One transaction for what is given to the function inside, rolled back by whatever is raised; landings go on
+        beside it. The function takes a text of one statement or several, without parameters, and gives how many rows
+        the last of them gave or wrote.
+
+        Raises ``DestinationError`` when the warehouse refuses one.
+        """
+        ...
+
     def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> AbstractContextManager[bool]:
         """Inside, no other process that shares the warehouse is inside for ``name``, on whatever machine; comes to its
         end with the process, however that ends. Waits its turn, by calling ``wait`` with seconds again and again; what

@@ -1,5 +1,5 @@
-"""What operating systems do each in their own way: locks on files, links to folders, whether a process lives, and
-which one has a port."""
+"""What operating systems do each in their own way: cores, locks on files, links to folders, whether a process lives,
+and which one has a port."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ _LOCKED_BYTE = 1 << 62
 """Far behind every file's end: what is locked nobody else may read on Windows."""
 _LISTENS = "0A"
 """The state of a socket in Linux' tables."""
+
+
+def cores() -> int:
+    """How many cores this process may use: those that the system lets it run on, and no more than the time that its
+    container is given amounts to."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # Windows, macOS
+        count = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(count, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control group, or "max"
+        return count
 
 
 def lock(file: IO[Any]) -> None:

@@ -22,7 +22,7 @@ from penstock.doctor.forecast import explain_loads
 from penstock.errors import ProjectError
 from penstock.land.loop import Stop
 from penstock.project import load_project
-from penstock.project.added import installed_kind
+from penstock.project.kinds import installed_kind
 from penstock.runs.plan import plan_loads
 from penstock.runs.schedules import plan_schedules
 from penstock.sources.kinds import kind_of

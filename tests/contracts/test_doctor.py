@@ -14,9 +14,9 @@ from penstock.errors import SourceError
 from penstock.findings import Finding
 from penstock.project import RabbitMQ
 from penstock.sources.rabbitmq.checking import check_queue
-from tests.conftest import RabbitMQServer
 from tests.support import commands
 from tests.support.queues import a_queue, declare, publish, until, waiting
+from tests.support.servers import RabbitMQServer
 
 Diagnose = Callable[..., dict[str, Finding]]
 

@@ -19,6 +19,7 @@ from penstock.privacy.masking import masked
 from penstock.project.steps import LoadStep
 from penstock.runs.quarantined import entries
 from tests.support import commands, people
+from tests.support.fixtures import slow_on_postgres
 from tests.support.people import customer, holding, load, traces, transform, write
 
 SNAPSHOT = """
@@ -95,6 +96,7 @@ def test_erase(project: Path) -> None:
         assert proof[0].startswith("v1:") and "customer:42" not in str(proof) and proof[3] is not None
 
 
+@slow_on_postgres("project")
 def test_again(project: Path) -> None:
     """What is sent again of the person stays out, in every form and counted; asked again there is nothing to do."""
     write(project, "customers", "a.ndjson", [customer(41), customer(42), customer(43)])
@@ -122,6 +124,7 @@ def test_again(project: Path) -> None:
         assert ids == [(41,), (43,), (44,), (46,)]
 
 
+@slow_on_postgres("project")
 def test_replay_and_rescued(project: Path) -> None:
     """Ids that did not fit their column are found as well, and what waits in quarantine cannot bring anyone back."""
     write(project, "customers", "a.ndjson", [customer(41), customer(7, id="c-42"), b'{"id": "c-42",}'])
@@ -135,6 +138,7 @@ def test_replay_and_rescued(project: Path) -> None:
         assert load(session)["customers"] == (1, 0, 1, 0)
 
 
+@slow_on_postgres("project")
 def test_one_process_later(project: Path) -> None:
     """Who was erased stays out for a process that begins later, under a new key too, and not without the old one."""
     write(project, "customers", "a.ndjson", [customer(41), customer(42)])
@@ -185,6 +189,7 @@ def test_killed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert session.destination.query(unfinished).rows == [(0,)]
 
 
+@slow_on_postgres("project")
 def test_what_is_asked(project: Path) -> None:
     """A person of no kind, and a project without a key, are told so before anything is done."""
     with people.opened(project) as session:
@@ -235,6 +240,7 @@ def _in_files(session: Session, wanted: bytes) -> bool:
     return wanted in bytes(query("select pg_read_binary_file($1)", [path]).rows[0][0])
 
 
+@slow_on_postgres("project")
 @pytest.mark.parametrize("format_", ["ndjson", "csv", "parquet"])
 def test_lake(project: Path, format_: str) -> None:
     """The person's records leave the lake's files, whatever their format, and what is sent again does not get there."""
@@ -273,6 +279,7 @@ def _in_lake(project: Path, wanted: list[bytes]) -> bool:
     return False
 
 
+@slow_on_postgres("project")
 def test_flattened(project: Path) -> None:
     """Of a flattened stream, fields are personal and tell people by their names in the flat record."""
     text = (project / "penstock.yml").read_text().partition("streams:")[0]

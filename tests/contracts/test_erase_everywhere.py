@@ -288,6 +288,7 @@ def standing_of(session: Session) -> dict[str, Any]:
     return {"relations": list(rows), "restore": now}
 
 
+@slow_on_postgres("project")
 def test_traces_of_others(project: Path) -> None:
     """A body without an id is the person's by an address that is the person's; another's by the same name is not."""
     write(project, "customers", "a.ndjson", [customer(42), customer(43, name=customer(42)["name"])])

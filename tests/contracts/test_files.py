@@ -24,7 +24,10 @@ from penstock.shape.shaper import Shaper
 from penstock.sources.files import planning
 from penstock.sources.files.source import FilesSource
 from penstock.spec import StreamSpec
+from tests.support.fixtures import whichever as destination
 from tests.support.warehouse import land, quarantined, table, write_files
+
+__all__ = ["destination"]  # a fixture
 
 RULES = StreamSpec(stream="s")
 

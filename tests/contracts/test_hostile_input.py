@@ -16,6 +16,8 @@ from penstock.spec import StreamSpec
 from tests.support.hostile import CASES, Case
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
+pytestmark = pytest.mark.usefixtures("each_kernel")
+
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_outcome(destination: Destination, tmp_path: Path, case: Case) -> None:

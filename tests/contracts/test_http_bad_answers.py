@@ -12,7 +12,10 @@ from penstock.errors import SourceError
 from penstock.ports import Destination
 from tests.support.api import Api, Asked, Said, said
 from tests.support.fetching import fetch, ids
+from tests.support.fixtures import whichever as destination
 from tests.support.warehouse import ledger, quarantined
+
+__all__ = ["destination"]  # a fixture
 
 PAGES = {"records": "data", "pagination": "page"}
 HTML = b"<!DOCTYPE html>\n<html><head><title>Sign  in\nplease</title></head><body>&hellip;</body></html>"

@@ -18,6 +18,9 @@ from penstock.ports import Destination
 from tests.support.api import Api, Asked, Said, said
 from tests.support.examples import examples
 from tests.support.fetching import fetch, ids, source_of
+from tests.support.fixtures import whichever as destination
+
+__all__ = ["destination"]  # a fixture
 
 RECORDS = [{"id": n} for n in range(100)]
 

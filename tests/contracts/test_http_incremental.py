@@ -16,6 +16,9 @@ from penstock.sources.http.incremental import Columns, Watermark, earlier, rank
 from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said, said
 from tests.support.fetching import fetch, ids, source_of
+from tests.support.fixtures import whichever as destination
+
+__all__ = ["destination"]  # a fixture
 
 KEYED = StreamSpec(stream="cars", identity=("id", "updated"))
 

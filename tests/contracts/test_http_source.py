@@ -19,7 +19,10 @@ from penstock.sources.http.records import JsonCutter
 from penstock.spec import StreamSpec
 from tests.support.api import Api, Asked, Said, pages_of, said
 from tests.support.fetching import fetch, ids, origins, source_of
+from tests.support.fixtures import whichever as destination
 from tests.support.warehouse import land, ledger, table, write_files
+
+__all__ = ["destination"]  # a fixture
 
 CARS = [{"id": n, "brand": f"brand {n % 7}", "price": n + 0.5} for n in range(25)]
 

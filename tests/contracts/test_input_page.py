@@ -16,7 +16,10 @@ from penstock.shape.strict import MAX_DEPTH, MAX_EXPONENT
 from penstock.shape.types import SCALARS
 from penstock.sources.files.source import MAX_PENDING_BYTES
 from penstock.spec import StreamSpec
+from tests.support.fixtures import whichever as destination
 from tests.support.warehouse import land, quarantined, table, write_files
+
+__all__ = ["destination"]  # a fixture
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -44,6 +44,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "quarantine replay": ["--all"],
     "metabase sync": [],
     "superset export": [],
+    "verify models": ["--steps", "1"],
 }
 
 

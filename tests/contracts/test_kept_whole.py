@@ -164,7 +164,7 @@ def test_replay(destination: Destination, tmp_path: Path, request: Any) -> None:
 
     with opened(strict) as session:
         target = Target(spec=session.project.spec("s"), source="queue")
-        landed = load(Queue(came), session.destination, session.shaper("s"), target)
+        landed = load(Queue(came), session.destination, session.shapers("s"), target)
         assert [landed.total(n) for n in ("read", "landed", "duplicates", "quarantined")] == [7, 2, 0, 5]
         before = _states(session)
         assert before.keys() == {b'{"n": "y"}', came[1][1], event, b'{"n":"v"}', b"{"}

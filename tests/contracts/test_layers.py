@@ -21,7 +21,7 @@ from penstock.transform.workspace import prepare_workspace
 from tests.support.trips import PROJECT
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
     """The project of two layers on each destination."""
     folder = tmp_path / "trips"

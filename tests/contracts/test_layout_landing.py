@@ -137,7 +137,7 @@ def test_by_queue_as_by_file(rabbitmq_url: str, tmp_path: Path) -> None:
         [step] = plan_loads(session.project)
         with consume_source(session.project, step, Until(empty=True)) as source:
             target = step.target(session.project)
-            landed = load(source, session.destination, session.shaper("users"), target, stop=Stop())
+            landed = load(source, session.destination, session.shapers("users"), target, stop=Stop())
         assert [landed.total(n) for n in ("read", "landed", "duplicates", "quarantined")] == [21, 10, 10, 1]
         found = session.destination.query("select count(*), sum(at_lat) from raw.users").rows
         assert found == [(20, sum(i + 0.25 for i in range(20)))]

@@ -19,7 +19,7 @@ from penstock.lineage import emitter, telling
 from penstock.lineage.emitter import Emitter, close_all
 from penstock.lineage.facts import Event, Run
 from penstock.logs import captured
-from penstock.project import Lineage, RabbitMQ, load_project
+from penstock.project import DuckDB, Lineage, Postgres, RabbitMQ, load_project
 from penstock.runs.consume import Consumer
 from tests.support import commands
 from tests.support.fixtures import EMBEDDED
@@ -71,9 +71,10 @@ def test_loads_and_models(request: pytest.FixtureRequest, kind: str, tmp_path: P
     judge(events)
     assert KEY not in json.dumps(events) and {e["job"]["namespace"] for e in events} == {"here"}
     destination = load_project(project, environ={"LINEAGE_KEY": KEY}).destination
-    if destination.type == "duckdb":
+    if isinstance(destination, DuckDB):
         space, database = f"duckdb://{destination.path}", "warehouse"
     else:
+        assert isinstance(destination, Postgres)
         space, database = f"postgres://{destination.host}:{destination.port}", str(destination.database)
 
     run = named(events, "COMPLETE", "trips.run")

@@ -24,7 +24,7 @@ from penstock.project.settings import Stream
 from penstock.runs.consume import Consumer
 from penstock.runs.plan import plan_loads
 from tests.support.api import Api, Asked, said
-from tests.support.fixtures import EMBEDDED
+from tests.support.fixtures import EMBEDDED, slow_on_postgres
 from tests.support.queues import a_queue, publish, until, waiting
 
 RECORDS: list[dict[str, Any]] = [
@@ -147,6 +147,7 @@ def filed(folder: Path, records: list[dict[str, Any]], name: str = "a") -> dict[
     return {"type": "files", "path": "data/*"}
 
 
+@slow_on_postgres("warehouse")
 @pytest.mark.parametrize("setting", FIELDS, ids=lambda s: s[1])
 def test_a_misspelt_field(warehouse: dict[str, Any], tmp_path: Path, setting: tuple[type[BaseModel], str]) -> None:
     """It is told by the load, in the status and by the doctor, with the name that was meant. ``pii`` and ``drop`` stop

@@ -293,6 +293,7 @@ def test_a_lost_connection_tells_how_many_are_confirmed(
     assert 0 < confirmed <= len(_taken(channel)) <= 20_000
 
 
+@pytest.mark.slow
 def test_a_killed_broker_is_exit_code_4(make: Callable[..., Path]) -> None:
     """With what is confirmed, and all of that is there when the broker is back."""
     with PrivateRabbitMQ() as broker:

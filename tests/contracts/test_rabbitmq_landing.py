@@ -44,7 +44,7 @@ def test_a_queue_is_landed_and_acknowledged(rabbitmq_url: str, tmp_path: Path, k
                 landed = load(
                     source,
                     session.destination,
-                    session.shaper("events"),
+                    session.shapers("events"),
                     step.target(session.project),
                     commit_bytes=1,
                     stop=Stop(),
@@ -71,7 +71,7 @@ def test_a_stop_ends_a_queue_that_is_quiet(rabbitmq_url: str, tmp_path: Path) ->
             landed = load(
                 source,
                 session.destination,
-                session.shaper("events"),
+                session.shapers("events"),
                 step.target(session.project),
                 commit_bytes=1,
                 stop=stop,

@@ -18,13 +18,6 @@ from tests.support.queues import a_queue, bodies_of, declare, drain, numbered, p
 Fault = Callable[[PrivateRabbitMQ, Proxy, RabbitMQSource, RabbitMQ], None]
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[PrivateRabbitMQ]:
-    """A broker of this module's own, which soon loses patience with a consumer."""
-    with PrivateRabbitMQ(settings={"channel_tick_interval": "500"}) as server:
-        yield server
-
-
 @pytest.fixture
 def proxy(broker: PrivateRabbitMQ) -> Iterator[Proxy]:
     """A way to the broker that can break."""
@@ -81,8 +74,11 @@ FAULTS: tuple[Fault, ...] = (cut, reset, refuse_for_a_while, stall, close_connec
 ONE_KIND = {kill: "classic", stall: "quorum", restart: "quorum", close_connection: "quorum"}
 """Slow, and the same for each kind of queue. (The registry of quorum queues is written late: one that is seconds old
 may not survive a kill.)"""
+RARE = (stall, restart)
 CASES = [
-    pytest.param(f, k, id=f"{f.__name__}-{k}", marks=pytest.mark.slow if f in (stall, restart) else ())
+    pytest.param(
+        f, k, id=f"{f.__name__}-{k}", marks=() if f is cut or (f not in RARE and k != "stream") else pytest.mark.slow
+    )
     for f in FAULTS
     for k in ("classic", "quorum", "stream")
     if ONE_KIND.get(f, k) == k

@@ -6,7 +6,6 @@ import gzip
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,6 @@ from tests.support.queues import (
 )
 
 KINDS = ("classic", "quorum", "stream")
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[PrivateRabbitMQ]:
-    """A broker of this module's own."""
-    with PrivateRabbitMQ() as server:
-        yield server
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,13 +24,6 @@ from tests.support.queues import a_queue, bodies_of, declare, drain, numbered, p
 from tests.support.streams import a_stream, data, publish_batches, publish_entries, with_id
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[PrivateRabbitMQ]:
-    """A broker of this module's own."""
-    with PrivateRabbitMQ() as server:
-        yield server
-
-
 @pytest.fixture
 def proxy(broker: PrivateRabbitMQ) -> Iterator[Proxy]:
     """A way to the broker that can break."""
@@ -325,7 +318,9 @@ def kill(broker: PrivateRabbitMQ, _: Proxy, __: StreamProtocolSource) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [cut, reset, refuse_for_a_while, stall, close_connection, restart, kill], ids=lambda f: f.__name__
+    "fault",
+    [cut, reset, refuse_for_a_while, stall, close_connection, pytest.param(restart, marks=pytest.mark.slow), kill],
+    ids=lambda f: f.__name__,
 )
 def test_reading_goes_on(
     broker: PrivateRabbitMQ,

@@ -177,7 +177,7 @@ def test_a_table_that_is_made_anew(landed: Session, table: str) -> None:
     assert [r["table"] for r in records if r["logger"] == "ledger"] == [f"penstock.{table}"]
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_models_after_damage(session: Session) -> None:
     """Models take in what lands after the ledger was emptied and the stream reset, though they had seen higher numbers
     than there are now; and what lands after their watermarks were lost."""
@@ -199,6 +199,7 @@ def test_models_after_damage(session: Session) -> None:
         assert rows(again, "select count(*) from reports.by_name") == [(6,)]
 
 
+@pytest.mark.slow
 def test_loads_entered_again(session: Session) -> None:
     """Where loads alone are lost, they are entered again from the rows that there are: nothing is deleted or read
     again, and models hold what they held and take in what comes."""
@@ -234,6 +235,7 @@ def set_back(session: Session, seq: int) -> None:
         query("select nextval('penstock.load_ids')")
 
 
+@slow_on_postgres("warehouse")
 def test_a_ledger_of_an_older_backup(session: Session) -> None:
     """A load and a build that has nothing to do notice that the newest loads are lost, though loads, positions and
     watermarks agree; entered again, they are modelled, and their numbers are not given again."""

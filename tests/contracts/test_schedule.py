@@ -67,6 +67,7 @@ def test_now_without_a_process(tmp_path: Path) -> None:
     assert refused.returncode == 2 and "schedule:" in refused.stderr
 
 
+@slow_on_postgres("warehouse")
 def test_missed_after_downtime(warehouse: dict[str, Any], tmp_path: Path) -> None:
     """A process that was down through three moments of an hourly schedule does what ``missed`` says at its start, and
     at the next start nothing."""

@@ -15,6 +15,7 @@ from penstock.project import load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.built import Built
 from penstock.transform.perform import Transformer
+from tests.support.fixtures import slow_on_postgres
 from tests.support.modelled import MODEL, a_modelled_project
 
 TABLE = "{{ config(materialized='table', schema='reports') }} select _pen_load, name from {{ ref('stg_things') }}"
@@ -67,6 +68,7 @@ def built_as_planned(built: Built) -> set[str]:
     return {node.name for node in built.nodes if node.kind == "model"}
 
 
+@slow_on_postgres("warehouse")
 def test_a_selection_is_no_run_of_all(session: Session) -> None:
     """Only what is selected takes in what is new; the next run builds the rest, and all is as if built anew."""
     transformer = Transformer(session)
@@ -100,6 +102,7 @@ def test_a_selection_is_no_run_of_all(session: Session) -> None:
     assert step_by_step == [rows(session, model) for model in MODELS] == [[("b", 1), ("c", 1), ("first", 1)]] * 3
 
 
+@slow_on_postgres("warehouse")
 def test_what_cannot_be_selected(session: Session) -> None:
     """A selector that chooses nothing is an error in dbt's words, in part of a selection a note; and a table that was
     built by no full run has to be selected along with what reads it."""

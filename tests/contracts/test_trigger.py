@@ -15,30 +15,36 @@ from penstock.project import Project, load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.perform import Transformer
 from penstock.up import trigger as trigger_module
+from tests.support.example import EXAMPLE, without_tests
 from tests.support.fixtures import slow_on_postgres
 from tests.support.queues import until
 from tests.support.triggered import triggered
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 USERS = "select count(*) from dimensional.dim_user where user_id like 't%' and is_current"
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+def tested(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """The example, in a folder of its own."""
-    destination = None
-    if request.param == "postgres":
-        destination = {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
-    return load_project(copied(tmp_path, destination))
+    return load_project(copied(tmp_path, request))
 
 
-def copied(tmp_path: Path, destination: dict[str, str] | None) -> Path:
-    """The example in a folder of its own, into another warehouse when one is given."""
+@pytest.fixture(params=["duckdb", "postgres"])
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+    """The same, without what dbt would test."""
+    directory = copied(tmp_path, request)
+    without_tests(directory)
+    return load_project(directory)
+
+
+def copied(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The example in a folder of its own, into the warehouse that the fixture's parameter names."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
     directory = tmp_path / "project"
     shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
     settings = yaml.safe_load((directory / "penstock.yml").read_text())
-    if destination is not None:
-        settings["destinations"] = {"local": destination}
+    if url is not None:
+        settings["destinations"] = {"local": {"type": "postgres", "url": url}}
     (directory / "penstock.yml").write_text(json.dumps(settings))
     return directory
 
@@ -125,10 +131,16 @@ def test_a_new_field_reaches_the_views(project: Project) -> None:
 
 
 def test_a_column_that_must_grow(project: Project) -> None:
-    """A text that its `varchar` column has no room for: builds after loads do not widen it, the try after does."""
+    """A text that its `varchar` column has no room for: a prepared step does not widen it, and dbt after it does."""
     model = project.directory / "models" / "reports" / "seen.sql"
+    (project.directory / "macros" / "replacing.sql").write_text(
+        "{% macro get_incremental_replacing_sql(arg_dict) -%}\n"
+        "{{- return(penstock.replacing_sql(arg_dict)) -}}\n{%- endmacro %}\n"
+    )
     model.write_text(
-        "{{ config(unique_key=['user_id']) }}\n{% set window = penstock.window() %}\n{{ penstock.takes_in(window) }}\n"
+        "{{ config(materialized='incremental', incremental_strategy='replacing', unique_key=['user_id'],"
+        " post_hook='{{ penstock.mark() }}') }}\n"
+        "{% set window = penstock.window() %}\n{{ penstock.takes_in(window) }}\n"
         "with seen as (select user_id, cast(max(username) as varchar("
         "{{ 80 if is_incremental() else 40 }})) as username from {{ ref('stg_user_events') }}\n"
         "where user_id is not null and {{ penstock.landed_in('user_events', window) }} group by 1)\n"
@@ -171,12 +183,12 @@ def test_a_broken_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
             assert trigger.failures <= 4 and session.destination.query(USERS).rows == [(2,)]
 
 
-def test_connections_that_the_server_closed(tmp_path: Path, postgres_url: str) -> None:
+@pytest.mark.parametrize("project", ["postgres"], indirect=True)
+def test_connections_that_the_server_closed(project: Project) -> None:
     """Connections kept between builds are closed by the server: the next build opens others, and does not fail."""
-    directory = copied(tmp_path, {"type": "postgres", "url": postgres_url})
-    project = load_project(directory)
     with Session(project) as session:
         load(project, session)
+        own = [pid for (pid,) in session.destination.query("select pid from pg_stat_activity").rows]
         with triggered(project) as trigger:
             until(lambda: trigger.builds == 1, lambda: trigger.last_error)
             for number in range(1, 3):
@@ -186,17 +198,18 @@ def test_connections_that_the_server_closed(tmp_path: Path, postgres_url: str) -
                 until(lambda newest=newest: bool(trigger.upper_seq == newest), lambda: trigger.last_error)  # type: ignore[misc]
                 closed = session.destination.query(
                     "select count(pg_terminate_backend(pid)) from pg_stat_activity"
-                    " where application_name = 'dbt' and datname = current_database()"
+                    " where query = 'COMMIT' and not pid = any($1) and datname = current_database()",
+                    [own],
                 ).rows
                 assert closed[0][0] > 0
             assert trigger.failures == 0
 
 
 @pytest.mark.slow
-def test_tests_are_not_repeated_after_many_builds(project: Project) -> None:
+def test_tests_are_not_repeated_after_many_builds(tested: Project) -> None:
     """However many builds followed loads since, tests come again only when they are older than they may be."""
-    with Session(project) as session:
-        load(project, session)
+    with Session(tested) as session:
+        load(tested, session)
         transformer = Transformer(session, following=True)
         assert transformer.run().count("test") > 0
         session.destination.query(
@@ -204,7 +217,7 @@ def test_tests_are_not_repeated_after_many_builds(project: Project) -> None:
             " select 10000 + n, kind, started_at, ended_at, status, upper_seq, fingerprint, false"
             " from penstock.runs, generate_series(1, 1500) as s(n)"
         )
-        load(project, session, "t1")
+        load(tested, session, "t1")
         built = transformer.run()
         assert built.count("test") == 0 and built.count("model") > 0
         transformer.close()

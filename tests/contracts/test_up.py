@@ -163,7 +163,12 @@ def test_the_broker_is_killed(tmp_path: Path) -> None:
             assert process.end() == 0
 
 
-def test_stopped_under_load(project: Path) -> None:
+@pytest.mark.parametrize(
+    ("project", "messages"),
+    [("duckdb", 600), pytest.param("postgres", 3_000, marks=pytest.mark.slow)],
+    indirect=["project"],
+)
+def test_stopped_under_load(project: Path, messages: int) -> None:
     """SIGTERM while messages come and models are built: 0, what is acknowledged is in the table once, the rest is in
     the queue, and the next start does it."""
     settings = load_project(project).sources["event_queue"]
@@ -171,15 +176,15 @@ def test_stopped_under_load(project: Path) -> None:
     declare(settings)
     with up(project) as process:
         eventually(lambda: process.get("/readyz")[0], 200)
-        for start in range(0, 3_000, 1_000):
-            send(project, [an_event(f"u{n}") for n in range(start, start + 1_000)])
+        for start in range(0, messages, messages // 3):
+            send(project, [an_event(f"u{n}") for n in range(start, start + messages // 3)])
         assert process.end() == 0, process.said()
     counted = call(project, "query", "select count(*) as n from raw.user_events where id like 'u%'", "--json")
     landed = json.loads(counted.stdout)[0]["n"] if counted.returncode == 0 else 0
-    assert landed + waiting(settings) == 3_000
+    assert landed + waiting(settings) == messages
     with up(project) as process:
         eventually(
-            lambda: process.query("select count(*) from dimensional.dim_user where user_id like 'u%'"), [[3_000]]
+            lambda: process.query("select count(*) from dimensional.dim_user where user_id like 'u%'"), [[messages]]
         )
         assert process.end() == 0
 

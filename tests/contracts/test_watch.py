@@ -72,7 +72,9 @@ def test_a_temporary_name(make: Callable[..., Path]) -> None:
     assert numbers(folder) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("name", ["slow.json", "slow.csv", "slow.json.gz"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(n, marks=pytest.mark.slow) for n in ("slow.json", "slow.csv")), "slow.json.gz"]
+)
 def test_a_slow_writer(make: Callable[..., Path], name: str) -> None:
     """A file written in pieces, with pauses shorter than the settling, is read once, whole."""
     folder = make(settle=1.0)

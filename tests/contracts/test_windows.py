@@ -14,7 +14,10 @@ from penstock.errors import UsageError
 from penstock.ports import Destination, Window
 from penstock.runs.plan import day_window
 from penstock.spec import StreamSpec
+from tests.support.fixtures import whichever as destination
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
+
+__all__ = ["destination"]  # a fixture
 
 DAYS = [dt.date(2020, 12, d) for d in range(5, 12)]
 RULES = {"event_time": "at", "declared": (("at", "timestamp"),)}

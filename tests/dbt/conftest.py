@@ -11,19 +11,26 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.dbt.lived import Lived, add_fault
 from tests.dbt.warehouse import EXAMPLE, Warehouse
+from tests.support.dbt_memory import unheard
 
-PROJECTS = {"example": EXAMPLE, "probe": Path(__file__).parent / "probe", "vault": Path(__file__).parent / "vault"}
+PROJECTS = {
+    **dict.fromkeys(("example", "stepping", "anew"), EXAMPLE),
+    **{name: Path(__file__).parent / name for name in ("modes", "probe", "vault")},
+}
+APART = ("anew",)
+"""Projects that have a database of their own: another is compared with it."""
 DATABASE = f"penstock_dbt_{os.getpid()}"
 
 Open = Callable[[str, str], Warehouse]
 
 
-def postgres_output(url: str) -> dict[str, Any]:
+def postgres_output(url: str, database: str = DATABASE) -> dict[str, Any]:
     """dbt's output for this run's own database on the server of ``url``, which is made when it is not there."""
     with psycopg.connect(url, autocommit=True) as connection:
-        if not connection.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchall():
-            connection.execute(f"create database {DATABASE}")
+        if not connection.execute("select 1 from pg_database where datname = %s", (database,)).fetchall():
+            connection.execute(f"create database {database}")
     parts = conninfo_to_dict(url)
     return {
         "type": "postgres",
@@ -31,10 +38,17 @@ def postgres_output(url: str) -> dict[str, Any]:
         "port": int(parts.get("port") or 5432),
         "user": parts.get("user", "postgres"),
         "password": parts.get("password", "-"),
-        "dbname": DATABASE,
+        "dbname": database,
         "schema": "public",
         "threads": 4,
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """Nobody listens to dbt here."""
+    with unheard():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +62,8 @@ def opened(postgres_server: str) -> Iterator[dict[tuple[str, str], Warehouse]]:
 
     reset_adapters()
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"drop database if exists {DATABASE} with (force)")
+        for database in (DATABASE, *(f"{DATABASE}_{project}" for project in APART)):
+            connection.execute(f"drop database if exists {database} with (force)")
 
 
 @pytest.fixture
@@ -65,13 +80,22 @@ def open_warehouse(
             if engine == "duckdb":
                 output = {"type": "duckdb", "path": str(folder / "warehouse.duckdb"), "schema": "main", "threads": 1}
             else:
-                output = postgres_output(postgres_server)
+                database = f"{DATABASE}_{project}" if project in APART else DATABASE
+                output = postgres_output(postgres_server, database)
             opened[engine, project] = Warehouse(folder / "project", output, PROJECTS[project])
+            if project == "stepping":
+                add_fault(folder / "project")
         warehouse = opened[engine, project]
         warehouse.reset()
         return warehouse
 
     return open_it
+
+
+@pytest.fixture
+def lived(request: pytest.FixtureRequest, open_warehouse: Open) -> Lived:
+    """Two empty warehouses of a kind, for one story."""
+    return Lived(open_warehouse(request.param, "stepping"), open_warehouse(request.param, "anew"))
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

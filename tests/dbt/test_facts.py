@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.dbt.warehouse import ROOT, Warehouse
+from tests.support.fixtures import slow_on_postgres
 
 SAMPLE = ROOT.parent / "shared" / "data" / "challenge"
 
@@ -23,6 +24,7 @@ def records(name: str) -> list[dict[str, object]]:
     return found
 
 
+@slow_on_postgres("warehouse")
 def test_the_real_sample_gives_the_published_facts(warehouse: Warehouse) -> None:
     """28 versions of 21 users, 14 current; Zeus closed, Sully twice; users at the end of each day."""
     warehouse.land(records("events_sample.json"), records("orgs_sample.json"))
@@ -64,5 +66,7 @@ def test_the_snapshot_has_exactly_its_columns(warehouse: Warehouse) -> None:
             "valid_from",
             "valid_to",
             "is_current",
+            "opened_by",
+            "closed_by",
         ]
     )

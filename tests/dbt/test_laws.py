@@ -24,8 +24,8 @@ def all_at_once(warehouse: Warehouse, events: list[Record], seed: int) -> dict[s
     return warehouse.content()
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_every_order_and_split_gives_the_same_tables(warehouse: Warehouse, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "steps"), [(1, 2), pytest.param(2, 3, marks=pytest.mark.slow)])
+def test_every_order_and_split_gives_the_same_tables(warehouse: Warehouse, seed: int, steps: int) -> None:
     """Law 4 and law 6: steps in any order, whose load ids need not rise, equal one build and a full refresh."""
     events = lives(seed=7, users=40)
     expected = all_at_once(warehouse, events, seed=0)
@@ -33,9 +33,9 @@ def test_every_order_and_split_gives_the_same_tables(warehouse: Warehouse, seed:
     shuffled = chance.sample(events, len(events))
     names = organizations(seed)
     warehouse.reset()
-    for number, part in enumerate(split(chance, shuffled, 3)):
+    for number, part in enumerate(split(chance, shuffled, steps)):
         warehouse.land(part, load_id=9000 - 100 * number)
-        for load in names[number::3]:
+        for load in names[number::steps]:
             warehouse.land(organizations=load, load_id=9000 - 100 * number)
         warehouse.dbt("run")
     assert warehouse.content() == expected
@@ -47,9 +47,17 @@ def test_every_order_and_split_gives_the_same_tables(warehouse: Warehouse, seed:
     warehouse.dbt("test")
 
 
-@slow_on_postgres("warehouse")
-def test_events_one_by_one_equal_all_at_once(warehouse: Warehouse) -> None:
-    """Ties, repeats and deletions of one user, an event a load, latest first."""
+@pytest.mark.parametrize(
+    ("warehouse", "at_once"),
+    [
+        ("duckdb", 3),
+        pytest.param("duckdb", 1, marks=pytest.mark.slow),
+        pytest.param("postgres", 1, marks=pytest.mark.slow),
+    ],
+    indirect=["warehouse"],
+)
+def test_events_one_by_one_equal_all_at_once(warehouse: Warehouse, at_once: int) -> None:
+    """Ties, repeats and deletions of one user, an event a load or a few, latest first."""
     events = [
         event("a", "Created", START, username="Ann"),
         event("a", "Updated", START, username="Bob"),
@@ -64,8 +72,9 @@ def test_events_one_by_one_equal_all_at_once(warehouse: Warehouse) -> None:
     warehouse.reset()
     for load in organizations(0):
         warehouse.land(organizations=load)
-    for one in reversed(events):
-        warehouse.land([one])
+    latest_first = events[::-1]
+    for start in range(0, len(events), at_once):
+        warehouse.land(latest_first[start : start + at_once])
         warehouse.dbt("run")
     assert warehouse.content() == expected
     assert warehouse.rows("select count(*) from snapshots.user_snapshot where user_id = 'b'") == [(0,)]
@@ -102,9 +111,9 @@ def test_a_step_writes_only_what_changed(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("warehouse", "mode"),
     [
-        ("duckdb", []),
-        ("postgres", ["--full-refresh"]),
-        pytest.param("duckdb", ["--full-refresh"], marks=pytest.mark.slow),
+        ("duckdb", ["--full-refresh"]),
+        pytest.param("duckdb", [], marks=pytest.mark.slow),
+        pytest.param("postgres", ["--full-refresh"], marks=pytest.mark.slow),
         pytest.param("postgres", [], marks=pytest.mark.slow),
     ],
     indirect=["warehouse"],
@@ -127,6 +136,7 @@ def test_the_upper_seq_holds_for_the_whole_graph(warehouse: Warehouse, mode: lis
     assert warehouse.content() == stepwise
 
 
+@slow_on_postgres("warehouse")
 def test_many_loads_at_once(warehouse: Warehouse) -> None:
     """More new loads than an SQL list is good for are taken in as well."""
     warehouse.land([event("a", "Created", START, username="Ann")])

@@ -91,7 +91,16 @@ def bare(value: Any) -> Any:
     return value.hex if hasattr(value, "hex") and not isinstance(value, float) else value
 
 
-@pytest.mark.parametrize("trials", [20, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("vault", "trials"),
+    [
+        ("duckdb", 20),
+        pytest.param("postgres", 20, marks=pytest.mark.slow),
+        pytest.param("duckdb", 60, marks=pytest.mark.slow),
+        pytest.param("postgres", 60, marks=pytest.mark.slow),
+    ],
+    indirect=["vault"],
+)
 def test_every_order_and_split_gives_what_python_expects(vault: Warehouse, trials: int) -> None:
     """Many stories, each cut and shuffled over four steps in its own way, against the model; then a full refresh."""
     chance = random.Random(41)
@@ -211,6 +220,7 @@ def test_another_rule_is_refused(vault: Warehouse) -> None:
     assert vault.rows("select count(*) from vault.hub_customer where hash_rule = 'v1'") == [(4,)]
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_double_nothing(open_warehouse: Open) -> None:
     """Two processes with four threads each take in the same loads; both end well, and the vault is as by one."""
     vault = open_warehouse("postgres", "vault")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.dbt.stories import START, event, lives
 from tests.dbt.warehouse import Warehouse
+from tests.support.fixtures import slow_on_postgres
 
 
 def test_rows_and_watermark_are_one_transaction(warehouse: Warehouse) -> None:
@@ -28,6 +29,7 @@ def test_rows_and_watermark_are_one_transaction(warehouse: Warehouse) -> None:
     assert warehouse.content() == stepwise
 
 
+@slow_on_postgres("warehouse")
 def test_a_model_run_alone_does_not_claim_what_its_inputs_have_not_seen(warehouse: Warehouse) -> None:
     """dim_user without user_snapshot stays at the snapshot's watermark, and catches up later."""
     warehouse.land([event("a", "Created", START, username="Ann")])
@@ -41,6 +43,7 @@ def test_a_model_run_alone_does_not_claim_what_its_inputs_have_not_seen(warehous
     assert warehouse.rows("select count(*) from dimensional.dim_user") == [(2,)]
 
 
+@slow_on_postgres("warehouse")
 def test_a_lost_watermark_takes_everything_in_again_without_doubling(warehouse: Warehouse) -> None:
     """Counts are replaced, not added to, when a model starts from nothing over a table that is there."""
     warehouse.land(lives(seed=4, users=20))

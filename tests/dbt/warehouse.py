@@ -10,9 +10,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -37,12 +40,17 @@ ORGANIZATION_COLUMNS = ("organization_key", "organization_name", "created_at")
 
 TABLES = (
     "historical.user_event",
+    "historical.user_event_day",
     "snapshots.user_snapshot",
     "dimensional.dim_user",
     "dimensional.dim_organization",
     "dimensional.dim_date",
+    "dimensional.user_changes_daily",
     "dimensional.fct_user_daily",
     "crm.users_dim",
+    "reports.int_user_events_by_date",
+    "reports.int_user_events_by_user_type",
+    "reports.int_user_events_by_organization",
     "reports.user_events_daily",
     "reports.events_by_date",
     "reports.events_by_organization",
@@ -60,6 +68,9 @@ create table penstock.loads (
 create table penstock.watermarks (
   model text primary key, seq bigint not null, updated_at timestamp with time zone not null
 );
+create table penstock.streams (stream text primary key, identity text, disposition text);
+insert into penstock.streams values
+  ('user_events', 'content', 'append'), ('organizations', '["organization_key"]', 'merge');
 create table raw.user_events (
   id text, event_type text, username text, user_email text, user_type text, organization_name text, plan_name text,
   received_at timestamp, _pen_id uuid unique, _pen_load bigint, _pen_loaded_at timestamp with time zone,
@@ -72,6 +83,14 @@ create table raw.organizations (
 """
 
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltTable:
+    """A model that keeps rows of its own, and the table that it is."""
+
+    name: str
+    relation: str
 
 
 class Warehouse:
@@ -91,6 +110,7 @@ class Warehouse:
         profile = {"penstock": {"target": "it", "outputs": {"it": output}}}
         (home / ".penstock" / "profiles.yml").write_text(yaml.safe_dump(profile))
         self._manifest: Any = None
+        self._results: list[Any] = []
         self._seq = 0
 
     # -- the database
@@ -142,9 +162,12 @@ class Warehouse:
             "reports",
             "probe",
             "vault",
+            "modes",
+            "modes__b",
             "dbt_test__audit",
             "raw",
             "penstock",
+            "penstock_changes",
         ]
         self.close()
         self.execute(";".join(f"drop schema if exists {name} cascade" for name in schemas))
@@ -195,9 +218,18 @@ class Warehouse:
 
     # -- dbt
 
-    def dbt(self, *arguments: str, upto: int | None = None, fails: bool = False) -> dict[str, str]:
-        """Run dbt warm; give each node's status. ``upto`` fixes the upper ``seq`` as a transform run does."""
+    def dbt(
+        self,
+        *arguments: str,
+        upto: int | None = None,
+        fails: bool = False,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, str]:
+        """Run dbt warm; give each node's status. ``upto`` fixes the upper ``seq`` as a transform run does. No model is
+        unsafe unless ``environment`` says so."""
         from dbt.cli.main import dbtRunner
+
+        environment = {"PENSTOCK_UNSAFE_MODELS": "{}", **environment}
 
         where = ["--project-dir", str(self.home), "--profiles-dir", str(self.home / ".penstock")]
         quiet = ["--quiet", "--log-level-file", "none", "--no-use-colors", "--no-send-anonymous-usage-stats"]
@@ -206,22 +238,84 @@ class Warehouse:
         else:
             os.environ["PENSTOCK_UPPER_SEQ"] = str(upto)
         threads = "1" if self.engine == "duckdb" else "4"
+        os.environ.update(environment)
         try:
-            if self._manifest is None:
-                parsed = dbtRunner().invoke([*quiet, "parse", *where])
-                assert parsed.success, parsed.exception
-                self._manifest = parsed.result
+            self.parsed()
             runner = dbtRunner(manifest=self._manifest)
             done = runner.invoke([*quiet, "--no-write-json", *arguments, *where, "--threads", threads])
         finally:
-            os.environ.pop("PENSTOCK_UPPER_SEQ", None)
+            for name in ("PENSTOCK_UPPER_SEQ", *environment):
+                os.environ.pop(name, None)
             self.close()
         if done.exception:
             raise done.exception
+        self._results = list(done.result)
         results = {result.node.name: str(result.status) for result in done.result}
         messages = [f"{r.node.name}: {r.message}" for r in done.result if r.status in ("error", "fail")]
         assert done.success is not fails, messages
         return results
+
+    def compiled(self, names: Sequence[str]) -> dict[str, str]:
+        """The SQL of models, by their names."""
+        self.dbt("compile", "--select", *names)
+        return {result.node.name: result.node.compiled_code for result in self._results}
+
+    def restart(self) -> None:
+        """Have loads be numbered from the first one again."""
+        self._seq = 0
+
+    def parsed(self) -> Any:
+        """dbt's manifest of the project, parsed at first use."""
+        from dbt.cli.main import dbtRunner
+
+        if self._manifest is None:
+            where = ["--project-dir", str(self.home), "--profiles-dir", str(self.home / ".penstock")]
+            quiet = ["--quiet", "--log-level-file", "none", "--no-use-colors", "--no-send-anonymous-usage-stats"]
+            parsed = dbtRunner().invoke([*quiet, "parse", *where])
+            assert parsed.success, parsed.exception
+            self._manifest = parsed.result
+        return self._manifest
+
+    @contextmanager
+    def with_package(self, package: Path) -> Iterator[None]:
+        """Have the project use another copy of the package for the block."""
+        self._link(package)
+        try:
+            yield
+        finally:
+            self._link(PACKAGE)
+
+    def _link(self, package: Path) -> None:
+        link = self.home / ".penstock" / "dbt_packages" / "penstock"
+        link.unlink()
+        link.symlink_to(package)
+        self.forget()
+
+    def forget(self) -> None:
+        """Have dbt read the project again: a file of it was changed."""
+        self._manifest = None
+
+    def tables(self) -> list[BuiltTable]:
+        """The models that keep rows of their own, each after those that it reads."""
+        nodes = {id_: node for id_, node in self.parsed().nodes.items() if str(node.resource_type) == "model"}
+        graph = {id_: [above for above in node.depends_on.nodes if above in nodes] for id_, node in nodes.items()}
+        return [
+            BuiltTable(name=nodes[id_].name, relation=f"{nodes[id_].schema}.{nodes[id_].alias}")
+            for id_ in TopologicalSorter(graph).static_order()
+            if nodes[id_].config.materialized not in ("view", "ephemeral")
+        ]
+
+    def exists(self, relation: str) -> bool:
+        """Whether there is such a table, ``schema.table``."""
+        schema, _, table = relation.partition(".")
+        where = f"table_schema = '{schema}' and table_name = '{table}'"
+        return bool(self.rows(f"select 1 from information_schema.tables where {where}"))
+
+    def feeds(self) -> list[str]:
+        """The tables of changes that models keep for each other."""
+        schema = "penstock_changes"
+        rows = self.rows(f"select table_name from information_schema.tables where table_schema = '{schema}' order by 1")
+        return [f"{schema}.{name}" for (name,) in rows if name != "models"]
 
     def close(self) -> None:
         """Let go of DuckDB's file, which dbt otherwise keeps."""
@@ -240,7 +334,7 @@ class Warehouse:
         """The rows of a query as text, sorted."""
         return sorted(tuple(str(value) for value in row) for row in self.rows(sql))
 
-    def written(self) -> dict[str, list[Any]]:
+    def written(self, tables: Iterable[str] = TABLES) -> dict[str, list[Any]]:
         """What changes when a row is written again, equal content or not."""
         mark = "rowid" if self.engine == "duckdb" else "ctid::text || xmin::text"
-        return {table: self.rows(f"select {mark} from {table} order by 1") for table in TABLES}
+        return {table: self.rows(f"select {mark} from {table} order by 1") for table in tables}

@@ -93,6 +93,7 @@ def _end(day: str | None) -> int | None:
     return None if day is None else moment_of(day, end_of_day=True)
 
 
+@pytest.mark.slow
 def test_day_by_day_on_both_engines(api: Api, once: CarProject, tmp_path: Path, postgres_url: str) -> None:
     """After each day the marts are what Python calculates, whatever went wrong meanwhile; after the last, both engines
     hold the same tables, and the same as after one load of everything and after building everything anew."""
@@ -168,6 +169,7 @@ def test_who_a_customer_is_stays_in_one_satellite(once: CarProject) -> None:
     assert told == {"raw.customers", "core.sat_customer_pii"}
 
 
+@pytest.mark.slow
 def test_a_person_is_erased_everywhere(once: CarProject, tmp_path: Path) -> None:
     """Erased, nothing of the customer is left in raw, core or marts, which are as if there had never been one; and what
     the API sends again stays out."""

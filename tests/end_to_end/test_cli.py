@@ -301,7 +301,7 @@ def test_generate(tmp_path: Path) -> None:
     assert (tmp_path / "a.ndjson").read_bytes().count(b"\n") == 50
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_in_the_middle(tmp_path: Path, number: signal.Signals) -> None:
     """SIGTERM or Ctrl-C in a big load: the batch in hand is finished, nothing is half done, and the next run
     completes to exactly the table of one run."""

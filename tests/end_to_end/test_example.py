@@ -113,6 +113,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str) -
 
 
 @sample
+@pytest.mark.parametrize("project", [pytest.param("local", marks=pytest.mark.slow), "production"], indirect=True)
 def test_facts_of_the_real_sample(project: Project) -> None:
     """36 events and 20 organisations give the versions, the days and the closings that they are known to."""
     project.use(_sample() / "events_sample.json", _sample() / "orgs_sample.json")
@@ -148,7 +149,7 @@ def test_facts_of_the_real_sample(project: Project) -> None:
 
 
 @sample
-@pytest.mark.parametrize("project", ["local", pytest.param("production", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.slow
 def test_day_by_day_and_full_refresh_give_the_same_tables(project: Project, tmp_path: Path, postgres_url: str) -> None:
     """Laws 4 and 6: the week in another order, day by day, equals it at once, and equals it built anew."""
     project.use(_sample() / "events_sample.json", _sample() / "orgs_sample.json")
@@ -165,6 +166,7 @@ def test_day_by_day_and_full_refresh_give_the_same_tables(project: Project, tmp_
     assert once.tables() == step_by_step
 
 
+@pytest.mark.slow
 def test_two_engines_hold_the_same(tmp_path: Path, postgres_url: str) -> None:
     """Law 7: after the example, every raw and model table is the same on both destinations, and every answer."""
     seen = []
@@ -268,6 +270,7 @@ def test_questions_on_the_command_line(tmp_path: Path, postgres_url: str) -> Non
     assert run("report", "users_now", "-o", "missing/report.html").returncode == 2
 
 
+@pytest.mark.slow
 def test_models_wait_for_a_stream_that_has_not_landed(tmp_path: Path, postgres_url: str) -> None:
     """What reads it is left out, not failed; after its first load all is as if it had landed with the others."""
     late = Project(tmp_path / "late", "local", postgres_url)

@@ -130,6 +130,7 @@ def _built(report: Any) -> set[str]:
     return {n["name"] for n in report["transform"]["nodes"] if n["kind"] == "model" and n["status"] == "success"}
 
 
+@pytest.mark.slow
 def test_from_the_api_to_a_star_schema(example: Example) -> None:
     """All users land once; what is built agrees with what was fetched; again nothing is landed nor built; a day adds
     its own users; and the other warehouse, built in one step from the lake alone, holds the same."""

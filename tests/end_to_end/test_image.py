@@ -114,6 +114,7 @@ def files_of(image: Image) -> set[str]:
     return {str(p) for p in image.root.rglob("*") if not any(p == w or w in p.parents for w in writable)}
 
 
+@pytest.mark.slow
 def test_what_is_in_it(image: Image) -> None:
     """The wheel and what is locked, chart drawing too; no pip, no build backend, no secret, no warehouse."""
     python = image.root / "opt" / "penstock" / "bin" / "python"

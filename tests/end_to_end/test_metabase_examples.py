@@ -28,7 +28,9 @@ def apis() -> Iterator[dict[str, str]]:
         yield {"RANDOM_USERS_URL": users.url, "CARS_API": cars.url}
 
 
-@pytest.mark.parametrize("name", DISPLAYS)
+@pytest.mark.parametrize(
+    "name", ["random_users", *(pytest.param(n, marks=pytest.mark.slow) for n in DISPLAYS if n != "random_users")]
+)
 def test_an_example(name: str, tmp_path: Path, postgres_url: str, apis: dict[str, str]) -> None:
     """From an empty PostgreSQL and a new Metabase to a dashboard with the answer to every question."""
     folder = tmp_path / name

@@ -21,7 +21,7 @@ def test_readme_commands(tmp_path: Path) -> None:
     assert any(c.startswith("penstock init") for c in found)
     home = tmp_path / "home"
     home.mkdir()
-    with Reader(home) as reader:
+    with Reader(home, forked=False) as reader:
         reader.follow(ROOT / "README.md")
     assert (home / "shop" / "warehouse.duckdb").exists()
 

@@ -9,6 +9,7 @@ import pytest
 from tests.support.documents import DOCS, Reader, agrees, free_port, libpq_environment
 
 
+@pytest.mark.slow
 def test_tutorial(tmp_path: Path) -> None:
     """From an empty folder to a chart that follows what lands."""
     home = tmp_path / "home"
@@ -19,7 +20,14 @@ def test_tutorial(tmp_path: Path) -> None:
     assert report.count("<svg") >= 3, "two charts and the lineage"
 
 
-@pytest.mark.parametrize("guide", ["backfill", "change-a-contract", "fix-and-replay-quarantine"])
+@pytest.mark.parametrize(
+    "guide",
+    [
+        pytest.param("backfill", marks=pytest.mark.slow),
+        "change-a-contract",
+        "fix-and-replay-quarantine",
+    ],
+)
 def test_guide(tmp_path: Path, guide: str) -> None:
     """What a guide says to do does what it says."""
     _follow(tmp_path, guide)
@@ -37,7 +45,8 @@ def test_guide_to_postgresql(tmp_path: Path, postgres_url: str) -> None:
 
 
 def test_every_guide_is_followed_or_needs_another_platform() -> None:
-    """A new guide is followed by a test: by one of its own, or where Airflow, Metabase or a package is needed."""
+    """A new guide is followed by a test: by one of its own, or where Airflow, Metabase, a package or a wrong model is
+    needed."""
     guides = {page.stem for page in (DOCS / "how-to").glob("*.md")}
     followed = {
         "add-a-source",
@@ -46,7 +55,7 @@ def test_every_guide_is_followed_or_needs_another_platform() -> None:
         "fix-and-replay-quarantine",
         "from-duckdb-to-postgresql",
     }
-    assert guides == followed | {"airflow", "metabase", "write-a-source"}
+    assert guides == followed | {"airflow", "metabase", "verify-models", "write-a-source"}
 
 
 def _follow(

@@ -6,6 +6,7 @@ import gzip
 import itertools
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from penstock.spec import StreamSpec
 from tests.support.csv_texts import COMMA, PIECES, simple
 from tests.support.examples import examples
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
+
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 DECLARED = tuple((name, "text") for name in "abc")
 _numbers = itertools.count(1)

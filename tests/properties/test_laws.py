@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from tests.support.records import (
     records,
 )
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
+
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 
 @PROPERTY

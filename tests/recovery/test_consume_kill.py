@@ -23,10 +23,11 @@ from penstock.sources.rabbitmq.amqp import connected
 from penstock.spec import StreamSpec
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.conftest import RabbitMQServer
 from tests.support import commands
 from tests.support.consuming import until, write_project
+from tests.support.fixtures import slow_on_postgres
 from tests.support.queues import PERSISTENT, a_queue, declare, waiting
+from tests.support.servers import RabbitMQServer
 from tests.support.warehouse import land, quarantined, table, write_files
 
 MESSAGES = 10_000
@@ -93,15 +94,15 @@ def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"target": request.param, "url": url}
 
 
+@pytest.mark.parametrize("nth", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_a_step(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str], step: str) -> None:
+def test_killed_at_a_step(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str], step: str, nth: int) -> None:
     """Killed at a step of its first batch or of its third, and run again; a queue leaves no position behind."""
     lines = corpus(tmp_path, 2_000)
     settings = a_queue(rabbitmq_url)
     put(settings, lines)
     folder = write_project(tmp_path / "p", settings, rabbitmq_url, more="batch_messages: 300", **warehouse)
-    for nth in ("1", "3"):
-        assert start(folder, f"{step}:kill:{nth}").wait(60) == -signal.SIGKILL
+    assert start(folder, f"{step}:kill:{nth}").wait(60) == -signal.SIGKILL
     assert start(folder).wait(60) == 0
     check(folder, by_file(lines, tmp_path))
     assert waiting(settings) == 0
@@ -199,10 +200,10 @@ def test_many_consumers_of_one_queue(rabbitmq_url: str, postgres_url: str, tmp_p
 @pytest.fixture
 def by_stream_protocol(rabbitmq_server: RabbitMQServer) -> str:
     """The settings that read a stream queue by the stream protocol."""
-    port = rabbitmq_server.private.stream_port if rabbitmq_server.private else 5552
-    return f"protocol: stream, stream_port: {port}"
+    return f"protocol: stream, stream_port: {rabbitmq_server.stream_port}"
 
 
+@slow_on_postgres("warehouse")
 @pytest.mark.parametrize("step", ["file_middle", "before_commit", "after_commit"])
 def test_killed_at_a_step_by_the_stream_protocol(
     rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, warehouse: dict[str, str], step: str

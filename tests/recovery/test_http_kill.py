@@ -138,7 +138,14 @@ def killing(process: subprocess.Popen[bytes], at: int) -> Callable[[int], None]:
     return lambda count: process.kill() if count == at else None
 
 
-@pytest.mark.parametrize(("target", "pagination"), [("duckdb", "page"), ("postgres", "page"), ("duckdb", "cursor")])
+@pytest.mark.parametrize(
+    ("target", "pagination"),
+    [
+        ("postgres", "page"),
+        pytest.param("duckdb", "page", marks=pytest.mark.slow),
+        pytest.param("duckdb", "cursor", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_among_faults(
     tmp_path: Path,
     lines: list[bytes],

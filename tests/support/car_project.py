@@ -86,7 +86,8 @@ class CarProject:
     def marts(self) -> dict[str, list[Row]]:
         """Each mart's rows, sorted."""
         names = Company((), (), ()).marts()
-        return {name: plain(self.rows(f"select * from marts.{name}")) for name in names}
+        with Session(self.settings()) as session:
+            return {name: plain(session.destination.query(f"select * from marts.{name}").rows) for name in names}
 
     def tables(self) -> dict[str, list[str]]:
         """Every raw, core and mart table → its rows as text, in one order, without what tells loads apart."""

@@ -1,4 +1,5 @@
-"""What tests cost: the processor seconds of the process and of all that it started, servers too.
+"""What tests cost: the processor seconds of the process and of all that it started, servers too; those of the servers
+that processes of xdist share are told of in one sum.
 
 Unlike the time on the clock, that is the same on a busy machine as on a quiet one.
 """
@@ -23,14 +24,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Count in each worker, and add up where it is printed."""
     if Path("/proc/self/stat").exists():
-        config.pluginmanager.register(Costs(config.getoption("costliest")))
+        apart = bool(config.getoption("numprocesses", 0))
+        config.pluginmanager.register(Costs(config.getoption("costliest"), apart=apart))
 
 
 class Costs:
     """The seconds by test."""
 
-    def __init__(self, shown: int) -> None:
+    def __init__(self, shown: int, *, apart: bool) -> None:
         self._shown = shown
+        self._apart = apart
         self._before = processor_seconds()
         self._seconds: Counter[str] = Counter()
 
@@ -51,18 +54,23 @@ class Costs:
         """Name the costliest."""
         if self._shown:
             total = sum(self._seconds.values())
-            terminalreporter.section(f"costliest tests, of {total:.0f} seconds of the processor")
+            around = processor_seconds(ended=False) if self._apart else 0.0
+            terminalreporter.section(
+                f"costliest tests, of {total:.0f} seconds of the processor, and {around:.0f} of shared servers"
+            )
             for name, seconds in self._seconds.most_common(self._shown):
                 terminalreporter.write_line(f"{seconds:7.2f} {name}")
 
 
-def processor_seconds() -> float:
-    """Of this process and of those under it, those that have ended as well when they were waited for."""
+def processor_seconds(*, ended: bool = True) -> float:
+    """Of this process and of those under it, those that have ended as well when they were waited for; with ``ended``
+    false, not those that this process has waited for."""
     ticks, processes = 0, [os.getpid()]
     for pid in processes:
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(field) for field in fields[11:15])
+            counted = 15 if ended or pid != os.getpid() else 13
+            ticks += sum(int(field) for field in fields[11:counted])
             for task in Path(f"/proc/{pid}/task").iterdir():
                 processes += [int(child) for child in (task / "children").read_text().split()]
         except OSError:

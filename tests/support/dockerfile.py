@@ -20,6 +20,7 @@ from tests.support.compose import ROOT
 DOCKERFILE = ROOT / "Dockerfile"
 _OURS = re.compile(r"(?<![\w./-])/(build|opt/penstock|project|requirements|source|wheels)\b")
 """The absolute paths that the steps make."""
+_SYSTEM = ("apt-get", "useradd")
 _PIP = re.compile(r"python3? -m pip --python (\S+) install --no-cache-dir")
 
 
@@ -98,8 +99,8 @@ class ByHand:
             kept.parent.mkdir(parents=True, exist_ok=True)
             made.rename(kept)
 
-    def do(self, stage: Stage, *, but: str = "useradd") -> None:
-        """Do the steps; those that name ``but`` are of the image's system."""
+    def do(self, stage: Stage) -> None:
+        """Do the steps, but for those of the image's system."""
         directory = self.root
         for word, said in stage.steps:
             match word:
@@ -108,7 +109,7 @@ class ByHand:
                     directory.mkdir(parents=True, exist_ok=True)
                 case "COPY":
                     self._copy(said, directory)
-                case "RUN" if but not in said:
+                case "RUN" if not any(word in said for word in _SYSTEM):
                     self._run(said, directory)
                 case "ENV":
                     self.environ |= dict(self._variables(said))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -28,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
+
+from tests.support.commands import penstock
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -44,6 +47,8 @@ _VARYING = re.compile(
     r"|127\.0\.0\.1:\d+"
     r"|─+| +"
 )
+_PLAIN = re.compile(r"""penstock(?: +(?:[\w./:=@,+-]+|'[^']*'|"[^"$`\\]*"))*""")
+"""A command of ours in which nothing is left to the shell."""
 _SECONDS = 120.0
 
 
@@ -112,10 +117,14 @@ def commands(block: Block) -> Iterator[Command]:
 
 
 class Reader:
-    """Follows pages in a folder, with the ``penstock`` of this environment on the path."""
+    """Follows pages in a folder, with the ``penstock`` of this environment on the path.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    Commands that are ours and need no shell run in a process that is forked, unless ``forked`` is false.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, *, forked: bool = True) -> None:
         self.folder = folder
+        self._forked = forked
         self._at = folder
         self._state = folder.parent / f"{folder.name}.shell"
         self._state.mkdir()
@@ -180,7 +189,8 @@ class Reader:
         give_up = time.monotonic() + _SECONDS
         fails = any(line.startswith("error:") for line in command.shown)
         while True:
-            code, out, err = self._shell(command.text)
+            plain = self._forked and _PLAIN.fullmatch(command.text) is not None
+            code, out, err = (self._fork if plain else self._shell)(command.text)
             as_shown = agrees(command.shown, out) or agrees(command.shown, out + err)
             if (as_shown and (code != 0) == fails) or not self._running or time.monotonic() > give_up:
                 break
@@ -208,6 +218,19 @@ class Reader:
         folder = self._state / "folder"
         if folder.exists():
             self._at = Path(folder.read_text(encoding="utf-8").strip())
+        return done.returncode, done.stdout, done.stderr
+
+    def _fork(self, text: str) -> tuple[int, str, str]:
+        """The same, of a command that is ours."""
+        exported = subprocess.run(
+            ["bash", "-c", f"source '{self._state}/exported' 2>/dev/null; env -0"],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        environ = dict(variable.split("=", 1) for variable in exported.split("\0") if variable)
+        done = penstock(self._at, *shlex.split(text)[1:], environ=environ, timeout=_SECONDS)
         return done.returncode, done.stdout, done.stderr
 
     def _start(self, terminal: str, command: Command, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> D
     if kind == "duckdb":
         from penstock.destinations.duckdb.destination import DuckDBDestination
 
+        shutil.copyfile(request.getfixturevalue("ledger_file"), folder / "warehouse.duckdb")
         opened = DuckDBDestination(folder / "warehouse.duckdb", threads=1)
     else:
         from penstock.destinations.postgres.destination import PostgresDestination
 
-        opened = PostgresDestination(request.getfixturevalue("postgres_url"), shown="test database")
+        opened = PostgresDestination(request.getfixturevalue("prepared_postgres_url"), shown="test database")
     opened.prepare()
     return opened
 
@@ -29,6 +31,15 @@ def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> D
 @pytest.fixture(params=["duckdb", "postgres"])
 def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
     """Each kind of warehouse in turn."""
+    opened = open_warehouse(request.param, tmp_path, request)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
+def whichever(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
+    """A DuckDB, and in ``make test-all`` a PostgreSQL too: for what hardly depends on the warehouse. A module that
+    imports it as ``destination`` has it in place of that."""
     opened = open_warehouse(request.param, tmp_path, request)
     yield opened
     opened.close()

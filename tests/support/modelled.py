@@ -11,18 +11,8 @@ from tests.support.scheduled import a_project
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 MODEL = """
-{{ config(materialized='incremental', incremental_strategy='replacing', unique_key=['name'],
-          post_hook="{{ penstock.mark() }}", schema='reports') }}
-{% set window = penstock.window() %}
-{{ penstock.takes_in(window) }}
-with touched as (
-  select distinct name from {{ ref('stg_things') }} where {{ penstock.landed_in('things', window) }}
-),
-counted as (
-  select name, cast(count(*) as bigint) as records from {{ ref('stg_things') }}
-  where name in (select name from touched) group by 1
-)
-{{ penstock.scoped('counted', 'touched', 'name') }}
+{{ config(materialized='penstock', scope='name', unique_key='name', schema='reports') }}
+select name, cast(count(*) as bigint) as records from {{ ref('stg_things') }} where name is not null group by name
 """
 
 

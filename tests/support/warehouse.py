@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from penstock.land.loop import Landed, load
+from penstock.land.shapers import Shapers
 from penstock.ports import Destination, Target, Window
 from penstock.shape.shaper import Shaper
 from penstock.sources.files.source import FilesSource
@@ -39,8 +41,9 @@ def land(
     fingerprint: bool = True,
     batch_bytes: int = 16 << 20,
     commit_bytes: int | None = None,
+    at_once: int = 1,
 ) -> Landed:
-    """Land every file in ``folder`` into ``rules.stream``.
+    """Land every file in ``folder`` into ``rules.stream``, by as many shapers as ``at_once`` says.
 
     Raises:
         SourceError: files could not be read; the others are landed.
@@ -55,7 +58,7 @@ def land(
         refresh=disposition == "replace",
     )
     spec = replace(rules, disposition=disposition)  # type: ignore[arg-type]
-    shaper = Shaper(spec, threads=1)
+    shaper = Shapers(partial(Shaper, spec, threads=1), at_once=at_once)
     try:
         landed = load(
             source,

@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 
 from dbt.adapters.factory import reset_adapters
-from dbt_common.tests import enable_test_caching
 
 from penstock.project import load_project
 from penstock.transform.dbt import Dbt
 from penstock.transform.workspace import prepare_workspace
+from tests.support.dbt_memory import remember
 
 _SETTINGS = """
 name: warm
@@ -23,7 +23,7 @@ sources: {none: {type: files, path: none}}
 streams: {none: {from: none}}
 """
 
-enable_test_caching()
+remember()
 with tempfile.TemporaryDirectory() as directory:
     folder = Path(directory)
     (folder / "penstock.yml").write_text(_SETTINGS)

@@ -19,6 +19,7 @@ from benchmarks.warehouses import postgres_server
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 
 
+@pytest.mark.slow
 def test_a_small_run_measures_and_tells_of_each_bar(tmp_path: Path) -> None:
     """Loads to DuckDB, again, and ten rows: each bar has a figure and a verdict, and the page names the code."""
     text = _page(tmp_path, "benchmarks", "--rows", "2000", "--runs", "1", "--no-peers", "--only", "duckdb", "ten")

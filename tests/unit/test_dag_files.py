@@ -16,7 +16,7 @@ from penstock.airflow.dag_files import FILES, Export, dag_texts, write_dags
 from penstock.airflow.dags import penstock_dags
 from penstock.airflow.pipeline import Asked, Timing, read_pipeline
 from penstock.errors import PenstockError, ProjectError, UsageError
-from penstock.project import load_project
+from penstock.project import DuckDB, load_project
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -87,7 +87,7 @@ def test_destinations(shop: Path) -> None:
     found = read_pipeline(shop)
     assert found.one_at_a_time
     destination = load_project(shop, environ=found.environment).destination
-    assert destination.type == "duckdb" and destination.lock_timeout_seconds == 1800
+    assert isinstance(destination, DuckDB) and destination.lock_timeout_seconds == 1800
     named = read_pipeline(shop, target="there")
     assert (named.one_at_a_time, named.environment) == (False, {})
     assert all(t.words[-2:] == ("--target", "there") for t in (*named.loads[0].tasks, named.loaded))

@@ -13,7 +13,7 @@ from penstock.destinations.kinds import kind_of
 from penstock.errors import DestinationError, ProjectError
 from penstock.lineage.naming import table
 from penstock.project import load_project
-from penstock.project.added import installed_kind
+from penstock.project.kinds import installed_kind
 
 KIND = '''
 from typing import Literal

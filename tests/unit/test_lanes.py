@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from penstock.shape.lanes import select
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
 from tests.support.examples import examples
+
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 values = st.recursive(

@@ -19,8 +19,8 @@ from penstock.errors import PenstockError
 from penstock.testing import rabbitmq
 from penstock.testing.private import MissingServer, free_port
 from penstock.testing.rabbitmq import PrivateRabbitMQ, server_scripts
-from tests.conftest import RabbitMQServer
 from tests.support.processes import lives, wait_until
+from tests.support.servers import RabbitMQServer
 
 OWNER = """
 import sys

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ProjectError
-from penstock.project import load_project
+from penstock.project import Postgres, load_project
 from penstock.transform.workspace import project_fingerprint
 
 BASE = """
@@ -50,7 +50,7 @@ def test_an_environment_says_what_is_different(folder: Path) -> None:
     environ = {"PENSTOCK_ENV": "production", "DB_PASSWORD": "x", "PENSTOCK__DESTINATIONS__WAREHOUSE__PORT": "5433"}
     project = load_project(folder, environ=environ)
     destination = project.destination
-    assert destination.type == "postgres"
+    assert isinstance(destination, Postgres)
     assert (destination.host, destination.port) == ("db.example", 5433)
     assert {k: str(v) for k, v in project.streams["rides"].columns.items()} == {"id": "bigint", "at": "timestamptz"}
     assert (project.load.batch_bytes, project.load.commit_bytes) == (1_000_000, 9_000_000)
@@ -65,6 +65,28 @@ def test_models_do_not_change_with_settings(folder: Path) -> None:
     before = project_fingerprint(project)
     (folder / "penstock.production.yml").write_text(PRODUCTION + "up: {port: 9000}\n")
     assert project_fingerprint(project) == before
+
+
+def test_models_change_with_packages(folder: Path) -> None:
+    """With a file of one that people have beside the project, and with the versions that dbt has locked; Penstock's own
+    package among those is no change."""
+    project = load_project(folder, environ={})
+    own = "packages:\n  - local: .penstock/package\n    name: penstock\n"
+    before = project_fingerprint(project)
+    (folder / "package-lock.yml").write_text(own + "sha1_hash: a1\n")
+    assert project_fingerprint(project) == before
+    prints = [before]
+    (folder / "package-lock.yml").write_text(own + "  - package: dbt-labs/dbt_utils\n    version: 1.3.0\n")
+    prints.append(project_fingerprint(project))
+    macros = folder / "ours" / "macros"
+    macros.mkdir(parents=True)
+    (folder / "ours" / "dbt_project.yml").write_text("name: ours\n")
+    (folder / "packages.yml").write_text("packages:\n  - local: ours\n")
+    prints.append(project_fingerprint(project))
+    for text in ("one", "two"):
+        (macros / "ours.sql").write_text(text)
+        prints.append(project_fingerprint(project))
+    assert len(set(prints)) == len(prints)
 
 
 @pytest.mark.parametrize(

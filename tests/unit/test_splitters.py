@@ -6,12 +6,15 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.records.splitters import LineSplitter, Splitter, ValueSplitter
 from penstock.shape.strict import Sound, examine
 from tests.support.examples import examples
+
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 FAST = settings(max_examples=examples(60), deadline=None)
 

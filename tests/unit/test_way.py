@@ -10,4 +10,4 @@ def test_the_way_of_a_batch_is_short() -> None:
     first, later = ways()
     assert len(later.stops) <= 25, "\n".join(map(str, later.stops))
     assert len(later.climbs) <= 3 and len(first.climbs) <= 3, "\n".join(map(str, first.climbs))
-    assert {"penstock.shape.shaper", "penstock.destinations.duckdb.destination"} <= later.modules
+    assert {"penstock.shape.shaper", "penstock.destinations.duckdb.writer"} <= later.modules

@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 import typer
 
-from penstock.cli.app import PANELS, app
+from penstock.cli.app import app
 from penstock.cli.command import SHARED
+from penstock.cli.commands import PANELS
 from tools.reference.markdown import code, plain, table
 
 MARK = "<!-- by hand -->"

@@ -27,6 +27,7 @@ from penstock.project import (
     schedule,
     settings,
     telemetry,
+    tls_settings,
     warehouses,
 )
 from penstock.project.csv_settings import Csv
@@ -39,7 +40,7 @@ from penstock.project.metabase_settings import Metabase
 from penstock.project.notify import Channel, Email, Notify, Webhook
 from penstock.project.pagination import Cursor, LinkHeader, NextLink, NoPages, Offset, Page
 from penstock.project.privacy_settings import Privacy
-from penstock.project.rabbitmq_settings import RabbitMQ, Tls
+from penstock.project.rabbitmq_settings import RabbitMQ
 from penstock.project.schedule import Schedule
 from penstock.project.settings import (
     Contract,
@@ -51,6 +52,7 @@ from penstock.project.settings import (
     Up,
 )
 from penstock.project.telemetry import Lineage, Logging
+from penstock.project.tls_settings import Tls
 from penstock.project.warehouses import DuckDB, Postgres
 from penstock.spans import span_text
 
@@ -192,6 +194,7 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
         pagination,
         metabase_settings,
         settings,
+        tls_settings,
         warehouses,
     )
     texts = (inspect.getsource(module) for module in modules)

@@ -24,19 +24,22 @@ _STOPPED = 130
 
 
 def main() -> None:
-    """Entry point of ``penstock``."""
+    """Perform the command that ``sys.argv`` names."""
     # a tenth of a small load's time went into looking for garbage among what was just imported
     gc.set_threshold(100_000, 20, 50)
+    # else pydantic looks into every installed distribution for such as watch it
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     wanted = json_document.is_wanted(sys.argv[1:])
     with json_document.alone(wanted):
         _run(as_data=wanted)
 
 
 def _run(*, as_data: bool) -> None:
-    from penstock.cli.app import app
+    from penstock.cli.commands import make_app
     from penstock.cli.locked import explained
 
     try:
+        app = make_app(sys.argv[1:])
         if as_data:
             _perform(app)
         else:

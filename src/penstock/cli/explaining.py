@@ -54,7 +54,7 @@ def explain(
     models = _models_to_build(project, coming) if plan.models else None
     if call.json:
         steps = [load.as_dict() for load in loads]
-        planned = {} if models is None else {"models": [asdict(step) for step in models.steps]}
+        planned = {} if models is None else {"models": list(map(asdict, models.steps)), "notes": list(models.notes)}
         print_json({"settings": project.masked(), "steps": steps, "transform": plan.models, **planned})
         return
     print(_head(project))
@@ -85,6 +85,8 @@ def _print_models(plan: TransformPlan) -> None:
     print(f"\ntransform: {plan.reason or summary}")
     for step in built:
         print(f"  {step.name}: {step.why}")
+    for note in plan.notes:
+        print(f"  {note}")
     if plan.waiting:
         print(f"  what reads {', '.join(plan.waiting)} waits for its first load")
 

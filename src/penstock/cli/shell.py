@@ -10,12 +10,13 @@ from penstock.cli.command import Call, command
 
 
 @command("penstock shell --target production")
-def shell(call: Call, context: typer.Context) -> None:
+def shell(call: Call) -> None:
     """One prompt for this project: commands as on the command line, and SQL, which ends with a semicolon."""
+    from penstock.cli.commands import make_app
     from penstock.cli.entries import Shell, script
 
     project = call.open()
-    prompt = Shell(project, context.find_root().command)
+    prompt = Shell(project, typer.main.get_command(make_app()))
     if sys.stdin.isatty():
         from penstock.cli.prompt import typed
 

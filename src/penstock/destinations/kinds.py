@@ -8,13 +8,15 @@ like those built in: see :mod:`penstock.project.destinations` for how it is foun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from penstock.errors import UsageError
 from penstock.ports import Capabilities
-from penstock.project.destinations import ADDED, DestinationSettings
+from penstock.project.destinations import DESTINATIONS, DestinationSettings
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
@@ -36,6 +38,20 @@ class Login:
     password: str | None = field(repr=False)
     database: str | None
     sslmode: str
+
+
+class Scratch(Protocol[S]):
+    """An empty warehouse that is there for a while, and gone afterwards with all that is in it."""
+
+    settings: S
+    """Its settings."""
+    copy: S
+    """Those of a second one beside it."""
+
+    def fill_copy(self) -> None:
+        """Have the second one hold what the first one holds now, and nothing else. Nobody may be connected to
+        either."""
+        ...
 
 
 class DestinationKind(Protocol[S]):
@@ -76,6 +92,15 @@ class DestinationKind(Protocol[S]):
         del settings
         return ()
 
+    def scratch(self, settings: S, folder: Path) -> AbstractContextManager[Scratch[S]]:
+        """An empty warehouse of this kind, made beside the one of these settings or in ``folder``, for the block.
+
+        Raises:
+            UsageError: none can be made here.
+        """
+        del folder
+        raise UsageError("nothing can be tried out beside a warehouse of this kind", where=settings.address)
+
     def leftover(self, settings: S) -> Path | None:
         """A file that a killed process may have left of it, which nobody needs."""
         del settings
@@ -91,6 +116,6 @@ def kind_of(settings: DestinationSettings) -> DestinationKind[Any]:
     """The kind of a destination."""
     name = settings.type
     kind: DestinationKind[Any] = (
-        import_module(f"penstock.destinations.{name}.kind").KIND if name in _BUILT_IN else ADDED.kind(name)
+        import_module(f"penstock.destinations.{name}.kind").KIND if name in _BUILT_IN else DESTINATIONS.kind(name)
     )
     return kind

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-MAX_ROWS = 20_000_000
-"""Identities remembered: 8 bytes each. A bigger table is asked instead."""
+from penstock.destinations.sketch import Sketch
+
+MAX_ROWS = 64_000_000
+"""Identities remembered. A bigger table is asked instead."""
 
 MAX_RUN_ROWS = 1_000_000
+MAX_EXACT_ROWS = 2_000_000
+"""Identities whose upper halves are kept, 8 bytes each; of those that landed before them there is a sketch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class _Run:
 
 
 class KnownIds:
-    """The upper halves of the identities in one table, sorted, so that a batch is looked up in no time.
+    """The upper halves of the newest identities in one table, sorted, so that a batch is looked up in no time, and a
+    sketch of all before them: 48 MB at most, however large the table.
 
     A half that is absent proves the record new; one that is present has to be asked for in full, unless the lower
     halves are remembered too, which takes twice the memory. What a landing adds counts at once and is forgotten again
@@ -32,6 +37,8 @@ class KnownIds:
     """
 
     def __init__(self) -> None:
+        self._sketch: Sketch | None = None
+        self._sketched_loads = (0, 0)
         self._runs: list[_Run] = []
         self._uncommitted: list[_Run] = []
         self._rows = 0
@@ -47,7 +54,10 @@ class KnownIds:
         order = np.argsort(high)  # a walk through a run in its order is five times as fast as jumps
         walked = high[order]
         here = np.zeros(len(high), dtype=bool)
-        loads = []
+        loads: list[int] = []
+        if self._sketch is not None:
+            here = self._sketch.maybe(walked)
+            loads = [*self._sketched_loads] if here.any() else []
         for run in (*self._runs, *self._uncommitted):
             hit = run.high[_places(run.high, walked)] == walked
             if hit.any():
@@ -58,8 +68,8 @@ class KnownIds:
         return answers, (min(loads, default=0), max(loads, default=0))
 
     def held(self, high: Any, low: Any) -> Any:
-        """For each identity, whether the table holds it, where all were added whole; None when only the table can
-        tell, because two identities have one upper half."""
+        """For each identity, whether the table holds it, where all were added whole by one landing; None when only the
+        table can tell, because two identities have one upper half."""
         order = np.argsort(high)
         walked, beside = high[order], low[order]
         here = np.zeros(len(high), dtype=bool)
@@ -88,6 +98,18 @@ class KnownIds:
             self._rows += len(run.high)
             _append(self._runs, run)
         self._uncommitted = []
+        exact = sum(len(run.high) for run in self._runs)
+        while exact > MAX_EXACT_ROWS:
+            oldest = self._runs.pop(0)
+            exact -= len(oldest.high)
+            self._into_sketch(oldest)
+
+    def _into_sketch(self, run: _Run) -> None:
+        if self._sketch is None:
+            self._sketch, self._sketched_loads = Sketch(), (run.first, run.last)
+        self._sketch.add(run.high)
+        first, last = self._sketched_loads
+        self._sketched_loads = (min(first, run.first), max(last, run.last))
 
     def rollback(self) -> None:
         """Forget what the landing added."""

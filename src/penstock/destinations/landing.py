@@ -94,8 +94,8 @@ class Writer(Sorts, Protocol):
         the source is; how many."""
         ...
 
-    def finish(self) -> None:
-        """Called when all rows are written."""
+    def finish(self) -> int:
+        """Called when all rows are written; how many more than :meth:`insert` said are."""
         ...
 
     def commit(self, seq: int) -> None:
@@ -202,7 +202,9 @@ class WarehouseLanding:
         """Write positions and the ledger entry, and commit."""
         target, ledger, writer = self._target, self._ledger, self._writer
         with self._refusals():
-            writer.finish()
+            late = writer.finish()
+            self._counts["landed"] += late
+            self._counts["duplicates"] -= late
             if target.whole and writer.has_table():
                 # a delivery of records of which none can land is broken; it must not empty the table
                 self._counts["deleted"] = writer.delete_unrefreshed(empty=not self._counts["read"])

@@ -18,6 +18,7 @@ from penstock.extras import DISTRIBUTION
 from penstock.findings import Finding, failed
 from penstock.land.presence import presence_of
 from penstock.ledger.soundness import Damage, damage_of
+from penstock.native.kernel import SWITCH, built, kernel
 from penstock.plural import count
 from penstock.runs.plan import plan_loads
 from penstock.sources.kinds import kind_of, opening_of
@@ -51,7 +52,7 @@ def examine(
         target: the destination, by its name.
         held: finds the process of the project that has its DuckDB warehouse, which is then asked instead.
     """
-    checks = [_check_python(), *_check_versions()]
+    checks = [_check_python(), *_check_versions(), check_native_lane()]
     try:
         from penstock.project import find_project, load_project
 
@@ -69,6 +70,7 @@ def examine(
     if checks[-1].ok:
         checks += check_ledger(project, running)
     checks.append(_check_dbt(project))
+    checks += _check_scopes(project)
     checks += _check_lineage(project)
     return checks
 
@@ -94,6 +96,17 @@ def _check_versions() -> list[Finding]:
         with suppress(PackageNotFoundError):
             checks.append(Finding(name=name, ok=True, detail=version(name)))
     return checks
+
+
+def check_native_lane() -> Finding:
+    """Whether records are shaped by the kernel."""
+    if kernel() is not None:
+        return Finding(name="native lane", ok=True, detail="built")
+    what, fix = f"{SWITCH}=0", f"unset {SWITCH}"
+    if not built():
+        what = "not built"
+        fix = "install a wheel for this platform; or a C compiler, gcc or clang, and then Penstock anew"
+    return Finding(name="native lane", ok=True, warns=True, detail=f"{what}, loads take about twice the CPU", fix=fix)
 
 
 def _check_sources(project: Project) -> list[Finding]:
@@ -214,6 +227,13 @@ def _check_dbt(project: Project) -> Finding:
         return Finding(name="dbt project", ok=True, detail=f"parses; reads {', '.join(tables) or 'no raw table'}")
     except PenstockError as e:
         return failed("dbt project", e)
+
+
+def _check_scopes(project: Project) -> list[Finding]:
+    """The models that ask to be built by a scope and may not, as was seen when they were built last."""
+    from penstock.transform.unsafe_models import known_unsafe, notes_of
+
+    return [Finding(name="scope", ok=True, warns=True, detail=note) for note in notes_of(known_unsafe(project))]
 
 
 def _check_lineage(project: Project) -> list[Finding]:

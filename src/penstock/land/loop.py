@@ -1,7 +1,7 @@
 """The loop: read, shape, land, commit, acknowledge.
 
-Reading, shaping and landing overlap: while one batch is written, the next is shaped and the one after it is read.
-What a commit covers is landed whole or not at all, and only then acknowledged.
+Reading, shaping and landing overlap: while one batch is written, the next ones are shaped, as many at once as there are
+cores, and those after them are read. What a commit covers is landed whole or not at all, and only then acknowledged.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import PenstockError, SourceError, together
 from penstock.faults import fault_point
-from penstock.land.ahead import ahead
 from penstock.land.writing import Again, Writer
 from penstock.ledger.soundness import expect_known
 from penstock.ports import Batch, Destination, Landing, Receipt, Source, Target, Window
 
 if TYPE_CHECKING:
     from penstock.land.presence import Presence
-    from penstock.shape.shaper import Shaper
+    from penstock.land.shapers import Shapes
 
 Landings = Callable[[Destination], AbstractContextManager[Callable[[Target], Landing]]]
 """Gives what opens the landings of one load; entered once the ledger is known to be whole, and left after the last."""
@@ -87,7 +86,7 @@ def into_warehouse(destination: Destination) -> AbstractContextManager[Callable[
 def load(
     source: Source,
     destination: Destination,
-    shaper: Shaper,
+    shaper: Shapes,
     target: Target,
     *,
     window: Window | None = None,
@@ -149,10 +148,10 @@ def _pass(
     """Read, shape, land, commit and acknowledge until the source is empty; returns what stopped it before."""
     whole = writer.target.whole
     failure: SourceError | None = None
-    with closing(ahead(source.read(writer.positions()))) as batches:
+    with closing(writer.read(source)) as ahead:
         while not stop:
             try:
-                batch = next(batches, None)
+                batch = ahead.next()
             except SourceError as e:
                 failure = e
                 break
@@ -161,7 +160,7 @@ def _pass(
             if batch.empty:
                 continue
             fault_point("file_middle")
-            writer.write(batch, unchanged=whole and _unchanged(source))
+            writer.write(batch, ahead, unchanged=whole and _unchanged(source))
             progress(batch)
             if not whole and (writer.bytes >= commit_bytes or writer.refused):
                 _commit(writer, source, took)

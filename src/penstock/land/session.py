@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.land.loop import Landed, Landings, Stop, into_warehouse, load
 from penstock.land.presence import presence_of
+from penstock.land.shapers import Shapers
 from penstock.lineage import lineage_of
 from penstock.logs import Commits, bound, described, get_log
 from penstock.project.steps import LoadStep
@@ -17,7 +18,6 @@ from penstock.sources.kinds import kind_of, open_source
 if TYPE_CHECKING:
     from penstock.ports import Batch, Destination, Receipt, Source, Window
     from penstock.project import Project
-    from penstock.shape.shaper import Shaper
 
 _log = get_log("load")
 
@@ -36,7 +36,7 @@ class Session:
         self.project = project
         self._given = destination
         self._destination: Destination | None = None
-        self._shapers: dict[str, Shaper] = {}
+        self._shapers: dict[str, Shapers] = {}
 
     @property
     def destination(self) -> Destination:
@@ -98,7 +98,7 @@ class Session:
             landed = load(
                 source or open_source(self.project, step),
                 destination,
-                self.shaper(step.stream),
+                self.shapers(step.stream),
                 step.target(self.project),
                 window=self._filter(step) if source is None else step.window,
                 commit_bytes=self.project.load.commit_bytes,
@@ -135,12 +135,12 @@ class Session:
         )
         return partial(into_lake, writer)
 
-    def shaper(self, stream: str) -> Shaper:
-        """The stream's shaper, made at its first use."""
+    def shapers(self, stream: str) -> Shapers:
+        """The stream's shapers, made at their first use."""
         if stream not in self._shapers:
             from penstock.shape.shaper import Shaper
 
-            self._shapers[stream] = Shaper(self.project.spec(stream))
+            self._shapers[stream] = Shapers(partial(Shaper, self.project.spec(stream), threads=1))
         return self._shapers[stream]
 
     def release(self) -> None:
@@ -151,8 +151,8 @@ class Session:
     def close(self) -> None:
         """Let go of everything."""
         self.release()
-        for shaper in self._shapers.values():
-            shaper.close()
+        for shapers in self._shapers.values():
+            shapers.close()
         self._shapers.clear()
 
     def __enter__(self) -> Session:

@@ -1,23 +1,25 @@
-"""Shaping and landing overlap: while one batch is written, the next is shaped."""
+"""Shaping and landing overlap: while one batch is written, the next ones are shaped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import RejectedRows
 from penstock.faults import fault_point
+from penstock.land.ahead import Ahead
 from penstock.land.refused import culprits
-from penstock.ports import Batch, Destination, Landing, Receipt, SchemaMoved, Shaped, Target, Window
+from penstock.ports import Batch, Destination, Landing, Receipt, SchemaMoved, Shaped, Source, Target, Window
 
 if TYPE_CHECKING:
     from typing import Self
 
     from penstock.land.presence import Presence
+    from penstock.land.shapers import Shapes
     from penstock.schema import Schema
-    from penstock.shape.shaper import Shaper
 
 
 class Again(Exception):
@@ -34,7 +36,7 @@ class _InHand:
 
 
 class Writer:
-    """Shapes in the caller's thread while the batch before is written in another.
+    """Writes one batch in a thread of its own while the next ones are read and shaped in others.
 
     A context manager: what is not committed at its end, because something was raised, is rolled back.
 
@@ -47,7 +49,7 @@ class Writer:
         self,
         destination: Destination,
         land: Callable[[Target], Landing],
-        shaper: Shaper,
+        shaper: Shapes,
         target: Target,
         window: Window | None,
         presence: Presence | None,
@@ -68,14 +70,26 @@ class Writer:
         self._landing: Landing | None = None
         self._acknowledgements: list[Any] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="land")
+        self._shaping = ThreadPoolExecutor(shaper.at_once, thread_name_prefix="shape")
         self._in_hand: _InHand | None = None
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """What is landed of the source, and committed."""
         return self._destination.ledger.positions(self.target.stream, self.target.source)
 
-    def write(self, batch: Batch, *, unchanged: bool = False) -> None:
-        """Shape a batch and hand it over. With ``unchanged``, what landed before stays whatever the disposition.
+    def read(self, source: Source) -> Ahead:
+        """What is new in a source, read and shaped ahead. Only while it is not closed can its batches be written."""
+        return Ahead(
+            source.read(self.positions()),
+            self._shape,
+            self._schema,
+            pool=self._shaping,
+            at_once=self._shaper.at_once,
+        )
+
+    def write(self, batch: Batch, ahead: Ahead, *, unchanged: bool = False) -> None:
+        """Hand over the batch that was taken last. With ``unchanged``, what landed before stays whatever the
+        disposition.
 
         Raises:
             Again: the destination refuses rows of the batch before.
@@ -83,9 +97,9 @@ class Writer:
         """
         if self._presence is not None:
             self._presence.look(batch)
-        shaped = self._shape(batch)
+        shaped = ahead.shaped(self._schema)
         if self._settle():
-            shaped = self._shape(batch)
+            shaped = ahead.shaped(self._schema)
         self._schema = shaped.schema
         if self._landing is None:
             self._landing = self._land(replace(self.target, partial=self.target.partial or unchanged))
@@ -145,9 +159,10 @@ class Writer:
                 self.rollback()
         finally:
             self._pool.shutdown()
+            self._shaping.shutdown(cancel_futures=True)
 
-    def _shape(self, batch: Batch) -> Shaped:
-        shaped = self._shaper.shape(batch, self._schema, self._window, self.refused)
+    def _shape(self, batch: Batch, schema: Schema) -> Shaped:
+        shaped = self._shaper.shape(batch, schema, self._window, self.refused)
         fault_point("after_shape")
         return shaped
 
@@ -165,7 +180,7 @@ class Writer:
                 assert self._landing is not None
                 moved = True
                 self._schema = self._landed_schema()
-                shaped = self._shape(batch)
+                shaped = self._shaping.submit(copy_context().run, self._shape, batch, self._schema).result()
                 self._schema = shaped.schema
                 self._written(_InHand(batch, shaped, self._pool.submit(self._landing.write, shaped)))
         except RejectedRows as e:

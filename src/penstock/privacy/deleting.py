@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _LEDGER = ("quarantine", "positions", "run_steps", "runs", "alerts")
 """Tables of the ledger that may have held the person."""
+FEEDS = "penstock_changes"
+"""The schema of the models' change feeds: rows as they came and went, personal columns and all."""
 _SYSTEM = ("penstock", "information_schema", "pg_catalog", "pg_toast")
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _ENTRIES = 200
@@ -224,6 +226,15 @@ class Deletion:
         for relation in (r for r in tests if self.has_rows(r)):
             self._delete(_name(relation), "true")
             self._emptied.append(_name(relation))
+
+    def empty_feeds(self) -> None:
+        """Empty the models' change feeds when rows were erased, which they hold too: who reads one builds itself whole
+        once."""
+        for schema, table in sorted(self._there):
+            if schema == FEEDS and table != "models" and self._erasure.rows:
+                name = f"{FEEDS}.{identifier(table)}"
+                self._destination.query(f"delete from {name}")
+                self._emptied.append(name)
 
     def erase_ledger(self) -> None:
         """Take the person out of positions, and out of what the ledger keeps of errors."""

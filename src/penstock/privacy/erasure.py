@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from penstock.transform.dbt import Dbt
     from penstock.transform.manifest import Relation
 
-_KEPT = ("table", "incremental", "snapshot", "seed", "test")
+_KEPT = ("table", "penstock", "incremental", "snapshot", "seed", "test")
 """What has rows of its own."""
 OUT_OF_REACH = (
     "backups and the warehouse's write-ahead log, what dashboards and other tools copied, messages in queues and those"
@@ -87,6 +87,7 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
         before = standing(destination)
         work.erase_raw(streams)
         work.erase_models(naming)
+        work.empty_feeds()
         work.erase_quarantine(streams)
         work.erase_lakes(streams)
         work.erase_ledger()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from penstock.destinations.kinds import kind_of
 from penstock.errors import UsageError
+from penstock.privacy.deleting import FEEDS
 from penstock.privacy.personal_columns import hidden_columns
 from penstock.sql import identifier, literal
 
@@ -74,6 +75,9 @@ class _Grants:
         for schema in self._schemas:
             yield f"create schema if not exists {identifier(schema)}"
             yield from self._owned(schema, self._transformer, keep_schema=schema == "public")
+        if any(relation.kind == "penstock" for relation in self._relations.values()):
+            yield f"create schema if not exists {FEEDS}"
+            yield from self._owned(FEEDS, self._transformer)
         yield from self._transforming()
         yield from self._analysing()
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.project.http import Http
 from penstock.project.nearest import nearest
-from penstock.project.rabbitmq_settings import RabbitMQ
 from penstock.project.settings import ProjectFile, Stream
 from penstock.project.yaml_document import Document, Problem
 from penstock.spans import span_text
@@ -29,10 +27,8 @@ def cross_checks(file: ProjectFile, document: Document, *, unneeded: set[str | i
         fix = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
         yield document.problem(("target",), f"there is no destination {file.target!r}", fix)
     for name, source in file.sources.items():
-        if isinstance(source, RabbitMQ):
-            yield from _queue(name, source, file, document)
-        elif isinstance(source, Http):
-            yield from _api(name, source, document)
+        fed = [stream for stream, settings in file.streams.items() if name in settings.from_]
+        yield from source.problems(name, fed, document)
     if file.lake is not None and "lake" in file.sources:
         fix = "give the source another name"
         yield document.problem(("sources", "lake"), "`lake` names what lake: has", fix)
@@ -54,20 +50,6 @@ def _privacy(file: ProjectFile, document: Document) -> Iterator[Problem]:
         yield document.problem(("privacy", "current"), f"there is no key {current!r}", fix)
 
 
-def _queue(name: str, source: RabbitMQ, file: ProjectFile, document: Document) -> Iterator[Problem]:
-    path = ("sources", name)
-    fed = [stream for stream, settings in file.streams.items() if name in settings.from_]
-    if len(fed) > 1:
-        what = f"source {name!r} is a queue, which feeds one stream, and {fed[0]} takes it already"
-        fix = "give each stream a queue of its own, bound to the same exchange"
-        yield from (document.problem(("streams", stream, "from"), what, fix) for stream in fed[1:])
-    if source.protocol == "stream" and source.queue_type != "stream":
-        what = f"the stream protocol reads stream queues alone, and this one is {source.queue_type}"
-        yield document.problem((*path, "protocol"), what, "set queue_type: stream, or leave protocol out")
-    if source.exchange is None and (*path, "routing_keys") in document.marks:
-        yield document.problem((*path, "routing_keys"), "has no meaning without an exchange", "name the exchange")
-
-
 def _lake(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
     path = ("streams", name)
     fix = "add lake: {path: lake} to the project"
@@ -75,51 +57,6 @@ def _lake(name: str, stream: Stream, file: ProjectFile, document: Document) -> I
         yield document.problem((*path, "land"), "there is no lake to land in", fix)
     if "lake" in stream.from_ and file.lake is None and "lake" not in file.sources:
         yield document.problem((*path, "from"), "there is no lake", fix)
-
-
-def _api(name: str, source: Http, document: Document) -> Iterator[Problem]:
-    for called, endpoint in source.endpoints.items():
-        path = ("sources", name, "endpoints", called)
-        if endpoint.parent is not None:
-            other = endpoint.parent.endpoint
-            if other not in source.endpoints:
-                near = nearest(other, source.endpoints)
-                fix = f"did you mean {near}?" if near else f"there are {', '.join(source.endpoints)}"
-                yield document.problem((*path, "parent", "endpoint"), f"there is no endpoint {other!r}", fix)
-            elif called in _ancestors(source, called):
-                what = f"endpoint {called!r} would be asked for each of its own records"
-                yield document.problem((*path, "parent", "endpoint"), what, "name another endpoint as its parent")
-            else:
-                try:
-                    source.included(called)
-                except (KeyError, RecursionError):
-                    pass  # what is wrong with its ancestors is told of them
-                except ValueError as e:
-                    fix = "say in include: under which name each is wanted"
-                    yield document.problem((*path, "parent", "include"), str(e), fix)
-            if endpoint.incremental is not None and endpoint.incremental.order == "ascending":
-                what = "cannot be ascending over the records of many parents"
-                yield document.problem((*path, "incremental", "order"), what, "leave order out")
-
-
-def _ancestors(source: Http, name: str) -> set[str]:
-    """The endpoints that an endpoint's parents come from, at any distance."""
-    ancestors: set[str] = set()
-    while (endpoint := source.endpoints.get(name)) and endpoint.parent and endpoint.parent.endpoint not in ancestors:
-        name = endpoint.parent.endpoint
-        ancestors.add(name)
-    return ancestors
-
-
-def _endpoint(name: str, stream: Stream, source: str, api: Http, document: Document) -> Iterator[Problem]:
-    """What a stream needs of the API that feeds it."""
-    if name not in api.endpoints:
-        near = nearest(name, api.endpoints)
-        fix = f"did you mean {near}?" if near else f"there are {', '.join(api.endpoints)}; give the stream its name"
-        yield document.problem(("streams", name, "from"), f"source {source!r} has no endpoint {name!r}", fix)
-    elif stream.disposition == "replace" and api.endpoints[name].incremental is not None:
-        what = "replace takes all there is, and the endpoint's incremental asks for what is new"
-        yield document.problem(("streams", name, "disposition"), what, "take disposition append or merge")
 
 
 def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) -> Iterator[Problem]:
@@ -130,8 +67,9 @@ def _stream(name: str, stream: Stream, file: ProjectFile, document: Document) ->
             there = f"there are {', '.join(file.sources)}" if file.sources else "there are no sources yet"
             fix = f"did you mean {near}?" if near else there
             yield document.problem((*path, "from"), f"there is no source {source!r}", fix)
-        elif isinstance(api := file.sources.get(source), Http):
-            yield from _endpoint(name, stream, source, api, document)
+        elif source in file.sources:
+            replaced = stream.disposition == "replace"
+            yield from file.sources[source].stream_problems(name, source, document, replaced=replaced)
     sources = [file.sources[s] for s in stream.from_ if s in file.sources]
     endless = [source for source in sources if not source.ends]
     if stream.schedule and len(endless) == len(stream.from_):

@@ -1,4 +1,5 @@
-"""What the settings of every destination have in common, and the kinds of destination that distributions add.
+"""What the settings of every destination have in common, and the kinds of destination: those built in, and those that
+distributions add.
 
 A distribution adds a kind by an entry point of the group ``penstock.destinations``::
 
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penstock.project.added import AddedKinds
 from penstock.project.group import Settings
+from penstock.project.kinds import KindsOfSettings
 
 
 class DestinationSettings(Settings):
@@ -36,4 +37,9 @@ class DestinationSettings(Settings):
         return True
 
 
-ADDED = AddedKinds(group="penstock.destinations", noun="destination", base=DestinationSettings)
+DESTINATIONS = KindsOfSettings(
+    group="penstock.destinations",
+    noun="destination",
+    base=DestinationSettings,
+    built_in={"duckdb": "penstock.project.warehouses:DuckDB", "postgres": "penstock.project.warehouses:Postgres"},
+)

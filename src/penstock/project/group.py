@@ -17,6 +17,7 @@ class Settings(BaseModel):
         extra="forbid",
         coerce_numbers_to_str=True,
         hide_input_in_errors=True,
+        defer_build=True,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -13,10 +13,12 @@ from penstock.project.csv_settings import Csv
 from penstock.project.fields import NamesFields
 from penstock.project.group import Settings, none
 from penstock.project.http_client import HttpConnection
+from penstock.project.nearest import nearest
 from penstock.project.pagination import NoPages, Pagination
 from penstock.project.placeholders import JsonPath, Parameters, Templates, only_places, places_in
 from penstock.project.sources import SourceSettings
 from penstock.project.values import Frozen
+from penstock.project.yaml_document import Document, Problem
 from penstock.spans import SCHEMA, time_span
 
 Duration = Annotated[
@@ -163,7 +165,7 @@ class Http(HttpConnection, SourceSettings):
     """How many requests are under way at a time."""
     format: Literal["json", "ndjson", "csv"] = "json"
     """What the answers are written in, where the endpoint does not say it."""
-    csv: Csv = Field(default_factory=Csv)
+    csv: Csv = Field(default_factory=Csv.model_construct)
     """How CSV is written, where the endpoint does not say it."""
     records: JsonPath = "$"
     """Where a JSON answer has its records, where the endpoint does not say it: a key, a path such as `data.items` or
@@ -171,7 +173,7 @@ class Http(HttpConnection, SourceSettings):
     error: JsonPath | None = None
     """Where an answer says what went wrong, even with status 200, such as `error`: when there is something, the load
     stops."""
-    pagination: Pagination = Field(default_factory=NoPages)
+    pagination: Pagination = Field(default_factory=NoPages.model_construct)
     """How there is more than one answer, where the endpoint does not say it."""
     endpoints: Annotated[Mapping[str, Endpoint], Frozen] = Field(min_length=1)
     """The lists of records, by the name of the stream that takes each."""
@@ -203,3 +205,48 @@ class Http(HttpConnection, SourceSettings):
                 raise ValueError(f"{column} would be both {columns[column]} and {field} of {parent.endpoint}")
             columns[column] = field
         return columns
+
+    def problems(self, name: str, fed: Sequence[str], document: Document) -> Iterator[Problem]:
+        """Endpoints and their parents have to fit each other."""
+        del fed
+        for called, endpoint in self.endpoints.items():
+            path = ("sources", name, "endpoints", called)
+            if endpoint.parent is not None:
+                other = endpoint.parent.endpoint
+                if other not in self.endpoints:
+                    near = nearest(other, self.endpoints)
+                    fix = f"did you mean {near}?" if near else f"there are {', '.join(self.endpoints)}"
+                    yield document.problem((*path, "parent", "endpoint"), f"there is no endpoint {other!r}", fix)
+                elif called in self._ancestors(called):
+                    what = f"endpoint {called!r} would be asked for each of its own records"
+                    yield document.problem((*path, "parent", "endpoint"), what, "name another endpoint as its parent")
+                else:
+                    try:
+                        self.included(called)
+                    except (KeyError, RecursionError):
+                        pass  # what is wrong with its ancestors is told of them
+                    except ValueError as e:
+                        fix = "say in include: under which name each is wanted"
+                        yield document.problem((*path, "parent", "include"), str(e), fix)
+                if endpoint.incremental is not None and endpoint.incremental.order == "ascending":
+                    what = "cannot be ascending over the records of many parents"
+                    yield document.problem((*path, "incremental", "order"), what, "leave order out")
+
+    def stream_problems(self, stream: str, name: str, document: Document, *, replaced: bool) -> Iterator[Problem]:
+        """A stream takes the endpoint of its name."""
+        if stream not in self.endpoints:
+            near = nearest(stream, self.endpoints)
+            there = f"there are {', '.join(self.endpoints)}; give the stream its name"
+            fix = f"did you mean {near}?" if near else there
+            yield document.problem(("streams", stream, "from"), f"source {name!r} has no endpoint {stream!r}", fix)
+        elif replaced and self.endpoints[stream].incremental is not None:
+            what = "replace takes all there is, and the endpoint's incremental asks for what is new"
+            yield document.problem(("streams", stream, "disposition"), what, "take disposition append or merge")
+
+    def _ancestors(self, name: str) -> set[str]:
+        """The endpoints that an endpoint's parents come from, at any distance."""
+        ancestors: set[str] = set()
+        while (endpoint := self.endpoints.get(name)) and endpoint.parent and endpoint.parent.endpoint not in ancestors:
+            name = endpoint.parent.endpoint
+            ancestors.add(name)
+        return ancestors

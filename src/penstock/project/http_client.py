@@ -9,19 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.project.group import Settings, none
-from penstock.project.rabbitmq_settings import Tls
-from penstock.project.values import Frozen
+from penstock.project.tls_settings import Tls
+from penstock.project.values import Frozen, HeaderValue
 
-
-def _one_line(value: SecretStr) -> SecretStr:
-    """Without the line break that a secret from a file mostly ends with."""
-    text = value.get_secret_value().strip()
-    if not text.isascii() or not text.isprintable():
-        raise ValueError("expected text of one line, of ASCII characters only, since it is sent in a header")
-    return SecretStr(text)
-
-
-HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -170,15 +160,15 @@ class HttpConnection(Settings):
     """Query parameters of every request to this host, where the request does not say them itself."""
     auth: Auth | None = None
     """How requests are authenticated."""
-    timeouts: Timeouts = Field(default_factory=Timeouts)
+    timeouts: Timeouts = Field(default_factory=Timeouts.model_construct)
     """How long to wait before a request, or the run, is given up."""
-    retries: Retries = Field(default_factory=Retries)
+    retries: Retries = Field(default_factory=Retries.model_construct)
     """How failed requests are tried again."""
     rate_limit: Annotated[RateLimit | None, BeforeValidator(_rate_limit)] = None
     """How many requests are sent at most; a number alone is requests per second."""
-    breaker: Breaker = Field(default_factory=Breaker)
+    breaker: Breaker = Field(default_factory=Breaker.model_construct)
     """When a host that fails again and again is left alone for a while."""
-    tls: Tls = Field(default_factory=Tls)
+    tls: Tls = Field(default_factory=Tls.model_construct)
     """Which certificates are trusted and shown, where the environment does not say it."""
     http2: bool = False
     """Whether HTTP/2 is spoken where the server does so too, over TLS."""

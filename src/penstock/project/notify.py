@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from penstock.project.group import Settings, none
-from penstock.project.http_client import HeaderValue
 from penstock.project.schedule import Span
-from penstock.project.values import Frozen, OneOrMany, ProjectPath
+from penstock.project.values import Frozen, HeaderValue, OneOrMany, ProjectPath
 
 AlertName = Literal[
     "expectation_failed",

@@ -13,10 +13,9 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from penstock.project.destinations import ADDED as ADDED_DESTINATIONS
+from penstock.project.kinds import KindsOfSettings
 from penstock.project.nearest import nearest
 from penstock.project.settings import ProjectFile
-from penstock.project.sources import ADDED as ADDED_SOURCES
 from penstock.project.values import WrongName
 from penstock.project.yaml_document import Document, Path, Problem, parse
 
@@ -87,14 +86,14 @@ def _group(kind: Any, data: Any) -> Any:
                 only = get_args(option.model_fields["type"].annotation) if "type" in option.model_fields else ()
                 if len(options) == 1 or type_ in only:
                     return option
-        for added in (ADDED_SOURCES, ADDED_DESTINATIONS):
-            if isinstance(type_, str) and any(
-                isinstance(option, type) and issubclass(option, added.base) for option in options
-            ):
-                with suppress(WrongName):  # which is told where the settings are read
-                    return added.settings(type_)
         return None
     if origin is not None and hasattr(kind, "__metadata__"):
+        for kinds in kind.__metadata__:
+            if isinstance(kinds, KindsOfSettings):
+                type_ = data.get("type") if isinstance(data, dict) else None
+                with suppress(WrongName):  # which is told where the settings are read
+                    return None if type_ is None else kinds.settings(str(type_))
+                return None
         return _group(get_args(kind)[0], data)
     return kind
 

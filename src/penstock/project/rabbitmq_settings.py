@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from penstock.project.group import Settings, from_url, none
+from penstock.project.group import from_url, none
 from penstock.project.sources import SourceSettings
-from penstock.project.values import ByteSize, Frozen, OneOrMany, ProjectPath
+from penstock.project.tls_settings import Tls
+from penstock.project.values import ByteSize, Frozen, OneOrMany
+from penstock.project.yaml_document import Document, Problem
 
 _EXPECTED = "expected amqp://user:password@host:port/vhost, or amqps:// for TLS"
 _TLS_PARAMETERS = {"cacertfile": "ca", "certfile": "certificate", "keyfile": "key"}
-
-
-class Tls(Settings):
-    """How a connection is encrypted."""
-
-    ca: ProjectPath | None = None
-    """The certificates to trust, a PEM file. The system's own when left out."""
-    certificate: ProjectPath | None = None
-    """The client's certificate, a PEM file, where the server asks for one."""
-    key: ProjectPath | None = None
-    """The certificate's private key, a PEM file. Looked for in `certificate` when left out."""
-    verify: bool = True
-    """Whether the server has to prove that it is the one meant. `false` is for tests."""
 
 
 def _tls(value: Any) -> Any:
@@ -79,13 +68,13 @@ class RabbitMQ(SourceSettings):
     """Port of the stream protocol; with TLS mostly 5551."""
     management_port: Annotated[int, Field(ge=1, le=65_535)] = 15_672
     """Port of the management API, by HTTPS when there is `tls`. Only `penstock doctor` asks it, as the same user."""
-    prefetch: Annotated[int, Field(ge=1, le=65_535)] = 10_000
+    prefetch: Annotated[int, Field(ge=1, le=65_535)] = 20_000
     """How many messages the broker sends ahead of those landed. By the stream protocol it is about a batch's bytes."""
     consumer_name: str = Field(default="penstock", min_length=1, max_length=100)
     """The name under which the broker lists the connection and the consumer."""
     heartbeat_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
     """A connection silent for this long is given up, and made again."""
-    batch_messages: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
+    batch_messages: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """A batch lands when it has this many messages,"""
     batch_bytes: Annotated[ByteSize, Field(ge=1, le=1_073_741_824)] = 8_388_608
     """or this many bytes, 8 MiB by default,"""
@@ -109,6 +98,19 @@ class RabbitMQ(SourceSettings):
     def amqp_port(self) -> int:
         """The port of AMQP, said or by default."""
         return self.port or (5672 if self.tls is None else 5671)
+
+    def problems(self, name: str, fed: Sequence[str], document: Document) -> Iterator[Problem]:
+        """One stream takes what is in a queue; and some settings have a meaning beside others alone."""
+        path = ("sources", name)
+        if len(fed) > 1:
+            what = f"source {name!r} is a queue, which feeds one stream, and {fed[0]} takes it already"
+            fix = "give each stream a queue of its own, bound to the same exchange"
+            yield from (document.problem(("streams", stream, "from"), what, fix) for stream in fed[1:])
+        if self.protocol == "stream" and self.queue_type != "stream":
+            what = f"the stream protocol reads stream queues alone, and this one is {self.queue_type}"
+            yield document.problem((*path, "protocol"), what, "set queue_type: stream, or leave protocol out")
+        if self.exchange is None and (*path, "routing_keys") in document.marks:
+            yield document.problem((*path, "routing_keys"), "has no meaning without an exchange", "name the exchange")
 
 
 def _connection_of(url: str) -> dict[str, Any]:

@@ -9,19 +9,16 @@ from pydantic import BeforeValidator, Field
 
 from penstock.layout import Layout, flat_name
 from penstock.project.csv_settings import Csv
-from penstock.project.destinations import ADDED as ADDED_DESTINATIONS
+from penstock.project.destinations import DESTINATIONS, DestinationSettings
 from penstock.project.expect import Expectations
 from penstock.project.fields import FIELD, NamesFields
 from penstock.project.group import Settings, none
-from penstock.project.http import Http
 from penstock.project.lake import Lake
 from penstock.project.metabase_settings import Metabase
 from penstock.project.notify import Notify, notify_of
 from penstock.project.privacy_settings import Privacy, SubjectFields
-from penstock.project.rabbitmq_settings import RabbitMQ
 from penstock.project.schedule import Schedule, own_schedule, schedule_of
-from penstock.project.sources import ADDED as ADDED_SOURCES
-from penstock.project.sources import SourceSettings
+from penstock.project.sources import SOURCES, SourceSettings
 from penstock.project.telemetry import Lineage, Logging
 from penstock.project.values import (
     CONTENT,
@@ -34,7 +31,6 @@ from penstock.project.values import (
     PartNames,
     StreamNames,
 )
-from penstock.project.warehouses import DuckDB, Postgres
 from penstock.spec import Disposition, Mode
 
 
@@ -51,7 +47,7 @@ class Files(SourceSettings):
     """How the files are compressed; `auto` tells it from each file's name."""
     settle_seconds: Annotated[float, Field(ge=0.05, le=3_600)] = 0.5
     """When watched, a file lands once it has not changed for so long; at once when it was moved in."""
-    csv: Csv = Field(default_factory=Csv)
+    csv: Csv = Field(default_factory=Csv.model_construct)
     """How CSV files are written."""
 
 
@@ -88,7 +84,7 @@ class Stream(Settings):
     takes the place of all before it."""
     version: Annotated[str | None, FIELD] = Field(default=None, min_length=1)
     """With `merge`: the field whose greatest value wins, whatever the order of arrival."""
-    contract: Annotated[Contract, BeforeValidator(_contract)] = Field(default_factory=Contract)
+    contract: Annotated[Contract, BeforeValidator(_contract)] = Field(default_factory=Contract.model_construct)
     """What happens to new fields and to values of another type; one word stands for both."""
     columns: Annotated[Mapping[str, ColumnType], Frozen, NamesFields(keys=True)] = Field(default_factory=none)
     """Declared types by field: text, bigint, double, decimal(p,s), boolean, date, timestamp, timestamptz, uuid, json.
@@ -180,10 +176,8 @@ def _transform(value: Any) -> Any:
     return value
 
 
-Destination = Annotated[DuckDB | Postgres, Field(discriminator="type"), ADDED_DESTINATIONS.beside("duckdb", "postgres")]
-Source = Annotated[
-    Files | RabbitMQ | Http, Field(discriminator="type"), ADDED_SOURCES.beside("files", "rabbitmq", "http")
-]
+Destination = Annotated[DestinationSettings, DESTINATIONS]
+Source = Annotated[SourceSettings, SOURCES]
 
 
 class ProjectFile(Settings):
@@ -201,21 +195,23 @@ class ProjectFile(Settings):
     """The kinds of record, by the name of the table they land in."""
     lake: Lake | None = None
     """Flat files of what was fetched."""
-    load: Load = Field(default_factory=Load)
+    load: Load = Field(default_factory=Load.model_construct)
     """How much is held in memory and in one transaction."""
-    transform: Annotated[Transform | None, BeforeValidator(_transform)] = Field(default_factory=Transform)
+    transform: Annotated[Transform | None, BeforeValidator(_transform)] = Field(
+        default_factory=Transform.model_construct
+    )
     """How dbt is run; `false` when the project has no dbt models."""
-    up: Up = Field(default_factory=Up)
+    up: Up = Field(default_factory=Up.model_construct)
     """Where `penstock up` answers."""
     schedule: Annotated[Schedule | None, BeforeValidator(schedule_of)] = None
     """When `penstock up` loads the streams that have no `schedule` of their own."""
-    notify: Annotated[Notify, BeforeValidator(notify_of)] = Field(default_factory=Notify)
+    notify: Annotated[Notify, BeforeValidator(notify_of)] = Field(default_factory=Notify.model_construct)
     """Who is told when something fails, and when it is well again; a list of channels."""
-    privacy: Privacy = Field(default_factory=Privacy)
+    privacy: Privacy = Field(default_factory=Privacy.model_construct)
     """The keys of pseudonyms."""
-    metabase: Metabase = Field(default_factory=Metabase)
+    metabase: Metabase = Field(default_factory=Metabase.model_construct)
     """What `penstock metabase sync` provisions."""
-    logging: Logging = Field(default_factory=Logging)
+    logging: Logging = Field(default_factory=Logging.model_construct)
     """What is logged, and how."""
     lineage: Lineage | None = None
     """Where OpenLineage events go. Without it, where OpenLineage's own variables say, such as `OPENLINEAGE_URL`;

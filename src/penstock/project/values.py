@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo, WithJsonSchema
 
 from penstock.project.nearest import nearest
 
@@ -191,6 +191,14 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
     return directory / path if directory is not None and not path.is_absolute() else path
 
 
+def _one_line(value: SecretStr) -> SecretStr:
+    """Without the line break that a secret from a file mostly ends with."""
+    text = value.get_secret_value().strip()
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("expected text of one line, of ASCII characters only, since it is sent in a header")
+    return SecretStr(text)
+
+
 Frozen = AfterValidator(_frozen)
 STREAM_NAME = r"[a-z][a-z0-9_]{0,47}"
 StreamNames = named(
@@ -234,3 +242,4 @@ OneOrMany = Annotated[
 ]
 DropPaths = Annotated[OneOrMany, AfterValidator(_droppable)]
 ProjectPath = Annotated[Path, AfterValidator(_beside)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]

@@ -1,4 +1,4 @@
-"""Cuts bytes into records without parsing them, by numpy, at about the speed of memory.
+"""Cuts bytes into records without parsing them: by the kernel, or where it was not built by numpy, in the same places.
 
 A splitter takes chunks of a file in any size and gives the records that are complete. Its ``rest`` is what is
 left: the beginning of a record whose end has not come yet.
@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+
+from penstock.native import cutting
+from penstock.native.kernel import kernel
 
 _QUOTE, _BACKSLASH, _COMMA = b'"\\,'
 _OPEN = (ord("["), ord("{"))
@@ -69,7 +72,7 @@ class LineSplitter:
             return None
         block = self.rest + chunk[:end]
         self.rest = chunk[end:]
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(self.line_end or b"\n")) + 1
+        ends = _line_ends(block, ord(self.line_end or b"\n"))
         return self._take(block, np.concatenate(([0], ends)))
 
     def finish(self) -> Cut | None:
@@ -159,8 +162,16 @@ def _escaped(data: Any, quotes: Any) -> Any:
     return (quotes - last_other - 1) % 2 == 1
 
 
+def _line_ends(block: bytes, line_end: int) -> Any:
+    if (library := kernel()) is not None:
+        return cutting.line_ends(library, block, line_end)
+    return np.flatnonzero(np.frombuffer(block, np.uint8) == line_end) + 1
+
+
 def element_ends(block: bytes) -> tuple[Any, bool]:
     """Where elements of the open array end, separator included; and whether the array was closed."""
+    if (library := kernel()) is not None:
+        return cutting.element_ends(library, block)
     places, signs, depth = _structure(block)
     closing = np.flatnonzero(depth < 0)
     closed = len(closing) > 0
@@ -173,6 +184,8 @@ def element_ends(block: bytes) -> tuple[Any, bool]:
 
 
 def _value_ends(block: bytes) -> Any:
+    if (library := kernel()) is not None:
+        return cutting.value_ends(library, block)
     places, signs, depth = _structure(block)
     return places[(depth <= 0) & ((signs == _CLOSE[0]) | (signs == _CLOSE[1]))] + 1
 

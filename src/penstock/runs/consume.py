@@ -214,7 +214,7 @@ class Consumer:
                 load(
                     source,
                     session.destination,
-                    session.shaper(self.stream),
+                    session.shapers(self.stream),
                     step.target(self._project),
                     commit_bytes=0,
                     on_commit=partial(self._committed, session),

@@ -50,7 +50,7 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
             load(
                 _Replay(batch),
                 session.destination,
-                session.shaper(stream),
+                session.shapers(stream),
                 target,
                 commit_bytes=session.project.load.commit_bytes,
             )

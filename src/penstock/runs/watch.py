@@ -249,7 +249,7 @@ class Watcher(Troubles):
             landed = load(
                 source,
                 destination,
-                session.shaper(self._stream),
+                session.shapers(self._stream),
                 self._step.target(self._project),
                 commit_bytes=self._project.load.commit_bytes,
                 progress=self._wrote,

@@ -13,7 +13,7 @@ def cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
     if column.type == type_:
         return column
     if isinstance(type_, pa.BaseExtensionType):
-        storage = column.cast(type_.storage_type)
+        storage = cast(column, type_.storage_type)
         return pa.chunked_array([type_.wrap_array(c) for c in storage.chunks], type_)
     return column.cast(type_)
 

@@ -12,11 +12,13 @@ from penstock.errors import UsageError
 from penstock.schema import MAX_COLUMNS, Column, Schema, name_columns, variant_name
 from penstock.shape.infer import Kinds, infer_type
 from penstock.shape.lanes.select import paths_sql
+from penstock.shape.lines import SUB_RECORDS
 from penstock.shape.types import PATTERNS
 from penstock.spec import StreamSpec
 from penstock.sql import statement
 
-_SAMPLE_ROWS = 2_000
+SAMPLE_ROWS = 2_000
+"""Records of a batch that tell the types of its new columns."""
 
 
 def with_declared(schema: Schema, spec: StreamSpec) -> Schema:
@@ -50,7 +52,9 @@ def new_columns(
         " where len(k) > len(list_filter(y, lambda x: x is not null))"
     ).fetchall()
     fields = [f for (f,) in keys if f not in set(known)]
-    kinds = kinds_of(connection, fields, records.slice(0, _SAMPLE_ROWS))
+    # by their places in the batch, whichever lane took the others
+    sample = records.filter(pc.less(records["o"], SAMPLE_ROWS * SUB_RECORDS))
+    kinds = kinds_of(connection, fields, sample)
     if unseen := [f for f in fields if f not in kinds]:
         kinds |= kinds_of(connection, unseen, records)
     order = _first_seen(connection, [f for f in fields if f in kinds])[: MAX_COLUMNS - len(schema.columns)]
@@ -108,12 +112,13 @@ def kinds_of(connection: duckdb.DuckDBPyConnection, fields: Sequence[str], recor
 
 
 def _first_seen(connection: duckdb.DuckDBPyConnection, fields: Sequence[str]) -> list[str]:
-    """``fields`` in the order of the first of ``records`` that has them, and in it by place."""
-    connection.register("fields", pa.table({"field": pa.array(fields, pa.string())}))
+    """``fields`` in the order of the first of ``records`` that has a value in them, and in it by place."""
+    places = pa.array(range(1, len(fields) + 1), pa.int64())
+    connection.register("fields", pa.table({"field": pa.array(fields, pa.string()), "i": places}))
     rows = connection.sql(
-        "select field from (select unnest(k) as field, o, generate_subscripts(k, 1) as place"
-        " from (select json_keys(body) as k, o from records))"
-        " join fields using (field) group by field order by min((o, place))"
+        "select field from (select o, k, unnest(y) as type, generate_subscripts(y, 1) as i"
+        f" from (select o, json_keys(body) as k, json_type(body, {paths_sql(fields)}) as y from records))"
+        " join fields using (i) where type <> 'NULL' group by field order by min((o, list_position(k, field)))"
     ).fetchall()
     connection.unregister("fields")
     return [f for (f,) in rows]

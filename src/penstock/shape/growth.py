@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,6 +13,7 @@ from penstock.shape.columns import kinds_of, lost_fields, new_columns, variants
 from penstock.shape.infer import infer_type
 from penstock.shape.lanes import Form, LaneRows
 from penstock.shape.lanes.parsed import typed
+from penstock.shape.memory import Memory
 from penstock.shape.prepared import Statements
 from penstock.shape.rows import rows_inside
 from penstock.spec import StreamSpec
@@ -22,8 +22,8 @@ from penstock.spec import StreamSpec
 class Growth:
     """Makes a stream's schema grow by the records of a batch, and reads those again after it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, statements: Statements, spec: StreamSpec) -> None:
-        self._connection = connection
+    def __init__(self, memory: Memory, statements: Statements, spec: StreamSpec) -> None:
+        self._memory = memory
         self._statements = statements
         self._spec = spec
         self.expected = False
@@ -47,7 +47,7 @@ class Growth:
         if window is not None:
             rows = rows_inside(rows, window)
         if self._spec.types == "evolve":
-            added = variants(self._connection, form.schema, again.records, rows, untyped=form.untyped)
+            added = variants(self._memory.connection, form.schema, again.records, rows, untyped=form.untyped)
             if added:
                 form, rows = again.after(replace(form, schema=form.schema.grown(added), named=True))
                 if window is not None:
@@ -60,7 +60,7 @@ class Growth:
         Types come from a sample; where the batch contradicts one, it is inferred from all of it.
         """
         untyped, schema = form.untyped, form.schema
-        new = new_columns(self._connection, schema, again.records, untyped=untyped) if may_infer else []
+        new = new_columns(self._memory.connection, schema, again.records, untyped=untyped) if may_infer else []
         if not new:
             self.expected = True
             return (form, rows) if form.named else again.after(replace(form, named=True))
@@ -68,7 +68,7 @@ class Growth:
         added = {c.field for c in new}
         contradicted = [f for f in lost_fields(rows) if f in added]
         if contradicted:
-            kinds = kinds_of(self._connection, contradicted, again.records)
+            kinds = kinds_of(self._memory.connection, contradicted, again.records)
             types = {f: infer_type(kinds[f], untyped=untyped) for f in contradicted}
             corrected = schema.grown([replace(c, type=types.get(c.field, c.type)) for c in new])
             form, rows = again.after(replace(form, schema=corrected))

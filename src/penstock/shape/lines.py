@@ -44,6 +44,10 @@ class Lines:
         chunks = [pa.record_batch([c.slice(i, _CHUNK_ROWS) for c in columns], schema=schema) for i in starts]
         return pa.Table.from_batches(chunks)
 
+    def first(self, count: int) -> Lines:
+        """The first of them."""
+        return Lines(self.orders[:count], self.bodies.slice(0, count))
+
     def only(self, orders: Any) -> Lines:
         """Those of the given order numbers."""
         mask = np.isin(self.orders, orders)

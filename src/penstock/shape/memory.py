@@ -8,7 +8,8 @@ _MAX_BYTES = 16 << 30
 
 
 class Memory:
-    """A DuckDB in memory, for one thread at a time.
+    """A DuckDB in memory, for one thread at a time, opened when it is first needed: what the kernel shapes whole needs
+    none.
 
     Args:
         threads: DuckDB's own.
@@ -17,16 +18,24 @@ class Memory:
 
     def __init__(self, threads: int, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.connection = duckdb.connect(
-            ":memory:",
-            config={
-                "threads": threads,
-                "memory_limit": f"{max_bytes}B",
-                "arrow_lossless_conversion": True,
-                "preserve_insertion_order": False,
-            },
-        )
-        self.connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        self._threads = threads
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection to it."""
+        if self._connection is None:
+            self._connection = duckdb.connect(
+                ":memory:",
+                config={
+                    "threads": self._threads,
+                    "memory_limit": f"{self.max_bytes}B",
+                    "arrow_lossless_conversion": True,
+                    "preserve_insertion_order": False,
+                },
+            )
+            self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        return self._connection
 
     def doubled(self) -> bool:
         """Allow twice as much, as records of many fields need. False when that would be over 16 GiB."""
@@ -38,4 +47,5 @@ class Memory:
 
     def close(self) -> None:
         """Free it."""
-        self.connection.close()
+        if self._connection is not None:
+            self._connection.close()

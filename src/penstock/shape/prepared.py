@@ -10,8 +10,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from penstock.shape.memory import Memory
+
 _MOST = 16
-_TRUTHS = ("_pen_same", "_pen_more", "_pen_suspect")
 _HASHES = ("_pen_id", "_pen_content")
 _NO_HASH = "0" * 64
 
@@ -35,9 +36,9 @@ class _Bodies:
 class Statements:
     """The statements of one connection."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._bodies = {t: _Bodies(connection, f"bodies_{t}", t) for t in (pa.string(), pa.large_string())}
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._bodies: dict[pa.DataType, _Bodies] = {}
         self._names: dict[tuple[Hashable, str], str] = {}
         self._numbers = itertools.count()
 
@@ -47,26 +48,33 @@ class Statements:
         Args:
             written: writes it, for the table that stands for the lines. Called when the statement is not known.
         """
-        bodies = self._bodies[lines.schema.field("body").type]
+        type_ = lines.schema.field("body").type
+        if type_ not in self._bodies:
+            self._bodies[type_] = _Bodies(self._memory.connection, f"bodies_{type_}", type_)
+        bodies = self._bodies[type_]
         name = self._names.get((key, bodies.name))
         if name is None:
             name = self._prepared(key, bodies.name, written(bodies.name))
         bodies.table = lines
-        rows = self._connection.sql(f"execute {name}").to_arrow_table()
+        rows = self._memory.connection.sql(f"execute {name}").to_arrow_table()
         bodies.table = None
-        for column in _TRUTHS:
-            place = rows.schema.get_field_index(column)
-            if place >= 0:
-                rows = rows.set_column(place, column, rows[column].cast(pa.bool_()))
-        return with_uuids(rows)
+        return with_uuids(_with_bits(rows))
 
     def _prepared(self, key: Hashable, bodies: str, sql: str) -> str:
         if len(self._names) == _MOST:
-            self._connection.execute(f"deallocate {self._names.pop(next(iter(self._names)))}")
+            self._memory.connection.execute(f"deallocate {self._names.pop(next(iter(self._names)))}")
         name = f"shape_{next(self._numbers)}"
-        self._connection.execute(f"prepare {name} as {sql}")
+        self._memory.connection.execute(f"prepare {name} as {sql}")
         self._names[key, bodies] = name
         return name
+
+
+def _with_bits(rows: pa.Table) -> pa.Table:
+    """``rows`` with truth values as bits; DuckDB gives a byte for each."""
+    for place, column in enumerate(rows.schema):
+        if column.type == pa.bool8():
+            rows = rows.set_column(place, column.name, rows[place].cast(pa.bool_()))
+    return rows
 
 
 def with_uuids(rows: pa.Table) -> pa.Table:

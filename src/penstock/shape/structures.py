@@ -19,6 +19,8 @@ _OPAQUE = "JSON"
 """What ``json_structure`` says of values that are of several types, or of an empty object."""
 _LOOKED_INTO = 1_000
 """Records of one such structure that are looked into one by one."""
+_FEW = 200
+"""So few records are looked into one by one in less time than it takes to open a database for them."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,10 @@ class Members:
 def members_of(bodies: pa.Array, max_bytes: int) -> Members:
     """The members of a batch's records. What is no record has none."""
     members = Members()
+    if len(bodies) <= _FEW:
+        for body in bodies:
+            _add_examined(body.as_py(), max_bytes, members)
+        return members
     lines = Lines.of(bodies).texts()
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         connection.register("records", lines)

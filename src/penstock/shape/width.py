@@ -31,12 +31,17 @@ _FULL = 1 << 19
 
 def width_bytes(schema: Schema) -> int:
     """The most that a row after this schema takes."""
-    return sum(_FIXED.get(c.type, _MOST_BYTES) for c in schema.columns)
+    return sum(fixed_bytes(c.type) for c in schema.columns)
+
+
+def fixed_bytes(type_: str) -> int:
+    """The most that a value of the type takes; of all types but text, what each takes."""
+    return _FIXED.get(type_, _MOST_BYTES)
 
 
 def is_wide(schema: Schema, spec: StreamSpec) -> bool:
     """Whether rows after this schema may be too wide."""
-    return width_bytes(schema) > _room(spec)
+    return width_bytes(schema) > room_bytes(spec)
 
 
 def fit_sql(schema: Schema, spec: StreamSpec) -> str:
@@ -45,16 +50,17 @@ def fit_sql(schema: Schema, spec: StreamSpec) -> str:
     widths = ", ".join(
         f"strlen({identifier(c.name)})"
         if c.type == "text"
-        else f"if({identifier(c.name)} is null, null, {-_FIXED.get(c.type, _MOST_BYTES)})"
+        else f"if({identifier(c.name)} is null, null, {-fixed_bytes(c.type)})"
         for c in schema.columns
     )
     return (
         f"(list_reduce(list_transform([{widths}]::bigint[], lambda _pen_w: case when _pen_w is null then 0"
         f" when _pen_w < 0 then -_pen_w when _pen_w < {_MOST_BYTES} then _pen_w + 1 else {_POINTER_BYTES} end),"
-        f" lambda _pen_a, _pen_w: case when (_pen_a & {_COUNT - 1}) + _pen_w <= {_room(spec)}"
+        f" lambda _pen_a, _pen_w: case when (_pen_a & {_COUNT - 1}) + _pen_w <= {room_bytes(spec)}"
         f" then _pen_a + _pen_w + {_COUNT} else _pen_a | {_FULL} end, 0) // {_COUNT})"
     )
 
 
-def _room(spec: StreamSpec) -> int:
+def room_bytes(spec: StreamSpec) -> int:
+    """What the values of a row may take together."""
     return MAX_ROW_BYTES - _POINTER_BYTES * len(spec.pii)

@@ -19,7 +19,7 @@ from penstock.findings import Finding
 from penstock.plural import count
 from penstock.ports import Batch, Source, Window
 from penstock.project.fields import NamedField, fields_named
-from penstock.project.sources import ADDED, SourceSettings
+from penstock.project.sources import SOURCES, SourceSettings
 
 if TYPE_CHECKING:
     from typing import Self
@@ -234,7 +234,7 @@ def kind_of(settings: SourceSettings) -> SourceKind[Any]:
     """The kind of a source."""
     name = settings.type
     kind: SourceKind[Any] = (
-        import_module(f"penstock.sources.{name}.kind").KIND if name in _BUILT_IN else ADDED.kind(name)
+        import_module(f"penstock.sources.{name}.kind").KIND if name in _BUILT_IN else SOURCES.kind(name)
     )
     return kind
 

@@ -1,4 +1,4 @@
-"""Calls dbt's Python API, which dbt-core 2 will not have. ``lean.py`` and ``masked.py`` replace parts of dbt."""
+"""Calls dbt's Python API, which dbt-core 2 will not have. ``masked.py`` replaces a part of dbt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import TransformError
-from penstock.transform.lean import Lean
+from penstock.transform.kept_manifest import keep_manifest, kept_manifest
 from penstock.transform.manifest import TESTS, WHOLE_TABLE, Manifest
 from penstock.transform.masked import mask_errors
 from penstock.transform.workspace import Workspace, prepare_workspace
@@ -67,13 +67,17 @@ class Dbt:
     """dbt in this process. It parses the project once and keeps it: later builds start in 0.3 s instead of 5.
 
     Not thread-safe, as dbt's own runner is not.
+
+    Args:
+        fingerprint: of all that dbt reads. What an earlier process parsed of the same is not parsed again before
+            something is built; without it, each process parses.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, fingerprint: str = "") -> None:
         self._workspace = workspace
+        self._fingerprint = fingerprint
         self._manifest: Any = None
         self._read: Manifest | None = None
-        self._lean = Lean()
 
     @property
     def manifest(self) -> Manifest:
@@ -83,8 +87,18 @@ class Dbt:
             TransformError: it cannot be read.
         """
         if self._read is None:
+            self._read = kept_manifest(self._workspace.target_path, self._fingerprint)
+        if self._read is None:
             self._read = Manifest.of(self._parsed().writable_manifest().to_dict(omit_none=False))
         return self._read
+
+    def parse(self) -> None:
+        """Have dbt ready to build, which takes seconds the first time.
+
+        Raises:
+            TransformError: the project cannot be read.
+        """
+        self._parsed()
 
     def sources(self) -> dict[str, list[str]]:
         """Streams whose ``raw`` tables or views models read → dbt's selectors of those."""
@@ -135,47 +149,57 @@ class Dbt:
             arguments += ["--exclude-resource-type", "unit_test"]
         return self._perform(arguments, environment, progress=progress)
 
-    def follow(
-        self,
-        *,
-        select: Sequence[str],
-        exclude: Sequence[str] = (),
-        views: bool,
-        environment: Mapping[str, str] | None = None,
-    ) -> list[Node]:
-        """Build models without testing them, with as little about it as dbt can: for a load that was just committed.
+    def compiled(self, select: Sequence[str]) -> dict[str, str]:
+        """The SQL of models, by their ids; without those that cannot be compiled now.
 
-        Without ``views``, models that are views are left out: what they show is never old. Columns are not widened.
+        Raises:
+            TransformError: as :meth:`build`.
+        """
+        nodes = self._perform(["--no-write-json", "compile", "--select", *select], None)
+        return {node.id: node.sql for node in nodes if node.sql}
+
+    def tables(
+        self, *, select: Sequence[str], full_refresh: bool = False, environment: Mapping[str, str] | None = None
+    ) -> list[Node]:
+        """Build seeds, snapshots and models without testing them.
+
+        Raises:
+            TransformError: as :meth:`build`.
+        """
+        arguments = ["--no-write-json", "build", "--exclude-resource-type", "test", "unit_test"]
+        arguments += ["--select", *select] if select else []
+        arguments += ["--full-refresh"] if full_refresh else []
+        return self._perform(arguments, environment)
+
+    def follow(
+        self, *, select: Sequence[str], exclude: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> list[Node]:
+        """Build models without testing them: for a load that was just committed.
 
         Raises:
             TransformError: as :meth:`build`.
         """
         arguments = ["--no-write-json", "--no-populate-cache", "run", "--select", *select]
-        excluded = [*exclude, *([] if views else ["config.materialized:view"])]
-        if excluded:
-            arguments += ["--exclude", *excluded]
-        self._parsed()
-        with self._lean:
-            return self._perform(arguments, environment, log_level="none")
+        arguments += ["--exclude", *exclude] if exclude else []
+        return self._perform(arguments, environment)
 
     def _perform(
         self,
         arguments: Sequence[str],
         environment: Mapping[str, str] | None,
-        *,
-        log_level: str = "error",
         progress: NodeProgress | None = None,
     ) -> list[Node]:
         with _variables({**self._workspace.environment, **(environment or {})}):
             self._parsed()
-            result = self._invoke(arguments, log_level, progress)
+            result = self._invoke(arguments, progress)
         if result is None or not hasattr(result, "results"):
             return []
         return [_node(r) for r in result.results]
 
     def release(self) -> None:
-        """Let go of the warehouse: of the DuckDB file, which dbt's adapter keeps open, and of connections kept."""
-        self._lean.close()
+        """Let go of the DuckDB file, which dbt's adapter keeps open once dbt has built something."""
+        if self._manifest is None:
+            return
         try:
             from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         except ImportError:
@@ -184,14 +208,14 @@ class Dbt:
 
     def _parsed(self) -> Any:
         if self._manifest is None:
-            with _variables(self._workspace.environment):
+            space = self._workspace
+            with _variables(space.environment), keep_manifest(space.target_path, self._fingerprint):
                 self._manifest = self._invoke(["parse"])
         return self._manifest
 
     def _invoke(
         self,
         arguments: Sequence[str],
-        log_level: str = "error",
         progress: NodeProgress | None = None,
         *,
         warned: Callable[[str], object] = lambda _: None,
@@ -214,7 +238,7 @@ class Dbt:
             [
                 *_QUIET,
                 "--log-level-file",
-                log_level,
+                "error",
                 "--log-path",
                 str(space.log_path),
                 *arguments,
@@ -238,13 +262,13 @@ class Dbt:
         return outcome.result
 
 
-def open_dbt(project: Project) -> Dbt:
-    """The project's dbt, which has not read anything yet.
+def open_dbt(project: Project, fingerprint: str = "") -> Dbt:
+    """The project's dbt, which has not read anything yet; with ``fingerprint``, as :class:`Dbt` has it.
 
     Raises:
         UsageError: ``dbt_project.yml`` is unreadable.
     """
-    return Dbt(prepare_workspace(project))
+    return Dbt(prepare_workspace(project), fingerprint)
 
 
 def _node(result: Any) -> Node:

@@ -10,6 +10,7 @@ from penstock.errors import TransformError, UsageError
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
 from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
 from penstock.transform.stored_manifest import read_manifest
+from penstock.transform.unsafe_models import known_unsafe, notes_of, read_reasons
 from penstock.transform.workspace import project_fingerprint
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def explain_transform(project: Project, destination: Destination | None, coming:
     if reason := facts.nothing_to_do(request):
         return TransformPlan(upper_seq=facts.upper_seq, reason=reason)
     try:
-        return plan_transform(request, facts, read_manifest(project))
+        manifest = read_manifest(project)
+        whole = dict(known_unsafe(project))
+        if destination is not None:
+            whole = {**read_reasons(destination, manifest), **whole}
+        return plan_transform(request, facts, manifest, notes=notes_of(whole))
     except (TransformError, UsageError) as e:
         return TransformPlan(upper_seq=facts.upper_seq, reason=f"the models cannot be read: {e.what}")

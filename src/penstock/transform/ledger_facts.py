@@ -45,11 +45,11 @@ def standing(
         UsageError: there is no such layer, or the one before it was never built.
     """
     upper = _upper_seq(project, destination, layer)
-    seen, same, tested = _last_run(destination, fingerprint, layer, test_every)
+    seen, same, tested, columns = _last_run(destination, fingerprint, layer, test_every)
     newest = int(destination.query("select coalesce(max(seq), 0) from penstock.loads").rows[0][0])
     if seen is not None and seen > newest:  # what was seen was deleted, and the streams were reset: all is built anew
         return Standing(facts=Facts(upper_seq=upper), loads_gone=True)
-    return Standing(facts=Facts(upper_seq=upper, seen_seq=seen, same_models=same, tested=tested))
+    return Standing(facts=Facts(upper_seq=upper, seen_seq=seen, same_models=same, tested=tested, columns=columns))
 
 
 def with_news(project: Project, destination: Destination, facts: Facts, layer: str | None) -> Facts:
@@ -98,23 +98,25 @@ def _upper_seq(project: Project, destination: Destination, layer: str | None) ->
 
 def _last_run(
     destination: Destination, fingerprint: str, layer: str | None, test_every: timedelta
-) -> tuple[int | None, bool, bool]:
+) -> tuple[int | None, bool, bool, int | None]:
     """Of the last good run of the layer, or of all layers at once: its upper ``seq``, and whether the models are still
-    those; and whether such a run of these models tested whole tables within ``test_every``."""
+    those; whether such a run of these models tested whole tables within ``test_every``; and how many columns the raw
+    tables had, where it says so."""
     runs = destination.query(
-        f"select upper_seq, fingerprint from penstock.runs where {_GOOD} and {_of(layer)} order by run_id desc limit 1"
+        "select upper_seq, fingerprint, cast(detail ->> 'columns' as bigint) from penstock.runs"
+        f" where {_GOOD} and {_of(layer)} order by run_id desc limit 1"
     ).rows
     if not runs:
-        return None, False, False
+        return None, False, False, None
     seen = int(runs[0][0])
     if runs[0][1] != fingerprint:
-        return seen, False, False
+        return seen, False, False, None
     tests = destination.query(
         f"select ended_at from penstock.runs where {_GOOD} and {_of(layer)} and fingerprint = $1 and whole"
         " order by run_id desc limit 1",
         [fingerprint],
     ).rows
-    return seen, True, bool(tests) and datetime.now(UTC) - tests[0][0] < test_every
+    return seen, True, bool(tests) and datetime.now(UTC) - tests[0][0] < test_every, runs[0][2]
 
 
 def _of(layer: str | None) -> str:

@@ -8,12 +8,18 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from penstock.transform.steady import is_steady, macros_of_people
+
 RAW = "raw"
 """The schema of the tables that streams land in."""
+STEPWISE = ("incremental", "penstock")
+"""The materializations that take in what is new, and keep a watermark."""
 TABLES = ("model", "snapshot", "seed")
 """The kinds of resources that are tables or views in the warehouse."""
 TESTS = ("test", "unit_test")
 """The kinds of resources that test."""
+STEPWISE = ("penstock", "incremental")
+"""The materializations that are built step by step, each as far as its watermark says."""
 WHOLE_TABLE = "whole_table"
 """Tag of the data tests whose cost grows with the table."""
 
@@ -39,9 +45,20 @@ class DataTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """By which ``columns`` of its result a model is built step by step; ``sources`` are what its configuration says of
+    single inputs: by which of their columns or expressions they are filtered, or through which they are looked up."""
+
+    columns: Sequence[str]
+    sources: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One thing of a dbt project. ``kind`` is dbt's type of it: model, seed, snapshot, test, unit_test, source, …;
-    the name of a source is ``source.table``. ``reads`` are the ids of what it is made from."""
+    the name of a source is ``source.table``. ``reads`` are the ids of what it is made from. A model asks to be built by
+    its ``scope``, by moving its ``additive`` columns, as a ``whole``, or by none of these. ``steady`` says of a model
+    that its statements are the same in each step, as :func:`penstock.transform.steady.is_steady` has it."""
 
     id: str
     name: str
@@ -58,6 +75,10 @@ class Resource:
     meta: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
     test: DataTest | None = None
+    scope: Scope | None = None
+    steady: bool = False
+    additive: Sequence[str] = ()
+    whole: bool = False
 
     @property
     def watermark(self) -> str:
@@ -67,7 +88,7 @@ class Resource:
     @property
     def keeps_watermark(self) -> bool:
         """Whether it is built step by step."""
-        return self.kind == "model" and self.materialized == "incremental"
+        return self.kind == "model" and self.materialized in STEPWISE
 
     @property
     def stream(self) -> str | None:
@@ -99,10 +120,11 @@ class Manifest:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Manifest:
         """From dbt's own document, as ``manifest.json`` has it."""
+        own_macros = macros_of_people(document.get("macros") or {})
         nodes = [*document["nodes"].values(), *document.get("unit_tests", {}).values()]
         resources = {
             **{id_: _source(node) for id_, node in document["sources"].items()},
-            **{node["unique_id"]: _node(node) for node in nodes},
+            **{node["unique_id"]: _node(node, own_macros) for node in nodes},
         }
         return cls(resources, document["metadata"].get("project_name") or "")
 
@@ -121,6 +143,18 @@ class Manifest:
     def reading(self, streams: Collection[str]) -> frozenset[str]:
         """The ids of what reads any of these streams, also through others."""
         return frozenset(id_ for id_ in self.resources if not self.streams_of(id_).isdisjoint(streams))
+
+    @property
+    def has_run_hooks(self) -> bool:
+        """Whether there is something to do at the start or the end of each of dbt's runs."""
+        return bool(self.of_kinds(["operation"]))
+
+    def parents_among(self, id_: str, ids: Collection[str]) -> frozenset[str]:
+        """Those of ``ids`` that a resource reads, directly or through others that are not among them."""
+        parents: set[str] = set()
+        for parent in self.resources[id_].reads if id_ in self.resources else ():
+            parents |= {parent} if parent in ids else self.parents_among(parent, ids)
+        return frozenset(parents)
 
     def of_kinds(self, kinds: Collection[str]) -> list[Resource]:
         """The resources of these kinds."""
@@ -185,7 +219,7 @@ def _source(node: Mapping[str, Any]) -> Resource:
     )
 
 
-def _node(node: Mapping[str, Any]) -> Resource:
+def _node(node: Mapping[str, Any], own_macros: Mapping[str, str]) -> Resource:
     config = node.get("config") or {}
     kind = str(node["resource_type"])
     return Resource(
@@ -207,7 +241,33 @@ def _node(node: Mapping[str, Any]) -> Resource:
             for name, column in (node.get("columns") or {}).items()
         },
         test=_test(node, config) if kind == "test" else None,
+        scope=_scope(config) if config.get("materialized") == "penstock" else None,
+        steady=kind == "model" and is_steady(node, own_macros),
+        additive=_additive(config) if config.get("materialized") == "penstock" else (),
+        whole=config.get("materialized") == "penstock" and _asked(config) == "whole",
     )
+
+
+def _asked(config: Mapping[str, Any]) -> str:
+    """The mode that a model asks to be built in, as the macro ``mode_of`` has it; a history is told by its SQL."""
+    implied = "scope" if config.get("scope") else "additive" if config.get("additive") else "whole"
+    return str(config.get("mode") or implied)
+
+
+def _additive(config: Mapping[str, Any]) -> Sequence[str]:
+    return listed(config.get("additive")) if _asked(config) == "additive" else ()
+
+
+def _scope(config: Mapping[str, Any]) -> Scope | None:
+    columns = config.get("scope")
+    if not columns or _asked(config) != "scope":
+        return None
+    return Scope(columns=listed(columns), sources=config.get("sources") or {})
+
+
+def listed(value: Any) -> list[str]:
+    """A setting that is one text or several."""
+    return [value] if isinstance(value, str) else [str(each) for each in value or ()]
 
 
 def _test(node: Mapping[str, Any], config: Mapping[str, Any]) -> DataTest:

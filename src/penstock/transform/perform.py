@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,8 +22,12 @@ from penstock.transform.dbt import Dbt, Node, open_dbt
 from penstock.transform.layer_part import layer_part
 from penstock.transform.layers import layers_of
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
-from penstock.transform.plan import Facts, Request, TransformPlan, plan_transform
-from penstock.transform.workspace import project_fingerprint
+from penstock.transform.plan import ALWAYS_NEW, Facts, Request, TransformPlan, plan_transform
+from penstock.transform.prepared import PreparedSteps, names, state_fingerprint
+from penstock.transform.stepping import ByDbt
+from penstock.transform.steps import FINGERPRINT
+from penstock.transform.unsafe_models import UNSAFE_MODELS, notes_of, read_reasons, unsafe_models
+from penstock.transform.workspace import environment_fingerprint, project_fingerprint
 
 if TYPE_CHECKING:
     from penstock.land.session import Session
@@ -46,8 +51,9 @@ class Transformer:
     """dbt for one session, kept warm.
 
     Args:
-        following: each run follows a load: models are built at once, and tested when the last tests are older than
-            ``test_every``. The warehouse stays open, as other threads of this process work with it.
+        following: each run follows a load: models take it in at once, by prepared steps where there are such, and are
+            tested when the last tests are older than ``test_every``. The warehouse stays open, as other threads of this
+            process work with it.
         test_every: how long tests may be left out; by default those that read whole tables, for a day.
         wait: lets time pass while another process transforms; what it returns says whether to give up.
     """
@@ -68,22 +74,43 @@ class Transformer:
         self._test_every = test_every
         self._dbt: Dbt | None = None
         self._fingerprint = ""
+        self._models = ""
         self._swept = ""
-        self._columns = -1
         self._telling = lineage_of(session.project)
-        self._tables: Mapping[tuple[str, str], Sequence[tuple[str, str]]] | None = None
-        self._failed = False
+        self._tables: tuple[int, Mapping[tuple[str, str], Sequence[tuple[str, str]]]] | None = None
+        self._failed = 0
+        self._prepared = PreparedSteps(session)
+        self._unsafe: tuple[str, Mapping[str, str]] | None = None
+        self._viewed = ""
 
     def warm(self) -> None:
-        """Have dbt read the project, which takes seconds, before there is something to build.
+        """Have ready what a step needs before there is something to build: steps that were prepared earlier, or else
+        dbt, which takes seconds to read the project, and the steps that it prepares.
 
         Raises:
             TransformError: it cannot be read.
         """
-        self._ready(project_fingerprint(self._session.project)).sources()
+        fingerprint = project_fingerprint(self._session.project)
+        dbt = self._ready(fingerprint)
+        state = state_fingerprint(self._models, self._columns())
+        if not self._prepared.lacking(dbt.manifest, state):
+            return
+        dbt.parse()
+        with self._session.destination.claim("transform", self._wait) as mine:
+            facts = self._standing(Request(), fingerprint) if mine else Facts()
+            if facts.same_models and facts.nothing_to_do(Request()):
+                unsafe = self._unsafe_models(dbt, anew=True)
+                environment = _environment(facts.upper_seq, state, unsafe)
+                views = [r.name for r in dbt.manifest.of_kinds(["model"]) if r.materialized == "view"]
+                if views and self._lacks_views(dbt, state):
+                    if any(node.failed for node in dbt.follow(select=sorted(views), environment=environment)):
+                        return  # the first load has them built, with what they read
+                    self._viewed = state
+                self._prepared.prepare(dbt, state, environment)
 
     def close(self) -> None:
         """Let go of the warehouse."""
+        self._prepared.close()
         if self._dbt is not None:
             self._dbt.release()
 
@@ -158,25 +185,38 @@ class Transformer:
             progress("reading the models")
             dbt = self._ready(fingerprint)
             self._sweep(dbt, fingerprint)
-            columns = int(destination.query("select count(*) from penstock.columns").rows[0][0])
-            lean = self._following and not self._failed
-            plan = self._plan(dbt, replace(request, lean=lean, views=columns != self._columns), facts)
+            columns = self._columns()
+            state = state_fingerprint(self._models, columns)
+            # what failed may want for a view that somebody has dropped
+            views = columns != facts.columns or self._failed == 1 or self._lacks_views(dbt, state)
+            plan = self._plan(dbt, replace(request, lean=self._following, views=views), facts)
             self._go_along(plan, facts)
             if not self._following:
                 session.release()
-            built = Built(plan, self._build(dbt, plan, progress))
+            unsafe = {} if plan.reason else self._unsafe_models(dbt, anew=not plan.lean or plan.views)
+            plan = replace(plan, notes=[*plan.notes, *notes_of(unsafe)])
+            environment = _environment(plan.upper_seq, state, unsafe)
+            if self._following and facts.same_models and not (plan.lean or plan.full_refresh or views):
+                # what has landed does not wait for tests that are due
+                self._step(dbt, plan, state, lambda _: ())
+            built = Built(plan, self._build(dbt, plan, progress, state, environment))
+            failed = [n for n in built.nodes if n.failed]
+            self._failed = self._failed + 1 if failed else 0
+            if not failed and views:
+                self._viewed = state
+            if not self._following and built.nodes:
+                notes = [*plan.notes, *notes_of(read_reasons(destination, dbt.manifest))]
+                built.plan = replace(plan, notes=list(dict.fromkeys(notes)))
         self._let_go()
-        failed = [n for n in built.nodes if n.failed]
-        self._failed = bool(failed)
         self._tell(dbt, built.nodes, columns)
-        if not failed and not plan.reason:
-            self._columns = columns
         if failed or not self._following or any(n.kind not in ("model", "seed", "snapshot") for n in built.nodes):
             steps.keep(*map(node_step, built.nodes))
         whole = plan.whole and not plan.reason and not request.selected
-        record.end("error" if failed else "success", **detail, whole=whole)
+        record.end("error" if failed else "success", **detail, whole=whole, columns=columns)
         if ended is not None:
             ended(built)
+        if self._following and not failed and not plan.reason:
+            self._prepared.prepare(dbt, state, environment)
         raise_for_failed(built.nodes, str(session.project.directory))
         return built
 
@@ -199,7 +239,6 @@ class Transformer:
         try:
             yield
         except BaseException as e:
-            self._failed = True
             self._let_go()
             seconds = (datetime.now(UTC) - started).total_seconds()
             step = RunStep(kind="transform", name="dbt", started_at=started, seconds=seconds)
@@ -233,6 +272,18 @@ class Transformer:
             )
         return plan_transform(request, facts, dbt.manifest, part, chosen, warnings)
 
+    def _unsafe_models(self, dbt: Dbt, *, anew: bool) -> Mapping[str, str]:
+        """The models that may not go by their scope. A step that needs no dbt does not have it look again."""
+        if anew or self._unsafe is None or self._unsafe[0] != self._models:
+            session = self._session
+            self._unsafe = (self._models, unsafe_models(session.project, dbt, session.destination.kind, self._models))
+        return self._unsafe[1]
+
+    def _lacks_views(self, dbt: Dbt, state: str) -> bool:
+        """Whether the views may be those of another state, such as of other variables of the environment: nothing was
+        built for this one."""
+        return self._following and self._viewed != state and not self._prepared.known(dbt.manifest, state)
+
     def _go_along(self, plan: TransformPlan, facts: Facts) -> None:
         """Move the watermarks of models that have nothing to take in: what reads them goes no further than they."""
         for model in plan.current:
@@ -241,12 +292,21 @@ class Transformer:
                 [plan.upper_seq, model, facts.seen_seq],
             )
 
-    def _build(self, dbt: Dbt, plan: TransformPlan, progress: Progress) -> list[Node]:
-        environment = {UPPER_SEQ: str(plan.upper_seq)}
+    def _build(
+        self, dbt: Dbt, plan: TransformPlan, progress: Progress, state: str, environment: Mapping[str, str]
+    ) -> list[Node]:
         if plan.reason:
             return []
+        if not plan.lean or plan.views:
+            self._prepared.forget()
+        if plan.lean and plan.views:
+            return dbt.follow(select=plan.select, exclude=plan.exclude, environment=environment)
         if plan.lean:
-            return dbt.follow(select=plan.select, exclude=plan.exclude, views=plan.views, environment=environment)
+
+            def by_dbt(ids: Sequence[str]) -> Sequence[Node]:
+                return dbt.follow(select=names(dbt.manifest, ids), environment=environment)
+
+            return self._step(dbt, plan, state, by_dbt)
         return dbt.build(
             select=plan.select,
             exclude=plan.exclude,
@@ -256,6 +316,12 @@ class Transformer:
             environment=environment,
         )
 
+    def _step(self, dbt: Dbt, plan: TransformPlan, state: str, by_dbt: ByDbt) -> list[Node]:
+        """Have the tables of a plan take in what has landed, by prepared steps where there are such."""
+        resources = (dbt.manifest.resources[step.id] for step in plan.steps if step.kind == "model")
+        ids = [resource.id for resource in resources if resource.materialized not in ALWAYS_NEW]
+        return self._prepared.build(dbt.manifest, state, ids, plan.upper_seq, by_dbt)
+
     def _tell(self, dbt: Dbt, nodes: Sequence[Node], columns: int) -> None:
         """Tell of the lineage of what was built."""
         telling = self._telling
@@ -263,11 +329,15 @@ class Transformer:
             return
 
         def tables() -> Mapping[tuple[str, str], Sequence[tuple[str, str]]]:
-            if not self._following or self._tables is None or columns != self._columns:
-                self._tables = table_columns(self._session.destination)
-            return self._tables
+            if not self._following or self._tables is None or columns != self._tables[0]:
+                self._tables = (columns, table_columns(self._session.destination))
+            return self._tables[1]
 
         telling.built(lambda: built_nodes(nodes, dbt.manifest), tables, following=self._following)
+
+    def _columns(self) -> int:
+        """How many columns the raw tables have, as the ledger knows them."""
+        return int(self._session.destination.query("select count(*) from penstock.columns").rows[0][0])
 
     def _let_go(self) -> None:
         if not self._following:
@@ -276,9 +346,16 @@ class Transformer:
     def _ready(self, fingerprint: str) -> Dbt:
         if self._dbt is None or self._fingerprint != fingerprint:
             self.close()
-            self._dbt = open_dbt(self._session.project)
+            self._models = environment_fingerprint(self._session.project, fingerprint)
+            self._dbt = open_dbt(self._session.project, self._models)
             self._fingerprint = fingerprint
         return self._dbt
+
+
+def _environment(upper_seq: int, state: str, unsafe: Mapping[str, str]) -> dict[str, str]:
+    """What the dbt package is told: up to which load to go, for which state of the models it keeps steps, and which
+    models may not go by their scope."""
+    return {UPPER_SEQ: str(upper_seq), FINGERPRINT: state, UNSAFE_MODELS: json.dumps(unsafe)}
 
 
 def _detail(request: Request, fingerprint: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _PROFILES = f"""{_OWN} Without this line the file is yours, and stays as it is.
 _ENTRY = f"- local: {PACKAGE}  # penstock's macros, as installed\n"
 _PACKAGES = f"packages:\n  {_ENTRY}"
 _FILES = ("dependencies.yml", "packages.yml")
+_LOCK = "package-lock.yml"
 _LIST = re.compile(r"(?m)^packages:[ \t]*(?:#.*)?\n(?=(?:[ \t]*(?:#.*)?\n)*(?P<indent>[ \t]*)-)")
 """The head of a list of packages, with how far its entries are indented."""
 
@@ -107,11 +108,27 @@ def is_written_here(path: Path) -> bool:
 def own_content(path: Path) -> bytes:
     """What people wrote in a file that dbt reads."""
     content = path.read_bytes()
+    if path.name == _LOCK:
+        locked = [each for each in _packages(path) if each.get("local") != PACKAGE]
+        return yaml.safe_dump(locked).encode() if locked else b""
     if path.name not in _FILES:
         return content
     entry = _ENTRY.strip().encode()
     kept = b"".join(line for line in content.splitlines(keepends=True) if line.strip() != entry)
     return b"" if kept.strip() == b"packages:" else kept
+
+
+def local_packages(directory: Path) -> list[Path]:
+    """The folders of the packages that a project takes from this machine; Penstock's own is none of them."""
+    entries = (each.get("local") for name in _FILES for each in _packages(directory / name))
+    named = [str(local) for local in entries if local and local != PACKAGE]
+    return [folder for folder in (Path(os.path.normpath(directory / local)) for local in named) if folder.is_dir()]
+
+
+def _packages(path: Path) -> list[dict[str, Any]]:
+    """The packages that a file lists."""
+    listed = _yaml(_text(path)).get("packages")
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
 def _text(path: Path) -> str:

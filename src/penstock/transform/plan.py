@@ -11,7 +11,8 @@ from penstock.transform.layer_part import Part
 from penstock.transform.manifest import TABLES, TESTS, WHOLE_TABLE, Manifest, Resource
 
 _UP_TO_DATE = "nothing has landed since the last run, and no model was changed"
-_ALWAYS_NEW = ("view", "ephemeral")
+ALWAYS_NEW = ("view", "ephemeral")
+"""Materializations that have no rows of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Request:
 class Facts:
     """What the ledger says: all loads up to ``upper_seq`` can be taken in, and were by the last good run up to
     ``seen_seq``, None when there was none; ``same_models`` says that it was of these very models, and ``tested`` that
-    whole tables were tested of late.
+    whole tables were tested of late. The raw tables had so many ``columns`` then, None when that is not known.
 
     Since then the streams ``changed`` have had rows landed or deleted, and ``shrunk`` says that rows went which no
     model can tell from what is left. The streams ``not_landed`` have no table yet. To explain what a run would do,
@@ -48,6 +49,7 @@ class Facts:
     seen_seq: int | None = None
     same_models: bool = False
     tested: bool = False
+    columns: int | None = None
     shrunk: bool = False
     changed: frozenset[str] = frozenset()
     not_landed: frozenset[str] = frozenset()
@@ -236,7 +238,7 @@ def _tables_behind(manifest: Manifest, chosen: Collection[str], facts: Facts, pa
             if resource is None or resource.kind not in TABLES or resource.keeps_watermark or id_ in known:
                 continue
             known.add(id_)
-            if resource.materialized in _ALWAYS_NEW or id_ in chosen:
+            if resource.materialized in ALWAYS_NEW or id_ in chosen:
                 left.append(id_)
             elif part.holds(id_) and manifest.streams_of(id_) & facts.changed:
                 behind[id_] = resource

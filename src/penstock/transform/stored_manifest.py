@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.transform.kept_manifest import NAME
 from penstock.transform.manifest import Manifest
 from penstock.transform.workspace import FOLDER, dbt_sources
 
@@ -36,7 +37,7 @@ def read_manifest(project: Project) -> Manifest:
 
 def stored_manifest(project: Project) -> Manifest | None:
     """What dbt wrote last, of the project as it is now; None when that was of another, or there is none."""
-    path = project.directory / FOLDER / "dbt" / project.target / "manifest.json"
+    path = project.directory / FOLDER / "dbt" / project.target / NAME
     try:
         manifest = Manifest.of(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError):

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from penstock.destinations.kinds import kind_of
+from penstock.destinations.kinds import DBT_SECRET, kind_of
 from penstock.errors import UsageError
-from penstock.transform.plain_dbt import is_written_here, link_package, own_content, write_profile
+from penstock.transform.plain_dbt import (
+    is_written_here,
+    link_package,
+    local_packages,
+    own_content,
+    write_profile,
+)
 
 if TYPE_CHECKING:
     from penstock.project import Project
@@ -22,7 +29,14 @@ if TYPE_CHECKING:
 FOLDER = ".penstock"
 _GENERATED = {FOLDER, ".git", ".venv"}
 _BESIDE = {"target", "logs", "dbt_packages", "data", "dags", "questions"}
-_AT_ROOT = ("dbt_project.yml", "packages.yml", "dependencies.yml", "selectors.yml", "profiles.yml")
+_AT_ROOT = (
+    "dbt_project.yml",
+    "packages.yml",
+    "dependencies.yml",
+    "package-lock.yml",
+    "selectors.yml",
+    "profiles.yml",
+)
 _PATHS = {
     "model-paths": ["models"],
     "seed-paths": ["seeds"],
@@ -34,6 +48,7 @@ _PATHS = {
     "docs-paths": [],
 }
 """dbt's settings of where it reads, with what holds without them; by default ``docs-paths`` are all of the others."""
+_VARIABLE = re.compile(r"env_var\(\s*['\"](\w+)['\"]")
 _SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".md", ".csv", ".py"}
 
 
@@ -66,8 +81,7 @@ def prepare_workspace(project: Project) -> Workspace:
     environment: dict[str, str] = {}
     if profiles is None:
         profiles = folder
-        threads = project.transform.threads if project.transform else 1
-        output, environment = kind_of(project.destination).dbt_output(project.destination, threads)
+        output, environment = _output(project)
         name = _profile_name(project)
         profile = {name: {"target": project.target, "outputs": {project.target: output}}}
         text = "# Written by penstock from penstock.yml; changes are lost.\n" + yaml.safe_dump(profile, sort_keys=False)
@@ -78,6 +92,28 @@ def prepare_workspace(project: Project) -> Workspace:
         profiles=profiles,
         profile_target=project.target,
         target_path=folder / "dbt" / project.target,
+        log_path=folder / "logs",
+        environment=environment,
+    )
+
+
+def scratch_workspace(project: Project, folder: Path) -> Workspace:
+    """What dbt needs to build the project's models in its destination as it is now, with all that it writes in
+    ``folder``: the user's own profiles are not asked.
+
+    Raises:
+        UsageError: ``dbt_project.yml`` is unreadable.
+    """
+    link_package(project.directory, package_folder())
+    output, environment = _output(project)
+    profile = {_profile_name(project): {"target": project.target, "outputs": {project.target: output}}}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "profiles.yml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    return Workspace(
+        project=project.directory,
+        profiles=folder,
+        profile_target=project.target,
+        target_path=folder / "target",
         log_path=folder / "logs",
         environment=environment,
     )
@@ -98,6 +134,31 @@ def project_fingerprint(project: Project) -> str:
     return digest.hexdigest()
 
 
+def _output(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
+    """The destination as dbt has it, and the variables that it names."""
+    threads = project.transform.threads if project.transform else 1
+    return kind_of(project.destination).dbt_output(project.destination, threads)
+
+
+def environment_fingerprint(project: Project, fingerprint: str) -> str:
+    """SHA-256 over ``fingerprint``, which is :func:`project_fingerprint`'s, and the variables of the environment that
+    the project's files name or that change what dbt does."""
+    lake = None if project.lake is None else project.lake.path
+    names = {name for name in os.environ if name.startswith("DBT_") and not name.startswith(DBT_SECRET)}
+    for path in dbt_sources(project.directory, lake):
+        if path.suffix != ".csv":
+            names.update(_VARIABLE.findall(path.read_text(encoding="utf-8", errors="replace")))
+    digest = hashlib.sha256(fingerprint.encode())
+    for name in sorted(names):
+        digest.update(f"{name}\0{os.environ.get(name)}\0".encode())
+    return digest.hexdigest()
+
+
+def has_own_profile(project: Project) -> bool:
+    """Whether dbt goes by a ``profiles.yml`` that is not of Penstock's making."""
+    return _own_profiles(project.directory) is not None
+
+
 def package_folder() -> Path:
     """The dbt package, as installed."""
     return Path(str(files("penstock"))) / "dbt"
@@ -105,13 +166,18 @@ def package_folder() -> Path:
 
 def dbt_sources(root: Path, lake: Path | None) -> list[Path]:
     """The files of a project, or of the package, that dbt reads: in the folders that its ``dbt_project.yml`` names, and
-    those beside that file. Data that lie in the project's folder are none of them, nor is the lake."""
+    those beside that file, and those of the packages that people have in a folder of theirs. Data that lie in the
+    project's folder are none of them, nor is the lake."""
+    return list(dict.fromkeys(p for top in (root, *local_packages(root)) for p in _sources_of(top, lake)))
+
+
+def _sources_of(root: Path, lake: Path | None) -> list[Path]:
     paths = [root / name for name in _AT_ROOT if (root / name).is_file() and not is_written_here(root / name)]
     for folder, folders, names in (entry for top in _dbt_folders(root) for entry in os.walk(top)):
         left_out = _GENERATED | (_BESIDE if Path(folder) == root else set())
         folders[:] = [f for f in folders if f not in left_out and Path(folder) / f != lake]
         paths += [Path(folder) / n for n in names if Path(n).suffix in _SOURCE_SUFFIXES and not _is_settings(n)]
-    return list(dict.fromkeys(paths))
+    return paths
 
 
 def _dbt_folders(root: Path) -> list[Path]:

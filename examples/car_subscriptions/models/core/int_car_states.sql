@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='penstock', scope='hk_car', unique_key='hk_car') }}
 -- Every car as it is now: as last said, with the last registration date that was one.
 select
   hk_car,

@@ -1,11 +1,5 @@
-{{ config(
-  unique_key=['month_start', 'brand', 'customer_type'],
-  indexes=penstock.indexes(['month_start', 'brand', 'customer_type']),
-) }}
-{% set window = penstock.window() %}
-{{ penstock.takes_in(window) }}
-{% set touched_by_loads = touched_subscriptions(window) %}
-
+{{ config(unique_key=['month_start', 'brand', 'customer_type']) }}
+{#- A month's end asks for all subscriptions that were active then: read whole. #}
 with subscribed as (
   select
     subscription_id, hk_customer, starts_on, ends_on,
@@ -14,27 +8,16 @@ with subscribed as (
   where starts_on is not null
 ),
 
-touched as (
-  select months.month_start, months.snapshot_at
-  from {{ ref('int_months') }} as months
-  {% if is_incremental() -%}
-  where not exists (select 1 from {{ this }} as known where known.month_start = months.month_start)
-    or exists (
-      select 1
-      from subscribed
-      where subscribed.starts_on < months.month_start + interval '1 month'
-        and subscribed.ends_on > months.month_start
-        and subscribed.subscription_id in ({{ touched_by_loads }})
-    )
-  {%- endif %}
+months as (
+  select month_start, snapshot_at from {{ ref('int_months') }}
 ),
 
 active as (
-  select distinct touched.month_start, touched.snapshot_at, subscribed.brand, subscribed.hk_customer
-  from touched
+  select distinct months.month_start, months.snapshot_at, subscribed.brand, subscribed.hk_customer
+  from months
   inner join subscribed
-    on subscribed.starts_on < touched.month_start + interval '1 month'
-    and subscribed.ends_on > touched.month_start
+    on subscribed.starts_on < months.month_start + interval '1 month'
+    and subscribed.ends_on > months.month_start
 ),
 
 typed as (
@@ -55,16 +38,12 @@ counted as (
   select month_start, brand, customer_type, count(*) as customers
   from typed
   group by month_start, brand, customer_type
-),
-
-report as (
-  select
-    month_start,
-    brand,
-    customer_type,
-    customers,
-    {{ percent('customers', 'cast(sum(customers) over (partition by month_start, brand) as bigint)') }} as share_percent
-  from counted
 )
 
-{{ penstock.scoped('report', 'touched', 'month_start') }}
+select
+  month_start,
+  brand,
+  customer_type,
+  customers,
+  {{ percent('customers', 'cast(sum(customers) over (partition by month_start, brand) as bigint)') }} as share_percent
+from counted

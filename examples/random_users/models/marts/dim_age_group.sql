@@ -1,10 +1,4 @@
-{{ config(
-  unique_key=['age_group_key'],
-  indexes=penstock.indexes(['age_group_key']),
-) }}
-{% set window = penstock.window() %}
-{{ penstock.takes_in(window) }}
-
+{{ config(unique_key='age_group_key') }}
 with starts (first_age) as (
   values (0), (10), (20), (30), (40), (50), (60), (70), (80), (90), (100)
 ),
@@ -18,16 +12,12 @@ named as (
       else '100 and over'
     end as age_group
   from starts
-),
-
-members as (
-  {{ penstock.dimension(
-    'named',
-    key='age_group_key',
-    natural_key='first_age',
-    columns=['last_age', 'age_group'],
-    unknown={'age_group': penstock.unknown_label()},
-  ) }}
 )
 
-{{ penstock.scoped('members', 'members', 'age_group_key') }}
+{{ penstock.dimension(
+  'named',
+  key='age_group_key',
+  natural_key='first_age',
+  columns=['last_age', 'age_group'],
+  unknown={'age_group': penstock.unknown_label()},
+) }}

@@ -1,24 +1,15 @@
-{{ config(
-  unique_key=['location_key'],
-  indexes=penstock.indexes(['location_key']),
-) }}
-{% set window = penstock.window() %}
-{{ penstock.takes_in(window) }}
-
 {% set parts = ['country_name', 'state_name', 'city_name', 'postcode'] %}
-with landed as (
-  {{ penstock.touched(ref('stg_users'), {'country_name': 'country_name', 'state_name': 'state_name', 'city_name': 'city_name', 'postcode': 'postcode'}, 'users', window) }}
-    and coalesce({{ parts | join(', ') }}) is not null
-),
-
-members as (
-  {{ penstock.dimension(
-    'landed',
-    key='location_key',
-    natural_key=parts,
-    columns=[],
-    unknown=none if is_incremental() else {'country_name': penstock.unknown_label()},
-  ) }}
+{{ config(scope='location_key', sources={'stg_users': penstock.hash_key(parts)}, unique_key='location_key') }}
+with locations as (
+  select distinct {{ parts | join(', ') }}
+  from {{ ref('stg_users') }}
+  where coalesce({{ parts | join(', ') }}) is not null
 )
 
-{{ penstock.scoped('members', 'members', 'location_key') }}
+{{ penstock.dimension(
+  'locations',
+  key='location_key',
+  natural_key=parts,
+  columns=[],
+  unknown={'country_name': penstock.unknown_label()},
+) }}

@@ -1,8 +1,2 @@
-{{ config(
-  unique_key=['date_key'],
-  indexes=penstock.indexes(['date_key'], [['date_day']]),
-) }}
-{% set window = penstock.window() %}
-{{ penstock.takes_in(window) }}
-
-{{ penstock.date_dimension(ref('stg_user_events'), 'event_date', 'user_events', window) }}
+{{ config(mode='whole', order_by='date_key', unique_key='date_key', indexes=[{'columns': ['date_day']}]) }}
+{{ penstock.date_dimension(ref('user_event_day'), 'event_date') }}

@@ -76,48 +76,34 @@
 {% macro unknown_date_key() -%}0{%- endmacro %}
 
 
-{% macro date_dimension(relation, column, stream, window, unknown=false) -%}
-with touched as (
-  {{ penstock.touched(relation, {column: column}, stream, window) }}
-),
-
-spanned as (
+{#- All years of the dates, whole: read from something small, such as a report by day. -#}
+{% macro date_dimension(relation, column, unknown=false) -%}
+with spanned as (
   select
     cast(date_trunc('year', min({{ column }})) as date) as first_day,
     cast(date_trunc('year', max({{ column }})) + interval '1 year' - interval '1 day' as date) as last_day
-  from touched
-  having count({{ column }}) > 0
+  from {{ relation }}
 ),
 
 calendar as (
-  select {{ penstock.days('least(first_day, known_first)', 'greatest(last_day, known_last)') }} as date_day
+  select {{ penstock.days('first_day', 'last_day') }} as date_day
   from spanned
-  cross join (
-    {% if is_incremental() -%}
-    select min(date_day) as known_first, max(date_day) as known_last from {{ this }}
-    {%- else -%}
-    select cast(null as date) as known_first, cast(null as date) as known_last
-    {%- endif %}
-  ) as known
-),
-
-described as (
-  select
-    {{ penstock.date_key('date_day') }} as date_key,
-    date_day,
-    cast(extract(year from date_day) as integer) as year_number,
-    cast(extract(quarter from date_day) as integer) as quarter_of_year,
-    cast(extract(month from date_day) as integer) as month_of_year,
-    cast(extract(day from date_day) as integer) as day_of_month,
-    cast(extract(week from date_day) as integer) as iso_week_of_year,
-    cast(extract(isodow from date_day) as integer) as iso_day_of_week,
-    extract(isodow from date_day) >= 6 as is_weekend
-  from calendar
-  {%- if unknown and not is_incremental() %}
-  union all
-  select {{ penstock.unknown_date_key() }}, null, null, null, null, null, null, null, null
-  {%- endif %}
+  where first_day is not null
 )
 
-{{ penstock.scoped('described', 'described', 'date_key') }}
+select
+  {{ penstock.date_key('date_day') }} as date_key,
+  date_day,
+  cast(extract(year from date_day) as integer) as year_number,
+  cast(extract(quarter from date_day) as integer) as quarter_of_year,
+  cast(extract(month from date_day) as integer) as month_of_year,
+  cast(extract(day from date_day) as integer) as day_of_month,
+  cast(extract(week from date_day) as integer) as iso_week_of_year,
+  cast(extract(isodow from date_day) as integer) as iso_day_of_week,
+  extract(isodow from date_day) >= 6 as is_weekend
+from calendar
+{%- if unknown %}
+union all
+select {{ penstock.unknown_date_key() }}, null, null, null, null, null, null, null, null
+{%- endif %}
 {%- endmacro %}

@@ -2,15 +2,17 @@
     deleted or updated. -#}
 
 {% macro insert_only_sql(arguments) -%}
-  {%- set keys = [arguments.unique_key] if arguments.unique_key is string else arguments.unique_key -%}
   {%- set columns = arguments.dest_columns | map(attribute='name') | list -%}
   {%- if run_query('select 1 from ' ~ arguments.temp_relation ~ ' limit 1').rows -%}
-    {{- return(adapter.dispatch('insert_new', 'penstock')(
-      arguments.target_relation, arguments.temp_relation, keys, columns
-    )) -}}
+    {{- return(penstock.inserting(arguments.target_relation, arguments.temp_relation, arguments.unique_key, columns)) -}}
   {%- else -%}
     {{- return('select 1 where false') -}}
   {%- endif -%}
+{%- endmacro %}
+
+{% macro inserting(kept, fresh, unique_key, columns) -%}
+  {%- set keys = [unique_key] if unique_key is string else unique_key -%}
+  {{- return(adapter.dispatch('insert_new', 'penstock')(kept, fresh, keys, columns)) -}}
 {%- endmacro %}
 
 {% macro default__insert_new(kept, fresh, keys, columns) -%}

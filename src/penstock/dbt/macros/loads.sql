@@ -48,6 +48,7 @@
 
 {% macro window() -%}
   {%- if not execute -%}{{- return({'after': 0, 'upto': 0}) -}}{%- endif -%}
+  {%- if penstock.preparing() -%}{{- return(penstock.any_window()) -}}{%- endif -%}
   {%- if is_incremental() -%}{%- do penstock.expect_few_rows() -%}{%- endif -%}
   {%- set own, read = this.schema ~ '.' ~ this.identifier, penstock.upstream_models(model) -%}
   {%- set rows = run_query(
@@ -70,9 +71,20 @@
 {#- A step looks up some thousand keys of tables whose indexes are in memory. PostgreSQL's default counts each look-up
     as four disk pages, and would sooner read the whole table. For this connection only. -#}
 {% macro postgres__expect_few_rows() -%}
-  {%- do run_query(
-    "select set_config('random_page_cost', least(cast(current_setting('random_page_cost') as float), 1.1)::text, false)"
-  ) -%}
+  {%- do run_query(penstock.few_rows_expected(false)) -%}
+{%- endmacro %}
+
+{% macro few_rows_expected(in_transaction) -%}
+  {{- return(adapter.dispatch('few_rows_expected', 'penstock')(in_transaction)) -}}
+{%- endmacro %}
+
+{% macro default__few_rows_expected(in_transaction) -%}{{- return('') -}}{%- endmacro %}
+
+{% macro postgres__few_rows_expected(in_transaction) -%}
+  {{- return(
+    "select set_config('random_page_cost', least(cast(current_setting('random_page_cost') as float), 1.1)::text, "
+    ~ in_transaction ~ ")"
+  ) -}}
 {%- endmacro %}
 
 
@@ -105,6 +117,8 @@
   {%- endset -%}
   {%- if not is_incremental() -%}
     {{ all_of_them }}
+  {%- elif penstock.preparing() -%}
+    /* penstock loads of {{ stream or '' }} in {{ column }} */ {{ all_of_them }} /* penstock loads end */
   {%- else -%}
     {%- set loads = penstock.new_loads(stream, window) -%}
     {%- if not loads -%}

@@ -1,7 +1,7 @@
 {#- How incremental models write: each gives the whole new content of the scopes (keys, dates) that new loads touched,
     and only the rows that differ from what is there are written. -#}
 
-{% macro scoped(rows, touched, column) -%}
+{% macro scoped(rows, touched, column, order_by=none) -%}
   {%- if is_incremental() -%}
   select {{ rows }}.{{ column }} as _pen_scope, {{ rows }}.*
   from {{ rows }}
@@ -12,6 +12,9 @@
   left join (select * from {{ rows }} where false) as gone on false
   {%- else -%}
   select * from {{ rows }}
+  {%- if order_by %}
+  order by {{ order_by }}
+  {%- endif %}
   {%- endif -%}
 {%- endmacro %}
 
@@ -49,21 +52,23 @@
 
 
 {% macro replacing_sql(arguments) -%}
-  {%- set keys = [arguments.unique_key] if arguments.unique_key is string else arguments.unique_key -%}
   {%- set columns = arguments.dest_columns | map(attribute='name') | list -%}
+  {%- if run_query('select 1 from ' ~ arguments.temp_relation ~ ' limit 1').rows -%}
+    {{- return(penstock.replacing(arguments.target_relation, arguments.temp_relation, arguments.unique_key, columns)) -}}
+  {%- else -%}
+    {{- return('select 1 where false') -}}
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro replacing(kept, fresh, unique_key, columns) -%}
+  {%- set keys = [unique_key] if unique_key is string else unique_key -%}
   {%- set same -%}
     {%- for name in columns %}
       {{- ' and ' if not loop.first -}}
       kept.{{ name }} {{ '=' if name in keys else 'is not distinct from' }} fresh.{{ name }}
     {%- endfor -%}
   {%- endset -%}
-  {%- if run_query('select 1 from ' ~ arguments.temp_relation ~ ' limit 1').rows -%}
-    {{- return(adapter.dispatch('replace_rows', 'penstock')(
-      arguments.target_relation, arguments.temp_relation, keys[0], columns, same
-    )) -}}
-  {%- else -%}
-    {{- return('select 1 where false') -}}
-  {%- endif -%}
+  {{- return(adapter.dispatch('replace_rows', 'penstock')(kept, fresh, keys[0], columns, same)) -}}
 {%- endmacro %}
 
 {% macro default__replace_rows(kept, fresh, scope, columns, same) -%}
@@ -81,10 +86,14 @@
 {%- endmacro %}
 
 {% macro duckdb__replace_rows(kept, fresh, scope, columns, same) -%}
+  {#- Two steps: in one, every column of every row would be read. #}
+  create or replace temporary table _pen_found as
+  select rowid as _pen_row from {{ kept }} where {{ scope }} in (select _pen_scope from {{ fresh }});
+
   create or replace temporary table _pen_kept as
   select rowid as _pen_row, {{ columns | join(', ') }}
   from {{ kept }}
-  where rowid in (select rowid from {{ kept }} where {{ scope }} in (select _pen_scope from {{ fresh }}));
+  where rowid in (select _pen_row from _pen_found);
 
   delete from {{ kept }}
   where rowid in (

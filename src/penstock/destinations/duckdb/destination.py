@@ -18,6 +18,7 @@ from penstock.destinations.duckdb.held import held_file
 from penstock.destinations.duckdb.held_file import open_file
 from penstock.destinations.duckdb.rewriting import rewrite_file
 from penstock.destinations.duckdb.schema_there import lacks_raw
+from penstock.destinations.duckdb.sparing import Sparing
 from penstock.destinations.duckdb.statements import Statements
 from penstock.destinations.duckdb.writer import DuckDBWriter
 from penstock.destinations.landing import WarehouseLanding, opened
@@ -29,11 +30,6 @@ from penstock.ledger.soundness import is_complete, tell_lost
 from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Rows, Target
 from penstock.sql import literal
-
-LANDING_MEMORY_MB = 128
-LANDING_MEMORY_MB_PER_COLUMN = 1
-"""DuckDB holds a block of 256 KB or more for each column that it fills."""
-USUAL_BATCH_BYTES = 32 << 20
 
 
 class DuckDBDestination:
@@ -64,10 +60,11 @@ class DuckDBDestination:
             self._settings.append(f"threads = {threads:d}")
         if memory_limit:
             self._settings.append(f"memory_limit = {literal(memory_limit)}")
-        self._own_limit = memory_limit is not None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.held = held_file(path)
         """What the threads of this process share of the file."""
+        self.sparing = Sparing(self.held, limit=memory_limit is not None, threads=bool(threads))
+        """What of the machine landings leave to others."""
         self.ledger = SqlLedger(SortedExecutor(Statements(lambda: self.connection), self), self.kind)
         self._landing: WarehouseLanding | None = None
 
@@ -127,17 +124,18 @@ class DuckDBDestination:
             DestinationError: DuckDB refused it.
         """
         try:
-            if self.held.sparing:
-                self.connection.execute("reset memory_limit")
-                self.held.sparing = ""
+            self.sparing.nothing(self.connection)
             if read_only:
                 return reading.read_only(self.connection, sql, parameters, str(self.path))
             statement = reading.one_statement(self.connection, sql, str(self.path))
             return reading.fetched(self.connection, statement, parameters)
         except (duckdb.Error, UnicodeDecodeError) as e:
-            refused = self.refusal(e)
-            kind = DestinationError if refused is None else type(refused)
-            raise kind(error_text(e), where=str(self.path)) from None
+            raise self._refused(e) from None
+
+    def _refused(self, error: Exception) -> DestinationError:
+        refused = self.refusal(error)
+        kind = DestinationError if refused is None else type(refused)
+        return kind(error_text(error), where=str(self.path))
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
@@ -153,6 +151,22 @@ class DuckDBDestination:
             self.query("commit")
             for stream in streams:
                 self.held.known.pop(stream, None)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[str], int]]:
+        """One transaction, beside landings, for the texts of statements."""
+        connection = self.connection
+        try:
+            connection.execute("begin")
+            try:
+                yield lambda sql: reading.rows_of(connection.execute(sql))
+                connection.execute("commit")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    connection.execute("rollback")
+                raise
+        except duckdb.Error as e:
+            raise self._refused(e) from None
 
     def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> AbstractContextManager[bool]:
         """The file's lock is the claim."""
@@ -183,22 +197,10 @@ class DuckDBDestination:
                 with contextlib.suppress(duckdb.Error):  # it may have nothing left to close
                     connection.close()
 
-    def spare_memory(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
-        """Landing needs little memory, so it takes little, unless the project says how much or others work with the
-        file, whose memory it is too. Bodies for the quarantine are held up to the commit, and twice while written."""
-        if not self._own_limit and len(self.held.connections) == 1:
-            limit = LANDING_MEMORY_MB + LANDING_MEMORY_MB_PER_COLUMN * columns
-            if batch_bytes > USUAL_BATCH_BYTES:
-                limit += 6 * batch_bytes >> 20
-            limit += 4 * refused_bytes >> 20
-            if self.held.sparing != (sparing := f"{limit}MB"):
-                self.connection.execute(f"set memory_limit = '{sparing}'")
-                self.held.sparing = sparing
-
     @sorting()
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = open_file(self.path, self.held, self._settings, self._timeout)
-        if len(self.held.connections) > 1 and not self._own_limit:
-            connection.execute("reset memory_limit")
-        self.held.sparing = ""
+        if len(self.held.connections) > 1:
+            self.sparing.nothing(connection)
+        self.held.sparing, self.held.one_thread = "", False
         return connection

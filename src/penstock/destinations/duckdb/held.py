@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from penstock.destinations.known import MAX_ROWS, KnownIds
+from penstock.destinations.known import KnownIds
 from penstock.shape.arrow import id_halves
 from penstock.sql import identifier
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _files: WeakValueDictionary[Path, HeldFile] = WeakValueDictionary()
 _finding = threading.Lock()
+_MAX_ROWS = 20_000_000
+"""A table with more, filled before this process landed into it, is asked: to read its identities would take long."""
 
 
 class HeldFile:
@@ -27,7 +29,7 @@ class HeldFile:
     ``landing`` is held from a landing's start to its end, so that landings follow each other. ``known`` is for whoever
     holds it: the last load's ``seq`` that a table was remembered at, and its identities. ``connections`` are those that
     are open, all of one database, which is closed with the last of them. ``sparing`` is the memory limit that a landing
-    has set, empty where none has.
+    has set, empty where none has; ``one_thread`` says that it has DuckDB work in one thread.
     """
 
     def __init__(self) -> None:
@@ -36,6 +38,7 @@ class HeldFile:
         self.known: dict[str, tuple[int, KnownIds]] = {}
         self.connections: list[DuckDBPyConnection] = []
         self.sparing = ""
+        self.one_thread = False
         self._landings: dict[str, int] = {}
 
     def drop(self) -> None:
@@ -59,7 +62,7 @@ class HeldFile:
         self.known.pop(stream, None)
         sizes = "select max(estimated_size) from duckdb_tables() where schema_name = 'raw' and table_name = $1"
         size = connection.execute(sizes, [stream]).fetchall()[0][0] or 0
-        if size > MAX_ROWS or (size and self._landings[stream] < 2):
+        if size > _MAX_ROWS or (size and self._landings[stream] < 2):
             return None
         ids = KnownIds()
         if size:
@@ -67,7 +70,7 @@ class HeldFile:
             for batch in rows.to_arrow_reader(500_000):
                 loads = batch.column(1).to_numpy()
                 ids.add(id_halves(batch.column(0))[:, 0].view(np.uint64), int(loads.min()), int(loads.max()))
-            ids.commit()
+                ids.commit()
         self.known[stream] = (last, ids)
         return ids
 

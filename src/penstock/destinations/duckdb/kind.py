@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.destinations.duckdb.capabilities import CAPABILITIES
+from penstock.destinations.duckdb.scratch import DuckDBScratch
 from penstock.destinations.kinds import DestinationKind
 from penstock.project import DuckDB
 
@@ -32,6 +34,10 @@ class DuckDBKind(DestinationKind[DuckDB]):
             threads=settings.threads,
             memory_limit=settings.memory_limit,
         )
+
+    def scratch(self, settings: DuckDB, folder: Path) -> AbstractContextManager[DuckDBScratch]:
+        """A file in the folder, of the same name."""
+        return nullcontext(DuckDBScratch(settings, folder))
 
     def unwaiting(self, settings: DuckDB) -> DuckDB:
         """The settings of one who does not wait for the file."""
@@ -57,7 +63,7 @@ class DuckDBKind(DestinationKind[DuckDB]):
     def dbt_output(self, settings: DuckDB, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
         """As dbt-duckdb has it, with one thread: they would wait for each other."""
         del threads
-        options: dict[str, Any] = {"TimeZone": "UTC"}
+        options: dict[str, Any] = {"TimeZone": "UTC", "max_vacuum_tasks": 1}  # as :mod:`.held_file` has it
         if settings.memory_limit:
             options["memory_limit"] = settings.memory_limit
         if settings.threads:

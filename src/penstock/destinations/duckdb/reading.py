@@ -68,6 +68,15 @@ def fetched(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, 
     return Rows(columns=names, rows=rows)
 
 
+def rows_of(executed: duckdb.DuckDBPyConnection) -> int:
+    """How many rows a statement has given, or written."""
+    if executed.description is None:
+        return 0
+    rows = executed.fetchall()
+    counted = [name for name, *_ in executed.description] == ["Count"]
+    return int(rows[0][0]) if counted and rows else len(rows)
+
+
 def _with_texts(row: tuple[Any, ...], readers: Sequence[tuple[int, Callable[[str], Stored]]]) -> tuple[Any, ...]:
     """A row whose texts that stand for other values say so."""
     values = list(row)

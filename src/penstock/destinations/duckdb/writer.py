@@ -10,26 +10,25 @@ import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from penstock.destinations.dispositions import own_columns, wins_sql
-from penstock.destinations.duckdb.registered import Registered
+from penstock.destinations.duckdb.doubtful import Doubtful
+from penstock.destinations.duckdb.registered import Offered, Registered
 from penstock.destinations.duckdb.schema_there import check_raw
 from penstock.destinations.structure import check_foreign, check_table
 from penstock.destinations.versions import key_duckdb
 from penstock.ports import Target
 from penstock.schema import Column, Schema
-from penstock.shape.arrow import id_halves
 from penstock.shape.types import duckdb_type
 from penstock.sql import identifier, literal
 
 if TYPE_CHECKING:
     from penstock.destinations.duckdb.held import HeldFile
-    from penstock.destinations.known import KnownIds
+    from penstock.destinations.duckdb.sparing import Sparing
     from penstock.errors import DestinationError
 
 _OWN_COLUMNS = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
@@ -40,13 +39,10 @@ class File(Protocol):
 
     path: Path
     held: HeldFile
+    sparing: Sparing
 
     def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
         """DuckDB's errors as ours."""
-        ...
-
-    def spare_memory(self, columns: int, batch_bytes: int, refused_bytes: int) -> None:
-        """Take as much memory as a landing needs."""
         ...
 
 
@@ -70,7 +66,9 @@ class DuckDBWriter:
         self._table = f"raw.{identifier(target.stream)}"
         self._load_id = 0
         self._stamp = ""
-        self._known: KnownIds | None = None
+        self._rows = Offered(connection, "rows_in_hand")
+        self._late = 0
+        self._doubtful: Doubtful | None = None
         self._refreshing = False
 
     def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
@@ -130,14 +128,18 @@ class DuckDBWriter:
 
     def recall(self, last_seq: int) -> None:
         """Look up new identities in memory where that pays."""
-        self._known = self._file.held.known_ids(self._connection, self._target.stream, last_seq)
+        known = self._file.held.known_ids(self._connection, self._target.stream, last_seq)
+        if known is not None:
+            self._doubtful = Doubtful(self._connection, self._table, known, self._load_id)
 
     def make_room(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
         """Have DuckDB take as much memory as that needs."""
-        self._file.spare_memory(columns, batch_bytes, refused_bytes)
+        one_thread = self._doubtful is not None and self._target.spec.disposition == "append"
+        self._file.sparing.landing(self._connection, columns, batch_bytes, refused_bytes, one_thread=one_thread)
 
     def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
-        """Which identities have a content that stands so to the one in the table."""
+        """Which identities have a content that stands so to the one in the table, which has to have them all."""
+        self._insert_late()
         with Registered(self._connection, "claims", claims):
             rows = self._connection.execute(
                 f"select i from claims a join {self._table} r on r._pen_id = a._pen_id"
@@ -147,44 +149,40 @@ class DuckDBWriter:
 
     def insert(self, rows: pa.Table) -> int:
         """Insert what is new or wins."""
-        if self._target.spec.disposition == "append" and self._known is not None:
-            rows = self._unknown(rows, self._known)
-            fresh = "true"
-        elif self._target.spec.disposition == "append":
-            fresh = f"not exists (select 1 from {self._table} r where r._pen_id = n._pen_id)"
+        if self._target.spec.disposition != "append":
+            self._rows.offer(rows)
+            self._settle()
+            return self._insert(rows, "_pen_id not in (select _pen_id from settled where not wins)")
+        if self._doubtful is None:
+            return self._insert(rows, f"not exists (select 1 from {self._table} r where r._pen_id = n._pen_id)")
+        new = self._doubtful.taken_out(rows)
+        if new is None:
+            landed = self._insert(rows, "true")
         else:
-            fresh = "_pen_id not in (select _pen_id from settled where not wins)"
-        listed = ", ".join(identifier(name) for name in rows.column_names)
-        with Registered(self._connection, "rows_in_hand", rows):
-            if self._target.spec.disposition != "append":
-                self._settle()
-            return self._count(
-                f"insert into {self._table} ({listed}, _pen_load, _pen_loaded_at)"
-                f" select {listed}, {self._stamp} from rows_in_hand n where {fresh}"
-            )
+            landed = self._insert(rows.append_column("_pen_new", new), "_pen_new")
+        if self._doubtful.many:
+            self._insert_late()
+        return landed + self._counted_late()
 
-    def _unknown(self, rows: pa.Table, known: KnownIds) -> pa.Table:
-        """The rows whose identity the table does not hold."""
-        halves = id_halves(rows["_pen_id"])[:, 0].view(np.uint64)
-        maybe, loads = known.maybe(halves)
-        if maybe.any():
-            present = self._present(rows["_pen_id"].filter(pa.array(maybe)), *loads)
-            new = np.ones(len(halves), dtype=bool)
-            new[np.flatnonzero(maybe)[present]] = False
-            halves, rows = halves[new], rows.filter(pa.array(new))
-        known.add(halves, self._load_id, self._load_id)
-        return rows
+    def _insert_late(self) -> None:
+        """Insert what was doubtful, and turns out to be new."""
+        rows = None if self._doubtful is None else self._doubtful.new_ones()
+        if rows is not None:
+            self._late += self._insert(rows, "true")
 
-    def _present(self, ids: pa.ChunkedArray, first: int, last: int) -> Any:
-        """Which of ``ids`` are in the table, landed by one of the loads ``first`` to ``last``."""
-        landed = f"(select _pen_id from {self._table} where _pen_load between {first} and {last})"
-        with Registered(self._connection, "doubtful", pa.table({"i": np.arange(len(ids)), "_pen_id": ids})):
-            places = self._connection.sql(f"select i from doubtful semi join {landed} using (_pen_id)").fetchnumpy()[
-                "i"
-            ]
-        present = np.zeros(len(ids), dtype=bool)
-        present[places] = True
-        return present
+    def _counted_late(self) -> int:
+        """How many were inserted late and are in no count yet."""
+        late, self._late = self._late, 0
+        return late
+
+    def _insert(self, rows: pa.Table, condition: str) -> int:
+        """Insert the rows ``n`` that meet a condition; how many."""
+        self._rows.offer(rows)
+        listed = ", ".join(identifier(name) for name in rows.column_names if name != "_pen_new")
+        return self._count(
+            f"insert into {self._table} ({listed}, _pen_load, _pen_loaded_at)"
+            f" select {listed}, {self._stamp} from rows_in_hand n where {condition}"
+        )
 
     def _settle(self) -> None:
         """Tell which of the rows in hand win over the ones that are there, and delete those."""
@@ -206,15 +204,18 @@ class DuckDBWriter:
             return self._count(f"delete from {self._table} where _pen_id not in (from refreshed)")
         return self._count(f"delete from {self._table}") if empty else 0
 
-    def finish(self) -> None:
-        """Nothing is left to do."""
+    def finish(self) -> int:
+        """Ask for what was doubtful."""
+        self._insert_late()
+        return self._counted_late()
 
     def commit(self, seq: int) -> None:
         """Commit, and remember what was added."""
+        self._rows.end()
         self._connection.execute("commit")
         self._open = False
-        if self._known is not None:
-            self._known.commit()
+        if self._doubtful is not None:
+            self._doubtful.known.commit()
             if seq:
                 self._file.held.remember(self._target.stream, seq)
         self._ended()
@@ -225,9 +226,11 @@ class DuckDBWriter:
             return
         self._open = False
         try:
-            if self._known is not None:
-                self._known.rollback()
+            if self._doubtful is not None:
+                self._doubtful.known.rollback()
             # there is no transaction any more where its begin or its commit failed, and no connection where it died
+            with contextlib.suppress(duckdb.Error):
+                self._rows.end()
             with contextlib.suppress(duckdb.Error):
                 self._connection.execute("rollback")
         finally:

@@ -19,7 +19,7 @@ from penstock.destinations.postgres.driver_errors import first_line, query_refus
 from penstock.destinations.postgres.exactly import exactly
 from penstock.destinations.postgres.liveness import noticing
 from penstock.destinations.postgres.rights import check_rights, lacks_raw, missing_schemas
-from penstock.destinations.postgres.statements import LandingStatements, ReadingStatements
+from penstock.destinations.postgres.statements import LandingStatements, ReadingStatements, rows_of
 from penstock.destinations.postgres.writer import PostgresWriter
 from penstock.destinations.refusals import SortedExecutor, sorting
 from penstock.errors import DestinationError
@@ -157,6 +157,18 @@ class PostgresDestination:
                 yield
         except psycopg.Error as e:
             raise DestinationError(first_line(e), where=self.shown) from None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[str], int]]:
+        """One transaction for the texts of statements."""
+        try:
+            connection = self.reading
+            with connection.transaction():
+                # as in dbt's sessions: what a date of a moment is depends on it
+                connection.execute("set local timezone to default")
+                yield lambda sql: rows_of(connection.execute(sql, prepare=False))
+        except psycopg.Error as e:
+            raise query_refusal(e, self.shown) from None
 
     @contextlib.contextmanager
     def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> Iterator[bool]:

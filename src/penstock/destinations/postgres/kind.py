@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.destinations.kinds import DBT_SECRET, DestinationKind, Login
@@ -12,6 +14,7 @@ from penstock.extras import require
 from penstock.project import Postgres
 
 if TYPE_CHECKING:
+    from penstock.destinations.postgres.scratch import PostgresScratch
     from penstock.ports import Destination
 
 _DBT_PARAMETERS = ("sslcert", "sslkey", "sslrootcert", "connect_timeout", "keepalives_idle")
@@ -31,6 +34,14 @@ class PostgresKind(DestinationKind[Postgres]):
         from penstock.destinations.postgres.destination import PostgresDestination
 
         return PostgresDestination(settings.conninfo(), shown=settings.conninfo(masked=True))
+
+    def scratch(self, settings: Postgres, folder: Path) -> AbstractContextManager[PostgresScratch]:
+        """A database beside the one of these settings."""
+        del folder
+        require("postgres")
+        from penstock.destinations.postgres.scratch import PostgresScratch
+
+        return PostgresScratch(settings)
 
     def dbt_output(self, settings: Postgres, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
         """As dbt-postgres has it. The password is a variable's."""

@@ -97,6 +97,13 @@ def _insert(executor: _Queries, table: str, columns: Mapping[str, str], rows: Se
     return new
 
 
+def rows_of(cursor: psycopg.Cursor[Any]) -> int:
+    """How many rows the last of the statements that a cursor has run gave or wrote."""
+    while cursor.nextset():
+        pass
+    return max(cursor.rowcount, 0)
+
+
 def _rows(cursor: psycopg.Cursor[Any]) -> Rows:
     if cursor.description is None:
         return Rows(columns=(), rows=())

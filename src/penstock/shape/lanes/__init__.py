@@ -1,7 +1,7 @@
 """Lanes: the ways from raw bodies to typed rows, the fastest first.
 
-A lane takes the lines that it can shape exactly as every other lane would, and leaves the rest to the next: records
-that follow a template (:mod:`.uniform`), whatever SQL reads right (:mod:`.parsed`), and one by one what is left
+A lane takes the lines that it can shape exactly as every other lane would, and leaves the rest to the next: what the
+kernel reads right (:mod:`.native`), whatever SQL reads right (:mod:`.parsed`), and one by one what is left
 (:mod:`.careful`).
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from penstock.schema import Schema
 from penstock.shape.lines import Lines
@@ -52,6 +53,13 @@ class LaneRows:
     records: pa.Table | None = None
     originals: Mapping[int, bytes] = field(default_factory=dict)
     unsound: Mapping[int, Unsound] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> bool:
+        """Whether any value has no place in a column, or may have none."""
+        return self.records is not None and any(
+            pc.any(rows["_pen_more"]).as_py() or rows["_pen_lost"].null_count < rows.num_rows for rows in self.tables
+        )
 
 
 class Lane(Protocol):

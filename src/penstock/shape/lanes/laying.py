@@ -97,7 +97,9 @@ def laid_sql(source: str, layout: Layout, leaves: Leaves, max_bytes: int) -> str
 
 def _flat(layout: Layout, leaves: Mapping[Path, bool]) -> tuple[str, list[str], str]:
     wanted = {path: may_be_object for path, may_be_object in leaves.items() if not layout.drops(layout.field(path))}
-    odd = []
+    # a name of digits is a place in a list, too
+    numbered = sorted({path[:i] for path in wanted for i in range(1, len(path)) if path[i].isdecimal()})
+    odd = [f"json_type(_pen_body, {literal(pointer(path))}) = 'ARRAY'" for path in numbered]
     members = []
     for i, (path, may_be_object) in enumerate(wanted.items(), 1):
         name = layout.field(path)

@@ -32,7 +32,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a page said: its records, and what is around them. ``rejects`` count as records, but cannot be cut."""
+    """What a page said: its records, and what is around them. ``rejects`` count as records, but cannot be cut.
+
+    ``digest`` has the records in short: pages that differ in any of them are different.
+    """
 
     cuts: Sequence[Cut]
     rejects: Sequence[Reject]
@@ -40,6 +43,7 @@ class Answer:
     headers: Mapping[str, str]
     url: str
     size_bytes: int
+    digest: bytes = b""
 
     def __len__(self) -> int:
         return sum(len(c.bodies) for c in self.cuts) + len(self.rejects)

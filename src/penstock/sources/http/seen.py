@@ -34,7 +34,6 @@ class Seen:
         self._last = after
         self._row = 0
         """Repeated pages one after the other."""
-        self._latest: tuple[Answer | None, bytes] = (None, b"")
 
     def kept(self) -> dict[str, str]:
         """What positions keep, so that the next load knows the last page with records of its own again."""
@@ -42,7 +41,7 @@ class Seen:
 
     def before(self, answer: Answer) -> bool:
         """Whether a page with the same records has been."""
-        return len(answer) > 0 and self._content(answer) in self._contents
+        return len(answer) > 0 and answer.digest in self._contents
 
     def leads_back(self, following: Step | None) -> bool:
         """Whether the next page is one that has been."""
@@ -64,24 +63,11 @@ class Seen:
         before = self.before(answer)
         self._row = self._row + 1 if before else 0
         if len(answer) and not before:
-            self._last = self._content(answer).hex()
+            self._last = answer.digest.hex()
         if following is not None:
             self._states.add(_digest(following.state))
         if len(answer):
-            self._contents.add(self._content(answer))
-
-    def _content(self, answer: Answer) -> bytes:
-        """A page's records in short: pages that differ in any of them are different."""
-        if self._latest[0] is not answer:
-            digest = hashlib.blake2b(digest_size=16)
-            for body in (
-                *(b for cut in answer.cuts for b in cut.bodies.to_pylist()),
-                *(r.body for r in answer.rejects),
-            ):
-                digest.update(b"%d " % len(body))
-                digest.update(body)
-            self._latest = answer, digest.digest()
-        return self._latest[1]
+            self._contents.add(answer.digest)
 
 
 def _digest(state: Mapping[str, Any]) -> bytes:

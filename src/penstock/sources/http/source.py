@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 State = Mapping[str, Any]
 
-_BUDGET_BYTES = 8 << 20
+_BUDGET_BYTES = 4 << 20
 """Pages that wait to be landed may take so much."""
 _AHEAD = 2
 """Pages under way or waiting, for each request that may be under way."""

@@ -10,7 +10,7 @@ import httpx2
 from penstock.errors import SourceError
 
 if TYPE_CHECKING:
-    from penstock.project.rabbitmq_settings import Tls
+    from penstock.project.tls_settings import Tls
 
 
 def tls_context(tls: Tls, *, where: str) -> ssl.SSLContext | bool:

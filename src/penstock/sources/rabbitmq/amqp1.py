@@ -109,6 +109,22 @@ def message_id(head: bytes) -> bytes | None:
     return None if id_ is None else str(id_).encode()
 
 
+def short_id(head: bytes) -> tuple[int, int] | None:
+    """Where the text of a message id of up to 255 bytes stands, from its first byte to after its last; None where there
+    is no such id."""
+    if not head or head[0]:
+        return None
+    try:
+        at = _section(head, _PROPERTIES)
+    except ValueError:
+        return None
+    if at is None or at[1] < at[0] + 2 or head[at[0]] != 0xA1:
+        return None
+    start = at[0] + 2
+    end = start + head[start - 1]
+    return (start, end) if end <= at[1] <= len(head) else None
+
+
 def properties(head: bytes) -> BasicProperties:
     """All properties, under the names they have in AMQP 0-9-1; application properties are headers.
 

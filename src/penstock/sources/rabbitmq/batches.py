@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -68,14 +69,15 @@ class Batches:
 
     def batch(self, runs: Sequence[Run], numbers: Sequence[int] | None) -> Batch:
         """The batch of some messages, with their offsets when they have any."""
-        bodies = [body for run in runs for body in run.bodies]
-        heads = [head for run in runs for head in run.heads]
+        bodies = list(chain.from_iterable(run.bodies for run in runs))
+        heads = list(chain.from_iterable(run.heads for run in runs))
         size = sum(run.bytes for run in runs)
         last = None if numbers is None else numbers[-1]
         delivery = Delivery(connection=runs[-1].generation, tag=runs[-1].tags[-1], offset=last)
-        plain = self._heads.is_plain
-        pairs = enumerate(zip(heads, bodies, strict=True))
-        odd = [i for i, (head, body) in pairs if not body or body.isspace() or not plain(head)]
+        odd = [i for i, body in enumerate(bodies) if not body or body.isspace()]
+        if not all(run.plain for run in runs):
+            plain = self._heads.is_plain
+            odd = sorted({*odd, *(i for i, head in enumerate(heads) if not plain(head))})
         rejects, ids, came = self._read_odd(odd, heads, bodies, numbers)
         if rejects:
             kept = [i for i in range(len(bodies)) if i not in rejects]
@@ -105,6 +107,8 @@ class Batches:
 
     def _segments(self, numbers: Sequence[int]) -> list[Segment]:
         """One for each stretch of offsets without a gap."""
+        if numbers and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+            return [Segment(start=0, place=self.place, number=numbers[0])]
         starts = [i for i, number in enumerate(numbers) if not i or number != numbers[i - 1] + 1]
         return [Segment(start=i, place=self.place, number=numbers[i]) for i in starts]
 

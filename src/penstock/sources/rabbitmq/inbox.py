@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from penstock.backoff import Backoff
@@ -15,7 +15,7 @@ from penstock.logs import Repeated, described, get_log, retold
 from penstock.troubles import Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from penstock.errors import SourceError
     from penstock.project import RabbitMQ
@@ -31,28 +31,35 @@ _STEADY_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Run:
-    """Messages received one after the other over one connection: bodies, heads, and delivery tags or offsets."""
+    """Messages received one after the other over one connection: bodies, heads, and delivery tags or offsets.
+
+    ``plain`` says that every body is known to be what it seems.
+    """
 
     generation: int
     at: float
     bodies: list[bytes] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
-    tags: list[int] = field(default_factory=list)
+    tags: Sequence[int] = ()
     bytes: int = 0
+    plain: bool = False
 
     def take(self, messages: int, most_bytes: int) -> Run:
         """Cut off the first messages: up to so many, and so many bytes; one at least."""
         if len(self.tags) <= messages and self.bytes <= most_bytes:
-            taken = Run(self.generation, self.at, self.bodies, self.heads, self.tags, self.bytes)
-            self.bodies, self.heads, self.tags, self.bytes = [], [], [], 0
+            taken = replace(self)
+            self.bodies, self.heads, self.tags, self.bytes = [], [], (), 0
             return taken
         end = size = 0
         for body in self.bodies[:messages]:
             if end and size + len(body) > most_bytes:
                 break
             end, size = end + 1, size + len(body)
-        taken = Run(self.generation, self.at, self.bodies[:end], self.heads[:end], self.tags[:end], size)
-        del self.bodies[:end], self.heads[:end], self.tags[:end]
+        taken = Run(
+            self.generation, self.at, self.bodies[:end], self.heads[:end], self.tags[:end], size, plain=self.plain
+        )
+        del self.bodies[:end], self.heads[:end]
+        self.tags = self.tags[end:]
         self.bytes -= size
         return taken
 

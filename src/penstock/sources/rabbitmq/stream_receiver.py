@@ -11,10 +11,10 @@ import pika
 
 from penstock.errors import SourceError
 from penstock.sources.rabbitmq import stream_frames as wire
+from penstock.sources.rabbitmq.alike import AlikeMessages
 from penstock.sources.rabbitmq.amqp import declare
 from penstock.sources.rabbitmq.amqp import is_permanent as is_permanent_by_amqp
 from penstock.sources.rabbitmq.amqp import source_error as error_by_amqp
-from penstock.sources.rabbitmq.amqp1 import split_message
 from penstock.sources.rabbitmq.chunks import BadChunk, Chunk, read_chunk
 from penstock.sources.rabbitmq.inbox import Inbox, Run
 from penstock.sources.rabbitmq.stream_connection import StreamConnection
@@ -58,6 +58,7 @@ class StreamReceiver(Inbox):
         self._asked = threading.Event()
         self._answered = threading.Event()
         self._last: int | None = None
+        self._alike = AlikeMessages()
 
     @property
     def halted(self) -> bool:
@@ -212,10 +213,9 @@ class StreamReceiver(Inbox):
         self._largest = max(self._largest * 7 // 8, len(chunk.data))
         if not messages:
             return
-        pairs = [split_message(message) for message in messages]
-        bodies, heads = [body for _, body in pairs], [head for head, _ in pairs]
-        run = Run(self.generation, time.monotonic(), bodies, heads, list(range(chunk.first + skipped, end)))
-        run.bytes = sum(map(len, bodies))
+        heads, bodies, plain = self._alike.split(messages)
+        offsets = range(chunk.first + skipped, end)
+        run = Run(self.generation, time.monotonic(), bodies, heads, offsets, sum(map(len, bodies)), plain)
         with self.changed:
             self._received_to = end
             self._put(run)

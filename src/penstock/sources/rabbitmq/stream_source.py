@@ -7,6 +7,7 @@ tracking of offsets is not used. A stream that was deleted and made again is rea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from penstock.sources.rabbitmq import amqp1
@@ -63,4 +64,4 @@ class StreamProtocolSource(QueueSource[StreamReceiver]):
     def _numbers(self, runs: Sequence[Run]) -> Sequence[int]:
         if self._landed_to is None:
             self._landed_to = runs[0].tags[0]  # the oldest that the stream still has
-        return [offset for run in runs for offset in run.tags]
+        return list(chain.from_iterable(run.tags for run in runs))

@@ -1,4 +1,4 @@
-"""The fast lane gives the rows that the other lanes give, and takes what it says it takes."""
+"""The native lane gives the rows that the other lanes give, and takes what it says it takes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from typing import Any
 from unittest.mock import patch
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.layout import Layout
 from penstock.ports import Batch, Segment, Shaped, Window
 from penstock.schema import Column, Schema
-from penstock.shape.lanes import uniform
 from penstock.shape.lanes.parsed import Parsed
-from penstock.shape.lanes.template import learn
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
 from tests.support.examples import examples
+from tests.support.kernels import without_kernel
 
 _TYPES = {"id": "bigint", "at": "timestamp", "name": "text", "price": "double", "paid": "boolean", "any": "json"}
 SCHEMA = Schema(version=1, columns=tuple(Column(field=f, name=f, type=t) for f, t in _TYPES.items()))
@@ -85,7 +84,7 @@ def _seen(shaped: Shaped) -> tuple[Any, ...]:
     windowed=st.booleans(),
     untyped=st.booleans(),
 )
-def test_the_fast_lane_gives_the_rows_of_the_others(
+def test_the_native_lane_gives_the_rows_of_the_others(
     found: list[dict[str, Any]],
     separators: tuple[str, str],
     damage: list[tuple[int, int, int, str]],
@@ -103,13 +102,13 @@ def test_the_fast_lane_gives_the_rows_of_the_others(
     window = Window(start=datetime(2020, 12, 7), end=datetime(2020, 12, 9)) if windowed else None
     rules = replace(rules, event_time="at") if windowed else rules
     fast = _shaped(raw, rules, window, untyped=untyped)
-    with patch.object(uniform, "_MAX_LESSONS", 0):
+    with without_kernel():
         slow = _shaped(raw, rules, window, untyped=untyped)
     assert _seen(fast) == _seen(slow)
 
 
-def test_the_fast_lane_takes_uniform_records() -> None:
-    """No other statement is run when all records follow one template, nulls and all."""
+def test_the_native_lane_takes_uniform_records() -> None:
+    """No SQL is run when all records fit, nulls and all."""
     bodies = [
         json.dumps({"id": i, "at": None if i % 3 else "2020-12-07", "name": f"n{i}", "price": i / 8, "paid": None})
         for i in range(100)
@@ -119,22 +118,31 @@ def test_the_fast_lane_takes_uniform_records() -> None:
     assert shaped.rows.num_rows == 100
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"a":[1]}',
-        '{"a":{}}',
-        '{"a":"\\n"}',
-        '{"a":1,"A":2}',
-        '{"a":1,}',
-        '{"a":1',
-        '{"":1}',
-        "{'a':1}",
-    ],
-)
-def test_nothing_to_learn(body: str) -> None:
-    """What is nested, escaped, ambiguous or no JSON makes no template."""
-    assert learn(body, SCHEMA) is None
+def test_flat_names_leave_no_more_room_than_there_is() -> None:
+    """A record whose flat names take nearly all the kernel's room is shaped as by the other lanes: the names repeat the
+    long name of the object that holds them, and a text with escapes follows."""
+    objects: dict[str, dict[str, dict[str, int]]] = {letter: {"k0": {}, "k1": {}} for letter in "abcdefghijklmno"}
+    rules = StreamSpec(stream="s", layout=Layout(flatten=True))
+    for length in (25_264, *range(24_500, 26_000, 250)):
+        bodies = [json.dumps({"L" * length: objects, "p": {}, "s": "\n" * 60_000}, separators=(",", ":")).encode()]
+        native = _shaped(bodies, rules, None)
+        with without_kernel():
+            other = _shaped(bodies, rules, None)
+        assert native.read == 1 and _seen(native) == _seen(other)
+
+
+def test_new_columns_do_not_depend_on_the_kernel() -> None:
+    """Types come from the same sample, and columns in the order of first values, whichever lane takes the rest."""
+    bodies = [json.dumps({"id": i}).encode() for i in range(4_000)]
+    bodies[1] = b'{"id":1,"zz":null}'
+    bodies[10] = b'{"id":10,"n":5,"b":1,"zz":1}'
+    bodies[3_000] = b'{"id":3000,"n":7.0}'
+    native = _shaped(bodies, RULES[0], None)
+    with without_kernel():
+        other = _shaped(bodies, RULES[0], None)
+    assert native.schema.columns[len(SCHEMA.columns) :] == other.schema.columns[len(SCHEMA.columns) :]
+    assert [(c.name, c.type) for c in native.schema.columns[len(SCHEMA.columns) :]] == [
+        ("n", "bigint"),
+        ("b", "bigint"),
+        ("zz", "bigint"),
+    ]

@@ -1,0 +1,1 @@
+"""Whether a model can be built scope by scope, told from its SQL."""

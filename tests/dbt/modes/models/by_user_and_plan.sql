@@ -1,0 +1,6 @@
+{{ config(scope=['user_id', 'plan_name'], unique_key=['user_id', 'plan_name']) }}
+select user_id, plan_name, max(received_at) as last_at,
+  (select count(*) from {{ ref('event_log') }} as e where e.user_id = r.user_id and e.plan_name = r.plan_name) as events
+from {{ ref('event_log') }} as r
+where user_id is not null and plan_name is not null
+group by user_id, plan_name

@@ -1,0 +1,2 @@
+{{ config(unique_key='organization') }}
+select organization, cast(sum(events) over (order by organization) as bigint) as events from {{ ref('by_organization') }}
