@@ -33,7 +33,7 @@ test: $(VENV)/dev.stamp ## Run the tests but for the slow ones, on a private Pos
 	$(BIN)/python -m pytest -n 2 --dist worksteal --costliest=20 -m "not chromium and not slow" --hypothesis-profile=fast $(PYTEST_ARGS)
 
 .PHONY: test-all
-test-all: $(VENV)/dev.stamp ## Run all tests, the slow ones too; it takes half an hour
+test-all: $(VENV)/dev.stamp ## Run all tests, the slow ones too, in half an hour; PENSTOCK_TEST_STORIES=16 for hours of random changes to models
 	@tools/need_servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal --costliest=20 $(PYTEST_ARGS)
 
@@ -44,7 +44,7 @@ test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in
 .PHONY: test-superset
 test-superset: $(VENV)/dev.stamp $(SUPERSET_VENV)/superset.stamp ## Import into a real Superset, which has an environment of its own
 	@tools/need_servers
-	PENSTOCK_TEST_SUPERSET=$(CURDIR)/$(SUPERSET_VENV)/bin $(BIN)/python -m pytest $(PYTEST_ARGS) tests/superset
+	PENSTOCK_TEST_SUPERSET=$(CURDIR)/$(SUPERSET_VENV)/bin $(BIN)/python -m pytest -o faulthandler_timeout=2000 $(PYTEST_ARGS) tests/superset
 
 .PHONY: test-report
 test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headless Chromium, with axe
