@@ -80,24 +80,31 @@ reference: $(VENV)/dev.stamp ## Make the reference pages in docs/ anew from the 
 	$(BIN)/python -m tools.make_reference
 
 .PHONY: bench
-bench: $(VENV)/dev.stamp ## Measure against the peers; writes benchmarks/RESULTS.md
+bench: $(VENV)/dev.stamp ## Measure files, models and HTTP APIs against the peers; writes benchmarks/RESULTS.md and RESULTS-http.md
 	@tools/need_servers
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	$(if $(BENCH_ARGS),,$(BIN)/python -m benchmarks.http_bench)
+	$(BIN)/python -m tools.make_reference
+
+.PHONY: bench-http
+bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs alone; writes benchmarks/RESULTS-http.md
+	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
+	$(BIN)/python -m tools.make_reference
 
 .PHONY: bench-queue
 bench-queue: $(VENV)/dev.stamp ## Measure queues; writes benchmarks/RESULTS-queue.md
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.queue_bench $(BENCH_ARGS)
-
-.PHONY: bench-http
-bench-http: $(VENV)/dev.stamp ## Measure HTTP APIs; writes benchmarks/RESULTS-http.md
-	@tools/need_servers
-	$(BIN)/python -m benchmarks.http_bench $(BENCH_ARGS)
+	$(BIN)/python -m tools.make_reference
 
 .PHONY: bench-sizes
-bench-sizes: $(VENV)/dev.stamp ## Measure what an event takes of disk and CPU; writes benchmarks/RESULTS-sizes.md
+bench-sizes: $(VENV)/dev.stamp ## Measure disk, WAL, CPU and memory by size; writes benchmarks/RESULTS-sizes.md
 	@tools/need_servers
 	$(BIN)/python -m benchmarks.sizes $(BENCH_ARGS)
+	$(BIN)/python -m tools.make_reference
+
+.PHONY: bench-all
+bench-all: bench bench-queue bench-sizes soak ## Measure everything anew, one after the other
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md

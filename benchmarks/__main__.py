@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 
-from benchmarks import environments, loading, report, small, transforming
+from benchmarks import environments, loading, provenance, report, small, steps
 from benchmarks.bench import Bench
 from benchmarks.inputs import BENCH
 from benchmarks.process import ROOT, ChildFailed
@@ -27,12 +27,14 @@ RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 JOBS: dict[str, Callable[[Bench], None]] = {
     "duckdb": partial(loading.load_all, kind="duckdb"),
     "postgres": partial(loading.load_all, kind="postgres"),
-    "memory": loading.memory,
+    "csv": loading.load_csv,
+    "nested": loading.load_nested,
     "ten": small.ten_rows,
+    "memory": lambda bench: loading.memory(bench, (bench.rows, 10 * bench.rows)),
     "batches-duckdb": partial(small.batches, kind="duckdb"),
     "batches-postgres": partial(small.batches, kind="postgres"),
-    "dbt-duckdb": partial(transforming.dbt_step, kind="duckdb"),
-    "dbt-postgres": partial(transforming.dbt_step, kind="postgres"),
+    "models-duckdb": lambda bench: steps.measure(bench, "duckdb", "wide", (bench.rows // 10, bench.rows)),
+    "models-postgres": lambda bench: steps.measure(bench, "postgres", "wide", (bench.rows // 10, bench.rows)),
 }
 
 
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     whole = jobs == list(JOBS) and asked.rows == ROWS and asked.peers
     output = asked.output or (RESULTS if whole else BENCH / "RESULTS.md")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    measured = provenance.now(RESULTS.name)
     missing: list[str] = []
     started = time.monotonic()
     with ExitStack() as stack:
@@ -55,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runs=asked.runs,
             dlt=_installed(environments.dlt, missing) if asked.peers else None,
             ingestr=_installed(environments.ingestr, missing) if asked.peers else None,
+            sling=_installed(environments.sling, missing) if asked.peers else None,
             server=server,
+            measured=measured,
             say=partial(print, flush=True),
             work=BENCH / f"work-{os.getpid()}",
         )
@@ -66,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 JOBS[name](bench)
             except ChildFailed as e:
                 bench.results.unmeasured(name, "", str(e))
-    report.print_verdicts(bench)
+    report.print_verdicts(bench.results.verdicts)
     report.write_results(bench, output, seconds=time.monotonic() - started, missing=missing)
     print(f"written to {output}")
     return 1 if any(v.reached.startswith("failed") for v in bench.results.verdicts) else 0

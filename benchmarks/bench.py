@@ -12,6 +12,7 @@ from benchmarks.figures import Figure, Results, megabytes, shortened
 from benchmarks.inputs import BENCH, distinct, user_events
 from benchmarks.process import ChildFailed, Ran, run
 from benchmarks.projects import load_command, write_project
+from benchmarks.provenance import Provenance
 from benchmarks.warehouses import DuckDBFile, PostgresDatabase, Warehouse
 from penstock.testing.postgres import PrivatePostgres
 
@@ -32,8 +33,10 @@ class Bench:
     runs: int
     dlt: Peer | None
     ingestr: Peer | None
+    sling: Peer | None
     server: Callable[[], PrivatePostgres]
     say: Callable[[str], None]
+    measured: Provenance
     results: Results = field(default_factory=Results)
     work: Path = BENCH / "work"
     _loaded: dict[tuple[str, int], tuple[Path, int]] = field(default_factory=dict)
@@ -52,9 +55,12 @@ class Bench:
         found.fresh()
         return found
 
-    def measure(self, figure: Figure, command: list[str], environment: dict[str, str] | None = None) -> Ran | None:
+    def measure(
+        self, figure: Figure, command: list[str], warehouse: Warehouse, environment: dict[str, str] | None = None
+    ) -> Ran | None:
         """Run a command and add what it took to a figure; None, and the trouble noted, when it fails."""
         seconds = max(180.0, figure.rows / 2_000)
+        served = warehouse.server_cpu_seconds()
         try:
             ran = run(command, timeout_seconds=seconds, environment=environment)
         except ChildFailed as e:
@@ -62,14 +68,16 @@ class Bench:
             return None
         figure.seconds.append(ran.seconds)
         figure.cpu_seconds.append(ran.cpu_seconds)
+        if warehouse.kind == "postgres":
+            figure.server_cpu_seconds.append(warehouse.server_cpu_seconds() - served)
         figure.peak_bytes = max(figure.peak_bytes, ran.peak_bytes)
         took = f"{ran.seconds:.2f} s, CPU {ran.cpu_seconds:.2f} s, {megabytes(ran.peak_bytes)}"
         self.say(f"  {figure.job}: {figure.contender}: {took}")
         return ran
 
-    def expect(self, figure: Figure, warehouse: Warehouse, rows: int) -> bool:
+    def expect(self, figure: Figure, warehouse: Warehouse, rows: int, table: str = "raw.user_events") -> bool:
         """Whether a contender landed what it should have; if not it is out: what it took counts for nothing."""
-        found = warehouse.count()
+        found = warehouse.count(table)
         if found != rows:
             self.fail(figure, f"{found:,} rows in the table, {rows:,} expected")
         return found == rows
@@ -104,7 +112,7 @@ class Bench:
     def fail(self, figure: Figure, trouble: str) -> None:
         """Note what went wrong, and that the contender has no result."""
         figure.trouble = shortened(trouble)
-        figure.seconds.clear()
+        figure.clear()
         self.say(f"  {figure.job}: {figure.contender}: {trouble}")
 
     def _database(self, name: str) -> PostgresDatabase:

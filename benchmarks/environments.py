@@ -1,4 +1,8 @@
-"""The peers, each installed from the package index into an environment of its own under ``.bench/``."""
+"""The peers, each installed from the package index into an environment of its own under ``.bench/``.
+
+Of each, the newest version that can be had: some take their program from elsewhere at their first use, and where that
+cannot be reached, the last version that came with its program takes their place.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +19,29 @@ from pathlib import Path
 
 from benchmarks.inputs import BENCH
 from benchmarks.process import ChildFailed, run
-from benchmarks.warehouses import Warehouse
+from benchmarks.warehouses import DuckDBFile, Warehouse
 
 DLT = "1.31.0"
-INGESTR = "1.1.0"
+INGESTR = ("1.1.76", "1.1.22")
+"""The newest, whose program comes from GitHub at its first use; the last that has it in its wheel."""
+SLING = "1.4.11"
+"""The last with its program on the package index; that of the newest comes from GitHub too."""
+SLING_NEWEST = "1.6.5"
 _SCRIPTS = Path(__file__).resolve().parent / "peers"
 _INSTALL_SECONDS = 300
-_INGESTR_KEY = ("id", "received_at")
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_KEY = ("id", "received_at")
+"""What tells one event from another, for tools that have to be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A tool in its environment: how it is started, under which variables."""
+    """A tool in its environment: how it is started, under which variables; and why it is not the newest, if so."""
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    older: str = ""
 
 
 def dlt() -> Peer:
@@ -50,27 +61,65 @@ def ingestr() -> Peer:
     Raises:
         ChildFailed: it cannot be installed.
     """
-    python = _installed("ingestr", [f"ingestr=={INGESTR}", f"duckdb=={version('duckdb')}"])
-    environment = {"INGESTR_DISABLE_TELEMETRY": "true"}
+    environment = {"INGESTR_DISABLE_TELEMETRY": "true", "INGESTR_BINARY_CACHE_DIR": str(BENCH / "ingestr")}
+    trouble = None
+    for release in INGESTR:
+        try:
+            python = _installed(f"ingestr-{release}", [f"ingestr=={release}", f"duckdb=={version('duckdb')}"])
+            run([python.parent / "ingestr", "--version"], timeout_seconds=_INSTALL_SECONDS, environment=environment)
+        except ChildFailed as e:
+            trouble = e
+            continue
+        environment |= _duckdb_driver(python)
+        older = "" if release == INGESTR[0] else _fetched("ingestr", INGESTR[0])
+        return Peer(f"ingestr {release}", (str(python.parent / "ingestr"), "ingest"), environment, older)
+    assert trouble is not None
+    raise trouble
+
+
+def sling() -> Peer:
+    """Sling's program, which its package for this machine holds.
+
+    Raises:
+        ChildFailed: it cannot be installed.
+    """
+    machine = f"{platform.system().lower()}-{_MACHINES.get(platform.machine(), platform.machine())}"
+    python = _installed("sling", [f"sling-{machine}=={SLING}"])
+    program = next(python.parent.parent.glob(f"lib/python*/site-packages/sling_*/bin/sling-{machine}"), None)
+    if program is None:
+        raise ChildFailed(f"sling-{machine} {SLING} has no program")
+    program.chmod(0o755)
+    home = BENCH / "sling"
+    home.mkdir(exist_ok=True)
+    environment = {"SLING_DISABLE_TELEMETRY": "true", "HOME": str(home)}
+    return Peer(f"Sling {SLING}", (str(program), "run"), environment, _fetched("Sling", SLING_NEWEST))
+
+
+def _fetched(name: str, newest: str) -> str:
+    return f"{name} {newest}, the newest, fetches its program from GitHub, which was not reached"
+
+
+def _duckdb_driver(python: Path) -> dict[str, str]:
+    """Variables that lead ingestr to the DuckDB of an environment; none where it is not to be had that way."""
     driver = next(python.parent.parent.glob("lib/python*/site-packages/_duckdb*.so"), None)
     library = _libpython()
-    if driver is not None and library is not None:
-        drivers = BENCH / "drivers"
-        drivers.mkdir(exist_ok=True)
-        machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-        (drivers / "duckdb.toml").write_text(
-            f'manifest_version = 1\nname = "DuckDB"\nversion = "{version("duckdb")}"\n'
-            '[ADBC]\nversion = "1.1.0"\n[Driver]\nentrypoint = "duckdb_adbc_init"\n'
-            f'[Driver.shared]\nlinux_{machine} = "{driver}"\n',
-            encoding="utf-8",
-        )
-        environment |= {"ADBC_DRIVER_PATH": str(drivers), "LD_PRELOAD": library}
-    return Peer(f"ingestr {INGESTR}", (str(python.parent / "ingestr"), "ingest"), environment)
+    if driver is None or library is None:
+        return {}
+    drivers = BENCH / "drivers"
+    drivers.mkdir(exist_ok=True)
+    machine = _MACHINES.get(platform.machine(), platform.machine())
+    (drivers / "duckdb.toml").write_text(
+        f'manifest_version = 1\nname = "DuckDB"\nversion = "{version("duckdb")}"\n'
+        '[ADBC]\nversion = "1.1.0"\n[Driver]\nentrypoint = "duckdb_adbc_init"\n'
+        f'[Driver.shared]\nlinux_{machine} = "{driver}"\n',
+        encoding="utf-8",
+    )
+    return {"ADBC_DRIVER_PATH": str(drivers), "LD_PRELOAD": library}
 
 
-def dlt_load(peer: Peer, how: str, path: Path, warehouse: Warehouse, state: Path) -> list[str]:
-    """The command that loads a file by dlt's JSON reader (``json``) or its Arrow path (``arrow``)."""
-    return [*peer.command, str(_SCRIPTS / "dlt_load.py"), how, str(path), _dlt_address(warehouse), str(state)]
+def dlt_load(peer: Peer, path: Path, warehouse: Warehouse, state: Path) -> list[str]:
+    """The command that loads a file by dlt's Arrow path."""
+    return [*peer.command, str(_SCRIPTS / "dlt_load.py"), str(path), _dlt_address(warehouse), str(state)]
 
 
 def dlt_batches(peer: Peer, warehouse: Warehouse, state: Path) -> list[str]:
@@ -85,7 +134,7 @@ def dlt_rest(peer: Peer, url: str, path: Path, state: Path, workers: int) -> lis
 
 def ingestr_load(peer: Peer, path: Path, warehouse: Warehouse, state: Path) -> list[str]:
     """The command that loads a file by ingestr: merged by the fields that tell one event from another."""
-    keys = [part for name in _INGESTR_KEY for part in ("--primary-key", name)]
+    keys = [part for name in _KEY for part in ("--primary-key", name)]
     return [
         *(*peer.command, "--yes", "--progress", "log", "--pipelines-dir", str(state)),
         *("--source-uri", f"jsonl://{path}", "--source-table", "user_events"),
@@ -94,8 +143,17 @@ def ingestr_load(peer: Peer, path: Path, warehouse: Warehouse, state: Path) -> l
     ]
 
 
+def sling_load(peer: Peer, path: Path, warehouse: Warehouse) -> list[str]:
+    """The command that loads a file by Sling: merged by the same fields."""
+    return [
+        *(*peer.command, "--src-stream", f"file://{path}", "--src-options", "{format: jsonlines, flatten: true}"),
+        *("--tgt-conn", warehouse.peer_url, "--tgt-object", "raw.user_events"),
+        *("--mode", "incremental", "--primary-key", ",".join(_KEY)),
+    ]
+
+
 def _dlt_address(warehouse: Warehouse) -> str:
-    return str(warehouse.path) if warehouse.kind == "duckdb" else warehouse.peer_url
+    return str(warehouse.path) if isinstance(warehouse, DuckDBFile) else warehouse.peer_url
 
 
 def _installed(name: str, requirements: list[str]) -> Path:

@@ -1,6 +1,6 @@
 """How fast an API lands: pages of 1,000 records after 50 ms each, beside fetching alone and beside dlt.
 
-Usage: python -m benchmarks.http_bench [--records N] [--output PATH]
+Usage: python -m benchmarks.http_bench [--records N] [--no-peers] [--output PATH]
 
 One run, everything on this machine one after the other. Writes ``benchmarks/RESULTS-http.md``.
 """
@@ -21,7 +21,7 @@ from statistics import median
 
 import duckdb
 
-from benchmarks import environments, inputs
+from benchmarks import environments, inputs, provenance
 from benchmarks.http_report import DLT, FETCHED, LANDED, Line, Results, show, write
 from benchmarks.process import ROOT, ChildFailed, run
 
@@ -118,10 +118,11 @@ def main() -> None:
     """Measure, and write it down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=RECORDS)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="measure Penstock and fetching alone")
+    parser.add_argument("--output", type=Path, help="benchmarks/RESULTS-http.md when all is measured, else in .bench")
     chosen = parser.parse_args()
     started = time.monotonic()
-    results = Results(records=chosen.records)
+    results = Results(records=chosen.records, measured=provenance.now(RESULTS.name))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         with serving(inputs.user_events(chosen.records)) as url:
@@ -131,14 +132,18 @@ def main() -> None:
         results.add(_middle([mine for _, mine in rounds]))
         results.peak_bytes = max(mine.peak_bytes for _, mine in rounds)
         few = chosen.records // _SHARE
-        with serving(inputs.user_events(few)) as url:
-            try:
-                results.add(by_dlt(url, few, work))
-            except ChildFailed as e:
-                results.troubles.append(f"dlt: {e}")
+        if chosen.peers:
+            with serving(inputs.user_events(few)) as url:
+                try:
+                    results.add(by_dlt(url, few, work))
+                except ChildFailed as e:
+                    results.troubles.append(f"dlt: {e}")
     results.seconds = time.monotonic() - started
     show(results)
-    write(results, chosen.output)
+    whole = chosen.records == RECORDS and chosen.peers
+    output = chosen.output or (RESULTS if whole else inputs.BENCH / RESULTS.name)
+    write(results, output)
+    print(f"written to {output}")
 
 
 if __name__ == "__main__":

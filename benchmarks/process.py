@@ -87,6 +87,24 @@ def run(
     )
 
 
+def ticks(process: int) -> tuple[int, ...]:
+    """Ticks in user and kernel mode, its own and those of its children that it has waited for; none when it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return (0, 0, 0, 0)
+    return tuple(map(int, fields[11:15]))
+
+
+def resident_bytes(process: int, name: str) -> int:
+    """Bytes of a process: ``VmRSS`` as it is, ``VmHWM`` at most so far; none when it is gone."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
+
+
 class Worker:
     """A child that stays, takes one JSON object a line on its standard input and answers each with one."""
 
@@ -96,6 +114,7 @@ class Worker:
         *,
         timeout_seconds: float,
         environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the worker
@@ -105,9 +124,19 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env={**os.environ, **(environment or {})},
-            cwd=ROOT,
+            cwd=directory or ROOT,
             start_new_session=True,
         )
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What it has taken so far in user and kernel mode, with all descendants it has waited for."""
+        return sum(ticks(self._child.pid)) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def peak_bytes(self) -> int:
+        """Its largest resident set so far."""
+        return resident_bytes(self._child.pid, "VmHWM")
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request and return its answer.

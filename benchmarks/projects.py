@@ -9,27 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.process import ROOT
+from benchmarks.shapes import USER_EVENTS, Shape
 from benchmarks.warehouses import Warehouse
 from penstock.project import RabbitMQ
 
 EXAMPLE = ROOT / "examples" / "user_events"
 _NOT_MODELS = ("data", "warehouse.duckdb*", ".penstock", "target", "logs", "dbt_packages", ".env", "penstock.yml")
 
-_EVENTS = """\
-  user_events:
-    from: event_files
-    event_time: received_at
-    identity: content
-    columns:
-      id: text
-      event_type: text
-      username: text
-      user_email: text
-      user_type: text
-      organization_name: text
-      plan_name: text
-      received_at: timestamp
-"""
 _ORGANIZATIONS = """\
   organizations:
     from: organization_files
@@ -44,22 +30,29 @@ _ORGANIZATIONS = """\
 
 
 def write_project(
-    folder: Path, warehouse: Warehouse, events: Sequence[Path], *, organizations: Path | None = None
+    folder: Path,
+    warehouse: Warehouse,
+    files: Sequence[Path],
+    *,
+    shape: Shape = USER_EVENTS,
+    organizations: Path | None = None,
+    example: Path = EXAMPLE,
 ) -> Path:
-    """A project that loads ``events``; with organisations, it has the example's models too. Returns its folder."""
+    """A project that loads ``files``; with organisations, it has the example's models too. Returns its folder."""
     if organizations is not None:
-        shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(*_NOT_MODELS), dirs_exist_ok=True)
+        shutil.copytree(example, folder, ignore=shutil.ignore_patterns(*_NOT_MODELS), dirs_exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
         "name: bench",
         "target: here",
         f"destinations: {{here: {warehouse.settings}}}",
         "sources:",
-        f"  event_files: {{type: files, path: [{', '.join(map(str, events))}]}}",
+        f"  event_files: {{type: files, path: [{', '.join(map(str, files))}]}}",
     ]
     if organizations is not None:
         lines.append(f"  organization_files: {{type: files, path: {organizations}}}")
-    text = "\n".join(lines) + "\nstreams:\n" + _EVENTS + (_ORGANIZATIONS if organizations is not None else "")
+    streams = shape.settings("event_files") + (_ORGANIZATIONS if organizations is not None else "")
+    text = "\n".join(lines) + "\nstreams:\n" + streams
     (folder / "penstock.yml").write_text(text, encoding="utf-8")
     return folder
 
@@ -71,10 +64,16 @@ def write_queue_project(folder: Path, warehouse: Warehouse, settings: RabbitMQ) 
     said["password"] = settings.password.get_secret_value()
     text = (
         f"name: bench\ntarget: here\ndestinations: {{here: {warehouse.settings}}}\n"
-        f"sources:\n  event_files: {json.dumps(said)}\nstreams:\n{_EVENTS}"
+        f"sources:\n  event_files: {json.dumps(said)}\nstreams:\n{USER_EVENTS.settings('event_files')}"
     )
     (folder / "penstock.yml").write_text(text, encoding="utf-8")
     return folder
+
+
+def python_of(tree: Path) -> str:
+    """The Python of a work tree's own environment, where it has one; else this one."""
+    own = tree / ".venv" / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
 
 
 def load_command(folder: Path, *more: str) -> list[str]:
@@ -82,6 +81,6 @@ def load_command(folder: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "penstock", "load", "--project-dir", str(folder), "--quiet", *more]
 
 
-def worker_command(folder: Path) -> list[str]:
+def worker_command(folder: Path, python: str = sys.executable) -> list[str]:
     """A project at work in one process; see :mod:`benchmarks.worker`."""
-    return [sys.executable, "-m", "benchmarks.worker", str(folder)]
+    return [python, "-m", "benchmarks.worker", str(folder)]

@@ -1,6 +1,6 @@
 """How fast queues land: each kind of queue into PostgreSQL, beside what people write and what is possible.
 
-Usage: python -m benchmarks.queue_bench [--messages N] [--output PATH]
+Usage: python -m benchmarks.queue_bench [--messages N] [--only JOB…] [--output PATH]
 
 One run, everything on this machine one after the other. Writes ``benchmarks/RESULTS-queue.md``.
 """
@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from benchmarks import inputs, queue_report
-from benchmarks.process import ROOT, ChildFailed, run
+from benchmarks import inputs, provenance, queue_report
+from benchmarks.process import ROOT, ChildFailed, resident_bytes, run
 from benchmarks.projects import write_queue_project
 from benchmarks.queue import by_pika, by_socket
 from benchmarks.queue_fresh import measure
 from benchmarks.queue_report import Line, Results
-from benchmarks.warehouses import PostgresDatabase, postgres_server
+from benchmarks.warehouses import DuckDBFile, PostgresDatabase, Warehouse, postgres_server
 from penstock.project import RabbitMQ
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 
@@ -70,7 +70,7 @@ class QueueBench:
         self.work = work
         self.file = inputs.user_events(messages)
         self.database = PostgresDatabase(server, "queue")
-        self.results = Results(messages=messages)
+        self.results = Results(messages=messages, measured=provenance.now(RESULTS.name))
         self._queues = 0
 
     def settings(self, kind: str, **more: str | int) -> RabbitMQ:
@@ -141,8 +141,8 @@ def watch(commands: Sequence[Sequence[str]]) -> tuple[int, list[tuple[float, int
     try:
         while any(child.poll() is None for child in children):
             for i, child in enumerate(children):
-                peaks[i] = max(peaks[i], _memory(child.pid, "VmHWM"))
-            samples.append((time.time(), _memory(children[0].pid, "VmRSS")))
+                peaks[i] = max(peaks[i], resident_bytes(child.pid, "VmHWM"))
+            samples.append((time.time(), resident_bytes(children[0].pid, "VmRSS")))
             time.sleep(_SAMPLE_SECONDS)
         codes = [child.wait(_SECONDS) for child in children]
     finally:
@@ -153,15 +153,6 @@ def watch(commands: Sequence[Sequence[str]]) -> tuple[int, list[tuple[float, int
     if any(codes):
         raise ChildFailed(f"exit codes {codes}: {' '.join(commands[0])}")
     return max(peaks), samples
-
-
-def _memory(process: int, name: str) -> int:
-    """Bytes of a process; none when it is gone."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
 def receive(bench: QueueBench) -> None:
@@ -221,12 +212,16 @@ def memory(bench: QueueBench) -> None:
 
 
 def freshness(bench: QueueBench) -> None:
-    """From published to visible in the models."""
-    bench.results.fresh = found = measure(bench.work / "fresh", bench.database, bench.settings("quorum"))
-    print(f"  published to visible: median {found.middle:.2f} s, 95th percentile {found.late:.2f} s", flush=True)
+    """From published to visible in the models, on each engine."""
+    warehouses: tuple[Warehouse, ...] = (bench.database, DuckDBFile(bench.work / "fresh.duckdb"))
+    for warehouse in warehouses:
+        kind = warehouse.kind
+        fresh = measure(bench.work / f"fresh-{kind}", warehouse, bench.settings("quorum"))
+        bench.results.fresh[kind] = fresh
+        print(f"  visible in {kind}: median {fresh.middle:.2f} s, 95th percentile {fresh.late:.2f} s", flush=True)
 
 
-JOBS = (receive, scripts, queues, streams, consumers, memory, freshness)
+JOBS = {job.__name__: job for job in (receive, scripts, queues, streams, consumers, memory, freshness)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -239,16 +234,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = stack.enter_context(postgres_server())
         work = stack.enter_context(_folder())
         bench = QueueBench(broker, server, asked.messages, work)
-        for job in JOBS:
-            print(f"{job.__name__} (after {time.monotonic() - started:.0f} s)", flush=True)
+        for name in asked.only:
+            print(f"{name} (after {time.monotonic() - started:.0f} s)", flush=True)
             try:
-                job(bench)
+                JOBS[name](bench)
             except ChildFailed as e:
-                bench.results.troubles.append(f"{job.__name__}: {e}")
+                bench.results.troubles.append(f"{name}: {e}")
                 print(e, flush=True)
     bench.results.seconds = time.monotonic() - started
     queue_report.show(bench.results)
-    output = asked.output or (RESULTS if asked.messages == MESSAGES else inputs.BENCH / RESULTS.name)
+    whole = asked.messages == MESSAGES and asked.only == list(JOBS)
+    output = asked.output or (RESULTS if whole else inputs.BENCH / RESULTS.name)
     queue_report.write(bench.results, output)
     print(f"written to {output}")
     return 1 if bench.results.troubles else 0
@@ -284,6 +280,9 @@ def _folder() -> Iterator[Path]:
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.queue_bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=MESSAGES, help=f"{MESSAGES:,} by default")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(JOBS), default=list(JOBS), metavar="JOB", help=", ".join(JOBS)
+    )
     parser.add_argument("--output", type=Path, help="where results go")
     return parser.parse_args(arguments)
 

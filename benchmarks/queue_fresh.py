@@ -1,4 +1,4 @@
-"""How long after an event was published the models show it, with ``penstock up`` on PostgreSQL."""
+"""How long after an event was published the models show it, with ``penstock up`` on either engine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +21,12 @@ import psycopg
 from benchmarks import inputs
 from benchmarks.process import ChildFailed, run
 from benchmarks.projects import write_project
-from benchmarks.warehouses import PostgresDatabase
+from benchmarks.warehouses import DuckDBFile, Warehouse
+from penstock import load_project
 from penstock.project import RabbitMQ
 from penstock.publish.publisher import Message, Publisher, Route
 from penstock.sources.rabbitmq.amqp import connected, declare_topology
+from penstock.up.running_process import Running, running_process
 
 USERS = 100_000
 RATE = 1_000
@@ -51,10 +54,13 @@ class Fresh:
         return quantiles(self.seconds, n=20)[-1]
 
 
-def measure(folder: Path, database: PostgresDatabase, settings: RabbitMQ) -> Fresh:
-    """Land users and build the models, start ``penstock up``, publish, and look for the marked events."""
-    database.fresh()
-    project = write_project(folder, database, [inputs.user_events(USERS)], organizations=inputs.organizations(500))
+def measure(folder: Path, warehouse: Warehouse, settings: RabbitMQ) -> Fresh:
+    """Land users and build the models, start ``penstock up``, publish, and look for the marked events.
+
+    PostgreSQL is asked by itself; a DuckDB file belongs to the process that is up, which answers for it.
+    """
+    warehouse.fresh()
+    project = write_project(folder, warehouse, [inputs.user_events(USERS)], organizations=inputs.organizations(500))
     file = project / "penstock.yml"
     said = settings.model_dump(mode="json", exclude_defaults=True, exclude={"password"})
     said["password"] = settings.password.get_secret_value()
@@ -69,39 +75,51 @@ def measure(folder: Path, database: PostgresDatabase, settings: RabbitMQ) -> Fre
         declare_topology(connection.channel(), settings)
     up = subprocess.Popen([*penstock, "up", "--project-dir", str(project), "--port", "0", "--quiet"])
     try:
-        return _observe(database.url, settings)
+        running = _running(project)
+        if isinstance(warehouse, DuckDBFile):
+            return _observe(lambda sql: running.query(sql, read_only=True).rows, settings)
+        with psycopg.connect(warehouse.url, autocommit=True) as asked:
+            return _observe(lambda sql: asked.execute(sql).fetchall(), settings)
     finally:
         up.terminate()
         if up.wait(60):
             raise ChildFailed(f"penstock up ended with {up.returncode}")
 
 
-def _observe(url: str, settings: RabbitMQ) -> Fresh:
-    with psycopg.connect(url, autocommit=True) as connection:
+def _running(project: Path) -> Running:
+    """The process that is up, as soon as it answers."""
+    loaded = load_project(project)
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < give_up:
+        running = running_process(loaded)
+        if running is not None:
+            return running
+        time.sleep(_POLL_SECONDS)
+    raise ChildFailed(f"penstock up does not answer after {_PATIENCE_SECONDS} s")
 
-        def seen() -> tuple[set[str], int]:
-            users = connection.execute(
-                "select user_id from dimensional.dim_user where user_id like 'mark-%'"
-            ).fetchall()
-            total = connection.execute("select sum(events) from reports.user_events_daily").fetchone()
-            return {user for (user,) in users}, int(total[0]) if total else 0
 
-        before = seen()[1]
-        published: dict[str, tuple[float, int]] = {}
-        publisher = threading.Thread(target=_publish, args=(settings, published))
-        publisher.start()
-        latencies: dict[str, float] = {}
-        give_up = time.monotonic() + WARM_SECONDS + SECONDS + _PATIENCE_SECONDS
-        while publisher.is_alive() or len(latencies) < len(published):
-            users, total = seen()
-            now = time.time()
-            for user, (at, number) in list(published.items()):
-                if user not in latencies and user in users and total >= before + number:
-                    latencies[user] = now - at
-            if time.monotonic() > give_up:
-                raise ChildFailed(f"{len(published) - len(latencies)} of {len(published)} events are not in the models")
-            time.sleep(_POLL_SECONDS)
-        publisher.join()
+def _observe(ask: Callable[[str], Sequence[Sequence[Any]]], settings: RabbitMQ) -> Fresh:
+    def seen() -> tuple[set[str], int]:
+        users = ask("select user_id from dimensional.dim_user where user_id like 'mark-%'")
+        ((total,),) = ask("select sum(events) from reports.user_events_daily")
+        return {user for (user,) in users}, int(total or 0)
+
+    before = seen()[1]
+    published: dict[str, tuple[float, int]] = {}
+    publisher = threading.Thread(target=_publish, args=(settings, published))
+    publisher.start()
+    latencies: dict[str, float] = {}
+    give_up = time.monotonic() + WARM_SECONDS + SECONDS + _PATIENCE_SECONDS
+    while publisher.is_alive() or len(latencies) < len(published):
+        users, total = seen()
+        now = time.time()
+        for user, (at, number) in list(published.items()):
+            if user not in latencies and user in users and total >= before + number:
+                latencies[user] = now - at
+        if time.monotonic() > give_up:
+            raise ChildFailed(f"{len(published) - len(latencies)} of {len(published)} events are not in the models")
+        time.sleep(_POLL_SECONDS)
+    publisher.join()
     warm = min(at for at, _ in published.values()) + WARM_SECONDS
     return Fresh([latencies[user] for user, (at, _) in published.items() if at >= warm])
 

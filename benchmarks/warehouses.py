@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.process import run
+from benchmarks.process import run, ticks
 
 if TYPE_CHECKING:
     from penstock.testing.postgres import PrivatePostgres
@@ -31,6 +31,14 @@ class DuckDBFile:
         self.path.unlink(missing_ok=True)
         self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
         os.sync()
+
+    def drop(self) -> None:
+        """Give its space back."""
+        self.fresh()
+
+    def server_cpu_seconds(self) -> float:
+        """None: the engine is a part of the process that uses it."""
+        return 0.0
 
     def count(self, table: str = "raw.user_events") -> int:
         """Rows of a table."""
@@ -65,6 +73,15 @@ class PostgresDatabase:
             connection.execute(f"create database {self.name} template template0")
             connection.execute("checkpoint")
         os.sync()
+
+    def server_cpu_seconds(self) -> float:
+        """What the server and all of its processes, those that have ended too, have taken in user and kernel mode."""
+        process = self.server.process
+        assert process is not None
+        own = ticks(process.pid)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+        living = (ticks(int(child)) for child in children)
+        return (sum(own) + sum(sum(spent[:2]) for spent in living)) / os.sysconf("SC_CLK_TCK")
 
     def drop(self) -> None:
         """Give its space back."""

@@ -1,4 +1,5 @@
-"""Makes the reference pages in ``docs/``, and the map in ``CONTRIBUTING.md``, anew from the code.
+"""Makes the reference pages in ``docs/``, and the map in ``CONTRIBUTING.md``, anew from the code; and tables of figures
+from the results of the benchmarks.
 
 Usage: python -m tools.make_reference
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from tools.reference.commands import commands_page
 from tools.reference.configuration import configuration_page, project_schema
 from tools.reference.errors import errors_page
+from tools.reference.figures import with_figures
 from tools.reference.house import house_map
 from tools.reference.ledger import ledger_page
 from tools.reference.macros import macros_page
@@ -21,7 +23,9 @@ from tools.reference.python import python_page
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 PAGES: Mapping[str, Callable[[str], str]] = {
+    "capacity.md": with_figures,
     "commands.md": commands_page,
+    "compared.md": with_figures,
     "configuration.md": lambda _: configuration_page(),
     "errors.md": errors_page,
     "ledger.md": ledger_page,
@@ -29,6 +33,7 @@ PAGES: Mapping[str, Callable[[str], str]] = {
     "metrics.md": metrics_page,
     "python.md": python_page,
     "../CONTRIBUTING.md": house_map,
+    "../README.md": with_figures,
     "penstock.schema.json": lambda _: json.dumps(project_schema(), indent=2, ensure_ascii=False) + "\n",
 }
 """Page → what makes it, given what it is now."""

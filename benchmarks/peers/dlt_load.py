@@ -1,12 +1,11 @@
 """dlt loads user events, deduplicated by the content of the record.
 
-Usage: dlt_load.py json|arrow FILE DUCKDB_FILE|POSTGRES_URL PIPELINES_DIRECTORY
+Usage: dlt_load.py FILE DUCKDB_FILE|POSTGRES_URL PIPELINES_DIRECTORY
 
 Tuned as dlt's guide to performance says: whole pages, large buffers, files cut so that each worker has some,
 as many workers as there are cores, one kind of load file a destination takes in bulk.
 """
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ def main() -> None:
     os.environ |= SETTINGS
     import dlt
 
-    how, path, address, folder = sys.argv[1:5]
+    path, address, folder = sys.argv[1:4]
     postgres = address.startswith("postgresql")
     pipeline = dlt.pipeline(
         "bench",
@@ -48,7 +47,7 @@ def main() -> None:
         dataset_name="raw",
         pipelines_dir=folder,
     )
-    resource = dlt.resource(arrow_pages(path), name="user_events") if how == "arrow" else json_pages(path)
+    resource = dlt.resource(arrow_pages(path), name="user_events")
     resource.apply_hints(
         primary_key="content_key",
         write_disposition={"disposition": "merge", "strategy": os.environ.get("BENCH_STRATEGY", "delete-insert")},
@@ -58,30 +57,20 @@ def main() -> None:
     info.raise_on_failed_jobs()
 
 
-def json_pages(path: str) -> Any:
-    """dlt's own reader of JSON lines, with the key that it needs to tell duplicates."""
-    from dlt.common.json import json
-    from dlt.sources.filesystem import filesystem, read_jsonl
-
-    folder, name = os.path.split(path)
-
-    def keyed(record: dict[str, Any]) -> dict[str, Any]:
-        record["content_key"] = hashlib.md5(json.dumpb(record, sort_keys=True)).hexdigest()
-        return record
-
-    pages = filesystem(bucket_url=folder, file_glob=name) | read_jsonl(chunksize=10_000)
-    return pages.with_name("user_events").add_map(keyed)
-
-
 def arrow_pages(path: str) -> Iterator[Any]:
     """Arrow tables, read by pyarrow and keyed by DuckDB, so that no record becomes a Python object."""
     import duckdb
     import pyarrow as pa
+    import pyarrow.csv
     import pyarrow.json
 
     fields = [(name, pa.timestamp("us") if name == "received_at" else pa.string()) for name in COLUMNS]
-    options = pyarrow.json.ParseOptions(explicit_schema=pa.schema(fields))
-    table = pyarrow.json.read_json(path, parse_options=options)
+    if path.endswith(".csv"):
+        conversion = pyarrow.csv.ConvertOptions(column_types=dict(fields))
+        table = pyarrow.csv.read_csv(path, convert_options=conversion)
+    else:
+        options = pyarrow.json.ParseOptions(explicit_schema=pa.schema(fields))
+        table = pyarrow.json.read_json(path, parse_options=options)
     connection = duckdb.connect()
     key = "md5(concat_ws(chr(31), " + ", ".join(f"coalesce({name}::varchar, chr(30))" for name in COLUMNS) + "))"
     for start in range(0, table.num_rows, 200_000):

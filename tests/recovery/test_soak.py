@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from benchmarks import provenance
 from penstock.publish.publisher import Message, Publisher, Route
 from penstock.sources.rabbitmq.amqp import connected
 from penstock.testing.postgres import PrivatePostgres
@@ -29,6 +30,7 @@ SECONDS = float(os.environ.get("PENSTOCK_SOAK_SECONDS", "30"))
 RATE = int(os.environ.get("PENSTOCK_SOAK_RATE", "500"))
 SEED = int(os.environ.get("PENSTOCK_SOAK_SEED", "1"))
 GROWTH_BYTES = 60 << 20
+PAGE = "RESULTS-soak.md"
 
 
 class Consuming:
@@ -66,6 +68,7 @@ class Consuming:
 def test_soak(tmp_path: Path) -> None:
     """Connections are cut, reset and stalled, the warehouse and the consumer killed, while messages keep coming."""
     chance = random.Random(SEED)
+    measured = provenance.now(PAGE)
     with PrivateRabbitMQ() as broker, PrivatePostgres(durable=True) as server:
         base = urlsplit(server.url)
         with Proxy("127.0.0.1", broker.port) as queue, Proxy("127.0.0.1", base.port or 5432) as warehouse:
@@ -111,17 +114,18 @@ def test_soak(tmp_path: Path) -> None:
     report = {"messages": len(wanted), "faults": faults, "most_bytes": max(longest), "growth_bytes": late - early}
     print(json.dumps(report))
     if output := os.environ.get("PENSTOCK_SOAK_OUTPUT"):
-        Path(output).write_text(_page(report), encoding="utf-8")
+        Path(output).write_text(_page(report, measured), encoding="utf-8")
     assert late - early < GROWTH_BYTES
 
 
-def _page(report: dict[str, Any]) -> str:
+def _page(report: dict[str, Any], measured: provenance.Provenance) -> str:
     """What came of it, for people to read."""
     counts = Counter(report["faults"])
     listed = "\n".join(f"| {kind} | {count} |" for kind, count in sorted(counts.items()))
     return (
-        "# Soak\n\nMade by `make soak`: `penstock consume` takes a quorum queue into PostgreSQL, both behind proxies,"
-        " while it is killed and they are.\n\n"
+        f"# Soak\n\n{provenance.confirmed(PAGE, measured)}\n\n"
+        "`penstock consume` takes a quorum queue into PostgreSQL, both behind proxies, while it is killed"
+        " and they are.\n\n"
         f"- {SECONDS:.0f} s at {RATE:,} messages a second, 1 % of them twice: {report['messages']:,} different ones,"
         f" {sum(counts.values())} faults (seed {SEED}).\n"
         "- In the end the table holds each message once; the ledger's counts add up.\n"
