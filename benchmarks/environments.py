@@ -137,7 +137,7 @@ def ingestr_load(peer: Peer, path: Path, warehouse: Warehouse, state: Path) -> l
     keys = [part for name in _KEY for part in ("--primary-key", name)]
     return [
         *(*peer.command, "--yes", "--progress", "log", "--pipelines-dir", str(state)),
-        *("--source-uri", f"jsonl://{path}", "--source-table", "user_events"),
+        *("--source-uri", f"{'csv' if path.suffix == '.csv' else 'jsonl'}://{path}", "--source-table", "user_events"),
         *("--dest-uri", warehouse.peer_url, "--dest-table", "raw.user_events"),
         *("--columns", "received_at:timestamp_ntz", "--incremental-strategy", "merge", *keys),
     ]
