@@ -96,7 +96,7 @@ def sling() -> Peer:
 
 
 def _fetched(name: str, newest: str) -> str:
-    return f"{name} {newest}, the newest, fetches its program from GitHub, which was not reached"
+    return f"{name} {newest}, the newest, was not measured: it fetches its program from GitHub at its first use"
 
 
 def _duckdb_driver(python: Path) -> dict[str, str]:
