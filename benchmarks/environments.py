@@ -96,7 +96,7 @@ def sling() -> Peer:
 
 
 def _fetched(name: str, newest: str) -> str:
-    return f"{name} {newest}, the newest, fetches its program from GitHub, which was not reached"
+    return f"{name} {newest}, the newest, was not measured: it fetches its program from GitHub at its first use"
 
 
 def _duckdb_driver(python: Path) -> dict[str, str]:
@@ -137,7 +137,7 @@ def ingestr_load(peer: Peer, path: Path, warehouse: Warehouse, state: Path) -> l
     keys = [part for name in _KEY for part in ("--primary-key", name)]
     return [
         *(*peer.command, "--yes", "--progress", "log", "--pipelines-dir", str(state)),
-        *("--source-uri", f"jsonl://{path}", "--source-table", "user_events"),
+        *("--source-uri", f"{'csv' if path.suffix == '.csv' else 'jsonl'}://{path}", "--source-table", "user_events"),
         *("--dest-uri", warehouse.peer_url, "--dest-table", "raw.user_events"),
         *("--columns", "received_at:timestamp_ntz", "--incremental-strategy", "merge", *keys),
     ]

@@ -20,7 +20,7 @@ warehouse share the machine's cores.
 
 `penstock load` is a process of its own, with `concurrency: 8` and all else as it is by default, into an empty DuckDB:
 it lands by content identity, with a ledger entry in each commit. Its seconds are those from the first request to the
-last commit; *whole* counts the process from its start to its end, its imports included. The rows are counted
+end of its process; *whole* counts the process from its start to its end, its imports included. The rows are counted
 afterwards: fewer or more than the distinct events is a failure. httpx2 fetches the same pages with 8 tasks and throws
 them away; its seconds are those from the first request to the last answer. Both are run in turn, and compared within
 each round.

@@ -30,10 +30,13 @@ def postgres_copy(shape: Shape, path: str, url: str) -> None:
     reader = keyed.to_arrow_reader(100_000)
     with adbc_driver_postgresql.dbapi.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("create schema raw")
-        cursor.execute(f"create table {shape.table} (content_key text primary key, {shape.postgres_columns})")
+        cursor.execute(f"create table {shape.table} (content_key uuid primary key, {shape.postgres_columns})")
         cursor.execute(f"create unlogged table raw.stage (content_key text, {shape.postgres_columns})")
         cursor.adbc_ingest("stage", reader, mode="append", db_schema_name="raw")
-        cursor.execute(f"insert into {shape.table} select * from raw.stage on conflict do nothing")
+        named = ", ".join(shape.columns)
+        cursor.execute(
+            f"insert into {shape.table} select content_key::uuid, {named} from raw.stage on conflict do nothing"
+        )
         cursor.execute("drop table raw.stage")
         connection.commit()
 

@@ -75,6 +75,8 @@ def load_csv(bench: Bench) -> None:
     ]
     if bench.dlt:
         contenders.append(_dlt(bench, warehouse, path))
+    if bench.ingestr:
+        contenders.append(_ingestr(bench, warehouse, path))
     _take_turns(bench, CSV, contenders, warehouse, path, USER_EVENTS, bench.rows)
     _tell(bench, CSV)
     warehouse.drop()
@@ -173,10 +175,11 @@ def _ingestr(bench: Bench, warehouse: Warehouse, path: Path) -> Contender:
 def _take_turns(
     bench: Bench, job: str, contenders: Sequence[Contender], warehouse: Warehouse, path: Path, shape: Shape, rows: int
 ) -> None:
-    """Every contender once a round, each into a warehouse made anew."""
+    """Every contender once a round, each into a warehouse made anew; every other round backwards, so that nobody always
+    has the machine as the same other left it."""
     _warm(path)
     for turn in range(bench.runs):
-        for contender in contenders:
+        for contender in contenders[::-1] if turn % 2 else contenders:
             if turn < contender.rounds:
                 _take_turn(bench, job, contender, warehouse, shape.table, rows)
 

@@ -1,68 +1,21 @@
-"""How fast messages can be received in Python: pika's callbacks, our receiver, and a bare socket.
+"""How fast messages can be received in Python with nothing done to them: by pika's callbacks, and by a bare socket.
 
-Usage: python -m benchmarks.queue [messages] [bytes]
-
-Each empties a classic queue of its own, loaded beforehand, with nothing else at work; the ratios are what counts.
+Each returns the seconds that it took for so many messages of a queue that holds them.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pika
 
 from penstock.project import RabbitMQ
-from penstock.sources.rabbitmq.amqp import connected, connection_parameters, declare_topology
-from penstock.sources.rabbitmq.source import RabbitMQSource
-from penstock.testing.rabbitmq import PrivateRabbitMQ
+from penstock.sources.rabbitmq.amqp import connection_parameters
 
 _PREFETCH = 10_000
-
-
-def main(messages: int = 100_000, size: int = 300) -> None:
-    """Print messages a second of each way, and its ratio to pika's."""
-    ways: dict[str, Callable[[RabbitMQ, int], float]] = {
-        "pika, thrown away": by_pika,
-        "penstock, to batches": by_source,
-        "bare socket, frames only": by_socket,
-    }
-    with PrivateRabbitMQ() as broker:
-        print(f"{messages:,} messages of {size} bytes\n")
-        first = 0.0
-        for kind in ("classic", "quorum"):
-            for name, way in ways.items():
-                queue = f"{kind} {name}"
-                settings = RabbitMQ.model_validate(
-                    {"type": "rabbitmq", "url": broker.url, "queue": queue, "queue_type": kind, "prefetch": _PREFETCH}
-                )
-                fill(settings, messages, size)
-                cpu = time.process_time()
-                rate = messages / way(settings, messages)
-                cpu = (time.process_time() - cpu) / messages * 1e6
-                first = rate if way is by_pika else first
-                print(f"{kind:8} {name:28} {rate:>9,.0f} messages/s  {rate / first:5.2f}   {cpu:5.1f} µs of CPU each")
-                with connected(settings) as connection:
-                    connection.channel().queue_delete(queue)
-
-
-def fill(settings: RabbitMQ, messages: int, size: int) -> None:
-    """Put messages on the queue, persistent, with the properties that a publisher sets."""
-    properties: Any = pika.BasicProperties
-    with connected(settings) as connection:
-        channel = connection.channel()
-        declare_topology(channel, settings)
-        filling = "x" * (size - len('{"id":00000000,"x":""}'))
-        for number in range(messages):
-            body = f'{{"id":{number:08},"x":"{filling}"}}'.encode()
-            said = properties(content_type="application/json", delivery_mode=2, message_id=f"message-{number:08}")
-            channel.basic_publish("", settings.queue, body, said)
-        while channel.queue_declare(settings.queue, passive=True).method.message_count != messages:
-            time.sleep(0.05)
 
 
 def by_pika(settings: RabbitMQ, messages: int) -> float:
@@ -86,18 +39,6 @@ def by_pika(settings: RabbitMQ, messages: int) -> float:
     seconds = time.perf_counter() - started
     connection.close()
     return seconds
-
-
-def by_source(settings: RabbitMQ, messages: int) -> float:
-    """Batches of Arrow with their message ids, each acknowledged."""
-    with RabbitMQSource("queue", settings, message_ids=True, max_messages=messages) as source:
-        batches = source.read({})
-        assert next(batches) is not None
-        started = time.perf_counter()
-        for batch in batches:
-            source.acknowledge(batch.acknowledgements)
-        # the first batch was received before the clock was started
-        return (time.perf_counter() - started) * messages / (messages - settings.batch_messages)
 
 
 def by_socket(settings: RabbitMQ, messages: int) -> float:
@@ -148,7 +89,3 @@ def _open(wire: socket.socket, settings: RabbitMQ) -> None:
     wire.recv(1 << 16)
     consume = b"\x00\x3c\x00\x14\x00\x00" + _short(settings.queue) + _short("bare") + b"\x00" + struct.pack(">I", 0)
     wire.sendall(_method(1, consume))
-
-
-if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))

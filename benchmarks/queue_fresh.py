@@ -28,7 +28,7 @@ from penstock.publish.publisher import Message, Publisher, Route
 from penstock.sources.rabbitmq.amqp import connected, declare_topology
 from penstock.up.running_process import Running, running_process
 
-USERS = 100_000
+EVENTS = 100_000
 RATE = 1_000
 SECONDS = 60
 WARM_SECONDS = 10
@@ -55,12 +55,14 @@ class Fresh:
 
 
 def measure(folder: Path, warehouse: Warehouse, settings: RabbitMQ) -> Fresh:
-    """Land users and build the models, start ``penstock up``, publish, and look for the marked events.
+    """Land events and build the models, start ``penstock up``, publish, and look for the marked events.
 
     PostgreSQL is asked by itself; a DuckDB file belongs to the process that is up, which answers for it.
     """
     warehouse.fresh()
-    project = write_project(folder, warehouse, [inputs.user_events(USERS)], organizations=inputs.organizations(500))
+    events = inputs.user_events(EVENTS)
+    users = sorted({json.loads(line)["id"] for line in events.read_bytes().splitlines()})
+    project = write_project(folder, warehouse, [events], organizations=inputs.organizations(500))
     file = project / "penstock.yml"
     said = settings.model_dump(mode="json", exclude_defaults=True, exclude={"password"})
     said["password"] = settings.password.get_secret_value()
@@ -77,13 +79,22 @@ def measure(folder: Path, warehouse: Warehouse, settings: RabbitMQ) -> Fresh:
     try:
         running = _running(project)
         if isinstance(warehouse, DuckDBFile):
-            return _observe(lambda sql: running.query(sql, read_only=True).rows, settings)
+            return _observe(lambda sql: running.query(sql, read_only=True).rows, settings, users)
         with psycopg.connect(warehouse.url, autocommit=True) as asked:
-            return _observe(lambda sql: asked.execute(sql).fetchall(), settings)
+            return _observe(lambda sql: asked.execute(sql).fetchall(), settings, users)
     finally:
-        up.terminate()
-        if up.wait(60):
-            raise ChildFailed(f"penstock up ended with {up.returncode}")
+        _end(up)
+
+
+def _end(up: subprocess.Popen[bytes]) -> None:
+    up.terminate()
+    try:
+        code = up.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        up.kill()
+        code = up.wait()
+    if code:
+        raise ChildFailed(f"penstock up ended with {code}")
 
 
 def _running(project: Path) -> Running:
@@ -98,48 +109,55 @@ def _running(project: Path) -> Running:
     raise ChildFailed(f"penstock up does not answer after {_PATIENCE_SECONDS} s")
 
 
-def _observe(ask: Callable[[str], Sequence[Sequence[Any]]], settings: RabbitMQ) -> Fresh:
+def _observe(ask: Callable[[str], Sequence[Sequence[Any]]], settings: RabbitMQ, users: Sequence[str]) -> Fresh:
     def seen() -> tuple[set[str], int]:
-        users = ask("select user_id from dimensional.dim_user where user_id like 'mark-%'")
+        marks = ask("select user_id from dimensional.dim_user where user_id like 'mark-%'")
         ((total,),) = ask("select sum(events) from reports.user_events_daily")
-        return {user for (user,) in users}, int(total or 0)
+        return {user for (user,) in marks}, int(total or 0)
 
     before = seen()[1]
     published: dict[str, tuple[float, int]] = {}
-    publisher = threading.Thread(target=_publish, args=(settings, published))
+    publisher = threading.Thread(target=_publish, args=(settings, users, published))
     publisher.start()
     latencies: dict[str, float] = {}
     give_up = time.monotonic() + WARM_SECONDS + SECONDS + _PATIENCE_SECONDS
     while publisher.is_alive() or len(latencies) < len(published):
-        users, total = seen()
+        visible, total = seen()
         now = time.time()
         for user, (at, number) in list(published.items()):
-            if user not in latencies and user in users and total >= before + number:
+            if user not in latencies and user in visible and total >= before + number:
                 latencies[user] = now - at
         if time.monotonic() > give_up:
             raise ChildFailed(f"{len(published) - len(latencies)} of {len(published)} events are not in the models")
         time.sleep(_POLL_SECONDS)
     publisher.join()
+    expected = (WARM_SECONDS + SECONDS) * RATE // MARK_EVERY
+    if len(published) < 0.99 * expected:
+        raise ChildFailed(f"{len(published)} of {expected} marked events were published: this machine is too slow")
     warm = min(at for at, _ in published.values()) + WARM_SECONDS
     return Fresh([latencies[user] for user, (at, _) in published.items() if at >= warm])
 
 
-def _publish(settings: RabbitMQ, published: dict[str, tuple[float, int]]) -> None:
+def _publish(settings: RabbitMQ, users: Sequence[str], published: dict[str, tuple[float, int]]) -> None:
+    """Publish at the rate. ``published`` is by marked user when the event was due, and how many were until then."""
     chance = random.Random(3)
     encode = cast("Any", pika.BasicProperties)(delivery_mode=2, content_type="application/json").encode
     properties = b"".join(encode())
+    known = set(users)
     with connected(settings) as connection:
         publisher = Publisher(connection, Route(exchange="", key=settings.queue))
         number = 0
-        started = time.monotonic()
-        while (passed := time.monotonic() - started) < WARM_SECONDS + SECONDS:
+        started = time.time()
+        while (passed := time.time() - started) < WARM_SECONDS + SECONDS:
             due = int(passed * RATE)
             messages = []
             for n in range(number + 1, due + 1):
-                user = f"mark-{n}" if n % MARK_EVERY == 0 else f"user-{chance.randrange(USERS)}"
-                messages.append(Message(properties, _event(n, user)))
                 if n % MARK_EVERY == 0:
-                    published[user] = (time.time(), n)
+                    user = f"mark-{n}"
+                    published[user] = (started + n / RATE, n)
+                else:
+                    user = chance.choice(users) if n % 2 else f"user-{n}"
+                messages.append(Message(properties, _event(n, user, known=user in known)))
             if messages:
                 publisher.send(messages)
                 number = due
@@ -147,11 +165,11 @@ def _publish(settings: RabbitMQ, published: dict[str, tuple[float, int]]) -> Non
         publisher.settle()
 
 
-def _event(number: int, user: str) -> bytes:
+def _event(number: int, user: str, *, known: bool) -> bytes:
     at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     event = {
         "id": user,
-        "event_type": "User Created",
+        "event_type": "User Updated" if known else "User Created",
         "username": f"user {number}",
         "user_email": f"user{number}@example.com",
         "user_type": "Admin",

@@ -127,7 +127,7 @@ def _write_capacity(folder: Path) -> None:
     _write(folder, "RESULTS.md", "All figures", landed)
     rates = (("classic", 20_000), ("quorum", 50_000), ("stream protocol", 100_000))
     queues = [line_row(Line("penstock consume", kind, rate, peak_bytes=300_000_000), None) for kind, rate in rates]
-    head = "| queue | contender | messages/s | of pika's bare receive | from start | loads | peak memory | growth |"
+    head = "| queue | contender | messages/s | of pika's bare receive | whole process | loads | peak memory | growth |"
     table = "\n".join([head, "|---|---|---|---|---|---|---|---|", *queues])
     (folder / "RESULTS-queue.md").write_text(f"## All figures\n\n{table}\n", encoding="utf-8")
     api = "| contender | peak memory |\n|---|---|\n| penstock load | 320 MB |\n"

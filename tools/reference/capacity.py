@@ -200,7 +200,7 @@ def settings() -> Iterator[str]:
     peak = 1e8 * _PEAK / _DAY_SECONDS
     each = e.landing_wal + e.later_wal
     rows = [
-        ("`wal_compression`", "`lz4`, or `on` where that is not built in: whole pages, half and less", "`lz4`"),
+        ("`wal_compression`", "`lz4`, or `on` where that is not built in: whole pages take less", "`lz4`"),
         (
             "`max_wal_size`",
             f"15 minutes of the peak's WAL, twice: peak × {each:,} B × 900 s × 2; less with compression",

@@ -53,6 +53,10 @@ def speed() -> Iterator[str]:
     yield from table(
         ["rows/s", _MINE, *peers, "direct limit"], [*rows, ["peak memory, to DuckDB", *memory, limit_memory]]
     )
+    older = re.findall(r"(?m)^- (.*, the newest, was not measured: .*)$", text_of("RESULTS.md"))
+    if older:
+        yield ""
+        yield " ".join(f"{sentence}." for sentence in older)
 
 
 def seconds() -> Iterator[str]:
@@ -152,6 +156,8 @@ def _measured(page: str) -> str:
     named = provenance.read(text_of(page))
     when = f"on {named.date}" if named else "some time ago"
     commit = f" at commit {named.commit[:8]}" if named and named.commit else ""
+    if named and named.changed:
+        commit += " with changes on top"
     machine = found_in(page, r"(?m)^- (\d+ cores, .*?), Linux$")
     size = found_in(page, r"It took [\d.]+ minutes: ([\d,]+ [a-z]+)")
     return f"Measured {when}{commit}, {size}, on one machine: {machine}."
