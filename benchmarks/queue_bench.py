@@ -31,7 +31,6 @@ from benchmarks.queue_fresh import measure
 from benchmarks.queue_report import Line, Results
 from benchmarks.warehouses import DuckDBFile, PostgresDatabase, Warehouse, postgres_server
 from penstock.project import RabbitMQ
-from penstock.sources.rabbitmq.amqp import connected, declare_topology
 from penstock.testing.rabbitmq import PrivateRabbitMQ
 
 if TYPE_CHECKING:
@@ -44,14 +43,14 @@ _FEW = 5_000
 """So many are enough for what goes one by one."""
 _VERY_FEW = 1_000
 _TIMES = 4
-"""So many times over the messages are published to see whether memory grows."""
+"""So many times over the messages are published to a stream."""
 _SECONDS = 900
 _SAMPLE_SECONDS = 0.1
 
 
 @dataclass(slots=True)
 class Drained:
-    """What consumers took: seconds of the whole processes, and without those that an empty queue takes."""
+    """What consumers took: seconds of the whole processes, and without those that they take for a few messages."""
 
     whole: float
     work: float
@@ -73,7 +72,7 @@ class QueueBench:
         self.database = PostgresDatabase(server, "queue")
         self.results = Results(messages=messages, measured=provenance.now(RESULTS.name))
         self._queues = 0
-        self._idle: dict[tuple[str, str, int], float] = {}
+        self._few: dict[tuple[str, str, int], float] = {}
 
     def settings(self, kind: str, **more: str | int) -> RabbitMQ:
         """A queue of its own."""
@@ -98,7 +97,7 @@ class QueueBench:
     def drain(self, settings: RabbitMQ, *, processes: int = 1, times: int = 1) -> Drained:
         """Consume a queue that holds the messages so many times into an empty database, by so many
         ``penstock consume --until-empty`` at once."""
-        idle = self._seconds_of_nothing(settings, processes)
+        few = self._seconds_of_few(settings, processes)
         self.database.fresh()
         folder = self._project(settings)
         started = time.monotonic()
@@ -116,30 +115,29 @@ class QueueBench:
         first, last = loads[0][0], loads[-1][0]
         return Drained(
             whole=whole,
-            work=whole - idle,
+            work=whole - few,
             messages=messages,
             loads=len(loads),
             peak_bytes=peak,
             residents=[size for moment, size in samples if first < moment < last],
         )
 
-    def _seconds_of_nothing(self, settings: RabbitMQ, processes: int) -> float:
-        """What the same commands take where nothing was published, by the median of three: the start of the processes,
-        their connections, and the wait for more."""
+    def _seconds_of_few(self, settings: RabbitMQ, processes: int) -> float:
+        """What the same commands take for a few messages, by the median of three: the start of the processes, their
+        connections, a new table, and the wait for more."""
         key = (settings.queue_type, settings.protocol, processes)
-        if key not in self._idle:
-            empty = self.settings(settings.queue_type, protocol=settings.protocol)
-            with connected(empty) as connection:
-                declare_topology(connection.channel(), empty)
+        if key not in self._few:
             taken = []
             for _ in range(3):
+                few = self.settings(settings.queue_type, protocol=settings.protocol)
+                self.publish(few, _VERY_FEW)
                 self.database.fresh()
-                folder = self._project(empty)
+                folder = self._project(few)
                 started = time.monotonic()
                 watch([[*_consume(folder), "--until-empty"]] * processes)
                 taken.append(time.monotonic() - started)
-            self._idle[key] = median(taken)
-        return self._idle[key]
+            self._few[key] = median(taken)
+        return self._few[key]
 
     def script(self, size: int) -> Line:
         """What people write, with a commit and an acknowledgement each ``size`` messages."""
@@ -188,7 +186,7 @@ def queues(bench: QueueBench) -> None:
     further than its frames."""
     for kind in ("classic", "quorum"):
         for turn in range(ROUNDS):
-            ways = [
+            ways: list[Callable[[RabbitMQ], Line]] = [
                 lambda settings: _line(queue_report.CONSUME, settings.queue_type, bench.drain(settings)),
                 lambda settings: _received(queue_report.PIKA, by_pika, settings, bench.messages),
                 lambda settings: _received("a bare socket that parses frames", by_socket, settings, bench.messages),
@@ -200,14 +198,18 @@ def queues(bench: QueueBench) -> None:
 
 
 def streams(bench: QueueBench) -> None:
-    """The same stream by both protocols, and by the faster one with larger batches."""
+    """The same stream by both protocols, and by the faster one with larger batches: enough to see memory grow."""
     settings = bench.settings("stream")
     bench.results.add(bench.published(settings))
-    bench.results.add(_line("penstock consume", "stream by AMQP", bench.drain(settings)))
+    bench.publish(settings, times=_TIMES - 1)
     faster = settings.model_copy(update={"protocol": "stream"})
-    bench.results.add(_line("penstock consume", "stream protocol", bench.drain(faster)))
     larger = faster.model_copy(update={"batch_messages": 20_000})
-    bench.results.add(_line("penstock consume, batch_messages: 20000", "stream protocol", bench.drain(larger)))
+    for name, kind, how in (
+        (queue_report.CONSUME, "stream by AMQP", settings),
+        (queue_report.CONSUME, "stream protocol", faster),
+        (f"{queue_report.CONSUME}, batch_messages: 20000", "stream protocol", larger),
+    ):
+        bench.results.add(_line(name, kind, bench.drain(how, times=_TIMES)))
 
 
 def consumers(bench: QueueBench) -> None:
@@ -217,15 +219,6 @@ def consumers(bench: QueueBench) -> None:
         bench.publish(settings)
         drained = bench.drain(settings, processes=processes)
         bench.results.add(_line(f"penstock consume, {processes} processes", "classic", drained))
-
-
-def memory(bench: QueueBench) -> None:
-    """A longer run by each protocol."""
-    settings = bench.settings("stream")
-    bench.publish(settings, times=_TIMES)
-    for protocol, kind in (("amqp", "stream by AMQP"), ("stream", "stream protocol")):
-        drained = bench.drain(settings.model_copy(update={"protocol": protocol}), times=_TIMES)
-        bench.results.add(_line(queue_report.LONG, kind, drained))
 
 
 def freshness(bench: QueueBench) -> None:
@@ -242,7 +235,7 @@ def freshness(bench: QueueBench) -> None:
         print(f"  visible in {kind}: median {fresh.middle:.2f} s, 95th percentile {fresh.late:.2f} s", flush=True)
 
 
-JOBS = {job.__name__: job for job in (scripts, queues, streams, consumers, memory, freshness)}
+JOBS = {job.__name__: job for job in (scripts, queues, streams, consumers, freshness)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -276,10 +269,10 @@ def _line(name: str, kind: str, drained: Drained) -> Line:
     return Line(
         name,
         kind,
-        drained.messages / drained.work,
+        (drained.messages - _VERY_FEW) / drained.work,
         whole=drained.messages / drained.whole,
         peak_bytes=drained.peak_bytes,
-        growth=median(end) - median(middle) if middle and name == queue_report.LONG else None,
+        growth=median(end) - median(middle) if middle and kind.startswith("stream") else None,
         loads=drained.loads,
     )
 
