@@ -145,12 +145,12 @@ def contradiction(root: Path, page: str, named: Provenance) -> str:
     """Why the commit that a page names cannot be the one it was measured at; empty when it can.
 
     Raises:
-        HistoryMissing: the history here does not reach back to the commit, so that nobody can know.
+        HistoryMissing: the history here does not have the commit, as in a shallow clone, in a package of the source,
+            and where commits were made anew; so that nobody can know.
     """
     if named.commit is None:
         return "it names no commit"
-    if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
-        raise HistoryMissing("the clone is shallow")
+    _git(root, "cat-file", "-e", f"{named.commit}^{{commit}}")
     try:
         _git(root, "merge-base", "--is-ancestor", named.commit, "HEAD")
     except HistoryMissing:
