@@ -132,7 +132,7 @@ def _observe(ask: Callable[[str], Sequence[Sequence[Any]]], settings: RabbitMQ, 
         time.sleep(_POLL_SECONDS)
     publisher.join()
     expected = (WARM_SECONDS + SECONDS) * RATE // MARK_EVERY
-    if len(published) < 0.99 * expected:
+    if len(published) < int(0.99 * expected):
         raise ChildFailed(f"{len(published)} of {expected} marked events were published: this machine is too slow")
     warm = min(at for at, _ in published.values()) + WARM_SECONDS
     return Fresh([latencies[user] for user, (at, _) in published.items() if at >= warm])
