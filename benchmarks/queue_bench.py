@@ -98,11 +98,7 @@ class QueueBench:
         """Consume a queue that holds the messages so many times into an empty database, by so many
         ``penstock consume --until-empty`` at once."""
         few = self._seconds_of_few(settings, processes)
-        self.database.fresh()
-        folder = self._project(settings)
-        started = time.monotonic()
-        peak, samples = watch([[*_consume(folder), "--until-empty"]] * processes)
-        whole = time.monotonic() - started
+        whole, peak, samples = self._consumed(settings, processes)
         with psycopg.connect(self.database.url) as connection:
             loads = connection.execute(
                 "select extract(epoch from committed_at)::float8, read from penstock.loads where read > 0 order by seq"
@@ -122,6 +118,14 @@ class QueueBench:
             residents=[size for moment, size in samples if first < moment < last],
         )
 
+    def _consumed(self, settings: RabbitMQ, processes: int) -> tuple[float, int, list[tuple[float, int]]]:
+        """Have a queue emptied into a database made anew: the seconds of it, and what :func:`watch` saw."""
+        self.database.fresh()
+        folder = self._project(settings)
+        started = time.monotonic()
+        peak, samples = watch([[*_consume(folder), "--until-empty"]] * processes)
+        return time.monotonic() - started, peak, samples
+
     def _seconds_of_few(self, settings: RabbitMQ, processes: int) -> float:
         """What the same commands take for a few messages, by the median of three: the start of the processes, their
         connections, a new table, and the wait for more."""
@@ -131,11 +135,7 @@ class QueueBench:
             for _ in range(3):
                 few = self.settings(settings.queue_type, protocol=settings.protocol)
                 self.publish(few, _VERY_FEW)
-                self.database.fresh()
-                folder = self._project(few)
-                started = time.monotonic()
-                watch([[*_consume(folder), "--until-empty"]] * processes)
-                taken.append(time.monotonic() - started)
+                taken.append(self._consumed(few, processes)[0])
             self._few[key] = median(taken)
         return self._few[key]
 
@@ -184,13 +184,13 @@ def scripts(bench: QueueBench) -> None:
 def queues(bench: QueueBench) -> None:
     """Publish, then consume, each kind of queue by AMQP; in turns with its limits in Python: thrown away, and parsed no
     further than its frames."""
+    ways: list[Callable[[RabbitMQ], Line]] = [
+        lambda settings: _line(queue_report.CONSUME, settings.queue_type, bench.drain(settings)),
+        lambda settings: _received(queue_report.PIKA, by_pika, settings, bench.messages),
+        lambda settings: _received("a bare socket that parses frames", by_socket, settings, bench.messages),
+    ]
     for kind in ("classic", "quorum"):
         for turn in range(ROUNDS):
-            ways: list[Callable[[RabbitMQ], Line]] = [
-                lambda settings: _line(queue_report.CONSUME, settings.queue_type, bench.drain(settings)),
-                lambda settings: _received(queue_report.PIKA, by_pika, settings, bench.messages),
-                lambda settings: _received("a bare socket that parses frames", by_socket, settings, bench.messages),
-            ]
             for way in ways[::-1] if turn % 2 else ways:
                 settings = bench.settings(kind)
                 bench.results.add(bench.published(settings))
