@@ -21,7 +21,7 @@ from penstock.schema import Schema
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
 from tests.support.fixtures import open_warehouse
-from tests.support.warehouse import forbid_13, land, ledger, table, write_files
+from tests.support.warehouse import doubt_all, forbid_13, land, ledger, table, write_files
 
 ROWS = 40
 
@@ -72,7 +72,7 @@ def test_doubt_changes_nothing(local: Destination, tmp_path: Path, monkeypatch: 
     outcomes: list[tuple[Any, list[int]]] = []
     for doubtful_all in (False, True):
         if doubtful_all:
-            monkeypatch.setattr(KnownIds, "maybe", lambda _, high: (np.ones(len(high), dtype=bool), (0, 1 << 40)))
+            doubt_all(monkeypatch)
             monkeypatch.setattr(doubtful, "_MOST", most)
         stream = f"s{doubtful_all:d}"
         for part in (records[:20], records[10:]):
@@ -87,7 +87,7 @@ def test_doubt_changes_nothing(local: Destination, tmp_path: Path, monkeypatch: 
 def test_doubt_hides_no_conflict(local: Destination, monkeypatch: pytest.MonkeyPatch, doubtful_all: bool) -> None:
     """A message id that comes again with another content is a conflict, also while the first waits to be asked for."""
     if doubtful_all:
-        monkeypatch.setattr(KnownIds, "maybe", lambda _, high: (np.ones(len(high), dtype=bool), (0, 1 << 40)))
+        doubt_all(monkeypatch)
     spec = StreamSpec(stream="m", message=True)
     shaper = Shaper(spec, threads=1)
     schema = Schema()
@@ -140,7 +140,7 @@ def test_a_doubtful_row_is_refused_as_any(
     outcomes = []
     for doubtful_all in (False, True):
         if doubtful_all:
-            monkeypatch.setattr(KnownIds, "maybe", lambda _, high: (np.ones(len(high), dtype=bool), (0, 1 << 40)))
+            doubt_all(monkeypatch)
             monkeypatch.setattr(doubtful, "_MOST", most)
         folder = tmp_path / f"{doubtful_all:d}"
         folder.mkdir()

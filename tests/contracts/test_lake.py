@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.destinations.known import KnownIds
 from penstock.errors import PenstockError, ProjectError, SourceError
 from penstock.lake.lake_writer import LakeWriter
 from penstock.lake.record_removal import files_of, rewrite
@@ -30,7 +28,7 @@ from penstock.sources.files.source import FilesSource
 from penstock.spec import StreamSpec
 from tests.support.hostile import CASES
 from tests.support.lake import land_in, load_from, load_source
-from tests.support.warehouse import forbid_13, ledger, quarantined, table, write_files
+from tests.support.warehouse import doubt_all, forbid_13, ledger, quarantined, table, write_files
 
 FORMATS = ["ndjson", "csv", "parquet"]
 
@@ -175,7 +173,7 @@ def test_rows_that_the_commit_refuses(
     local: Destination, tmp_path: Path, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lake has each record once, too, when a row is refused only after the lake's files are complete."""
-    monkeypatch.setattr(KnownIds, "maybe", lambda _, high: (np.ones(len(high), dtype=bool), (0, 1 << 40)))
+    doubt_all(monkeypatch)
     lines = [b'{"a":%d}' % i for i in (1, 12, 13, 14)]
     write_files(tmp_path / "in", {"1.ndjson": lines[0]})
     land_in(lake, "ndjson", local, tmp_path / "in", StreamSpec(stream="s"))
