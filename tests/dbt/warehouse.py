@@ -328,13 +328,20 @@ class Warehouse:
 
     def content(self, tables: Iterable[str] = TABLES) -> dict[str, list[tuple[str, ...]]]:
         """Every row of every table as text, sorted: equal for equal tables, on whichever engine."""
-        return {table: self.text_rows(f"select * from {table}") for table in tables}
+        with self.connected() as connection:
+            found = {table: connection.execute(f"select * from {table}").fetchall() for table in tables}
+        return {table: _as_text(rows) for table, rows in found.items()}
 
     def text_rows(self, sql: str) -> list[tuple[str, ...]]:
         """The rows of a query as text, sorted."""
-        return sorted(tuple(str(value) for value in row) for row in self.rows(sql))
+        return _as_text(self.rows(sql))
 
     def written(self, tables: Iterable[str] = TABLES) -> dict[str, list[Any]]:
         """What changes when a row is written again, equal content or not."""
         mark = "rowid" if self.engine == "duckdb" else "ctid::text || xmin::text"
-        return {table: self.rows(f"select {mark} from {table} order by 1") for table in tables}
+        with self.connected() as connection:
+            return {table: connection.execute(f"select {mark} from {table} order by 1").fetchall() for table in tables}
+
+
+def _as_text(rows: Iterable[tuple[Any, ...]]) -> list[tuple[str, ...]]:
+    return sorted(tuple(map(str, row)) for row in rows)

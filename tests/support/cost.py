@@ -1,7 +1,8 @@
 """What tests cost: the processor seconds of the process and of all that it started, servers too; those of the servers
 that processes of xdist share are told of in one sum.
 
-Unlike the time on the clock, that is the same on a busy machine as on a quiet one.
+Unlike the time on the clock, that is the same on a busy machine as on a quiet one. What a test waits for costs as well:
+by file, the seconds on the clock in which its tests did not compute stand beside those in which they did.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many of them to name."""
-    parser.addoption("--costliest", type=int, default=0, help="name the N tests that took most of the processor")
+    parser.addoption(
+        "--costliest", type=int, default=0, help="name the N tests and files that took most of the processor"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,6 +39,8 @@ class Costs:
         self._apart = apart
         self._before = processor_seconds()
         self._seconds: Counter[str] = Counter()
+        self._computed: Counter[str] = Counter()
+        self._waited: Counter[str] = Counter()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -48,7 +53,11 @@ class Costs:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up, where xdist has brought the reports of all workers."""
-        self._seconds[report.nodeid] += getattr(report, "processor_seconds", 0)
+        seconds = getattr(report, "processor_seconds", 0)
+        file = report.nodeid.partition("::")[0]
+        self._seconds[report.nodeid] += seconds
+        self._computed[file] += seconds
+        self._waited[file] += max(0.0, report.duration - seconds)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name the costliest."""
@@ -60,6 +69,9 @@ class Costs:
             )
             for name, seconds in self._seconds.most_common(self._shown):
                 terminalreporter.write_line(f"{seconds:7.2f} {name}")
+            terminalreporter.section("costliest files: computed, waited")
+            for file, seconds in self._computed.most_common(self._shown):
+                terminalreporter.write_line(f"{seconds:7.1f} {self._waited[file]:7.1f} {file}")
 
 
 def processor_seconds(*, ended: bool = True) -> float:

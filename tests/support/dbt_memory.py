@@ -1,13 +1,18 @@
-"""What dbt need not do again and again in one process: parse and compile the same macros, tell what nobody hears."""
+"""What dbt need not do again and again in one process: parse and compile the same macros, make the same contexts and
+constants, look for who asks, and make words of what nobody hears."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import CodeType
 from typing import Any
 
+import parsedatetime
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients import jinja
+from dbt_common.events.base_types import BaseEvent
 from dbt_common.events.event_manager import EventManager
 from dbt_common.tests import enable_test_caching
 
@@ -15,7 +20,7 @@ _compiled: dict[tuple[type, str], CodeType] = {}
 
 
 def remember() -> None:
-    """Have it do so: by its own means for what a macro parses to, by ours for the code that is made of it."""
+    """Have it do so: by its own means for what a macro parses to, by ours for the rest."""
     enable_test_caching()
     compile_anew = jinja.MacroFuzzEnvironment.compile
 
@@ -28,20 +33,61 @@ def remember() -> None:
             _compiled[key] = compile_anew(environment, source)
         return _compiled[key]
 
-    setattr(jinja.MacroFuzzEnvironment, "compile", compile_once)  # noqa: B010 - a method, as mypy sees it
+    _replace(jinja.MacroFuzzEnvironment, "compile", compile_once)
+    # the calendars of a language: each table of an answer has three, of the same one
+    _replace(parsedatetime, "Constants", cache(parsedatetime.Constants))
+    # else, with each command, it reads the source of all that calls it, which under pytest is much
+    _replace(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt.adapters"))
+    _make_events_late()
+    _leave_out(lambda level: level == "debug")  # no log of ours has these
 
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Have dbt make no words of what is neither a warning nor an error: a fifth of what a build takes."""
+    """Have dbt make no words of what is neither a warning nor an error either."""
     fire = EventManager.fire_event
-
-    def fire_event(manager: Any, e: Any, level: Any = None, **more: Any) -> None:
-        if (level or e.level_tag()).value in ("warn", "error"):
-            fire(manager, e, level, **more)
-
-    setattr(EventManager, "fire_event", fire_event)  # noqa: B010 - a method, as mypy sees it
+    _leave_out(lambda level: level not in ("warn", "error"))
     try:
         yield
     finally:
-        setattr(EventManager, "fire_event", fire)  # noqa: B010 - likewise
+        _replace(EventManager, "fire_event", fire)
+
+
+def _leave_out(left_out: Callable[[str], bool]) -> None:
+    """Have events of these levels go nowhere."""
+    fire = EventManager.fire_event
+
+    def fire_event(manager: Any, e: Any, level: Any = None, **more: Any) -> None:
+        if not left_out((level or e.level_tag()).value):
+            fire(manager, e, level, **more)
+
+    _replace(EventManager, "fire_event", fire_event)
+
+
+def _make_events_late() -> None:
+    """Have an event's message made when it is first looked at."""
+    make, look, change = BaseEvent.__init__, BaseEvent.__getattr__, BaseEvent.__setattr__
+
+    def __init__(event: Any, *arguments: Any, **named: Any) -> None:
+        vars(event)["_given"] = (arguments, named)
+
+    def made(event: Any) -> None:
+        if "_given" in vars(event):
+            arguments, named = vars(event).pop("_given")
+            make(event, *arguments, **named)
+
+    def __getattr__(event: Any, name: str) -> Any:
+        made(event)
+        return vars(event)["pb_msg"] if name == "pb_msg" else look(event, name)
+
+    def __setattr__(event: Any, name: str, value: Any) -> None:
+        made(event)
+        change(event, name, value)
+
+    for method in (__init__, __getattr__, __setattr__):
+        _replace(BaseEvent, method.__name__, method)
+
+
+def _replace(owner: Any, name: str, value: Any) -> None:
+    """Put another in place of what a class or a module has; as a function, since mypy sees a method."""
+    setattr(owner, name, value)
