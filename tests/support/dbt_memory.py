@@ -66,7 +66,8 @@ def _leave_out(left_out: Callable[[str], bool]) -> None:
 
 def _make_events_late() -> None:
     """Have an event's message made when it is first looked at."""
-    make, look, change = BaseEvent.__init__, BaseEvent.__getattr__, BaseEvent.__setattr__
+    event_class: Any = BaseEvent  # half typed
+    make, look, change = event_class.__init__, event_class.__getattr__, event_class.__setattr__
 
     def __init__(event: Any, *arguments: Any, **named: Any) -> None:
         vars(event)["_given"] = (arguments, named)
