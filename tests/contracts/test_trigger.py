@@ -1,133 +1,38 @@
-"""The trigger: models follow loads, several at once, also those of other processes, and through failures."""
+"""The trigger: models follow loads through failures, closed connections and columns that must grow."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from penstock.land.session import Session
-from penstock.ports import Receipt
 from penstock.project import Project, load_project
-from penstock.runs.plan import plan_loads
 from penstock.transform.perform import Transformer
 from penstock.up import trigger as trigger_module
-from tests.support.example import EXAMPLE, without_tests
+from tests.support.example import without_tests
 from tests.support.fixtures import slow_on_postgres
 from tests.support.queues import until
-from tests.support.triggered import triggered
-
-USERS = "select count(*) from dimensional.dim_user where user_id like 't%' and is_current"
+from tests.support.triggered import copied, load, triggered, users
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def tested(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """The example, in a folder of its own."""
-    return load_project(copied(tmp_path, request))
+    return load_project(copied(tmp_path, address(request)))
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """The same, without what dbt would test."""
-    directory = copied(tmp_path, request)
+    directory = copied(tmp_path, address(request))
     without_tests(directory)
     return load_project(directory)
 
 
-def copied(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """The example in a folder of its own, into the warehouse that the fixture's parameter names."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    directory = tmp_path / "project"
-    shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
-    settings = yaml.safe_load((directory / "penstock.yml").read_text())
-    if url is not None:
-        settings["destinations"] = {"local": {"type": "postgres", "url": url}}
-    (directory / "penstock.yml").write_text(json.dumps(settings))
-    return directory
-
-
-def load(project: Project, session: Session, *users: str) -> list[Receipt]:
-    """Land a file with an event of each user, and what else is new."""
-    if users:
-        events = [
-            {"id": u, "event_type": "User Created", "username": u, "user_email": f"{u}@example.com",
-             "user_type": "User", "organization_name": "Initech", "plan_name": "Free",
-             "received_at": "2025-05-01T10:00:00"}
-            for u in users
-        ]  # fmt: skip
-        path = project.directory / "data" / "user_events" / f"{users[0]}.ndjson"
-        path.write_text("".join(json.dumps(e) + "\n" for e in events))
-    return [r for step in plan_loads(project) for r in session.load(step).receipts]
-
-
-def watermarks(session: Session) -> dict[str, object]:
-    """Model → when it took something in last."""
-    rows = session.destination.query("select model, updated_at from penstock.watermarks").rows
-    return {str(row[0]): row[1] for row in rows}
-
-
-def test_models_follow_loads(project: Project) -> None:
-    """What is there is built at the start; then a commit starts a build, and commits of one moment share one."""
-    with Session(project) as session:
-        load(project, session)
-        with triggered(project) as trigger:
-            until(lambda: trigger.builds == 1, lambda: trigger.last_error)
-            for number in range(6):
-                for receipt in load(project, session, f"t{number}"):
-                    trigger.landed(receipt)
-            newest = session.destination.query("select max(seq) from penstock.loads").rows[0][0]
-            until(lambda: trigger.upper_seq == newest, lambda: trigger.last_error)
-            assert session.destination.query(USERS).rows == [(6,)]
-            assert 2 <= trigger.builds <= 6 and trigger.failures == 0
-            runs = session.destination.query("select count(*) from penstock.runs where status <> 'success'").rows
-            assert runs == [(0,)]
-
-
-def test_only_what_depends_is_built(project: Project) -> None:
-    """A load into one stream leaves the models of the other as they were."""
-    with Session(project) as session:
-        load(project, session)
-        with triggered(project) as trigger:
-            until(lambda: trigger.builds == 1, lambda: trigger.last_error)
-            before = watermarks(session)
-            for receipt in load(project, session, "t1"):
-                trigger.landed(receipt)
-            until(lambda: trigger.builds == 2, lambda: trigger.last_error)
-            after = watermarks(session)
-    changed = {model for model in after if after[model] != before[model]}
-    assert "dimensional.dim_user" in changed and "dimensional.dim_organization" not in changed
-
-
-@slow_on_postgres("project")
-def test_loads_of_others(project: Project) -> None:
-    """A load that nobody told the trigger of is found in the ledger."""
-    with Session(project) as session, triggered(project) as trigger:
-        load(project, session, "t1")
-        until(lambda: trigger.upper_seq > 0 and trigger.builds > 0, lambda: trigger.last_error)
-        before = trigger.builds
-        load(project, session, "t2")
-        until(lambda: trigger.builds > before, lambda: trigger.last_error)
-        until(lambda: session.destination.query(USERS).rows == [(2,)], lambda: trigger.last_error)
-
-
-def test_a_new_field_reaches_the_views(project: Project) -> None:
-    """A load that brings a new column builds the views over its table anew, in the same build."""
-    with Session(project) as session:
-        load(project, session)
-        with triggered(project) as trigger:
-            until(lambda: trigger.builds == 1, lambda: trigger.last_error)
-            path = project.directory / "data" / "user_events" / "wider.ndjson"
-            event = {"id": "t1", "event_type": "User Created", "username": "t1", "user_email": "t1@example.com",
-                     "user_type": "User", "organization_name": "Initech", "plan_name": "Free",
-                     "received_at": "2025-05-01T10:00:00", "added": 1}  # fmt: skip
-            path.write_text(json.dumps(event) + "\n")
-            for receipt in load(project, session):
-                trigger.landed(receipt)
-            until(lambda: session.destination.query(USERS).rows == [(1,)], lambda: trigger.last_error)
-            assert trigger.failures == 0
+def address(request: pytest.FixtureRequest) -> str | None:
+    """That of the database, where the fixture's parameter says that there is one."""
+    return str(request.getfixturevalue("postgres_url")) if request.param == "postgres" else None
 
 
 def test_a_column_that_must_grow(project: Project) -> None:
@@ -180,7 +85,7 @@ def test_a_broken_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
             assert trigger.builds == 0
             model.unlink()
             until(lambda: trigger.builds == 1 and not trigger.last_error, lambda: trigger.last_error)
-            assert trigger.failures <= 4 and session.destination.query(USERS).rows == [(2,)]
+            assert trigger.failures <= 4 and users(session, "t") == 2
 
 
 @pytest.mark.parametrize("project", ["postgres"], indirect=True)

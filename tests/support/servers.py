@@ -166,14 +166,14 @@ def postgres_server(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """An empty database of the test's own."""
-    with _database(postgres_server, "template0") as url:
+    with a_database(postgres_server) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def ledger_template(postgres_server: str) -> Iterator[str]:
     """The name of a database with an empty ledger, to be copied."""
-    with _database(postgres_server, "template0") as url:
+    with a_database(postgres_server) as url:
         opened = PostgresDestination(url, shown="template of the tests")
         opened.prepare()
         opened.close()
@@ -193,12 +193,13 @@ def ledger_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def prepared_postgres_url(postgres_server: str, ledger_template: str) -> Iterator[str]:
     """A database of the test's own, with an empty ledger in place."""
-    with _database(postgres_server, ledger_template) as url:
+    with a_database(postgres_server, ledger_template) as url:
         yield url
 
 
 @contextmanager
-def _database(server: str, template: str) -> Iterator[str]:
+def a_database(server: str, template: str = "template0") -> Iterator[str]:
+    """The address of a new database on a server, a copy of ``template``."""
     name = f"test_{os.getpid()}_{next(_databases)}"
     with psycopg.connect(server, autocommit=True) as connection:
         # from version 15 on; copying files takes two thirds of the time of logging all that is in them
