@@ -8,8 +8,9 @@ by file, the seconds on the clock in which its tests did not compute stand besid
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Generator
+from collections import defaultdict
+from collections.abc import Generator, Mapping
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,9 @@ class Costs:
         self._shown = shown
         self._apart = apart
         self._before = processor_seconds()
-        self._seconds: Counter[str] = Counter()
-        self._computed: Counter[str] = Counter()
-        self._waited: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._computed: defaultdict[str, float] = defaultdict(float)
+        self._waited: defaultdict[str, float] = defaultdict(float)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -53,7 +54,7 @@ class Costs:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up, where xdist has brought the reports of all workers."""
-        seconds = getattr(report, "processor_seconds", 0)
+        seconds: float = getattr(report, "processor_seconds", 0)
         file = report.nodeid.partition("::")[0]
         self._seconds[report.nodeid] += seconds
         self._computed[file] += seconds
@@ -67,11 +68,14 @@ class Costs:
             terminalreporter.section(
                 f"costliest tests, of {total:.0f} seconds of the processor, and {around:.0f} of shared servers"
             )
-            for name, seconds in self._seconds.most_common(self._shown):
+            for name, seconds in self._most(self._seconds):
                 terminalreporter.write_line(f"{seconds:7.2f} {name}")
             terminalreporter.section("costliest files: computed, waited")
-            for file, seconds in self._computed.most_common(self._shown):
+            for file, seconds in self._most(self._computed):
                 terminalreporter.write_line(f"{seconds:7.1f} {self._waited[file]:7.1f} {file}")
+
+    def _most(self, seconds: Mapping[str, float]) -> list[tuple[str, float]]:
+        return sorted(seconds.items(), key=itemgetter(1), reverse=True)[: self._shown]
 
 
 def processor_seconds(*, ended: bool = True) -> float:
