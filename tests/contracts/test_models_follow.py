@@ -11,10 +11,10 @@ import pytest
 from penstock.land.session import Session
 from penstock.project import Project, load_project
 from penstock.up.trigger import Trigger
-from tests.support.example import without_tests
+from tests.support.example import copied, without_tests
 from tests.support.queues import until
 from tests.support.servers import a_database
-from tests.support.triggered import copied, load, triggered, users
+from tests.support.triggered import load, triggered, users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

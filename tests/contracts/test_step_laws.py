@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +20,7 @@ from penstock.transform.dbt import Dbt
 from penstock.transform.perform import Transformer
 from tests.dbt.stories import ORGANIZATIONS, START, event
 from tests.dbt.warehouse import TABLES
-from tests.support.example import EXAMPLE
+from tests.support.example import copied
 from tests.support.examples import examples
 
 _files = count()
@@ -80,13 +78,8 @@ class Asked:
 @pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def asked(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     """The example, with what lies in its folder landed and built."""
-    directory = tmp_path / "project"
-    shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
-    if request.param == "postgres":
-        document = yaml.safe_load((directory / "penstock.yml").read_text())
-        document["destinations"] = {"local": {"type": "postgres", "url": request.getfixturevalue("postgres_url")}}
-        (directory / "penstock.yml").write_text(json.dumps(document))
-    with Session(load_project(directory)) as session:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    with Session(load_project(copied(tmp_path, url))) as session:
         work = Asked(session, monkeypatch)
         work.land([], [])
         work.transformer.run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +15,11 @@ from penstock.ports import Destination
 from penstock.project import load_project
 from penstock.spec import StreamSpec
 from penstock.transform.perform import Transformer
+from tests.support.example import copied
 from tests.support.warehouse import land, ledger, table
 
 THREADS = 4
 FILES = 6
-EXAMPLE = Path(__file__).parents[2] / "examples" / "user_events"
 
 
 def _write(folder: Path) -> None:
@@ -137,8 +136,7 @@ def test_a_landing_that_is_given_up_lets_the_next_begin(tmp_path: Path) -> None:
 
 def test_landing_while_dbt_builds(tmp_path: Path) -> None:
     """A warm dbt builds again and again while another thread lands; in the end the models hold all that landed."""
-    project_dir = tmp_path / "project"
-    shutil.copytree(EXAMPLE, project_dir, ignore=shutil.ignore_patterns(".penstock", "*.duckdb"))
+    project_dir = copied(tmp_path)
     late = project_dir / "data" / "user_events"
     project = load_project(project_dir)
     landed = threading.Event()

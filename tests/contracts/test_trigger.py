@@ -10,10 +10,10 @@ from penstock.land.session import Session
 from penstock.project import Project, load_project
 from penstock.transform.perform import Transformer
 from penstock.up import trigger as trigger_module
-from tests.support.example import without_tests
+from tests.support.example import copied, without_tests
 from tests.support.fixtures import slow_on_postgres
 from tests.support.queues import until
-from tests.support.triggered import copied, load, triggered, users
+from tests.support.triggered import load, triggered, users
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

@@ -329,8 +329,8 @@ class Warehouse:
     def content(self, tables: Iterable[str] = TABLES) -> dict[str, list[tuple[str, ...]]]:
         """Every row of every table as text, sorted: equal for equal tables, on whichever engine."""
         with self.connected() as connection:
-            found = {table: connection.execute(f"select * from {table}").fetchall() for table in tables}
-        return {table: _as_text(rows) for table, rows in found.items()}
+            contents = {table: connection.execute(f"select * from {table}").fetchall() for table in tables}
+        return {table: _as_text(rows) for table, rows in contents.items()}
 
     def text_rows(self, sql: str) -> list[tuple[str, ...]]:
         """The rows of a query as text, sorted."""

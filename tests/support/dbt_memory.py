@@ -1,4 +1,4 @@
-"""What dbt need not do again and again in one process: parse and compile the same macros, make the same contexts and
+"""What dbt need not do again and again in one process: parse and compile the same macros, make the same
 constants, look for who asks, and make words of what nobody hears."""
 
 from __future__ import annotations

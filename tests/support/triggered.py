@@ -1,14 +1,10 @@
-"""A trigger at work in this process over a copy of the example, and what lands meanwhile."""
+"""A trigger at work in this process, and what lands meanwhile in a copy of the example."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-import yaml
 
 from penstock.land.loop import Stop
 from penstock.land.session import Session
@@ -17,7 +13,6 @@ from penstock.project import Project
 from penstock.runs.plan import plan_loads
 from penstock.up.trigger import Trigger
 from tests.support.at_work import at_work
-from tests.support.example import EXAMPLE
 
 
 @contextmanager
@@ -29,27 +24,16 @@ def triggered(project: Project) -> Iterator[Trigger]:
         yield trigger
 
 
-def copied(folder: Path, postgres_url: str | None) -> Path:
-    """The example in a folder of its own, into a DuckDB or into this database."""
-    directory = folder / "project"
-    shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
-    settings = yaml.safe_load((directory / "penstock.yml").read_text())
-    if postgres_url is not None:
-        settings["destinations"] = {"local": {"type": "postgres", "url": postgres_url}}
-    (directory / "penstock.yml").write_text(json.dumps(settings))
-    return directory
-
-
-def load(project: Project, session: Session, *users: str, **more: object) -> list[Receipt]:
+def load(project: Project, session: Session, *names: str, **more: object) -> list[Receipt]:
     """Land a file with an event of each user, with ``more`` fields, and what else is new."""
-    if users:
+    if names:
         events = [
-            {"id": u, "event_type": "User Created", "username": u, "user_email": f"{u}@example.com",
+            {"id": name, "event_type": "User Created", "username": name, "user_email": f"{name}@example.com",
              "user_type": "User", "organization_name": "Initech", "plan_name": "Free",
              "received_at": "2025-05-01T10:00:00", **more}
-            for u in users
+            for name in names
         ]  # fmt: skip
-        path = project.directory / "data" / "user_events" / f"{users[0]}.ndjson"
+        path = project.directory / "data" / "user_events" / f"{names[0]}.ndjson"
         path.write_text("".join(json.dumps(e) + "\n" for e in events))
     return [r for step in plan_loads(project) for r in session.load(step).receipts]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import urllib.error
@@ -17,15 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.project import RabbitMQ, load_project
 from tests.support import commands
-from tests.support.example import EXAMPLE, without_tests
+from tests.support.example import copied, without_tests
 from tests.support.metrics import conform
 from tests.support.queues import a_queue, publish, until
 
 
 def a_project(folder: Path, warehouse: dict[str, Any], broker: str, queue_type: str = "quorum") -> Path:
     """The example over a queue, without what dbt would test."""
-    directory = folder / "project"
-    shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*"))
+    directory = copied(folder)
     without_tests(directory)
     columns = dict.fromkeys(
         ("id", "event_type", "username", "user_email", "user_type", "organization_name", "plan_name"), "text"
