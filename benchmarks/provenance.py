@@ -57,6 +57,8 @@ TARGETS: Mapping[str, str] = {
 """Page of results → what makes it anew."""
 
 _CODE = (".c", ".h", ".py", ".sql")
+_ELSEWHERE = ("src/penstock/destinations/spark/", "src/penstock/dbt/macros/spark/")
+"""What only an engine runs that no page measures yet."""
 _SENTENCE = re.compile(
     r"Measured by `[^`]+` on (?P<date>\d{4}-\d\d-\d\d), "
     r"at (?:commit `(?P<commit>[0-9a-f]{40})`(?P<changed> with changes on top)?|no known commit), "
@@ -173,7 +175,7 @@ def _content(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def _is_code(name: str) -> bool:
-    return name.endswith(_CODE)
+    return name.endswith(_CODE) and not name.startswith(_ELSEWHERE)
 
 
 def _digest(files: Iterable[tuple[str, bytes]]) -> str:
