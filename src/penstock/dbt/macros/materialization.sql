@@ -63,6 +63,14 @@
   {%- endfor -%}
   {%- set limits = [penstock.upper_seq()] -%}
   {%- for one in reads -%}{%- do limits.append(marks.get(one, 0)) -%}{%- endfor -%}
+  {%- set feeds = {} -%}
+  {%- for one in penstock.feeds_of(inputs) -%}
+    {%- do feeds.update({one: {'after': marks.get(name, 0), 'upto': marks.get(one, 0)}}) -%}
+  {%- endfor -%}
+  {%- for row in run_query('select input, seq from ' ~ penstock.changes_table('marks') ~ " where model = '" ~ name ~ "'").rows
+      if row[0] in feeds -%}
+    {%- do feeds[row[0]].update({'after': row[1] | int}) -%}
+  {%- endfor -%}
   {%- set streams = [] -%}
   {%- for input in inputs -%}{%- do streams.extend(input.streams) -%}{%- endfor -%}
   {{- return({
@@ -77,6 +85,7 @@
     'marked': name in marks,
     'after': marks.get(name, 0),
     'upto': limits | min,
+    'feeds': feeds,
     'streams': streams | unique | list,
   }) -}}
 {%- endmacro %}
@@ -102,8 +111,13 @@
 
 
 {% macro filled(statement, state, loads) -%}
-  {{- return(statement | replace('{after}', state.after | string) | replace('{upto}', state.upto | string)
-    | replace('{loads}', loads)) -}}
+  {%- set text = namespace(sql=statement | replace('{after}', state.after | string) | replace('{upto}', state.upto | string)
+      | replace('{loads}', loads)) -%}
+  {%- for model, window in state.feeds.items() -%}
+    {%- set text.sql = text.sql | replace('{after ' ~ model ~ '}', window.after | string)
+        | replace('{upto ' ~ model ~ '}', window.upto | string) -%}
+  {%- endfor -%}
+  {{- return(text.sql) -}}
 {%- endmacro %}
 
 
@@ -177,7 +191,7 @@
   {%- set analyzed = penstock.analyze(target_relation) -%}
   {%- if analyzed | trim -%}{%- do run_query(analyzed) -%}{%- endif -%}
   {%- set name = penstock.model_name(model) -%}
-  {%- do penstock.perform(penstock.new_feed(name) + penstock.tidy(inputs), state, 'false') -%}
+  {%- do penstock.perform(penstock.new_feed(name) + penstock.keep_marks(name, inputs) + penstock.tidy(inputs), state, 'false') -%}
   {%- do run_query('insert into ' ~ penstock.ledger('watermarks') ~ " (model, seq, updated_at) values ('" ~ name ~ "', "
       ~ state.upto ~ ', current_timestamp) on conflict (model) do update set seq = excluded.seq, updated_at = excluded.updated_at') -%}
   {%- set types = penstock.table_types(target_relation) -%}
