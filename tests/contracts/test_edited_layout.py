@@ -21,8 +21,8 @@ VIEW = (
     " from {{ source('raw', 'things') }}"
 )
 COUNTED = (
-    "{{ config(materialized='penstock', schema='reports', %s) }} select name, part, cast(count(*) as bigint) as"
-    " records, cast(sum(size) as bigint) as size from {{ ref('stg_things') }} group by name, part"
+    "{{ config(schema='reports', %s) }} select name, part, cast(count(*) as bigint) as"
+    " records, cast(sum(cast(size as bigint)) as bigint) as size from {{ ref('stg_things') }} group by name, part"
 )
 LIVED = (
     "{{ config(materialized='penstock', schema='reports', unique_key=['name', 'valid_from']) }}"
@@ -61,6 +61,7 @@ def session(warehouse: dict[str, Any], tmp_path: Path) -> Iterator[Session]:
 def build(session: Session, transformer: Transformer, settings: str, history: str, *, number: int) -> None:
     """Have a few more things land, and models with these settings take them in."""
     models = session.project.directory / "models"
+    settings = settings if "materialized" in settings else f"{settings}, materialized='penstock'"
     (models / "counted.sql").write_text(COUNTED % settings)
     (models / "lived.sql").write_text(LIVED % history)
     things = [
@@ -96,3 +97,15 @@ def test_edited_settings(session: Session) -> None:
         after = content(session)
         transformer.run(full_refresh=True)
         assert after == content(session), edit
+
+
+def test_another_materialization_for_a_while(session: Session) -> None:
+    """A model that was a plain table between two runs is built anew when it is built step by step again."""
+    transformer = Transformer(session)
+    sums = f"{KEY}, additive=['records', 'size']"
+    build(session, transformer, sums, "carried=[]", number=0)
+    build(session, transformer, f"{sums}, materialized='table'", "carried=[]", number=1)
+    build(session, transformer, sums, "carried=[]", number=2)
+    after = content(session)
+    transformer.run(full_refresh=True)
+    assert after == content(session)
