@@ -7,7 +7,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 """What this package and a library have to agree on. It goes up with every change of the kernel."""
 
 SWITCH = "PENSTOCK_NATIVE"

@@ -21,7 +21,7 @@ static bool add_member(struct reader *reader, struct member member) {
 
 bool reader_begin(struct reader *reader, int64_t bytes) {
   /* texts without escapes, these as canonical strings, and objects whose members were written before: each takes no more
-     than the record does, but for some signs; what is written besides asks for room */
+     than the record does, but for some signs; all of them ask for room */
   int64_t wanted = 4 * bytes + 1024;
   if (UNLIKELY(reader->arena_end - reader->arena < wanted)) {
     if (wanted < 1 << 20) wanted *= 2;
@@ -42,92 +42,115 @@ void reader_free(struct reader *reader) {
   free(reader->members);
 }
 
+static inline const uint8_t *key_of(const struct member *member) {
+  return member->key_bytes < 0 ? member->json + member->key_bytes : member->json + 1;
+}
+
 static int by_key(const void *left, const void *right) {
   const struct member *a = left, *b = right;
-  return compare_keys(a->key, a->key_bytes, b->key, b->key_bytes);
+  return compare_keys(key_of(a), abs(a->key_bytes), key_of(b), abs(b->key_bytes));
 }
 
-/* Whether the members have different keys; afterwards they stand in the order of these. */
-static bool sorted(struct member *members, int64_t count) {
-  int64_t i = 1;
-  while (i < count && by_key(members + i - 1, members + i) < 0) i++;
-  if (i >= count) return true;
-  qsort(members, (size_t)count, sizeof *members, by_key);
-  for (i = 1; i < count; i++)
-    if (by_key(members + i - 1, members + i) == 0) return false;
-  return true;
-}
-
-/* Write the open object or list, whose members are those from `first` on, where what was written for them began. */
-static bool close_nested(struct reader *reader, uint8_t *start, int64_t first, bool object, struct value *value) {
+/* Write the open object anew, from `start` on, with its members, those from `first` on, in the order of their keys.
+   False when two have one key. */
+static bool arranged(struct reader *reader, uint8_t *start, int64_t first) {
   struct member *members = reader->members + first;
-  int64_t count = reader->member_count - first, bytes = 2;
-  for (int64_t i = 0; i < count; i++) bytes += members[i].key_json_bytes + members[i].json_bytes + 2;
+  int64_t count = reader->member_count - first, bytes = 1 + count;
+  qsort(members, (size_t)count, sizeof *members, by_key);
+  for (int64_t i = 0; i < count; i++) {
+    if (i && by_key(members + i - 1, members + i) == 0) {
+      leave(reader, LEFT_TWICE);
+      return false;
+    }
+    bytes += members[i].bytes;
+  }
   if (reader->arena_end - reader->free < bytes) {
     leave(reader, LEFT_SIZE);
     return false;
   }
-  uint8_t *whole = reader->free, *to = whole;
-  *to++ = object ? '{' : '[';
+  uint8_t *to = reader->free;
   for (int64_t i = 0; i < count; i++) {
-    if (i) *to++ = ',';
-    if (object) {
-      memcpy(to, members[i].key_json, (size_t)members[i].key_json_bytes);
-      to += members[i].key_json_bytes;
-      *to++ = ':';
-    }
-    memcpy(to, members[i].json, (size_t)members[i].json_bytes);
-    to += members[i].json_bytes;
+    *to++ = i ? ',' : '{';
+    memcpy(to, members[i].json, (size_t)members[i].bytes);
+    to += members[i].bytes;
   }
-  *to++ = object ? '}' : ']';
-  bytes = to - whole;
-  memmove(start, whole, (size_t)bytes);
+  *to = '}';
+  memmove(start, reader->free, (size_t)bytes);
   reader->free = start + bytes;
-  reader->member_count = first;
-  value->kind = object ? OBJECT : ARRAY;
-  value->text = value->json = start;
-  value->text_bytes = value->json_bytes = (int32_t)bytes;
   return true;
 }
 
+/* Write `bytes` behind what is written. False when there is no room for them and two signs. */
+static inline bool put(struct reader *reader, const uint8_t *from, int32_t bytes) {
+  if (UNLIKELY(reader->arena_end - reader->free < (int64_t)bytes + 2)) {
+    leave(reader, LEFT_SIZE);
+    return false;
+  }
+  if (reader->free != from) memmove(reader->free, from, (size_t)bytes);
+  reader->free += bytes;
+  return true;
+}
+
+/* Read a key and its colon, and write both. Returns what follows them. */
+static const uint8_t *read_key(struct reader *reader, const uint8_t *place, const uint8_t *end, struct member *member) {
+  struct value key;
+  uint8_t *start = reader->free;
+  if (place >= end || *place != '"') return leave(reader, LEFT_SYNTAX);
+  place = read_string(reader, place, end, &key);
+  if (place == NULL) return NULL;
+  bool escapes = reader->free != start; /* the key as text stands before it then */
+  reader->free = start + (escapes ? key.text_bytes : 0);
+  member->json = reader->free;
+  member->key_bytes = escapes ? -key.text_bytes : key.text_bytes;
+  if (!put(reader, key.json, key.json_bytes)) return NULL;
+  *reader->free++ = ':';
+  place = skip_blanks(place, end);
+  if (place >= end || *place != ':') return leave(reader, LEFT_SYNTAX);
+  return skip_blanks(place + 1, end);
+}
+
+/* An object or a list is written as it is read, so that of what is in a list nothing has to be remembered. */
 static const uint8_t *read_nested(struct reader *reader, const uint8_t *place, const uint8_t *end,
                                   struct value *value, int depth) {
   if (depth >= MAX_DEPTH) return leave(reader, LEFT_DEPTH);
-  bool object = *place == '{';
+  bool object = *place == '{', in_order = true;
   uint8_t closing = object ? '}' : ']', *start = reader->free;
   int64_t first = reader->member_count;
+  if (reader->arena_end - start < 2) return leave(reader, LEFT_SIZE);
+  *reader->free++ = *place;
   place = skip_blanks(place + 1, end);
   bool open = place >= end || *place != closing;
-  if (!open) place++;
+  if (!open) place++, *reader->free++ = closing;
   while (open) {
-    struct member member = {0};
+    struct member member;
     struct value inner;
-    if (object) {
-      struct value key;
-      if (place >= end || *place != '"') return leave(reader, LEFT_SYNTAX);
-      place = read_string(reader, place, end, &key);
-      if (place == NULL) return NULL;
-      member.key = key.text, member.key_bytes = key.text_bytes;
-      member.key_json = key.json, member.key_json_bytes = key.json_bytes;
-      place = skip_blanks(place, end);
-      if (place >= end || *place != ':') return leave(reader, LEFT_SYNTAX);
-      place = skip_blanks(place + 1, end);
-    }
+    if (object && (place = read_key(reader, place, end, &member)) == NULL) return NULL;
+    uint8_t *to = reader->free;
     place = read_value(reader, place, end, &inner, depth + 1);
     if (place == NULL) return NULL;
     /* its mark would have to go into every hash: see shape.c */
     if (inner.kind == EXACT) return leave(reader, LEFT_NUMBER);
-    member.json = inner.json, member.json_bytes = inner.json_bytes;
-    if (!add_member(reader, member)) return leave(reader, LEFT_SIZE);
+    reader->free = to;
+    if (!put(reader, inner.json, inner.json_bytes)) return NULL;
+    if (object) {
+      member.bytes = (int32_t)(reader->free - member.json);
+      if (!add_member(reader, member)) return leave(reader, LEFT_SIZE);
+      const struct member *added = reader->members + reader->member_count - 1;
+      in_order &= member.key_bytes >= 0 && (reader->member_count == first + 1 || by_key(added - 1, added) < 0);
+    }
     place = skip_blanks(place, end);
     if (place >= end) return leave(reader, LEFT_SYNTAX);
     open = *place == ',';
     if (!open && *place != closing) return leave(reader, LEFT_SYNTAX);
-    place++;
+    *reader->free++ = *place++;
     if (open) place = skip_blanks(place, end);
   }
-  if (object && !sorted(reader->members + first, reader->member_count - first)) return leave(reader, LEFT_TWICE);
-  return close_nested(reader, start, first, object, value) ? place : NULL;
+  if (!in_order && !arranged(reader, start, first)) return NULL;
+  reader->member_count = first;
+  value->kind = object ? OBJECT : ARRAY;
+  value->text = value->json = start;
+  value->text_bytes = value->json_bytes = (int32_t)(reader->free - start);
+  return place;
 }
 
 static const uint8_t *read_word(struct reader *reader, const uint8_t *place, const uint8_t *end,

@@ -10,9 +10,11 @@
 
 #define MAX_DEPTH 100
 
+/* A member of an object that is open, as it is written: its key, a colon and its value. */
 struct member {
-  const uint8_t *key, *key_json, *json;
-  int32_t key_bytes, key_json_bytes, json_bytes;
+  const uint8_t *json;
+  int32_t key_bytes; /* of the key as text; negative when that had escapes, and stands before `json` */
+  int32_t bytes;
 };
 
 struct reader {
