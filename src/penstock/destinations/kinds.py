@@ -75,6 +75,15 @@ class DestinationKind(Protocol[S]):
         the variables that it names. It holds no secret: that is in :data:`DBT_SECRET`."""
         ...
 
+    def ready_dbt(self, settings: S) -> None:
+        """Have dbt's adapter in this process able to build models in the warehouse, where a profile is not enough. It
+        is called before each of dbt's commands that ask the warehouse; harmless again.
+
+        Raises:
+            PenstockError: it cannot be.
+        """
+        del settings
+
     def namespace(self, settings: S) -> tuple[str, str]:
         """OpenLineage's namespace of its tables, and the name of its database."""
         ...

@@ -2,9 +2,21 @@
     began early may commit late, and only `seq` says what a reader has seen. -#}
 
 {% macro ledger(table) -%}
+  {{- return(adapter.dispatch('ledger', 'penstock')(table)) -}}
+{%- endmacro %}
+
+{% macro default__ledger(table) -%}
   {#- The catalog is named too, because a DuckDB file called penstock.duckdb is itself a catalog `penstock`. -#}
   {{- return(api.Relation.create(database=target.database, schema='penstock', identifier=table)) -}}
 {%- endmacro %}
+
+
+{#- What a statement on the tables of the ledger, or beside them, gives. -#}
+{% macro ledger_rows(statement) -%}
+  {{- return(adapter.dispatch('ledger_rows', 'penstock')(statement)) -}}
+{%- endmacro %}
+
+{% macro default__ledger_rows(statement) -%}{{- return(run_query(statement).rows) -}}{%- endmacro %}
 
 
 {% macro model_name(node) -%}
@@ -31,8 +43,7 @@
   {%- if not execute -%}{{- return(0) -}}{%- endif -%}
   {%- set fixed = env_var('PENSTOCK_UPPER_SEQ', '') -%}
   {%- if fixed -%}{{- return(fixed | int) -}}{%- endif -%}
-  {%- set rows = run_query('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads')) -%}
-  {{- return(rows.columns[0].values()[0] | int) -}}
+  {{- return(penstock.ledger_rows('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads'))[0][0] | int) -}}
 {%- endmacro %}
 
 
