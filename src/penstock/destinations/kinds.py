@@ -25,7 +25,7 @@ S = TypeVar("S", bound=DestinationSettings)
 
 DBT_SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variable, not its value
 """dbt masks variables of this prefix in its logs."""
-_BUILT_IN = ("duckdb", "postgres")
+_BUILT_IN = ("duckdb", "postgres", "spark")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
