@@ -30,6 +30,11 @@ class SparkCatalog(Settings):
     properties: Annotated[Mapping[str, SecretStr], Frozen] = Field(default_factory=none)
     """More of its properties, in PyIceberg's words, such as `credential` or `glue.region`. Never shown."""
 
+    @property
+    def in_ledger(self) -> bool:
+        """Whether it is in the ledger's database."""
+        return self.type == "postgres"
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.type in ("rest", "hive") and not self.uri:

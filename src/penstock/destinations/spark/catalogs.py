@@ -56,6 +56,6 @@ def properties_of(settings: Spark) -> dict[str, str]:
 
 def open_catalog(settings: Spark, connection: psycopg.Connection[Any]) -> Catalog:
     """The catalog; one in the ledger's database is on ``connection``."""
-    if settings.catalog.type == "postgres":
+    if settings.catalog.in_ledger:
         return LedgerCatalog(connection, **properties_of(settings))
     return load_catalog(NAME, type=settings.catalog.type, **properties_of(settings))

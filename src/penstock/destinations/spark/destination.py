@@ -52,7 +52,7 @@ class SparkDestination:
     def __init__(self, settings: Spark) -> None:
         ledger = settings.ledger_settings
         self.shown = settings.warehouse
-        self.one_commit = settings.catalog.type == "postgres"
+        self.one_commit = settings.catalog.in_ledger
         self._settings = settings
         self._books, self._landings = (
             PostgresDestination(ledger.conninfo(), shown=ledger.conninfo(masked=True)) for _ in range(2)

@@ -31,7 +31,8 @@ class Replacing:
         self._columns = ["_pen_id", "_pen_content", *(["_pen_version"] if target.spec.versioned else [])]
         self._refreshing = False
         self._connection.execute(
-            "set timezone = 'UTC'; create table there (_pen_id varchar, _pen_content varchar, _pen_version varchar, _pen_load bigint,"
+            "set timezone = 'UTC';"
+            " create table there (_pen_id varchar, _pen_content varchar, _pen_version varchar, _pen_load bigint,"
             " path varchar);"
             " create table asked (_pen_id varchar); create table refreshed (_pen_id varchar);"
             " create table gone (_pen_id varchar, path varchar)"
