@@ -8,23 +8,16 @@ from pathlib import Path
 import pytest
 
 from penstock.destinations.spark.destination import SparkDestination
-from penstock.project import Postgres, Spark
-from tests.support.fixtures import local
+from penstock.project import Spark
+from tests.support.fixtures import local, spark_settings
 
 __all__ = ["local"]
-
-
-def spark_settings(url: str, warehouse: str, **more: object) -> Spark:
-    """The settings of a warehouse whose ledger is in this database."""
-    books = Postgres.model_validate({"type": "postgres", "url": url})
-    settings = Spark.model_validate({"type": "spark", "ledger": "books", "warehouse": warehouse, **more})
-    return settings.completed({"books": books})
 
 
 @pytest.fixture
 def settings(prepared_postgres_url: str, tmp_path: Path) -> Spark:
     """A folder of Iceberg tables, and an empty database for the ledger."""
-    return spark_settings(prepared_postgres_url, str(tmp_path / "lake"))
+    return spark_settings(prepared_postgres_url, tmp_path / "lake")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from penstock.destinations.kinds import DestinationKind
@@ -11,7 +12,9 @@ from penstock.extras import require
 from penstock.project import Spark
 
 if TYPE_CHECKING:
+    from penstock.findings import Finding
     from penstock.ports import Destination
+    from penstock.project import Project
 
 
 class SparkKind(DestinationKind[Spark]):
@@ -27,6 +30,12 @@ class SparkKind(DestinationKind[Spark]):
         from penstock.destinations.spark.destination import SparkDestination
 
         return SparkDestination(settings)
+
+    def check(self, name: str, project: Project) -> Iterator[Finding]:
+        """Store, catalog, clock, how identities are looked up, and what Spark needs."""
+        from penstock.destinations.spark.checks import checks
+
+        return checks(name, project, project.destination)
 
     def dbt_output(self, settings: Spark, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Refused: models are not built yet."""
