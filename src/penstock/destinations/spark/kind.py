@@ -35,7 +35,9 @@ class SparkKind(DestinationKind[Spark]):
         """Store, catalog, clock, how identities are looked up, and what Spark needs."""
         from penstock.destinations.spark.checks import checks
 
-        return checks(name, project, project.destination)
+        settings = project.destination
+        assert isinstance(settings, Spark)
+        return checks(name, project, settings)
 
     def dbt_output(self, settings: Spark, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Refused: models are not built yet."""
