@@ -17,7 +17,7 @@ ENGINES = ("duckdb", "postgres", *(("spark",) if "PENSTOCK_TEST_SPARK" in os.env
 """The kinds of warehouse that all of them are tests for; Iceberg tables in ``make test-spark`` only."""
 
 
-def spark_settings(url: str, warehouse: Path, **more: object) -> Spark:
+def spark_settings(url: str, warehouse: Path | str, **more: object) -> Spark:
     """The settings of Iceberg tables in a folder, whose ledger is in this database."""
     books = Postgres.model_validate({"type": "postgres", "url": url})
     settings = Spark.model_validate({"type": "spark", "ledger": "books", "warehouse": str(warehouse), **more})

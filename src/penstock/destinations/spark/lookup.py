@@ -26,7 +26,7 @@ from pyiceberg.expressions import (
 from pyiceberg.io.pyarrow import ArrowScan
 
 if TYPE_CHECKING:
-    from pyiceberg.table import DataScan, FileScanTask, Table
+    from pyiceberg.table import FileScanTask, Table
 
 _FEW = 200
 """Identities up to which statistics are asked for each: PyIceberg asks for no more."""
@@ -51,9 +51,9 @@ class FilesOfTable:
         if not rows.num_rows:
             return
         ids = rows.column("_pen_id").combine_chunks()
-        scan = self._scan(self._filter(rows, ids), columns)
-        for task in scan.plan_files():
-            for batch in self._batches(scan, [task]):
+        few = _if_few(ids)
+        for task in self._tasks(rows, few):
+            for batch in self._batches([task], few, columns):
                 hits = batch.filter(pc.is_in(batch.column("_pen_id"), value_set=ids))
                 if hits.num_rows:
                     yield task, pa.table(hits)
@@ -63,50 +63,54 @@ class FilesOfTable:
         if not rows.num_rows:
             return pa.array([], pa.string())
         ids = rows.column("_pen_id").combine_chunks()
-        scan = self._scan(self._filter(rows, ids), ["_pen_id"])
-        hits = [
-            column.filter(pc.is_in(column, value_set=ids))
-            for column in (batch.column("_pen_id") for batch in self._batches(scan, list(scan.plan_files())))
-        ]
+        few = _if_few(ids)
+        columns = (b.column("_pen_id") for b in self._batches(self._tasks(rows, few), few, ["_pen_id"]))
+        hits = [column.filter(pc.is_in(column, value_set=ids)) for column in columns]
         return pa.concat_arrays(hits) if hits else pa.array([], pa.string())
 
     def all(self, columns: Sequence[str]) -> Iterator[tuple[FileScanTask, pa.Table]]:
         """Some columns of all rows, file by file."""
-        scan = self._scan(AlwaysTrue(), columns)
-        for task in scan.plan_files():
-            batches = list(self._batches(scan, [task]))
+        for task in self._table.scan().plan_files():
+            batches = list(self._batches([task], AlwaysTrue(), columns))
             if batches:
                 yield task, pa.Table.from_batches(batches)
 
-    def _scan(self, condition: BooleanExpression, columns: Sequence[str]) -> DataScan:
-        return self._table.scan(row_filter=condition, selected_fields=tuple(columns))
-
-    def _batches(self, scan: DataScan, tasks: Sequence[FileScanTask]) -> Iterator[pa.RecordBatch]:
-        reading = ArrowScan(self._table.metadata, self._table.io, scan.projection(), scan.row_filter)
-        return reading.to_record_batches(tasks)
-
-    def _filter(self, rows: pa.Table, ids: pa.Array) -> BooleanExpression:
-        """What all rows with one of these identities meet."""
-        few = In("_pen_id", ids.to_pylist()) if len(ids) <= _FEW else AlwaysTrue()
+    def _tasks(self, rows: pa.Table, few: BooleanExpression) -> Sequence[FileScanTask]:
+        """The files that may have rows with identities of ``rows``."""
         if self._day is None or self._day not in rows.column_names:
-            return few
-        return And(few, _same_days(self._day, rows.column(self._day)))
+            return list(self._table.scan(row_filter=few).plan_files())
+        # a record whose event time was no column yet landed without one. These are planned apart: PyIceberg 0.12
+        # compares what is null where one condition asks for both
+        conditions = [IsNull(self._day), *_same_days(self._day, rows.column(self._day))]
+        plans = [self._table.scan(row_filter=And(few, condition)).plan_files() for condition in conditions]
+        return list({task.file.file_path: task for plan in plans for task in plan}.values())
+
+    def _batches(
+        self, tasks: Sequence[FileScanTask], condition: BooleanExpression, columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        projection = self._table.scan(selected_fields=tuple(columns)).projection()
+        return ArrowScan(self._table.metadata, self._table.io, projection, condition).to_record_batches(tasks)
 
 
-def _same_days(column: str, values: pa.ChunkedArray) -> BooleanExpression:
-    """The days of these values; and none, since a record whose event time was no column yet landed without one."""
+def _if_few(ids: pa.Array) -> BooleanExpression:
+    """Asks for each identity, where they are few."""
+    return In("_pen_id", ids.to_pylist()) if len(ids) <= _FEW else AlwaysTrue()
+
+
+def _same_days(column: str, values: pa.ChunkedArray) -> list[BooleanExpression]:
+    """One condition for all days of these values; none where there are none."""
     days = _days(values)
     if not len(days):
-        return IsNull(column)
+        return []
     breaks = np.flatnonzero(np.diff(days) > 1)
     firsts, lasts = days[[0, *(breaks + 1)]], days[[*breaks, len(days) - 1]]
     if len(firsts) > _RANGES:
         firsts, lasts = days[:1], days[-1:]
-    condition: BooleanExpression = IsNull(column)
+    ranges: list[BooleanExpression] = []
     for first, last in zip(firsts, lasts, strict=True):
         start, end = _bounds(values.type, first, last)
-        condition = Or(condition, And(GreaterThanOrEqual(column, start), LessThanOrEqual(column, end)))
-    return condition
+        ranges.append(And(GreaterThanOrEqual(column, start), LessThanOrEqual(column, end)))
+    return [ranges[0] if len(ranges) == 1 else Or(*ranges)]
 
 
 def _days(values: pa.ChunkedArray) -> Any:
