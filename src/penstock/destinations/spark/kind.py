@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.destinations.kinds import DestinationKind
 from penstock.destinations.spark.capabilities import CAPABILITIES
-from penstock.errors import UsageError
 from penstock.extras import require
 from penstock.project import Spark
 
@@ -40,9 +39,18 @@ class SparkKind(DestinationKind[Spark]):
         return checks(name, project, settings)
 
     def dbt_output(self, settings: Spark, threads: int) -> tuple[dict[str, Any], dict[str, str]]:
-        """Refused: models are not built yet."""
+        """The session of this process: one model at a time, and no secret."""
         del threads
-        raise UsageError("not yet: models on Spark", where=settings.address, fix="penstock load")
+        from penstock.destinations.spark.session import expect_supported, profile
+
+        expect_supported(settings)
+        return profile(), {}
+
+    def ready_dbt(self, settings: Spark) -> None:
+        """Have a session, and the adapter ask the ledger."""
+        from penstock.destinations.spark.dbt_adapter import ready_dbt
+
+        ready_dbt(settings)
 
     def namespace(self, settings: Spark) -> tuple[str, str]:
         """As OpenLineage's conventions have it for a path."""

@@ -35,7 +35,7 @@ def configuration(settings: Spark) -> dict[str, str]:
     Raises:
         UsageError: models cannot be built with such settings yet.
     """
-    _expect_supported(settings)
+    expect_supported(settings)
     catalog = f"spark.sql.catalog.{CATALOG}"
     conf = {
         "spark.master": settings.spark.master,
@@ -108,7 +108,7 @@ def open_session(settings: Spark) -> Any:
     try:
         session = builder.getOrCreate()
         session.sql(f"show namespaces in {CATALOG}").collect()
-    except Exception as e:  # whatever Java has to say
+    except Exception as e:  # noqa: BLE001 - whatever Java has to say
         raise DestinationError(
             f"Spark cannot be started: {str(e).strip().splitlines()[0]}",
             where=settings.spark.master,
@@ -118,12 +118,17 @@ def open_session(settings: Spark) -> Any:
     return session
 
 
-def _expect_supported(settings: Spark) -> None:
+def expect_supported(settings: Spark) -> None:
+    """Whether models can be built with these settings.
+
+    Raises:
+        UsageError: not yet.
+    """
     if settings.spark.remote:
         raise UsageError(
             "not yet: models by Spark Connect", where=settings.address, fix="name spark.master in place of spark.remote"
         )
-    if settings.catalog.type != "postgres":
+    if not settings.catalog.in_ledger:
         raise UsageError(
             f"not yet: models with a {settings.catalog.type} catalog",
             where=settings.address,
