@@ -14,6 +14,9 @@ REPORT := select * from reports.user_events_daily order by 1, 2, 3
 PYTEST_ARGS ?=
 # what tests import and rewrite is compiled once, also where the environment says otherwise
 unexport PYTHONDONTWRITEBYTECODE
+LANDING_TESTS := tests/recovery/test_kill.py tests/properties/test_laws.py $(wildcard $(addprefix tests/contracts/test_, \
+	changed_rules.py dispositions.py empty_refresh.py files.py hostile_input.py kept_whole.py known_identities.py \
+	layout_landing.py quarantine.py raw_json.py windows.py))
 RUN_EXTRAS := postgres rabbitmq http lineage examples
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
@@ -48,9 +51,10 @@ test-superset: $(VENV)/dev.stamp $(SUPERSET_VENV)/superset.stamp ## Import into 
 	PENSTOCK_TEST_SUPERSET=$(CURDIR)/$(SUPERSET_VENV)/bin $(BIN)/python -m pytest -o faulthandler_timeout=2000 $(PYTEST_ARGS) tests/superset
 
 .PHONY: test-spark
-test-spark: $(VENV)/dev.stamp $(SPARK_VENV)/spark.stamp ## Run the tests of the destination spark, in an environment of its own; needs Java 11 or 17
+test-spark: $(VENV)/dev.stamp $(SPARK_VENV)/spark.stamp ## Run the tests of the destination spark, and all others that land, over Iceberg tables, in an environment of its own
 	@tools/need_servers
-	PENSTOCK_TEST_SPARK=1 $(SPARK_VENV)/bin/python -m pytest -n 2 --dist loadfile --hypothesis-profile=fast $(PYTEST_ARGS) tests/spark
+	PENSTOCK_TEST_SPARK=1 $(SPARK_VENV)/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=fast -m "not slow" -k spark \
+		$(PYTEST_ARGS) tests/spark $(LANDING_TESTS)
 
 .PHONY: test-report
 test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headless Chromium, with axe

@@ -21,7 +21,10 @@ TYPES = {
 }
 
 
-def ndjson(records: list[dict[str, object]]) -> bytes:
+Record = dict[str, object]
+
+
+def ndjson(records: list[Record]) -> bytes:
     return b"".join(json.dumps(r).encode() + b"\n" for r in records)
 
 
@@ -49,20 +52,19 @@ def test_the_days_of_the_records(
     event time, since these have none that could tell."""
     keys = () if identity == "content" else ("at", "n")
     spec = StreamSpec(stream="s", identity=keys, event_time="at", declared=(("at", type_),))
-    records: list[dict[str, object]] = [
-        {"n": n, "at": day + ("" if type_ == "date" else "T12:00:00" + ("Z" if type_ == "timestamptz" else ""))}
-        for n, day in enumerate(DAYS)
-    ]
-    first = [*records, {"n": 90, "at": TYPES[type_]}, {"n": 91, "at": None if identity == "content" else "1969-12-31"}]
+    hour = {"date": "", "timestamp": "T12:00:00", "timestamptz": "T12:00:00Z"}[type_]
+    records: list[Record] = [{"n": n, "at": day + hour} for n, day in enumerate(DAYS)]
+    late: Record = {"n": 90, "at": TYPES[type_]}
+    first: list[Record] = [*records, late, {"n": 91, "at": f"1969-12-31{hour}"}]
+    if identity == "content":
+        first.append({"n": 92})
     write_files(tmp_path / "in", {"a.ndjson": ndjson(first)})
-    if type_ != "date":
-        first[-1] = {"n": 91, "at": None} if identity == "content" else {"n": 91, "at": "1969-12-31T23:00:00"}
     land(lake, tmp_path / "in", spec)
     rows = table(lake, "s")
     other = SparkDestination(settings)
     try:
         files_read.clear()
-        write_files(tmp_path / "in", {"b.ndjson": ndjson([records[3], first[20], {"n": 7, "at": records[3]["at"]}])})
+        write_files(tmp_path / "in", {"b.ndjson": ndjson([records[3], late, {"n": 7, "at": records[3]["at"]}])})
         land(other, tmp_path / "in", spec)
         days = {path.split("at_day=")[1].split("/")[0] for path in files_read}
         assert days - {"null"} == {"2026-01-04", "2026-01-05"}
@@ -93,7 +95,7 @@ def test_an_event_time_that_becomes_a_column_later(settings: Spark, lake: SparkD
     """Records that came before it was declared are known when they come again; days are kept apart from then on."""
     before = StreamSpec(stream="s", columns="rescue", declared=(("n", "bigint"),), event_time="at")
     after = StreamSpec(stream="s", columns="rescue", declared=(("n", "bigint"), ("at", "date")), event_time="at")
-    old: list[dict[str, object]] = [{"n": 1, "at": "2026-01-01"}, {"n": 2}]
+    old: list[Record] = [{"n": 1, "at": "2026-01-01"}, {"n": 2}]
     write_files(tmp_path / "in", {"a.ndjson": ndjson(old)})
     land(lake, tmp_path / "in", before)
     for records, expected in (([*old, {"n": 3, "at": "2026-01-01"}], (3, 1, 2, 0)), (old, (2, 0, 2, 0))):

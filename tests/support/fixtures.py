@@ -16,6 +16,9 @@ from penstock.project import Postgres, Spark
 ENGINES = ("duckdb", "postgres", *(("spark",) if "PENSTOCK_TEST_SPARK" in os.environ else ()))
 """The kinds of warehouse that all of them are tests for; Iceberg tables in ``make test-spark`` only."""
 
+REFUSING = ("duckdb", "postgres")
+"""Those whose tables can have constraints of a user's own, and refuse rows."""
+
 
 def spark_settings(url: str, warehouse: Path | str, **more: object) -> Spark:
     """The settings of Iceberg tables in a folder, whose ledger is in this database."""

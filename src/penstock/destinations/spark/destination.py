@@ -58,8 +58,7 @@ class SparkDestination:
             PostgresDestination(ledger.conninfo(), shown=ledger.conninfo(masked=True)) for _ in range(2)
         )
         self._catalogs: dict[int, tuple[psycopg.Connection[Any], Catalog]] = {}
-        self._questions = Questions(lambda: self.catalog, self._of_ledger, where=self.shown)
-        self._catalog_seen = False
+        self._questions = Questions(self._catalog_or_none, self._of_ledger, where=self.shown)
         there = SortedExecutor(ReadingStatements(lambda: self._books.reading), self._books)
         self.ledger = SqlLedger(there, "postgres", beside=False)
 
@@ -80,12 +79,15 @@ class SparkDestination:
         """The catalog, for all but landings."""
         return self._catalog(self._books)[1]
 
+    def _catalog_or_none(self) -> Catalog | None:
+        return self.catalog if self._has_catalog() else None
+
     @sorting()
     def prepare(self) -> None:
         """Make the ledger, the tables of a catalog beside it, and the namespace of raw tables."""
         self._books.prepare()
         self._expect_own_ledger()
-        if self.one_commit and self._books.query(_HAS_CATALOG).rows[0][0] < 2:
+        if not self._has_catalog():
             with self._books.transaction():
                 self._books.ledger.hold_numbers()
                 for sql in statements("penstock.destinations.spark", "catalog.sql"):
@@ -106,9 +108,7 @@ class SparkDestination:
         """Whether the ledger and the catalog are there."""
         if not self._books.is_prepared():
             return False
-        if self.one_commit and self._books.query(_HAS_CATALOG).rows[0][0] < 2:
-            return False
-        return bool(self.catalog.namespace_exists(RAW))
+        return self._has_catalog() and bool(self.catalog.namespace_exists(RAW))
 
     def check_rights(self) -> None:
         """Whether the user of the ledger may make what landing needs.
@@ -134,15 +134,12 @@ class SparkDestination:
             DestinationError: it was refused.
         """
         with refusals(self):
-            rows = self._questions.answer(sql, parameters) if self._has_catalog() else None
+            rows = self._questions.answer(sql, parameters)
         return self._books.query(sql, parameters, read_only=read_only) if rows is None else rows
 
     def _has_catalog(self) -> bool:
-        """Whether there can be tables; once there are, they stay."""
-        if self.one_commit and not self._catalog_seen:
-            self._catalog_seen = self._books.query(_HAS_CATALOG).rows[0][0] == 2
-            return self._catalog_seen
-        return True
+        """Whether there is one."""
+        return not self.one_commit or bool(self._books.query(_HAS_CATALOG).rows[0][0] == 2)
 
     def _of_ledger(self, table: str) -> pa.Table:
         """The rows of one of the ledger's tables."""

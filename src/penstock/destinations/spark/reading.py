@@ -12,22 +12,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow.dataset as dataset
 import sqlglot
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.io.pyarrow import PyArrowFileIO, schema_to_pyarrow
 from sqlglot import exp
 
 from penstock.destinations.duckdb import reading
 from penstock.engine_errors import error_text
 from penstock.errors import DestinationError
+from penstock.ports import Rows
 from penstock.sql import identifier
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
-
-    from penstock.ports import Rows
 
 LEDGER = "penstock"
 _CATALOGUE = "information_schema"
@@ -38,11 +38,13 @@ class Questions:
     """Statements on a catalog's tables.
 
     Args:
-        catalog: gives the catalog that is open now.
+        catalog: gives the catalog that is open now; None where there is none yet.
         of_ledger: gives the rows of one of the ledger's tables.
     """
 
-    def __init__(self, catalog: Callable[[], Catalog], of_ledger: Callable[[str], pa.Table], *, where: str) -> None:
+    def __init__(
+        self, catalog: Callable[[], Catalog | None], of_ledger: Callable[[str], pa.Table], *, where: str
+    ) -> None:
         self._catalog = catalog
         self._of_ledger = of_ledger
         self._where = where
@@ -54,9 +56,10 @@ class Questions:
             DestinationError: it cannot be read, changes a table, or DuckDB refused it.
         """
         words = {(quoted or plain.lower()) for quoted, plain in _BEFORE_A_DOT.findall(sql)}
-        if not words - {LEDGER}:
+        catalog = self._catalog() if words - {LEDGER} else None
+        if catalog is None:
             return None
-        namespaces = {name[0] for name in self._catalog().list_namespaces()} | {_CATALOGUE}
+        namespaces = {name[0] for name in catalog.list_namespaces()} | {_CATALOGUE}
         if not words & namespaces:
             return None
         statement = self._parsed(sql)
@@ -64,7 +67,7 @@ class Questions:
         if not named:
             return None
         if isinstance(statement, exp.Drop):
-            return self._dropped(statement)
+            return _dropped(statement, catalog)
         if not isinstance(statement, exp.Query):
             raise DestinationError(
                 f"not yet: {statement.key.upper()} on an Iceberg table, which landings and models alone write",
@@ -72,7 +75,7 @@ class Questions:
                 fix="run it in Spark",
             )
         tables = {(t.db, t.name) for t in statement.find_all(exp.Table) if t.db in {*namespaces, LEDGER}}
-        with self._over(tables) as connection:
+        with self._over(catalog, tables) as connection:
             try:
                 asked = reading.one_statement(connection, sql, self._where)
                 return reading.fetched(connection, asked, parameters)
@@ -89,57 +92,57 @@ class Questions:
             raise DestinationError(what, where=self._where, fix="ask one statement")
         return statements[0]
 
-    def _dropped(self, statement: exp.Drop) -> Rows:
-        from penstock.ports import Rows
-
-        table = statement.this
-        name = (table.db, table.name)
-        if statement.kind == "TABLE" and self._catalog().table_exists(name):
-            self._catalog().drop_table(name)
-        return Rows(columns=(), rows=())
-
     @contextmanager
-    def _over(self, tables: set[tuple[str, str]]) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _over(self, catalog: Catalog, tables: set[tuple[str, str]]) -> Iterator[duckdb.DuckDBPyConnection]:
         """A DuckDB with these tables. Where what there is is asked for, with all there are, empty but for those."""
         with duckdb.connect() as connection:
             connection.execute("set timezone = 'UTC'")
             for i, (schema, name) in enumerate(sorted(tables)):
                 if schema != _CATALOGUE:
                     connection.execute(f"create schema if not exists {identifier(schema)}")
-                    rows = self._of_ledger(name) if schema == LEDGER else self._rows(schema, name)
+                    rows = self._of_ledger(name) if schema == LEDGER else _rows(catalog, (schema, name))
                     if rows is not None:
                         connection.register(f"rows_{i}", rows)
                         connection.execute(f"create view {identifier(schema)}.{identifier(name)} as from rows_{i}")
             if any(schema == _CATALOGUE for schema, _ in tables):
-                self._show_all(connection, tables)
+                _show_all(connection, catalog, tables)
             yield connection
 
-    def _show_all(self, connection: duckdb.DuckDBPyConnection, but: set[tuple[str, str]]) -> None:
-        catalog = self._catalog()
-        for (schema,) in (name for name in catalog.list_namespaces() if len(name) == 1):
-            connection.execute(f"create schema if not exists {identifier(schema)}")
-            for _, name in catalog.list_tables(schema):
-                if (schema, name) not in but:
-                    empty = schema_to_pyarrow(catalog.load_table((schema, name)).schema()).empty_table()
-                    connection.register("empty", empty)
-                    table = f"{identifier(schema)}.{identifier(name)}"
-                    connection.execute(f"create table {table} as from empty")
-                    connection.unregister("empty")
 
-    def _rows(self, schema: str, name: str) -> Any:
-        """What DuckDB reads a table's rows from; None where there is no such table, which it says itself."""
-        try:
-            table = self._catalog().load_table((schema, name))
-        except NoSuchTableError:
-            return None
-        return _files(table)
+def _show_all(connection: duckdb.DuckDBPyConnection, catalog: Catalog, but: set[tuple[str, str]]) -> None:
+    """Make the tables that there are, empty."""
+    for (schema,) in (name for name in catalog.list_namespaces() if len(name) == 1):
+        connection.execute(f"create schema if not exists {identifier(schema)}")
+        for _, name in catalog.list_tables(schema):
+            if (schema, name) not in but:
+                connection.register("empty", _columns(catalog.load_table((schema, name))).empty_table())
+                connection.execute(f"create table {identifier(schema)}.{identifier(name)} as from empty")
+                connection.unregister("empty")
+
+
+def _dropped(statement: exp.Drop, catalog: Catalog) -> Rows:
+    """Drop a table. There are no views."""
+    for table in statement.find_all(exp.Table):
+        if statement.kind == "TABLE" and catalog.table_exists((table.db, table.name)):
+            catalog.drop_table((table.db, table.name))
+    return Rows(columns=(), rows=())
+
+
+def _rows(catalog: Catalog, name: tuple[str, str]) -> Any:
+    """What DuckDB reads a table's rows from; None where there is no such table, which it says itself."""
+    try:
+        return _files(catalog.load_table(name))
+    except NoSuchTableError:
+        return None
+
+
+def _columns(table: Table) -> pa.Schema:
+    return schema_to_pyarrow(table.schema(), include_field_ids=False)
 
 
 def _files(table: Table) -> Any:
     """The files as a dataset of Arrow's, of which DuckDB reads the columns and rows that it needs. Where rows of files
     were deleted, or columns renamed, PyIceberg reads them."""
-    import pyarrow.dataset as dataset
-
     names: dict[int, str] = {}
     renamed = any(
         names.setdefault(field.field_id, field.name) != field.name
@@ -150,11 +153,9 @@ def _files(table: Table) -> Any:
     tasks = list(scan.plan_files())
     if renamed or any(task.delete_files for task in tasks):
         return scan.to_arrow()
-    columns = schema_to_pyarrow(table.schema(), include_field_ids=False)
+    columns = _columns(table)
     if not tasks:
         return columns.empty_table()
-    from pyiceberg.io.pyarrow import PyArrowFileIO
-
     assert isinstance(table.io, PyArrowFileIO)
     scheme, netloc, _ = PyArrowFileIO.parse_location(tasks[0].file.file_path)
     store = table.io.fs_by_scheme(scheme, netloc)
