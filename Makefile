@@ -5,6 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 AIRFLOW_VENV := .venv-airflow
 SUPERSET_VENV := .venv-superset
+SPARK_VENV := .venv-spark
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
@@ -13,6 +14,9 @@ REPORT := select * from reports.user_events_daily order by 1, 2, 3
 PYTEST_ARGS ?=
 # what tests import and rewrite is compiled once, also where the environment says otherwise
 unexport PYTHONDONTWRITEBYTECODE
+LANDING_TESTS := tests/recovery/test_kill.py tests/properties/test_laws.py $(wildcard $(addprefix tests/contracts/test_, \
+	changed_rules.py dispositions.py empty_refresh.py files.py hostile_input.py kept_whole.py known_identities.py \
+	layout_landing.py quarantine.py raw_json.py windows.py))
 RUN_EXTRAS := postgres rabbitmq http lineage examples
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
@@ -45,6 +49,12 @@ test-airflow: $(VENV)/dev.stamp $(AIRFLOW_VENV)/airflow.stamp ## Run the DAGs in
 test-superset: $(VENV)/dev.stamp $(SUPERSET_VENV)/superset.stamp ## Import into a real Superset, which has an environment of its own
 	@tools/need_servers
 	PENSTOCK_TEST_SUPERSET=$(CURDIR)/$(SUPERSET_VENV)/bin $(BIN)/python -m pytest -o faulthandler_timeout=2000 $(PYTEST_ARGS) tests/superset
+
+.PHONY: test-spark
+test-spark: $(VENV)/dev.stamp $(SPARK_VENV)/spark.stamp ## Run the tests of the destination spark, and all others that land, over Iceberg tables, in an environment of its own
+	@tools/need_servers
+	PENSTOCK_TEST_SPARK=1 $(SPARK_VENV)/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=fast -m "not slow" -k spark \
+		$(PYTEST_ARGS) tests/spark $(LANDING_TESTS)
 
 .PHONY: test-report
 test-report: $(VENV)/dev.stamp ## Test the report and the documentation in headless Chromium, with axe
@@ -141,10 +151,12 @@ lock: ## Compile the hashed requirement files anew
 		--quiet --group airflow -o requirements/airflow.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--quiet --group superset -o requirements/superset.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet pyproject.toml --extra all --group spark -c requirements/dev.txt -o requirements/spark.txt
 
 .PHONY: clean
 clean: ## Delete the environment, caches and what the example made
-	rm -rf $(VENV) $(AIRFLOW_VENV) $(SUPERSET_VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
+	rm -rf $(VENV) $(AIRFLOW_VENV) $(SUPERSET_VENV) $(SPARK_VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.penstock examples/*/warehouse.duckdb*
 
 $(VENV)/bin/python:
 	@tools/make_venv "$(PYTHON)"
@@ -172,4 +184,11 @@ $(SUPERSET_VENV)/bin/python:
 
 $(SUPERSET_VENV)/superset.stamp: requirements/superset.txt pyproject.toml $(VENV)/dev.stamp | $(SUPERSET_VENV)/bin/python
 	@tools/install requirements/superset.txt $(SUPERSET_VENV)
+	@touch $@
+
+$(SPARK_VENV)/bin/python:
+	@tools/make_venv "$(PYTHON)" $(SPARK_VENV)
+
+$(SPARK_VENV)/spark.stamp: requirements/spark.txt pyproject.toml $(VENV)/dev.stamp | $(SPARK_VENV)/bin/python
+	@tools/install requirements/spark.txt $(SPARK_VENV)
 	@touch $@

@@ -16,8 +16,12 @@ remember()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """``tests/airflow`` is for ``make test-airflow``, which says where an Airflow is; so with ``tests/superset``."""
-    elsewhere = {"airflow": "PENSTOCK_TEST_AIRFLOW", "superset": "PENSTOCK_TEST_SUPERSET"}
+    """``tests/airflow`` is for ``make test-airflow``, which says where an Airflow is; so with the others of these."""
+    elsewhere = {
+        "airflow": "PENSTOCK_TEST_AIRFLOW",
+        "spark": "PENSTOCK_TEST_SPARK",
+        "superset": "PENSTOCK_TEST_SUPERSET",
+    }
     variable = elsewhere.get(collection_path.name) if collection_path.parent == Path(__file__).parent else None
     return True if variable is not None and variable not in os.environ else None
 

@@ -14,6 +14,7 @@ EXTRAS = {
     "lineage": ("openlineage",),
     "report": ("vl_convert",),
     "examples": ("starlette", "uvicorn"),
+    "spark": ("pyiceberg", "sqlalchemy"),
 }
 """The modules that each extra brings."""
 
@@ -24,6 +25,7 @@ _PURPOSES = {
     "lineage": "lineage events need",
     "report": "charts need",
     "examples": "sample APIs need",
+    "spark": "Iceberg tables need",
 }
 
 

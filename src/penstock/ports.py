@@ -401,6 +401,8 @@ class Capabilities:
     """A table cannot be dropped without the views that read it."""
     served: bool
     """Tools on other machines can read it."""
+    deletes_rows: bool
+    """Statements here can delete rows of its tables, and nothing of them stays in its files when it is tidied."""
     json_member: str
     """SQL for a member of a JSON object, as text: a template of the object's ``column``, and of the member's quoted
     ``pointer`` and ``name``."""

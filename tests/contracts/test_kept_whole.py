@@ -132,6 +132,7 @@ target: {kind}
 destinations:
   duckdb: {{ type: duckdb, path: warehouse.duckdb, threads: 1 }}
   postgres: {{ type: postgres, url: "{url}" }}
+  spark: {{ type: spark, ledger: postgres, warehouse: lake }}
 sources:
   queue: {{ type: rabbitmq, url: "amqp://guest:guest@127.0.0.1:1/", queue: q }}
 streams:
@@ -146,7 +147,7 @@ def _states(session: Session) -> dict[bytes, str]:
 def test_replay(destination: Destination, tmp_path: Path, request: Any) -> None:
     """What is refused again stays one entry; once the contract allows it, each message and part lands as itself."""
     kind = destination.kind
-    url = request.getfixturevalue("postgres_url") if kind == "postgres" else "postgresql://nowhere/none"
+    url = request.getfixturevalue("postgres_url") if kind != "duckdb" else "postgresql://nowhere/none"
     destination.close()
     event = json.dumps({**_EVENT, "data": {"n": "x"}}, indent=1).encode()
     came = [

@@ -14,6 +14,7 @@ MADE_SQL = "select table_schema, table_name from information_schema.tables where
 SCHEMAS_SQL = "select schema_name from information_schema.schemata where schema_name in ('penstock', 'raw')"
 
 
+@pytest.mark.parametrize("destination", ["duckdb", "postgres"], indirect=True)
 def test_all_or_nothing(destination: Destination, monkeypatch: pytest.MonkeyPatch) -> None:
     """A statement that fails in the middle leaves no table and no schema behind; the next time all is made."""
 

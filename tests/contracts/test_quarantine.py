@@ -16,6 +16,7 @@ from penstock.runs.quarantined import drop, entries
 from penstock.runs.replay import replay
 from penstock.spec import StreamSpec
 from tests.support.api import Api, Said
+from tests.support.fixtures import REFUSING
 from tests.support.warehouse import forbid_13, land, ledger, quarantined, table, write_files
 
 PROJECT = """
@@ -156,6 +157,7 @@ def test_csv_is_replayed_as_csv(project: Open) -> None:
     assert found == [(1, 2, None), (3, None, {"b": "x"})]
 
 
+@pytest.mark.parametrize("destination", REFUSING, indirect=True)
 @pytest.mark.parametrize("batch_bytes", [200, 1 << 20])
 def test_only_culprits_are_held(destination: Destination, tmp_path: Path, batch_bytes: int) -> None:
     """When the destination refuses a batch, the rows to blame go to quarantine with its words; the others land."""
@@ -175,6 +177,7 @@ def test_only_culprits_are_held(destination: Destination, tmp_path: Path, batch_
     assert (again.total("landed"), again.total("quarantined")) == (0, 0)
 
 
+@pytest.mark.parametrize("destination", REFUSING, indirect=True)
 def test_a_good_version_of_a_refused_key_lands(destination: Destination, tmp_path: Path) -> None:
     """In a merged stream only the refused version of a key is held, not the key."""
     rules = StreamSpec(stream="s", identity=("k",), version="v")
@@ -187,6 +190,7 @@ def test_a_good_version_of_a_refused_key_lands(destination: Destination, tmp_pat
     assert quarantined(destination, "s") == {b'{"k":1,"a":13,"v":1}': "destination_rejected"}
 
 
+@pytest.mark.parametrize("destination", REFUSING, indirect=True)
 @pytest.mark.parametrize("disposition", ["append", "merge"])
 def test_a_refused_record_hides_no_other(destination: Destination, tmp_path: Path, disposition: str) -> None:
     """A sound record of the same identity, in the same batch as one that the destination refuses, is no duplicate."""
@@ -202,6 +206,7 @@ def test_a_refused_record_hides_no_other(destination: Destination, tmp_path: Pat
     assert ledger(destination, "s")[1:] == [(2, 1, 0, 1)]
 
 
+@pytest.mark.parametrize("destination", REFUSING, indirect=True)
 def test_refused_rows_are_replayed(destination: Destination, tmp_path: Path) -> None:
     """What the destination refused waits until it takes it, and a replay it refuses again leaves it waiting."""
     write_files(tmp_path / "in", {"0.ndjson": b'{"a":0}\n'})

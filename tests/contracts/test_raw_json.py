@@ -72,5 +72,6 @@ def test_asked_for_later(destination: Destination, tmp_path: Path) -> None:
     _land(destination, tmp_path / "in", StreamSpec(stream="s", identity=("id",), raw_json=True), *RECORDS[:2])
     _land(destination, tmp_path / "in", rules, *RECORDS)
     assert [whole and whole["id"] for whole in _whole(destination)] == [None, 2, None]
-    delta = destination.query("select _pen_json from raw.s__delta")
-    assert list(delta.columns) == ["_pen_json"]
+    if destination.ledger.beside:  # the view reads both
+        delta = destination.query("select _pen_json from raw.s__delta")
+        assert list(delta.columns) == ["_pen_json"]

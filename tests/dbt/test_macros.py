@@ -58,7 +58,8 @@ INNER = {
         "plain_digits",
         "canonical_time",
     ),
-    *("blanks", "rescued", "instant_of", "marked_numbers"),
+    *("blanks", "rescued", "instant_of", "marked_numbers", "stripped", "instant_column"),
+    *("ledger_rows", "uuid_of"),
     *("canonical_json", "link_parts", "hub_hashes", "any_known", "rule_text"),
     *("vault_table", "vault_arrived", "same_rule"),
 }

@@ -14,6 +14,7 @@ import pytest
 from penstock.ports import Destination
 from penstock.samples.generate import write_user_events
 from tests.support import commands
+from tests.support.fixtures import ENGINES
 from tests.support.warehouse import ledger, table
 
 ROWS = 10_000
@@ -25,6 +26,7 @@ target: {target}
 destinations:
   duckdb: {{ type: duckdb, path: warehouse.duckdb, threads: 1 }}
   postgres: {{ type: postgres, url: "{url}" }}
+  spark: {{ type: spark, ledger: postgres, warehouse: lake }}
 sources:
   files: {{ type: files, path: "data/**" }}
 streams:
@@ -44,7 +46,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, events: Path, kind: str, request: pytest.FixtureRequest) -> Path:
     """A project that loads the events, into the kind of warehouse the test is for."""
-    url = request.getfixturevalue("postgres_url") if kind == "postgres" else "postgresql://nowhere/none"
+    url = request.getfixturevalue("postgres_url") if kind != "duckdb" else "postgresql://nowhere/none"
     folder = tmp_path / "project"
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "events.ndjson").symlink_to(events)
@@ -52,7 +54,7 @@ def project(tmp_path: Path, events: Path, kind: str, request: pytest.FixtureRequ
     return folder
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=ENGINES)
 def kind(request: pytest.FixtureRequest) -> str:
     """Each kind of warehouse in turn."""
     return str(request.param)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,20 @@ from typing import Any
 import pytest
 
 from penstock.ports import Destination
+from penstock.project import Postgres, Spark
+
+ENGINES = ("duckdb", "postgres", *(("spark",) if "PENSTOCK_TEST_SPARK" in os.environ else ()))
+"""The kinds of warehouse that all of them are tests for; Iceberg tables in ``make test-spark`` only."""
+
+REFUSING = ("duckdb", "postgres")
+"""Those whose tables can have constraints of a user's own, and refuse rows."""
+
+
+def spark_settings(url: str, warehouse: Path | str, **more: object) -> Spark:
+    """The settings of Iceberg tables in a folder, whose ledger is in this database."""
+    books = Postgres.model_validate({"type": "postgres", "url": url})
+    settings = Spark.model_validate({"type": "spark", "ledger": "books", "warehouse": str(warehouse), **more})
+    return settings.completed({"books": books})
 
 
 def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> Destination:
@@ -20,6 +35,10 @@ def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> D
 
         shutil.copyfile(request.getfixturevalue("ledger_file"), folder / "warehouse.duckdb")
         opened = DuckDBDestination(folder / "warehouse.duckdb", threads=1)
+    elif kind == "spark":
+        from penstock.destinations.spark.destination import SparkDestination
+
+        opened = SparkDestination(spark_settings(request.getfixturevalue("prepared_postgres_url"), folder / "lake"))
     else:
         from penstock.destinations.postgres.destination import PostgresDestination
 
@@ -28,7 +47,7 @@ def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> D
     return opened
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=ENGINES)
 def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
     """Each kind of warehouse in turn."""
     opened = open_warehouse(request.param, tmp_path, request)

@@ -19,6 +19,7 @@ from penstock.project import (
     http,
     http_client,
     lake,
+    lakehouse,
     metabase_settings,
     notify,
     pagination,
@@ -36,6 +37,7 @@ from penstock.project.group import Settings
 from penstock.project.http import Endpoint, Http, Incremental, Parent, Windows
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.lake import Lake
+from penstock.project.lakehouse import Spark, SparkCatalog, SparkSession
 from penstock.project.metabase_settings import Metabase
 from penstock.project.notify import Channel, Email, Notify, Webhook
 from penstock.project.pagination import Cursor, LinkHeader, NextLink, NoPages, Offset, Page
@@ -63,6 +65,9 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("The file", "", ProjectFile),
     ("A DuckDB destination", "destinations.<name>", DuckDB),
     ("A PostgreSQL destination", "destinations.<name>", Postgres),
+    ("A destination of Iceberg tables", "destinations.<name>", Spark),
+    ("A catalog of Iceberg tables", "destinations.<name>.catalog", SparkCatalog),
+    ("A session of Spark", "destinations.<name>.spark", SparkSession),
     ("A source of files", "sources.<name>", Files),
     ("CSV", "sources.<name>.csv", Csv),
     ("A source of RabbitMQ", "sources.<name>", RabbitMQ),
@@ -186,6 +191,7 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
         http_client,
         http,
         lake,
+        lakehouse,
         privacy_settings,
         schedule,
         expect,

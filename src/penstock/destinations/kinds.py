@@ -7,7 +7,7 @@ like those built in: see :mod:`penstock.project.destinations` for how it is foun
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -19,13 +19,15 @@ from penstock.ports import Capabilities
 from penstock.project.destinations import DESTINATIONS, DestinationSettings
 
 if TYPE_CHECKING:
+    from penstock.findings import Finding
     from penstock.ports import Destination
+    from penstock.project import Project
 
 S = TypeVar("S", bound=DestinationSettings)
 
 DBT_SECRET = "DBT_ENV_SECRET_PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variable, not its value
 """dbt masks variables of this prefix in its logs."""
-_BUILT_IN = ("duckdb", "postgres")
+_BUILT_IN = ("duckdb", "postgres", "spark")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,15 @@ class DestinationKind(Protocol[S]):
         the variables that it names. It holds no secret: that is in :data:`DBT_SECRET`."""
         ...
 
+    def ready_dbt(self, settings: S) -> None:
+        """Have dbt's adapter in this process able to build models in the warehouse, where a profile is not enough. It
+        is called before each of dbt's commands that ask the warehouse; harmless again.
+
+        Raises:
+            PenstockError: it cannot be.
+        """
+        del settings
+
     def namespace(self, settings: S) -> tuple[str, str]:
         """OpenLineage's namespace of its tables, and the name of its database."""
         ...
@@ -100,6 +111,16 @@ class DestinationKind(Protocol[S]):
         """
         del folder
         raise UsageError("nothing can be tried out beside a warehouse of this kind", where=settings.address)
+
+    def check(self, name: str, project: Project) -> Iterator[Finding]:
+        """Look for what is in the way of the project's destination, which is of this kind, beside its ledger; each
+        finding's name begins with ``name``. Nothing is changed by it.
+
+        Raises:
+            PenstockError: it cannot be looked at.
+        """
+        del name, project
+        yield from ()
 
     def leftover(self, settings: S) -> Path | None:
         """A file that a killed process may have left of it, which nobody needs."""

@@ -16,10 +16,9 @@ from penstock.destinations.dispositions import without_conflicts
 from penstock.destinations.erased import Erased
 from penstock.destinations.refusals import Sorts, refusals, sorting
 from penstock.faults import fault_point
-from penstock.ledger import added_columns, delta_view
+from penstock.ledger import added_columns
 from penstock.ports import Ledger, Position, Receipt, Shaped, StreamEntry, Target
 from penstock.schema import Column, Schema
-from penstock.sql import identifier
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,9 +30,6 @@ _LARGE_BYTES = 1 << 20
 
 class Writer(Sorts, Protocol):
     """An engine's open transaction, and one stream's table in it. A landing calls its verbs one after the other."""
-
-    json: str
-    """The engine's type for JSON."""
 
     def begin(self, load_id: int, at: datetime) -> None:
         """Open the transaction, for rows that bear this load and this time."""
@@ -55,12 +51,21 @@ class Writer(Sorts, Protocol):
         """The names of the table's columns."""
         ...
 
-    def execute(self, sql: str) -> None:
-        """Run a statement."""
+    def take_back(self, newest: int) -> None:
+        """Called before anything is written where the ledger is apart and the table is there: take back what loads
+        above ``newest`` landed, of which the ledger does not know."""
         ...
 
     def create(self, schema: Schema) -> None:
         """Make the table."""
+        ...
+
+    def show_delta(self) -> None:
+        """Make the view of the latest load's rows anew, where the ledger is beside them."""
+        ...
+
+    def keep_whole(self) -> None:
+        """Add the column for whole records, which the table lacks."""
         ...
 
     def widen(self, schema: Schema, added: Sequence[Column]) -> None:
@@ -123,7 +128,6 @@ class WarehouseLanding:
         self._writer = writer
         self._ledger = ledger
         self._target = target
-        self._table = f"raw.{identifier(target.stream)}"
         self._positions: dict[tuple[str, str], Position] = {}
         self._counts = {"read": 0, "landed": 0, "duplicates": 0, "quarantined": 0, "deleted": 0, "bytes": 0}
         self._started_at = datetime.now(UTC)
@@ -156,7 +160,7 @@ class WarehouseLanding:
         writer.check(self._schema, new=bool(target.spec.sameness))
         writer.make_room(len(self._schema.columns))
         if not ledger.beside and writer.has_table():
-            writer.execute(f"delete from {self._table} where _pen_load > {ledger.newest_load(target.stream)}")
+            writer.take_back(ledger.newest_load(target.stream))
         self._add_own_columns(entry)
         if target.spec.personal.subjects:
             self._erased = Erased(target.spec.personal, ledger.erased())
@@ -248,7 +252,7 @@ class WarehouseLanding:
             names = writer.columns()
             lacks_whole = target.spec.raw_json and "_pen_json" not in names
             if lacks_whole:
-                writer.execute(f"alter table {self._table} add column _pen_json {writer.json}")
+                writer.keep_whole()
             others = "_pen_version" not in names if entry is None else entry.version != target.spec.version
             if target.spec.versioned and others:
                 writer.key_versions(self._schema)
@@ -276,7 +280,7 @@ class WarehouseLanding:
     def _show_delta(self) -> None:
         """The view of the latest load's rows reads the ledger too."""
         if self._ledger.beside:
-            self._writer.execute(delta_view(self._target.stream))
+            self._writer.show_delta()
 
     def _without_conflicts(self, shaped: Shaped) -> Shaped:
         """Message ids that are known with another content are conflicts."""

@@ -68,6 +68,7 @@ def examine(
     checks += _check_keys(project)
     checks.append(_check_destination(project, running))
     if checks[-1].ok:
+        checks += _check_kind(project)
         checks += check_ledger(project, running)
     checks.append(_check_dbt(project))
     checks += _check_scopes(project)
@@ -184,6 +185,17 @@ def _check_destination(project: Project, held: Held | None) -> Finding:
         return Finding(name=name, ok=True, detail=f"{version.split(' on ')[0]}, {ledger}")
     except PenstockError as e:
         return failed(name, e)
+
+
+def _check_kind(project: Project) -> list[Finding]:
+    """What there is to look at in a warehouse of the destination's kind."""
+    from penstock.destinations.kinds import kind_of as destination_kind
+
+    name = f"destination {project.target}"
+    try:
+        return list(destination_kind(project.destination).check(name, project))
+    except PenstockError as e:
+        return [failed(name, e)]
 
 
 def check_ledger(project: Project, held: Held | None) -> list[Finding]:

@@ -66,11 +66,17 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
     either; it is not with ``rewrite`` False, and with True also when nothing was erased now.
 
     Raises:
-        UsageError: no privacy key, or a snapshot that nobody can rebuild does not say which rows are the person's.
+        UsageError: no privacy key, a warehouse whose rows cannot be deleted here, or a snapshot that nobody can rebuild
+            does not say which rows are the person's.
         DestinationError: the warehouse refused; what it says tells whether the person is erased.
         TransformError: the person is erased, and models that name nobody could not be built anew.
     """
     project, destination = session.project, session.destination
+    if not destination.capabilities.deletes_rows:
+        raise UsageError(
+            "not yet: nobody is erased from tables of this kind of warehouse: older snapshots would keep the rows",
+            where=project.destination.address,
+        )
     keys = project.privacy.needed_keys("who was erased is written down as a pseudonym")
     dbt = open_dbt(project)
     relations = [] if dbt is None else dbt.manifest.relations()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penstock.project.expect import Expectation
     from penstock.project.http import Http
     from penstock.project.lake import Lake
+    from penstock.project.lakehouse import Spark
     from penstock.project.metabase_settings import Metabase
     from penstock.project.notify import Channel, Email, Notify, Webhook
     from penstock.project.privacy_settings import Privacy
@@ -60,6 +61,7 @@ __all__ = [
     "RabbitMQ",
     "Schedule",
     "SourceSettings",
+    "Spark",
     "Stream",
     "Transform",
     "Up",
@@ -94,6 +96,7 @@ _HOMES = {
     "RabbitMQ": "rabbitmq_settings",
     "Schedule": "schedule",
     "SourceSettings": "sources",
+    "Spark": "lakehouse",
     "Stream": "settings",
     "Transform": "settings",
     "Up": "settings",

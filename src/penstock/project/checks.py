@@ -26,6 +26,9 @@ def cross_checks(file: ProjectFile, document: Document, *, unneeded: set[str | i
         near = nearest(file.target, names)
         fix = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
         yield document.problem(("target",), f"there is no destination {file.target!r}", fix)
+    for name, destination in file.destinations.items():
+        if destination.needs not in unneeded:
+            yield from destination.problems(name, file.destinations, document)
     for name, source in file.sources.items():
         fed = [stream for stream, settings in file.streams.items() if name in settings.from_]
         yield from source.problems(name, fed, document)

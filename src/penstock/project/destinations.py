@@ -11,10 +11,12 @@ What it names is a :class:`penstock.destinations.kinds.DestinationKind`. Of it, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Self
 
 from penstock.project.group import Settings
 from penstock.project.kinds import KindsOfSettings
+from penstock.project.yaml_document import Document, Problem
 
 
 class DestinationSettings(Settings):
@@ -36,10 +38,29 @@ class DestinationSettings(Settings):
         """False when nothing can have landed."""
         return True
 
+    @property
+    def needs(self) -> str:
+        """The name of another destination that this one is not there without; empty when there is none."""
+        return ""
+
+    def problems(self, name: str, all_: Mapping[str, DestinationSettings], document: Document) -> Iterator[Problem]:
+        """What does not fit between the settings of the destination called ``name`` and the others of the project."""
+        del name, all_, document
+        yield from ()
+
+    def completed(self, all_: Mapping[str, DestinationSettings]) -> Self:
+        """The same, with what it takes from the others of the project."""
+        del all_
+        return self
+
 
 DESTINATIONS = KindsOfSettings(
     group="penstock.destinations",
     noun="destination",
     base=DestinationSettings,
-    built_in={"duckdb": "penstock.project.warehouses:DuckDB", "postgres": "penstock.project.warehouses:Postgres"},
+    built_in={
+        "duckdb": "penstock.project.warehouses:DuckDB",
+        "postgres": "penstock.project.warehouses:Postgres",
+        "spark": "penstock.project.lakehouse:Spark",
+    },
 )

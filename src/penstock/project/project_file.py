@@ -175,7 +175,7 @@ def load_project(
         name=file.name,
         directory=directory,
         target=chosen if chosen is not None else next(iter(file.destinations)),
-        destinations=file.destinations,
+        destinations={name: d.completed(file.destinations) for name, d in file.destinations.items()},
         sources=file.sources,
         streams=file.streams,
         load=file.load,
@@ -245,13 +245,15 @@ def _chosen(data: dict[str, Any]) -> str | None:
 
 
 def _without_unneeded(document: Document, chosen: str | None) -> tuple[Any, set[SettingPath]]:
-    """The data without what lacks a variable and is perhaps not needed now: destinations that are not chosen, and
-    privacy keys."""
+    """The data without what lacks a variable and is perhaps not needed now: destinations that are not chosen and that
+    the chosen one does not name, and privacy keys."""
     data = document.data
     if keys := {at[2] for at in document.unset if _is_key(at)}:
         kept = {k: v for k, v in data["privacy"]["keys"].items() if k not in keys}
         data = {**data, "privacy": {**data["privacy"], "keys": kept}}
-    unneeded = {at[:2] for at in document.unset if at[0] == "destinations" and len(at) > 1 and at[1] != chosen}
+    of_chosen = data["destinations"].get(chosen) if isinstance(data.get("destinations"), dict) else None
+    needed = (chosen, of_chosen.get("ledger") if isinstance(of_chosen, dict) else None)
+    unneeded = {at[:2] for at in document.unset if at[0] == "destinations" and len(at) > 1 and at[1] not in needed}
     if not unneeded:
         return data, unneeded
     names = {name for _, name in unneeded}

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from penstock.destinations.kinds import kind_of
 from penstock.errors import TransformError
 from penstock.transform.kept_manifest import keep_manifest, kept_manifest
 from penstock.transform.manifest import TESTS, WHOLE_TABLE, Manifest
@@ -71,11 +73,15 @@ class Dbt:
     Args:
         fingerprint: of all that dbt reads. What an earlier process parsed of the same is not parsed again before
             something is built; without it, each process parses.
+        ready: is called before the warehouse is asked.
     """
 
-    def __init__(self, workspace: Workspace, fingerprint: str = "") -> None:
+    def __init__(
+        self, workspace: Workspace, fingerprint: str = "", *, ready: Callable[[], object] = lambda: None
+    ) -> None:
         self._workspace = workspace
         self._fingerprint = fingerprint
+        self._ready = ready
         self._manifest: Any = None
         self._read: Manifest | None = None
 
@@ -192,6 +198,7 @@ class Dbt:
         progress: NodeProgress | None = None,
     ) -> list[Node]:
         with _variables({**self._workspace.environment, **(environment or {})}):
+            self._ready()
             self._parsed()
             result = self._invoke(arguments, progress)
         if result is None or not hasattr(result, "results"):
@@ -270,7 +277,9 @@ def open_dbt(project: Project, fingerprint: str = "") -> Dbt:
     Raises:
         UsageError: ``dbt_project.yml`` is unreadable.
     """
-    return Dbt(prepare_workspace(project), fingerprint)
+    destination = project.destination
+    ready = partial(kind_of(destination).ready_dbt, destination)
+    return Dbt(prepare_workspace(project), fingerprint, ready=ready)
 
 
 def _node(result: Any) -> Node:

@@ -14,6 +14,7 @@ from penstock.engine_errors import error_text
 _ADAPTERS = {
     "dbt.adapters.duckdb.connections": "DuckDBConnectionManager",
     "dbt.adapters.postgres.connections": "PostgresConnectionManager",
+    "dbt.adapters.spark.connections": "SparkConnectionManager",
 }
 _MARK = "_penstock_masks"
 

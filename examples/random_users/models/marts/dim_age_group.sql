@@ -8,7 +8,7 @@ named as (
     first_age,
     case when first_age < 100 then first_age + 9 end as last_age,
     case
-      when first_age < 100 then cast(first_age as text) || ' to ' || cast(first_age + 9 as text)
+      when first_age < 100 then cast(first_age as {{ penstock.text_type() }}) || ' to ' || cast(first_age + 9 as {{ penstock.text_type() }})
       else '100 and over'
     end as age_group
   from starts

@@ -24,6 +24,6 @@ select
   registered_age as tenure_in_years,
   dob_date as born_at,
   registered_date as registered_at,
-  cast(dob_date at time zone 'UTC' as date) as birth_date,
-  cast(registered_date at time zone 'UTC' as date) as registration_date
+  cast({{ penstock.in_utc('dob_date') }} as date) as birth_date,
+  cast({{ penstock.in_utc('registered_date') }} as date) as registration_date
 from {{ source('raw', 'users') }}

@@ -53,9 +53,7 @@
 
 
 {% macro input_columns(input) -%}
-  {{- return(penstock.names(adapter.get_columns_in_relation(
-    api.Relation.create(database=target.database, schema=input.model.split('.')[0], identifier=input.table)
-  ) | map(attribute='name') | list)) -}}
+  {{- return(penstock.names(penstock.input_types(input).keys() | list)) -}}
 {%- endmacro %}
 
 

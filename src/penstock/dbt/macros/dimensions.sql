@@ -1,6 +1,8 @@
 {% macro unknown_key() -%}
-  cast('00000000-0000-0000-0000-000000000000' as uuid)
+  {{- return(adapter.dispatch('unknown_key', 'penstock')()) -}}
 {%- endmacro %}
+
+{% macro default__unknown_key() -%}{{- return("cast('00000000-0000-0000-0000-000000000000' as uuid)") -}}{%- endmacro %}
 
 
 {% macro unknown_label() -%}'(unknown)'{%- endmacro %}
@@ -76,6 +78,14 @@
 {% macro unknown_date_key() -%}0{%- endmacro %}
 
 
+{#- From 1, a Monday, to 7. -#}
+{% macro iso_day_of_week(date) -%}
+  {{- return(adapter.dispatch('iso_day_of_week', 'penstock')(date)) -}}
+{%- endmacro %}
+
+{% macro default__iso_day_of_week(date) -%}{{- return('extract(isodow from ' ~ date ~ ')') -}}{%- endmacro %}
+
+
 {#- All years of the dates, whole: read from something small, such as a report by day. -#}
 {% macro date_dimension(relation, column, unknown=false) -%}
 with spanned as (
@@ -99,8 +109,8 @@ select
   cast(extract(month from date_day) as integer) as month_of_year,
   cast(extract(day from date_day) as integer) as day_of_month,
   cast(extract(week from date_day) as integer) as iso_week_of_year,
-  cast(extract(isodow from date_day) as integer) as iso_day_of_week,
-  extract(isodow from date_day) >= 6 as is_weekend
+  cast({{ penstock.iso_day_of_week('date_day') }} as integer) as iso_day_of_week,
+  {{ penstock.iso_day_of_week('date_day') }} >= 6 as is_weekend
 from calendar
 {%- if unknown %}
 union all

@@ -15,6 +15,10 @@
 
 
 {% macro changes_table(name) -%}
+  {{- return(adapter.dispatch('changes_table', 'penstock')(name)) -}}
+{%- endmacro %}
+
+{% macro default__changes_table(name) -%}
   {{- return(api.Relation.create(database=target.database, schema=penstock.changes_schema(), identifier=name)) -}}
 {%- endmacro %}
 
@@ -33,6 +37,10 @@
 
 {#- Made in a transaction of its own: models that are built side by side would wait for one another. -#}
 {% macro ensure_changes() -%}
+  {%- do adapter.dispatch('ensure_changes', 'penstock')() -%}
+{%- endmacro %}
+
+{% macro default__ensure_changes() -%}
   {%- set present = "select 1 from information_schema.tables where table_schema = '" ~ penstock.changes_schema()
       ~ "' and table_name = 'marks'" -%}
   {%- if not run_query(present).rows -%}

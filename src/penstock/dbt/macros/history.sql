@@ -29,7 +29,7 @@
       {{ named | join(', ') }},
       case when not coalesce({{ delete_when }}, false) then {{ penstock.hash_key(tracked) }} end as _pen_state,
       {{ penstock.hash_key(tracked + carried) }} as _pen_content,
-      cast(null as {{ 'text' if target.type == 'postgres' else 'varchar' }}) as _pen_opened_by
+      cast(null as {{ 'varchar' if target.type == 'duckdb' else penstock.text_type() }}) as _pen_opened_by
     from {{ relation }}
     where {{ at }} is not null
     /*_pen_seed union all

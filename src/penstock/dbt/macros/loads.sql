@@ -2,9 +2,21 @@
     began early may commit late, and only `seq` says what a reader has seen. -#}
 
 {% macro ledger(table) -%}
+  {{- return(adapter.dispatch('ledger', 'penstock')(table)) -}}
+{%- endmacro %}
+
+{% macro default__ledger(table) -%}
   {#- The catalog is named too, because a DuckDB file called penstock.duckdb is itself a catalog `penstock`. -#}
   {{- return(api.Relation.create(database=target.database, schema='penstock', identifier=table)) -}}
 {%- endmacro %}
+
+
+{#- What a statement on the tables of the ledger, or beside them, gives. -#}
+{% macro ledger_rows(statement) -%}
+  {{- return(adapter.dispatch('ledger_rows', 'penstock')(statement)) -}}
+{%- endmacro %}
+
+{% macro default__ledger_rows(statement) -%}{{- return(run_query(statement).rows) -}}{%- endmacro %}
 
 
 {% macro model_name(node) -%}
@@ -71,15 +83,14 @@
   {%- if not execute -%}{{- return(0) -}}{%- endif -%}
   {%- set fixed = env_var('PENSTOCK_UPPER_SEQ', '') -%}
   {%- if fixed -%}{{- return(fixed | int) -}}{%- endif -%}
-  {%- set rows = run_query('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads')) -%}
-  {%- set upper = rows.columns[0].values()[0] | int -%}
+  {%- set upper = penstock.ledger_rows('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads'))[0][0] | int -%}
   {%- set streams = penstock.streams_left_behind(model) -%}
   {%- if not streams -%}{{- return(upper) -}}{%- endif -%}
   {%- set seen = 'select coalesce(max(upper_seq), 0) from ' ~ penstock.ledger('runs')
       ~ " where kind = 'transform' and status = 'success' and not coalesce(selected, false) and layer is null" -%}
-  {%- set rows = run_query('select coalesce(min(seq) - 1, ' ~ upper ~ ') from ' ~ penstock.ledger('loads')
+  {%- set rows = penstock.ledger_rows('select coalesce(min(seq) - 1, ' ~ upper ~ ') from ' ~ penstock.ledger('loads')
       ~ " where stream in ('" ~ streams | join("', '") ~ "') and seq > (" ~ seen ~ ')') -%}
-  {%- set reached = rows.columns[0].values()[0] | int -%}
+  {%- set reached = rows[0][0] | int -%}
   {%- if reached < upper -%}
     {%- do log(penstock.model_name(model) ~ ' takes in loads up to ' ~ reached
         ~ ' only: a table that it reads is not built along and may be older than the others', info=true) -%}

@@ -53,8 +53,8 @@
     ])) -%}
   {%- set names = "('" ~ ([name] + reads) | join("', '") ~ "')" -%}
   {%- set stored, versions = {}, [definition] -%}
-  {%- for row in run_query('select model, definition, version, basis, step, fingerprint from '
-      ~ penstock.changes_table('models') ~ ' where model in ' ~ names ~ ' order by model').rows -%}
+  {%- for row in penstock.ledger_rows('select model, definition, version, basis, step, fingerprint from '
+      ~ penstock.changes_table('models') ~ ' where model in ' ~ names ~ ' order by model') -%}
     {%- do stored.update({row[0]: {'layout': row[1].partition(' ')[2], 'version': row[2], 'basis': row[3], 'step': row[4], 'fingerprint': row[5]}}) -%}
   {%- endfor -%}
   {%- set read = {} -%}
@@ -67,7 +67,7 @@
     {%- for input in inputs -%}{%- do versions.append(penstock.input_types(input) | string) -%}{%- endfor -%}
   {%- endif -%}
   {%- set marks = {} -%}
-  {%- for row in run_query('select model, seq from ' ~ penstock.ledger('watermarks') ~ ' where model in ' ~ names).rows -%}
+  {%- for row in penstock.ledger_rows('select model, seq from ' ~ penstock.ledger('watermarks') ~ ' where model in ' ~ names) -%}
     {%- do marks.update({row[0]: row[1] | int}) -%}
   {%- endfor -%}
   {%- set limits = [penstock.upper_seq()] -%}
@@ -92,6 +92,7 @@
     'step': stored.get(name, {}).get('step'),
     'prepared': stored.get(name, {}).get('fingerprint') == env_var('PENSTOCK_MODELS', ''),
     'read': read,
+    'stored': stored,
     'marked': name in marks,
     'after': marks.get(name, 0),
     'upto': limits | min,
@@ -103,6 +104,10 @@
 
 {#- The SQL of the views that are read, as the database has it: by schema and name. -#}
 {% macro view_definitions(inputs) -%}
+  {{- return(adapter.dispatch('view_definitions', 'penstock')(inputs)) -}}
+{%- endmacro %}
+
+{% macro default__view_definitions(inputs) -%}
   {%- set definitions, parts = {}, [] -%}
   {%- for input in inputs -%}
     {%- for view in input.views -%}
@@ -150,11 +155,17 @@
 {%- endmacro %}
 
 
+{% macro input_table(input) -%}
+  {#- Spark's target has no database. -#}
+  {{- return(api.Relation.create(
+    database=target.database or none, schema=input.model.split('.')[0], identifier=input.table
+  )) -}}
+{%- endmacro %}
+
+
 {#- The columns of an input by name, with their types. -#}
 {% macro input_types(input) -%}
-  {{- return(penstock.table_types(
-    api.Relation.create(database=target.database, schema=input.model.split('.')[0], identifier=input.table)
-  )) -}}
+  {{- return(penstock.table_types(penstock.input_table(input))) -}}
 {%- endmacro %}
 
 
@@ -171,7 +182,7 @@
 {% macro merged_streams(inputs) -%}
   {%- set streams = [] -%}
   {%- if inputs | selectattr('changes', 'equalto', 'landed') | list -%}
-    {%- for row in run_query('select stream from ' ~ penstock.ledger('streams') ~ " where disposition = 'merge'").rows -%}
+    {%- for row in penstock.ledger_rows('select stream from ' ~ penstock.ledger('streams') ~ " where disposition = 'merge'") -%}
       {%- do streams.append(row[0]) -%}
     {%- endfor -%}
   {%- endif -%}

@@ -1,7 +1,16 @@
 {#- Raw values read the same way on every engine: blanks, letters, instants. -#}
 
 {% macro trimmed(expression) -%}
-  nullif(trim({{ expression }}, '{{ penstock.blanks() }}'), '')
+  nullif({{ penstock.stripped(expression, penstock.blanks()) }}, '')
+{%- endmacro %}
+
+{#- Without those of the characters that it begins or ends with. -#}
+{% macro stripped(expression, characters) -%}
+  {{- return(adapter.dispatch('stripped', 'penstock')(expression, characters)) -}}
+{%- endmacro %}
+
+{% macro default__stripped(expression, characters) -%}
+  {{- return('trim(' ~ expression ~ ", '" ~ characters ~ "')") -}}
 {%- endmacro %}
 
 {#- What Unicode calls white space. The engines' own trim takes the space alone, or other sets. -#}
@@ -27,18 +36,37 @@
   {%- set values = [] -%}
   {%- for each in (adapter.get_columns_in_relation(relation) if execute else [])
       if each.name == column or each.name.startswith(column ~ '__') -%}
-    {%- set type = each.dtype | lower -%}
-    {%- if type.endswith('with time zone') or type == 'timestamptz' -%}
-      {%- do values.append('(' ~ adapter.quote(each.name) ~ " at time zone 'UTC')") -%}
-    {%- elif type.startswith('timestamp') or type == 'date' -%}
-      {%- do values.append('cast(' ~ adapter.quote(each.name) ~ ' as timestamp)') -%}
-    {%- elif type in ['text', 'varchar', 'character varying'] -%}
-      {%- do values.append(penstock.instant_of(adapter.quote(each.name))) -%}
-    {%- endif -%}
+    {%- set value = penstock.instant_column(each) -%}
+    {%- if value -%}{%- do values.append(value) -%}{%- endif -%}
   {%- endfor -%}
   {%- do values.append('case when _pen_rescued is not null then '
       ~ penstock.instant_of(penstock.rescued(field or column)) ~ ' end') -%}
   coalesce({{ values | join(', ') }}, null)
+{%- endmacro %}
+
+
+{% macro in_utc(expression) -%}
+  {{- return(adapter.dispatch('in_utc', 'penstock')(expression)) -}}
+{%- endmacro %}
+
+{% macro default__in_utc(expression) -%}{{- return('(' ~ expression ~ " at time zone 'UTC')") -}}{%- endmacro %}
+
+
+{#- The instant that a raw column holds, or '' when its type has none. -#}
+{% macro instant_column(column) -%}
+  {{- return(adapter.dispatch('instant_column', 'penstock')(column)) -}}
+{%- endmacro %}
+
+{% macro default__instant_column(column) -%}
+  {%- set type = column.dtype | lower -%}
+  {%- if type.endswith('with time zone') or type == 'timestamptz' -%}
+    {{- return(penstock.in_utc(adapter.quote(column.name))) -}}
+  {%- elif type.startswith('timestamp') or type == 'date' -%}
+    {{- return('cast(' ~ adapter.quote(column.name) ~ ' as timestamp)') -}}
+  {%- elif type in ['text', 'varchar', 'character varying'] -%}
+    {{- return(penstock.instant_of(adapter.quote(column.name))) -}}
+  {%- endif -%}
+  {{- return('') -}}
 {%- endmacro %}
 
 

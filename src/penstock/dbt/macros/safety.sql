@@ -79,9 +79,7 @@
 
 
 {% macro missing_column(input, names) -%}
-  {%- set have = adapter.get_columns_in_relation(
-      api.Relation.create(database=target.database, schema=input.model.split('.')[0], identifier=input.table)
-    ) | map(attribute='name') | list -%}
+  {%- set have = penstock.input_types(input).keys() | list -%}
   {%- for name in names if modules.re.fullmatch('[A-Za-z_][A-Za-z0-9_]*', name) and name not in have -%}
     {{- return(input.name ~ ' has no column ' ~ name) -}}
   {%- endfor -%}

@@ -9,5 +9,6 @@ CAPABILITIES = Capabilities(
     has_roles=False,
     holds_views=False,
     served=False,
+    deletes_rows=True,
     json_member="json_extract_string({column}, {pointer})",
 )

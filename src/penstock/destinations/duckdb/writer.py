@@ -21,6 +21,7 @@ from penstock.destinations.duckdb.registered import Offered, Registered
 from penstock.destinations.duckdb.schema_there import check_raw
 from penstock.destinations.structure import check_foreign, check_table
 from penstock.destinations.versions import key_duckdb
+from penstock.ledger import delta_view
 from penstock.ports import Target
 from penstock.schema import Column, Schema
 from penstock.shape.types import duckdb_type
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from penstock.destinations.duckdb.sparing import Sparing
     from penstock.errors import DestinationError
 
+_JSON = "json"
 _OWN_COLUMNS = {"_pen_id": "UUID", "_pen_load": "BIGINT", "_pen_origin": "VARCHAR", "_pen_rescued": "JSON"}
 
 
@@ -48,8 +50,6 @@ class File(Protocol):
 
 class DuckDBWriter:
     """One open transaction. ``ended`` is called once, at its end."""
-
-    json = "json"
 
     def __init__(
         self,
@@ -110,10 +110,22 @@ class DuckDBWriter:
         """Run a statement."""
         self._connection.execute(sql)
 
+    def take_back(self, newest: int) -> None:
+        """Delete the rows of later loads."""
+        self.execute(f"delete from {self._table} where _pen_load > {newest}")
+
+    def show_delta(self) -> None:
+        """Make the view anew."""
+        self.execute(delta_view(self._target.stream))
+
+    def keep_whole(self) -> None:
+        """Add the column."""
+        self.execute(f"alter table {self._table} add column _pen_json {_JSON}")
+
     def create(self, schema: Schema) -> None:
         """Make the table."""
         columns = [f"{identifier(c.name)} {duckdb_type(c.type)}" for c in schema.columns]
-        columns += own_columns(self._target, json=self.json)
+        columns += own_columns(self._target, json=_JSON)
         self.execute(f"create table {self._table} ({', '.join(columns)})")
 
     def widen(self, schema: Schema, added: Sequence[Column]) -> None:

@@ -9,5 +9,6 @@ CAPABILITIES = Capabilities(
     has_roles=True,
     holds_views=True,
     served=True,
+    deletes_rows=True,
     json_member="{column} ->> {name}",
 )

@@ -21,6 +21,7 @@ from penstock.destinations.postgres.statements import LandingStatements
 from penstock.destinations.postgres.table_there import check_postgres_table, column_type
 from penstock.destinations.postgres.wide import move_long_values
 from penstock.destinations.versions import key_postgres
+from penstock.ledger import delta_view
 from penstock.ports import Target
 from penstock.schema import Column, Schema
 from penstock.shape.arrow import id_halves
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from penstock.destinations.known import KnownIds
     from penstock.errors import DestinationError
 
+_JSON = "jsonb"
 _SETTINGS = {
     "timezone": "UTC",
     "jit": "off",
@@ -70,8 +72,6 @@ class Database(Protocol):
 
 class PostgresWriter:
     """One open transaction."""
-
-    json = "jsonb"
 
     def __init__(self, database: Database, target: Target) -> None:
         self._database = database
@@ -116,10 +116,22 @@ class PostgresWriter:
         """Run a statement."""
         self._statements.execute(sql)
 
+    def take_back(self, newest: int) -> None:
+        """Delete the rows of later loads."""
+        self.execute(f"delete from {self._table} where _pen_load > {newest}")
+
+    def show_delta(self) -> None:
+        """Make the view anew."""
+        self.execute(delta_view(self._target.stream))
+
+    def keep_whole(self) -> None:
+        """Add the column."""
+        self.execute(f"alter table {self._table} add column _pen_json {_JSON}")
+
     def create(self, schema: Schema) -> None:
         """Make the table, its index later."""
         columns = [f"{identifier(c.name)} {column_type(c)}" for c in schema.columns]
-        columns += own_columns(self._target, json=self.json, collate=' collate "C"')
+        columns += own_columns(self._target, json=_JSON, collate=' collate "C"')
         self.execute(f"create table {self._table} ({', '.join(columns)})")
         self._unindexed = True
         move_long_values(self._table, schema, self._statements.table, self.execute)

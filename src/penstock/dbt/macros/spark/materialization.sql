@@ -1,0 +1,156 @@
+{#- The materialization `penstock` on Iceberg tables. A step computes what the model's SQL gives now, of the scopes that
+    changed, or of all of it; and writes what differs from the table with one `merge`, which is one snapshot. Where
+    nothing differs none is written.
+
+    Spark has no transaction over an Iceberg table and the ledger: the snapshot comes first, then the ledger. The ledger
+    says which snapshot it knows; a step that finds another one, as after a crash between the two, or after somebody
+    else wrote, compares all of the table. What came and went of a model is read from its snapshots. -#}
+
+{% materialization penstock, adapter='spark' -%}
+  {%- set target_relation = this.incorporate(type='table') -%}
+  {%- set name = penstock.model_name(model) -%}
+  {%- do config.require('unique_key') -%}
+  {%- do penstock.ensure_changes() -%}
+  {{ run_hooks(pre_hooks, inside_transaction=False) }}
+  {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+  {%- set inputs = penstock.model_inputs(model) -%}
+  {%- set definitions = penstock.view_definitions(inputs) -%}
+  {%- set inputs = penstock.seen_through(inputs, definitions) -%}
+  {%- set state = penstock.state_of(name, inputs, definitions) -%}
+  {%- set snapshot = penstock.snapshot_of(this) -%}
+  {%- if snapshot is none or should_full_refresh() or not state.known -%}
+    {%- do penstock.build_table(target_relation, inputs, state) -%}
+  {%- else -%}
+    {%- do penstock.merge_step(target_relation, inputs, state, snapshot) -%}
+  {%- endif -%}
+
+  {%- do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke(target_relation, true)) -%}
+  {%- do persist_docs(target_relation, model) -%}
+  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {{ run_hooks(post_hooks, inside_transaction=False) }}
+  {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
+
+
+{#- The table's snapshot, as text; none when there is no table. -#}
+{% macro snapshot_of(relation) -%}
+  {%- if not run_query('show tables in ' ~ relation.schema ~ " like '" ~ relation.identifier ~ "'").rows -%}
+    {{- return(none) -}}
+  {%- endif -%}
+  {%- set rows = run_query('select cast(snapshot_id as string) from ' ~ relation ~ ".refs where name = 'main'").rows -%}
+  {{- return(rows[0][0] if rows else '') -}}
+{%- endmacro %}
+
+
+{% macro spark__view_definitions(inputs) -%}
+  {%- set definitions = {} -%}
+  {%- for input in inputs -%}
+    {%- for view in input.views if view | join('.') not in definitions -%}
+      {%- set made = run_query('show create table ' ~ view | join('.')).rows[0][0] -%}
+      {%- do definitions.update({view | join('.'): made.split('\nAS\n', 1)[-1]}) -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {{- return(definitions) -}}
+{%- endmacro %}
+
+
+{% macro build_table(target_relation, inputs, state) -%}
+  {%- set limited = inputs | selectattr('limited') | list -%}
+  {%- do penstock.bind_all(limited, penstock.came_between(0, state.upto)) -%}
+  {%- set order_by = penstock.listed(config.get('order_by')) -%}
+  {%- if not penstock.snapshot_of(this) -%}{%- do run_query('drop view if exists ' ~ this) -%}{%- endif -%}
+  {%- call statement('main') -%}
+    create or replace table {{ target_relation }} using iceberg
+    {{ partition_cols(label='partitioned by') }}
+    tblproperties (
+      {%- for property, value in dict({'write.merge.mode': 'copy-on-write'}, **config.get('tblproperties', {})).items() %}
+      '{{ property }}' = '{{ value }}'{{ ',' if not loop.last }}
+      {%- endfor %}
+    )
+    as select * from ({{ penstock.spark_bound(limited) }}) as all_rows
+    {% if order_by %}order by {{ order_by | join(', ') }}{% endif %}
+  {%- endcall -%}
+  {%- do penstock.expect_unique(this) -%}
+  {%- set columns = penstock.table_types(this) -%}
+  {%- do penstock.keep_built(inputs, state, columns, invocation_id, true) -%}
+{%- endmacro %}
+
+
+{#- What the ledger is told of a model as it is now. -#}
+{% macro keep_built(inputs, state, types, version, anew) -%}
+  {%- set name = penstock.model_name(model) -%}
+  {%- set mode = penstock.mode_of() -%}
+  {%- set reason = penstock.why_whole(mode, inputs, types.keys() | list, penstock.merged_streams(inputs), types) -%}
+  {%- if reason -%}{%- do log(name ~ ' is built whole with each step: ' ~ reason, info=true) -%}{%- endif -%}
+  {%- do penstock.mark_in_ledger(name, state, version, {
+    'snapshot': penstock.snapshot_of(this),
+    'read': penstock.snapshots_read(state),
+    'mode': 'whole' if reason else mode,
+    'types': types,
+  }, anew) -%}
+{%- endmacro %}
+
+
+{#- By model that is read, the snapshot that it has now, as the ledger knows it. -#}
+{% macro snapshots_read(state) -%}
+  {%- set read = {} -%}
+  {%- for one in state.read -%}
+    {%- do read.update({one: fromjson(state.stored[one].step).snapshot if one in state.stored else ''}) -%}
+  {%- endfor -%}
+  {{- return(read) -}}
+{%- endmacro %}
+
+
+{% macro merge_step(target_relation, inputs, state, snapshot) -%}
+  {%- set kept = fromjson(state.step) -%}
+  {%- set read = penstock.snapshots_read(state) -%}
+  {%- set opaque = penstock.is_opaque(inputs) -%}
+  {%- set news = opaque or not state.same or snapshot != kept.snapshot or read != kept.read
+      or penstock.has_landed(state.streams, state.after, state.upto) -%}
+  {%- if not news -%}
+    {%- call statement('main') -%}select 1 where false{%- endcall -%}
+    {%- if state.upto > state.after or not state.marked or not state.prepared -%}
+      {%- do penstock.mark_in_ledger(penstock.model_name(model), state, state.version, kept, not state.marked) -%}
+    {%- endif -%}
+    {{- return('') -}}
+  {%- endif -%}
+  {%- if not state.same and penstock.columns_move(inputs, kept.types, state) -%}
+    {%- do penstock.build_table(target_relation, inputs, state) -%}
+    {{- return('') -}}
+  {%- endif -%}
+  {%- set columns = kept.types.keys() | list -%}
+  {%- set part = state.same and state.marked and not opaque and snapshot == kept.snapshot and kept.mode != 'whole' -%}
+  {%- if part and state.upto > state.after -%}
+    {%- do penstock[kept.mode ~ '_rows'](inputs, state, kept, columns) -%}
+  {%- else -%}
+    {%- do penstock.all_rows(inputs, state, columns) -%}
+  {%- endif -%}
+  {%- do penstock.merge_differences(target_relation, columns) -%}
+  {%- if state.same and state.prepared and snapshot == kept.snapshot -%}
+    {%- do penstock.mark_in_ledger(penstock.model_name(model), state, state.version,
+        dict(kept, snapshot=penstock.snapshot_of(this), read=read), not state.marked) -%}
+  {%- else -%}
+    {%- do penstock.keep_built(inputs, state, kept.types, state.version if state.same else invocation_id, not state.marked) -%}
+  {%- endif -%}
+  {%- do penstock.let_go() -%}
+{%- endmacro %}
+
+
+{#- Whether the model's SQL has other columns than its table, and the table is to follow: it is built anew then. -#}
+{% macro columns_move(inputs, types, state) -%}
+  {%- set on_change = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
+  {%- if on_change == 'ignore' -%}{{- return(false) -}}{%- endif -%}
+  {%- set limited = inputs | selectattr('limited') | list -%}
+  {%- do penstock.bind_all(limited, 'true') -%}
+  {%- do run_query('create or replace temporary view _pen_shape as ' ~ penstock.spark_bound(limited)) -%}
+  {%- set fresh = {} -%}
+  {%- for row in run_query('describe _pen_shape').rows -%}{%- do fresh.update({row[0]: row[1]}) -%}{%- endfor -%}
+  {%- if fresh == types -%}{{- return(false) -}}{%- endif -%}
+  {%- set gone = types.keys() | reject('in', fresh.keys() | list) | list -%}
+  {%- if on_change == 'fail' or (on_change == 'append_new_columns' and gone) -%}
+    {%- do exceptions.raise_compiler_error('the columns of ' ~ this ~ ' are others than its SQL gives, and on_schema_change'
+      ~ ' is ' ~ on_change ~ ': build it with --full-refresh') -%}
+  {%- endif -%}
+  {{- return(true) -}}
+{%- endmacro %}

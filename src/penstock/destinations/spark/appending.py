@@ -1,0 +1,94 @@
+"""Rows that land where none of their identity is: the first one stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.destinations.known import KnownIds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from penstock.destinations.spark.lookup import FilesOfTable
+
+
+class Appending:
+    """The new rows of one landing, and the identities that its process knows.
+
+    Args:
+        known: the identities of the table, where this process alone has filled it; None where its files are asked.
+        files: what the table held before; None where there was none.
+        full: is given the rows in hand when they are many, and takes them.
+    """
+
+    def __init__(
+        self, known: KnownIds | None, files: FilesOfTable | None, load_id: int, full: Callable[[pa.Table], None]
+    ) -> None:
+        self._known = KnownIds() if known is None else known
+        self._all_known = known is not None
+        self._files = files
+        self._load_id = load_id
+        self._full = full
+        self._rows: list[pa.Table] = []
+        self._landed: list[pa.Table] = []
+        """Identities, and contents where there are any, of all rows of this landing."""
+        self._bytes = 0
+
+    def insert(self, rows: pa.Table, halves: Any) -> int:
+        """Take the rows whose identity is new; how many. ``halves`` are their identities as numbers."""
+        maybe, _ = self._known.maybe(halves[:, 0])
+        present = np.zeros(rows.num_rows, dtype=bool)
+        if maybe.any():
+            present |= _is_in(rows, [table.column("_pen_id") for table in self._landed])
+        asked = np.flatnonzero((maybe if self._all_known else np.ones(rows.num_rows, dtype=bool)) & ~present)
+        if len(asked) and self._files is not None:
+            there = self._files.known(rows.take(asked))
+            if len(there):
+                present |= _is_in(rows, [there])
+        if present.any():
+            rows, halves = rows.filter(pa.array(~present)), halves[~present]
+        if rows.num_rows:
+            self._known.add(halves[:, 0], self._load_id, self._load_id)
+            self._landed.append(rows.select([n for n in ("_pen_id", "_pen_content") if n in rows.column_names]))
+            self._rows.append(rows)
+            self._bytes += rows.nbytes
+            if self._bytes > _LARGE_BYTES:
+                self._full(self.taken())
+        return int(rows.num_rows)
+
+    def contents(self, claims: pa.Table) -> Iterable[pa.Table]:
+        """``_pen_id`` and ``_pen_content`` of rows whose identity is claimed."""
+        ids = claims.column("_pen_id").combine_chunks()
+        for table in self._landed:
+            yield table.filter(pc.is_in(table.column("_pen_id"), value_set=ids))
+        if self._files is not None:
+            for _, entries in self._files.entries(claims.select(["_pen_id"]), ["_pen_id", "_pen_content"]):
+                yield entries
+
+    def taken(self) -> pa.Table | None:
+        """The rows in hand, which are in hand no longer; None when there are none."""
+        rows, self._rows, self._bytes = self._rows, [], 0
+        return pa.concat_tables(rows, promote_options="default") if rows else None
+
+    def commit(self) -> None:
+        """Keep in mind what landed."""
+        self._known.commit()
+
+    def rollback(self) -> None:
+        """Forget it."""
+        self._known.rollback()
+
+
+_LARGE_BYTES = 256 << 20
+
+
+def _is_in(rows: pa.Table, ids: list[Any]) -> Any:
+    """For each row, whether its identity is one of these."""
+    chunks = [chunk for column in ids for chunk in getattr(column, "chunks", [column])]
+    if not chunks:
+        return np.zeros(rows.num_rows, dtype=bool)
+    return pc.is_in(rows.column("_pen_id"), value_set=pa.chunked_array(chunks)).to_numpy()

@@ -1,0 +1,49 @@
+"""Rows as a raw table of Iceberg holds them: identities as texts of 36 characters, JSON as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_DIGITS = np.array([[ord(c) for c in f"{byte:02x}"] for byte in range(256)], dtype=np.uint8)
+_PLACES = [i for i in range(36) if i not in (8, 13, 18, 23)]
+
+
+def as_stored(rows: pa.Table) -> pa.Table:
+    """Rows with plain types alone."""
+    columns = {name: _plain(rows.column(name)) for name in rows.column_names}
+    return pa.table(columns)
+
+
+def stamped(rows: pa.Table, load_id: int, at: datetime) -> pa.Table:
+    """Rows with the load that landed them, and when."""
+    load = pa.repeat(pa.scalar(load_id, pa.int64()), rows.num_rows)
+    loaded_at = pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), rows.num_rows)
+    return rows.append_column("_pen_load", load).append_column("_pen_loaded_at", loaded_at)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not isinstance(column.type, pa.BaseExtensionType):
+        return column
+    if column.type == pa.uuid():
+        return pa.chunked_array([_uuid_texts(chunk.storage) for chunk in column.chunks], pa.string())
+    return pa.chunked_array([chunk.storage.cast(pa.string()) for chunk in column.chunks], pa.string())
+
+
+def _uuid_texts(values: pa.FixedSizeBinaryArray) -> pa.Array:
+    """``f1a5…`` of 16 bytes each."""
+    count = len(values)
+    if not count or values.null_count == count:
+        return pa.nulls(count, pa.string())
+    raw = np.frombuffer(values.buffers()[1], dtype=np.uint8).reshape(-1, 16)[values.offset : values.offset + count]
+    characters: Any = np.full((count, 36), ord("-"), dtype=np.uint8)
+    characters[:, _PLACES] = _DIGITS[raw].reshape(count, 32)
+    offsets = np.arange(0, 36 * (count + 1), 36, dtype=np.int32)
+    texts = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(characters))
+    return pc.if_else(values.is_valid(), texts, None) if values.null_count else texts

@@ -1,0 +1,14 @@
+"""What Iceberg tables with a ledger in PostgreSQL can do."""
+
+from __future__ import annotations
+
+from penstock.ports import Capabilities
+
+CAPABILITIES = Capabilities(
+    one_process=False,
+    has_roles=False,
+    holds_views=False,
+    served=False,
+    deletes_rows=False,
+    json_member="json_extract_string({column}, {pointer})",
+)

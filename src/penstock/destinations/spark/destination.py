@@ -1,0 +1,191 @@
+"""Iceberg tables, with the ledger in PostgreSQL.
+
+Landings have a connection of their own to the ledger's database, and all else another one. Whoever asks for rows of
+tables is answered by a DuckDB over their files; whoever asks for the ledger's, by PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from penstock.destinations.known import KnownIds
+from penstock.destinations.landing import WarehouseLanding, opened
+from penstock.destinations.postgres.destination import PostgresDestination
+from penstock.destinations.postgres.statements import ReadingStatements
+from penstock.destinations.refusals import SortedExecutor, refusals, sorting
+from penstock.destinations.spark.arrow import as_stored
+from penstock.destinations.spark.capabilities import CAPABILITIES
+from penstock.destinations.spark.catalogs import RAW, open_catalog
+from penstock.destinations.spark.driver_errors import refusal
+from penstock.destinations.spark.reading import Questions
+from penstock.destinations.spark.writer import IcebergWriter
+from penstock.errors import DestinationError, UsageError
+from penstock.ledger.sql_ledger import SqlLedger
+from penstock.ports import Rows, Target
+from penstock.sql import identifier, statements
+
+if TYPE_CHECKING:
+    import psycopg
+    import pyarrow as pa
+    from pyiceberg.catalog import Catalog
+
+    from penstock.project import Spark
+
+_HAS_CATALOG = (
+    "select count(*) from pg_tables where schemaname = 'penstock'"
+    " and tablename in ('iceberg_tables', 'iceberg_namespace_properties')"
+)
+_OWN_RAW_TABLES = "select count(*) from pg_tables where schemaname = 'raw'"
+
+
+class SparkDestination:
+    """A warehouse of Iceberg tables and the database with its ledger."""
+
+    kind = "spark"
+    capabilities = CAPABILITIES
+    commit_bytes = 512 << 20
+
+    def __init__(self, settings: Spark) -> None:
+        ledger = settings.ledger_settings
+        self.shown = settings.warehouse
+        self.one_commit = settings.catalog.in_ledger
+        self._settings = settings
+        self._books, self._landings = (
+            PostgresDestination(ledger.conninfo(), shown=ledger.conninfo(masked=True)) for _ in range(2)
+        )
+        self._catalogs: dict[int, tuple[psycopg.Connection[Any], Catalog]] = {}
+        self._questions = Questions(self._catalog_or_none, self._of_ledger, where=self.shown)
+        there = SortedExecutor(ReadingStatements(lambda: self._books.reading), self._books)
+        self.ledger = SqlLedger(there, "postgres", beside=False)
+
+    def refusal(self, error: Exception, *, rows: bool = False) -> DestinationError | None:
+        """The drivers' errors as ours."""
+        return refusal(error, self.shown, rows=rows)
+
+    def _catalog(self, books: PostgresDestination) -> tuple[psycopg.Connection[Any], Catalog]:
+        """The connection of a database that is open now, and the catalog on it."""
+        connection = books.reading
+        known = self._catalogs.get(id(books))
+        if known is None or known[0] is not connection:
+            known = self._catalogs[id(books)] = connection, open_catalog(self._settings, connection)
+        return known
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, for all but landings."""
+        return self._catalog(self._books)[1]
+
+    def _catalog_or_none(self) -> Catalog | None:
+        return self.catalog if self._has_catalog() else None
+
+    @sorting()
+    def prepare(self) -> None:
+        """Make the ledger, the tables of a catalog beside it, and the namespace of raw tables."""
+        self._books.prepare()
+        self._expect_own_ledger()
+        if not self._has_catalog():
+            with self._books.transaction():
+                self._books.ledger.hold_numbers()
+                for sql in statements("penstock.destinations.spark", "catalog.sql"):
+                    self._books.query(sql)
+        if not self.catalog.namespace_exists(RAW):
+            self.catalog.create_namespace_if_not_exists(RAW)
+
+    def _expect_own_ledger(self) -> None:
+        if self._books.query(_OWN_RAW_TABLES).rows[0][0]:
+            raise UsageError(
+                "the database of the ledger has raw tables of its own, which it could not tell from these",
+                where=self._books.shown,
+                fix="give this destination's ledger: a database of its own",
+            )
+
+    @sorting()
+    def is_prepared(self) -> bool:
+        """Whether the ledger and the catalog are there."""
+        if not self._books.is_prepared():
+            return False
+        return self._has_catalog() and bool(self.catalog.namespace_exists(RAW))
+
+    def check_rights(self) -> None:
+        """Whether the user of the ledger may make what landing needs.
+
+        Raises:
+            DestinationError: it may not; names what to grant.
+        """
+        self._books.check_rights()
+
+    @sorting()
+    def land(self, target: Target) -> WarehouseLanding:
+        """Open a landing; waits for others that land into the stream, in whatever process."""
+        connection, catalog = self._catalog(self._landings)
+        # never another connection: outside of the transaction each statement would be there at once
+        there = SortedExecutor(ReadingStatements(lambda: connection), self._landings)
+        ledger = SqlLedger(there, "postgres", beside=False)
+        return opened(WarehouseLanding(IcebergWriter(self, catalog, target), ledger, target))
+
+    def query(self, sql: str, parameters: Sequence[Any] = (), *, read_only: bool = False) -> Rows:
+        """Run one statement: one that reads Iceberg tables or drops one here, any other on the ledger's database.
+
+        Raises:
+            DestinationError: it was refused.
+        """
+        with refusals(self):
+            rows = self._questions.answer(sql, parameters)
+        return self._books.query(sql, parameters, read_only=read_only) if rows is None else rows
+
+    def _has_catalog(self) -> bool:
+        """Whether there is one."""
+        return not self.one_commit or bool(self._books.query(_HAS_CATALOG).rows[0][0] == 2)
+
+    def _of_ledger(self, table: str) -> pa.Table:
+        """The rows of one of the ledger's tables."""
+        with self._books.landing_connection.cursor() as cursor:
+            cursor.execute(f"select * from penstock.{identifier(table)}")
+            rows = cursor.fetch_arrow_table()
+        self._books.landing_connection.rollback()
+        return as_stored(rows)
+
+    @contextlib.contextmanager
+    def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
+        """One transaction of the ledger for the queries inside, holding the locks of ``streams``."""
+        with self._books.transaction(streams):
+            yield
+
+    def writing(self) -> AbstractContextManager[Callable[[str], int]]:
+        """Refused: models of Iceberg tables are built by Spark."""
+        raise DestinationError(
+            "not yet: statements that write Iceberg tables run in Spark", where=self.shown, fix="build models by dbt"
+        )
+
+    def claim(self, name: str, wait: Callable[[float], object] = time.sleep) -> AbstractContextManager[bool]:
+        """A claim in the ledger's database."""
+        return self._books.claim(name, wait)
+
+    def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
+        """Have PostgreSQL tidy the ledger's tables. Of Iceberg tables nothing is freed yet; with ``rewrite``, which
+        promises that nothing of deleted rows stays, they are refused."""
+        own = [table for table in tables if table.replace('"', "").startswith("penstock.")]
+        if rewrite and len(own) < len(tables):
+            raise DestinationError(
+                "not yet: files of Iceberg tables that hold deleted rows are not removed", where=self.shown,
+                fix="in Spark: call system.expire_snapshots, and system.remove_orphan_files",
+            )  # fmt: skip
+        self._books.tidy(own, rewrite=rewrite)
+
+    def known(self, stream: str, seq: int, *, empty: bool) -> KnownIds | None:
+        """The identities of a table that this process alone has filled."""
+        return self._books.known(stream, seq, empty=empty)
+
+    def remember(self, stream: str, seq: int) -> None:
+        """Note that what is known of the stream includes load ``seq``."""
+        self._books.remember(stream, seq)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._catalogs.clear()
+        self._books.close()
+        self._landings.close()

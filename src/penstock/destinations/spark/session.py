@@ -1,0 +1,157 @@
+"""The Spark session in which models are built, and what dbt has to know of it.
+
+There is one in a process, as Spark wants it, and it is kept: it takes seconds to start. dbt's adapter takes whichever
+session is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from penstock.destinations.kinds import DBT_SECRET
+from penstock.destinations.postgres.kind import KIND as POSTGRES
+from penstock.errors import DestinationError, UsageError
+
+if TYPE_CHECKING:
+    from penstock.project import Spark
+
+CATALOG = "penstock"
+"""What Spark calls the catalog of the tables, which is the one that names without a catalog mean."""
+_ON_THIS_MACHINE = re.compile(r"local\b")
+_SHUFFLES = "8"
+"""On one machine; Spark's own 200 are for clusters, and each costs a task."""
+_opened: tuple[Mapping[str, str], Any] | None = None
+
+
+def configuration(settings: Spark) -> dict[str, str]:
+    """What a session for these tables is started with. It holds the password of the ledger's database, where there is
+    one, under a name that Spark masks.
+
+    Raises:
+        UsageError: models cannot be built with such settings yet.
+    """
+    expect_supported(settings)
+    catalog = f"spark.sql.catalog.{CATALOG}"
+    conf = {
+        "spark.master": settings.spark.master,
+        "spark.app.name": "penstock",
+        "spark.ui.enabled": "false",
+        "spark.log.level": "ERROR",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "spark.sql.defaultCatalog": CATALOG,
+        catalog: "org.apache.iceberg.spark.SparkCatalog",
+        f"{catalog}.type": "jdbc",
+        f"{catalog}.warehouse": settings.location,
+        # in memory, so that no metastore of Hive's is made where the process runs
+        "spark.sql.catalogImplementation": "in-memory",
+        **_database(settings, f"{catalog}."),
+    }
+    if _ON_THIS_MACHINE.match(settings.spark.master):
+        conf["spark.sql.shuffle.partitions"] = _SHUFFLES
+    if settings.spark.jars:
+        jars = [str(path) for path in settings.spark.jars]
+        conf["spark.jars"] = ",".join(jars)
+        conf["spark.driver.extraClassPath"] = os.pathsep.join(jars)
+    if settings.spark.packages:
+        conf["spark.jars.packages"] = ",".join(settings.spark.packages)
+    conf.update(settings.spark.conf)
+    # what the macros rely on, and the same answers as other engines give
+    conf.update(
+        {
+            "spark.sql.ansi.enabled": "true",
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.timestampType": "TIMESTAMP_NTZ",
+            "spark.sql.legacy.storeAnalyzedPlanForView": "true",
+        }
+    )
+    return conf
+
+
+def profile() -> dict[str, Any]:
+    """The output of dbt's profile: the session that is there, and one model at a time, since views of one session
+    have one name."""
+    return {"type": "spark", "method": "session", "host": "localhost", "schema": "default", "threads": 1}
+
+
+def open_session(settings: Spark) -> Any:
+    """The process's session, for these tables; one for others is ended.
+
+    Raises:
+        DestinationError: Spark cannot be started.
+        UsageError: pyspark or dbt-spark is not installed, or models cannot be built with such settings yet.
+    """
+    global _opened
+    try:
+        import dbt.adapters.spark  # noqa: F401 - that it is there
+        from pyspark.sql import SparkSession
+    except ImportError as e:
+        raise UsageError(
+            f"models on Spark need {e.name}, which is not installed",
+            where=settings.address,
+            fix="pip install 'pyspark>=3.5,<4' 'dbt-spark>=1.11,<1.12'",
+        ) from None
+    conf = configuration(settings)
+    if _opened is not None and _opened[0] == conf and _opened[1].getActiveSession() is not None:
+        return _opened[1]
+    if _opened is not None:
+        with suppress(Exception):  # it may have died
+            _opened[1].stop()
+        _opened = None
+    builder = SparkSession.builder
+    for name, value in conf.items():
+        builder = builder.config(name, value)
+    try:
+        session = builder.getOrCreate()
+        session.sql(f"show namespaces in {CATALOG}").collect()
+    except Exception as e:  # noqa: BLE001 - whatever Java has to say
+        raise DestinationError(
+            f"Spark cannot be started: {str(e).strip().splitlines()[0]}",
+            where=settings.spark.master,
+            fix="penstock doctor; spark.jars or spark.packages need Iceberg's runtime and PostgreSQL's JDBC driver",
+        ) from None
+    _opened = (conf, session)
+    return session
+
+
+def expect_supported(settings: Spark) -> None:
+    """Whether models can be built with these settings.
+
+    Raises:
+        UsageError: not yet.
+    """
+    if settings.spark.remote:
+        raise UsageError(
+            "not yet: models by Spark Connect", where=settings.address, fix="name spark.master in place of spark.remote"
+        )
+    if not settings.catalog.in_ledger:
+        raise UsageError(
+            f"not yet: models with a {settings.catalog.type} catalog",
+            where=settings.address,
+            fix="catalog: postgres, or penstock load alone",
+        )
+
+
+def _database(settings: Spark, prefix: str) -> dict[str, str]:
+    """The ledger's database as JDBC reaches it."""
+    output, secrets = POSTGRES.dbt_output(settings.ledger_settings, 1)
+    host, port = output["host"], output["port"]
+    if host.startswith("/"):
+        raise UsageError(
+            "Spark reaches PostgreSQL by TCP alone, not by a Unix socket",
+            where=settings.ledger_settings.address,
+            fix="host: localhost",
+        )
+    parameters = urlencode({"currentSchema": "penstock", "sslmode": output["sslmode"]})
+    conf = {
+        f"{prefix}uri": f"jdbc:postgresql://{host}:{port}/{output['dbname']}?{parameters}",
+        f"{prefix}jdbc.user": output["user"],
+        f"{prefix}jdbc.schema-version": "V1",
+    }
+    if password := secrets[DBT_SECRET]:
+        conf[f"{prefix}jdbc.password"] = password
+    return conf

@@ -1,0 +1,312 @@
+"""A landing's verbs on one Iceberg table.
+
+What is new is written to files as it comes; nobody can see these before the table's next snapshot names them, which is
+made at the commit, with its columns, in one step. Killed before that, they stay behind in the table's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+from pyiceberg.transforms import DayTransform
+
+from penstock.destinations.spark.appending import Appending
+from penstock.destinations.spark.arrow import as_stored, stamped
+from penstock.destinations.spark.catalogs import RAW
+from penstock.destinations.spark.driver_errors import refusal
+from penstock.destinations.spark.lookup import FilesOfTable
+from penstock.destinations.spark.replacing import Replacing
+from penstock.destinations.spark.tables import (
+    PROPERTIES,
+    day_column,
+    day_partition,
+    fixes_day,
+    iceberg_type,
+    own_columns,
+    sorted_by_identity,
+    table_schema,
+)
+from penstock.destinations.spark.take_back import STAMP, take_back
+from penstock.destinations.structure import check_foreign, check_table
+from penstock.errors import UsageError
+from penstock.faults import fault_point
+from penstock.logs import get_log
+from penstock.ports import Target
+from penstock.schema import Column, Schema
+from penstock.shape.arrow import id_halves
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table, Transaction
+
+    from penstock.destinations.known import KnownIds
+    from penstock.errors import DestinationError
+
+_log = get_log("spark")
+
+
+class Warehouse(Protocol):
+    """The destination that is landed into."""
+
+    shown: str
+    one_commit: bool
+    """Whether the catalog is in the ledger's transaction."""
+
+    def known(self, stream: str, seq: int, *, empty: bool) -> KnownIds | None:
+        """The identities of a table that this process alone has filled."""
+        ...
+
+    def remember(self, stream: str, seq: int) -> None:
+        """Note that what is known of the stream includes load ``seq``."""
+        ...
+
+
+class IcebergWriter:
+    """One landing: a transaction of a table, that one or one that is made by it."""
+
+    def __init__(self, warehouse: Warehouse, catalog: Catalog, target: Target) -> None:
+        self._warehouse = warehouse
+        self._catalog = catalog
+        self._target = target
+        self._name = (RAW, target.stream)
+        self._table: Table | None = None
+        """What was there before."""
+        self._changes: Transaction | None = None
+        self._changed = False
+        self._rows: Appending | Replacing | None = None
+        self._known: KnownIds | None = None
+        self._files: list[DataFile] = []
+        self._load_id = 0
+        self._at = datetime.now(UTC)
+
+    def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
+        """The drivers' errors as ours."""
+        return refusal(error, f"{self._warehouse.shown} {'.'.join(self._name)}", rows=rows)
+
+    def begin(self, load_id: int, at: datetime) -> None:
+        """See what is there; the lock on the stream is held."""
+        self._load_id, self._at = load_id, at
+        try:
+            self._open(self._catalog.load_table(self._name))
+        except NoSuchTableError:
+            self._table = self._changes = None
+
+    def _open(self, table: Table) -> None:
+        self._table, self._changes = table, table.transaction()
+
+    def check(self, schema: Schema, *, new: bool) -> None:
+        """See that the table is as the ledger has it."""
+        del new
+        name = ".".join(self._name)
+        actual = {} if self._table is None else {f.name: str(f.field_type) for f in self._table.schema().fields}
+        if not schema.version:
+            check_foreign(f'raw."{self._target.stream}"', actual)
+            return
+        expected = {c.name: str(iceberg_type(c.type)) for c in schema.columns}
+        own = {n: str(type_) for n, type_ in own_columns(self._target).items() if n in _ALWAYS}
+        check_table(name, expected | own, actual, where=self._warehouse.shown)
+
+    def has_table(self) -> bool:
+        """Whether the table is there."""
+        return self._changes is not None
+
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return [field.name for field in self._transaction.table_metadata.schema().fields]
+
+    @property
+    def _transaction(self) -> Transaction:
+        assert self._changes is not None, "a table is looked for before it is changed"
+        return self._changes
+
+    def take_back(self, newest: int) -> None:
+        """Undo what later loads left. Where ledger and catalog are committed at once, they have left nothing."""
+        if self._table is None or self._warehouse.one_commit:
+            return
+        if take_back(self._table, newest):
+            _log.warning("took back what a load left that never ended", table=".".join(self._name), newest=newest)
+            self._open(self._catalog.load_table(self._name))
+
+    def create(self, schema: Schema) -> None:
+        """Make the table."""
+        columns = table_schema(schema, self._target)
+        self._changes = self._catalog.create_table_transaction(
+            self._name,
+            columns,
+            partition_spec=day_partition(columns, day_column(schema, self._target.spec)),
+            sort_order=sorted_by_identity(columns),
+            properties=dict(PROPERTIES),
+        )
+        self._changed = True
+
+    def widen(self, schema: Schema, added: Sequence[Column]) -> None:
+        """Add columns, and keep days apart from now on where the event time is one of them."""
+        if not added:
+            return
+        with self._transaction.update_schema() as update:
+            for column in added:
+                update.add_column(column.name, iceberg_type(column.type))
+        self._changed = True
+        day = day_column(schema, self._target.spec)
+        if day in [column.name for column in added] and self._transaction.table_metadata.spec().is_unpartitioned():
+            assert day is not None
+            with self._transaction.update_spec() as spec:
+                spec.add_field(day, DayTransform(), f"{day}_day")
+
+    def show_delta(self) -> None:
+        """The ledger is apart: no view can read both."""
+
+    def keep_whole(self) -> None:
+        """Add the column for whole records."""
+        with self._transaction.update_schema() as update:
+            update.add_column("_pen_json", own_columns(self._target)["_pen_json"])
+        self._changed = True
+
+    def key_versions(self, schema: Schema) -> None:
+        """Refused: all files would have to be written anew."""
+        del schema
+        raise UsageError(
+            f"stream {self._target.stream}: not yet: version: cannot be changed once rows are in Iceberg tables",
+            fix=f"put it back, or start the stream anew: penstock reset {self._target.stream}",
+        )
+
+    def recall(self, last_seq: int) -> None:
+        """Look up new identities in memory where this process alone has filled the table."""
+        day = None
+        if self._table is not None and fixes_day(self._target.spec):
+            day = _partition_column(self._table)
+        files = (
+            None if self._table is None or self._table.current_snapshot() is None else FilesOfTable(self._table, day)
+        )
+        if self._target.spec.disposition == "append":
+            self._known = self._warehouse.known(self._target.stream, last_seq, empty=files is None)
+            self._rows = Appending(self._known, files, self._load_id, self._write)
+        else:
+            self._rows = Replacing(self._target, files, self._load_id)
+
+    def make_room(self, columns: int, batch_bytes: int = 0, refused_bytes: int = 0) -> None:
+        """Nothing is kept beside the rows in hand."""
+
+    def contradicted(self, claims: pa.Table, operator: str) -> list[int]:
+        """Which identities have a content that stands so to the one in the table."""
+        assert isinstance(self._rows, Appending)
+        plain = as_stored(claims)
+        contents: dict[str, str] = {}
+        for entries in self._rows.contents(plain):
+            ids, hashes = (entries.column(name).to_pylist() for name in ("_pen_id", "_pen_content"))
+            contents.update(zip(ids, hashes, strict=True))
+        same = operator == "="
+        return [
+            claim["i"]
+            for claim in plain.to_pylist()
+            if claim["_pen_id"] in contents and (contents[claim["_pen_id"]] == claim["_pen_content"]) is same
+        ]
+
+    def insert(self, rows: pa.Table) -> int:
+        """Take the rows whose identity is new, and those that win over the row that is there."""
+        stored = stamped(as_stored(rows), self._load_id, self._at)
+        if isinstance(self._rows, Appending):
+            return self._rows.insert(stored, id_halves(rows["_pen_id"]).astype("uint64"))
+        assert self._rows is not None
+        return self._rows.insert(stored)
+
+    def delete_unrefreshed(self, *, empty: bool) -> int:
+        """Have the rows go that no insert named."""
+        if self._rows is None:
+            self.recall(0)
+        assert isinstance(self._rows, Replacing)
+        deleted = self._rows.delete_unrefreshed(empty=empty)
+        self._settle()
+        return deleted
+
+    def finish(self) -> int:
+        """Write the rows in hand. Nothing was put off."""
+        if self._rows is not None:
+            self._write(self._rows.taken())
+            fault_point("files_written")
+            if not self._target.whole:
+                self._settle()
+        return 0
+
+    def _settle(self) -> None:
+        """Make the next snapshot: numbers of loads are handed out after this, and nobody waits meanwhile."""
+        gone = self._rows.gone() if isinstance(self._rows, Replacing) else {}
+        if self._files or gone:
+            self._replace_files(gone)
+        if self._warehouse.one_commit:
+            self._end_changes()
+
+    def _end_changes(self) -> None:
+        if self._changed:
+            self._transaction.commit_transaction()
+            self._changed = False
+
+    def commit(self, seq: int) -> None:
+        """Have the catalog name the snapshot, unless it is the ledger's commit that does."""
+        self._end_changes()
+        if isinstance(self._rows, Appending):
+            self._rows.commit()
+            if seq and self._known is not None:
+                self._warehouse.remember(self._target.stream, seq)
+        self._end()
+
+    def rollback(self) -> None:
+        """Forget what was written. Its files stay, and nothing names them."""
+        if isinstance(self._rows, Appending):
+            self._rows.rollback()
+        self._end()
+
+    def _end(self) -> None:
+        if isinstance(self._rows, Replacing):
+            self._rows.close()
+        self._rows = None
+
+    def _write(self, rows: pa.Table | None) -> None:
+        """Write rows into files, a day's together, in the order of their identities."""
+        if rows is None or not rows.num_rows:
+            return
+        changes = self._transaction
+        ordered = rows.sort_by("_pen_id")
+        store = changes._table.io  # noqa: SLF001 - a table that is made by the commit has it nowhere else
+        self._files += _dataframe_to_data_files(changes.table_metadata, ordered, store)
+
+    def _replace_files(self, gone: dict[str, pa.Array]) -> None:
+        changes = self._transaction
+        stamp = {STAMP: str(self._load_id)}
+        old = []
+        if gone:
+            assert self._table is not None
+            scan = self._table.scan()
+            reading = ArrowScan(self._table.metadata, self._table.io, scan.projection(), scan.row_filter)
+            for task in scan.plan_files():
+                if task.file.file_path in gone:
+                    rows = reading.to_table([task])
+                    there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
+                    self._write(rows.filter(pc.invert(there)))
+                    old.append(task.file)
+        snapshots = changes.update_snapshot(snapshot_properties=stamp)
+        with snapshots.overwrite() if old else snapshots.merge_append() as snapshot:
+            for file in old:
+                snapshot.delete_data_file(file)
+            for file in self._files:
+                snapshot.append_data_file(file)
+        self._files = []
+        self._changed = True
+
+
+_ALWAYS = ("_pen_id", "_pen_load", "_pen_origin", "_pen_rescued")
+
+
+def _partition_column(table: Table) -> str | None:
+    """The column by whose days the table's rows are kept apart."""
+    for field in table.spec().fields:
+        if isinstance(field.transform, DayTransform):
+            return table.schema().find_column_name(field.source_id)
+    return None

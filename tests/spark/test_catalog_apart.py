@@ -1,0 +1,123 @@
+"""A catalog that is not in the ledger's database: a REST catalog and an object store. Rows are committed first, the
+ledger after them, and what a load left that ended between the two goes before anything else lands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock import faults
+from penstock.destinations.spark.destination import SparkDestination
+from penstock.destinations.spark.take_back import STAMP
+from penstock.ports import Destination
+from penstock.spec import StreamSpec
+from tests.support.fixtures import spark_settings
+from tests.support.seaweed import PrivateSeaweed
+from tests.support.warehouse import land, ledger, table, write_files
+
+RULES = {
+    "append": StreamSpec(stream="s", event_time="at", declared=(("at", "date"),)),
+    "merge": StreamSpec(stream="s", identity=("id",), version="v", disposition="merge"),
+    "replace": StreamSpec(stream="s", identity=("id",), disposition="replace"),
+}
+FILES = {
+    "1.ndjson": b'{"id": 1, "v": 3, "at": "2026-01-01"}\n{"id": 2, "v": 1}\nno record\n',
+    "2.ndjson": b'{"id": 1, "v": 5, "new": true}\n{"id": 3, "v": 1}\n{"id": 3, "v": 1}\n',
+}
+MORE = {**FILES, "3.ndjson": b'{"id": 2, "v": 7, "later": "x"}\n{"id": 4, "v": 1}\n'}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSeaweed]:
+    """A store with a catalog."""
+    with PrivateSeaweed(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+@pytest.fixture
+def apart(store: PrivateSeaweed, prepared_postgres_url: str) -> Iterator[SparkDestination]:
+    """An empty warehouse in the store."""
+    destination = SparkDestination(spark_settings(prepared_postgres_url, **store.settings))
+    destination.prepare()
+    for name in destination.catalog.list_tables("raw"):
+        destination.catalog.drop_table(name)
+    yield destination
+    destination.close()
+
+
+@pytest.mark.parametrize("rules", list(RULES))
+def test_the_same_as_elsewhere(apart: SparkDestination, local: Destination, tmp_path: Path, rules: str) -> None:
+    """Rows and books are those of a DuckDB; again is nothing, and makes no snapshot."""
+    for files in (FILES, MORE):
+        write_files(tmp_path / "data", files)
+        for destination in (apart, local):
+            land(destination, tmp_path / "data", RULES[rules], disposition=RULES[rules].disposition)
+        assert table(apart, "s") == table(local, "s")
+        assert ledger(apart, "s") == ledger(local, "s")
+    current = apart.catalog.load_table("raw.s").metadata_location
+    land(apart, tmp_path / "data", RULES[rules], disposition=RULES[rules].disposition, fingerprint=False)
+    assert apart.catalog.load_table("raw.s").metadata_location == current
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("rules", list(RULES))
+def test_a_load_that_ends_between_the_commits(
+    apart: SparkDestination,
+    local: Destination,
+    tmp_path: Path,
+    rules: str,
+    first: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its snapshot bears its number, which the ledger does not know; the next load takes it back, also that of a load
+    which made the table, and lands the records that come again."""
+
+    def load(destination: Destination) -> None:
+        land(destination, tmp_path / "data", RULES[rules], disposition=RULES[rules].disposition)
+
+    if not first:
+        write_files(tmp_path / "data", FILES)
+        load(apart)
+        load(local)
+    write_files(tmp_path / "data", MORE)
+    before = ledger(apart, "s")
+    monkeypatch.setattr(faults, "_FAULT", "rows_committed:raise")
+    monkeypatch.setattr(faults, "_passes", 0)
+    with pytest.raises(RuntimeError):
+        load(apart)
+    monkeypatch.undo()
+    assert ledger(apart, "s") == before
+    left = apart.catalog.load_table("raw.s").current_snapshot()
+    assert left is not None and left.summary is not None
+    assert int(str(left.summary[STAMP])) > apart.ledger.newest_load("s")
+    load(apart)
+    load(local)
+    assert table(apart, "s") == table(local, "s")
+    assert ledger(apart, "s") == ledger(local, "s")
+    loads = {load for (load,) in apart.ledger.query("select load_id from penstock.loads").rows}
+    assert {load for (load,) in apart.query("select distinct _pen_load from raw.s").rows} <= loads
+
+
+def test_a_table_that_was_rewritten_meanwhile(
+    apart: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snapshots of others, such as a compaction's, stay; of them the rows go that the ledger does not know."""
+    write_files(tmp_path / "data", FILES)
+    land(apart, tmp_path / "data", RULES["append"])
+    rows = table(apart, "s")
+    write_files(tmp_path / "data", MORE)
+    monkeypatch.setattr(faults, "_FAULT", "rows_committed:raise")
+    monkeypatch.setattr(faults, "_passes", 0)
+    with pytest.raises(RuntimeError):
+        land(apart, tmp_path / "data", RULES["append"])
+    monkeypatch.undo()
+    there = apart.catalog.load_table("raw.s")
+    there.overwrite(there.scan().to_arrow())
+    write_files(tmp_path / "data", FILES)
+    land(apart, tmp_path / "data", RULES["append"], fingerprint=False)
+    assert [{k: v for k, v in row.items() if k != "later"} for row in table(apart, "s")] == rows
+    write_files(tmp_path / "data", MORE)
+    land(apart, tmp_path / "data", RULES["append"])
+    assert len(table(apart, "s")) == 6

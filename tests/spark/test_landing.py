@@ -1,0 +1,41 @@
+"""Landing into Iceberg tables, with the ledger in PostgreSQL: the same rows and the same books as in a warehouse that
+has both in itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock.destinations.spark.destination import SparkDestination
+from penstock.ports import Destination
+from penstock.spec import StreamSpec
+from tests.support.warehouse import land, ledger, quarantined, table, write_files
+
+RULES = {
+    "append": StreamSpec(stream="s", identity=("id",), event_time="at", declared=(("at", "timestamp"),)),
+    "content": StreamSpec(stream="s", event_time="at", declared=(("at", "timestamp"),)),
+    "merge": StreamSpec(stream="s", identity=("id",), version="at", disposition="merge"),
+    "replace": StreamSpec(stream="s", identity=("id",), disposition="replace"),
+}
+FILES = {
+    "1.ndjson": b'{"id": 1, "at": "2026-01-03", "name": "a"}\n{"id": 2, "at": "2026-01-01"}\nno record\n',
+    "2.ndjson": b'{"id": 1, "at": "2026-01-05", "name": "b", "new": true}\n{"id": 3}\n{"id": 3}\n{"id": 3, "at": 7}\n',
+}
+MORE = {**FILES, "3.ndjson": b'{"id": 2, "at": "2026-01-07", "later": {"x": 1.5}}\n{"id": 4, "at": "1969-12-31"}\n'}
+LESS = {"1.ndjson": FILES["1.ndjson"]}
+
+
+@pytest.mark.parametrize("rules", list(RULES))
+def test_the_same_as_elsewhere(lake: SparkDestination, local: Destination, tmp_path: Path, rules: str) -> None:
+    """Rows, quarantine, counts, columns and positions are those of a DuckDB; again is nothing."""
+    spec = RULES[rules]
+    for files in (FILES, MORE, MORE, LESS):
+        write_files(tmp_path / "data", files)
+        for destination in (lake, local):
+            land(destination, tmp_path / "data", spec, disposition=spec.disposition)
+        assert table(lake, "s") == table(local, "s")
+        assert ledger(lake, "s") == ledger(local, "s")
+    assert quarantined(lake, "s") == quarantined(local, "s") == {b"no record": "invalid_json"}
+    assert lake.ledger.positions("s", "files").keys() == local.ledger.positions("s", "files").keys()
+    assert lake.ledger.schema("s") == local.ledger.schema("s")

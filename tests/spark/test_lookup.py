@@ -1,0 +1,108 @@
+"""Which files a load reads to know which records are new: those of the records' days, however large the table is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pyiceberg.io.pyarrow import ArrowScan
+
+from penstock.destinations.spark.destination import SparkDestination
+from penstock.project import Spark
+from penstock.spec import StreamSpec
+from tests.support.warehouse import land, ledger, table, write_files
+
+DAYS = [f"2026-01-{day:02}" for day in range(1, 21)]
+TYPES = {
+    "date": "2026-01-05",
+    "timestamp": "2026-01-05T23:59:59.999999",
+    "timestamptz": "2026-01-06T00:59:59.999999+01:00",
+}
+
+
+Record = dict[str, object]
+
+
+def ndjson(records: list[Record]) -> bytes:
+    return b"".join(json.dumps(r).encode() + b"\n" for r in records)
+
+
+@pytest.fixture
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The data files that were read."""
+    paths: list[str] = []
+    reading = ArrowScan.to_record_batches
+
+    def noted(self, tasks):  # type: ignore[no-untyped-def]
+        tasks = list(tasks)
+        paths.extend(task.file.file_path for task in tasks)
+        return reading(self, tasks)
+
+    monkeypatch.setattr(ArrowScan, "to_record_batches", noted)
+    return paths
+
+
+@pytest.mark.parametrize("type_", list(TYPES))
+@pytest.mark.parametrize("identity", ["content", "key"])
+def test_the_days_of_the_records(
+    settings: Spark, lake: SparkDestination, tmp_path: Path, files_read: list[str], type_: str, identity: str
+) -> None:
+    """Of a table of twenty days, those of the batch are read by a process that has not filled it; and rows without an
+    event time, since these have none that could tell."""
+    keys = () if identity == "content" else ("at", "n")
+    spec = StreamSpec(stream="s", identity=keys, event_time="at", declared=(("at", type_),))
+    hour = {"date": "", "timestamp": "T12:00:00", "timestamptz": "T12:00:00Z"}[type_]
+    records: list[Record] = [{"n": n, "at": day + hour} for n, day in enumerate(DAYS)]
+    late: Record = {"n": 90, "at": TYPES[type_]}
+    first: list[Record] = [*records, late, {"n": 91, "at": f"1969-12-31{hour}"}]
+    if identity == "content":
+        first.append({"n": 92})
+    write_files(tmp_path / "in", {"a.ndjson": ndjson(first)})
+    land(lake, tmp_path / "in", spec)
+    rows = table(lake, "s")
+    other = SparkDestination(settings)
+    try:
+        files_read.clear()
+        write_files(tmp_path / "in", {"b.ndjson": ndjson([records[3], late, {"n": 7, "at": records[3]["at"]}])})
+        land(other, tmp_path / "in", spec)
+        days = {path.split("at_day=")[1].split("/")[0] for path in files_read}
+        assert days - {"null"} == {"2026-01-04", "2026-01-05"}
+        assert len(table(other, "s")) == len(rows) + 1
+        assert ledger(other, "s")[-1] == (3, 1, 2, 0)
+    finally:
+        other.close()
+
+
+def test_an_identity_that_fixes_no_day(
+    settings: Spark, lake: SparkDestination, tmp_path: Path, files_read: list[str]
+) -> None:
+    """A key that comes again with another time is found on whatever day it was."""
+    spec = StreamSpec(stream="s", identity=("n",), event_time="at", declared=(("at", "date"),))
+    write_files(tmp_path / "in", {"a.ndjson": ndjson([{"n": n, "at": day} for n, day in enumerate(DAYS)])})
+    land(lake, tmp_path / "in", spec)
+    other = SparkDestination(settings)
+    try:
+        write_files(tmp_path / "in", {"b.ndjson": ndjson([{"n": 3, "at": "2030-01-01"}, {"n": 99, "at": DAYS[0]}])})
+        land(other, tmp_path / "in", spec)
+        assert ledger(other, "s")[-1] == (2, 1, 1, 0)
+        assert files_read
+    finally:
+        other.close()
+
+
+def test_an_event_time_that_becomes_a_column_later(settings: Spark, lake: SparkDestination, tmp_path: Path) -> None:
+    """Records that came before it was declared are known when they come again; days are kept apart from then on."""
+    before = StreamSpec(stream="s", columns="rescue", declared=(("n", "bigint"),), event_time="at")
+    after = StreamSpec(stream="s", columns="rescue", declared=(("n", "bigint"), ("at", "date")), event_time="at")
+    old: list[Record] = [{"n": 1, "at": "2026-01-01"}, {"n": 2}]
+    write_files(tmp_path / "in", {"a.ndjson": ndjson(old)})
+    land(lake, tmp_path / "in", before)
+    for records, expected in (([*old, {"n": 3, "at": "2026-01-01"}], (3, 1, 2, 0)), (old, (2, 0, 2, 0))):
+        other = SparkDestination(settings)
+        write_files(tmp_path / "in", {"b.ndjson": ndjson(records)})
+        land(other, tmp_path / "in", after, fingerprint=False)
+        assert ledger(other, "s")[-1] == expected
+        assert len(other.catalog.load_table("raw.s").spec().fields) == 1
+        other.close()
+    assert len(table(lake, "s")) == 3
