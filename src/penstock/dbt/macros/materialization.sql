@@ -330,7 +330,7 @@
     {%- set unique = penstock.listed(config.get('unique_key')) -%}
     {%- do run_query('create unique index on ' ~ relation ~ ' (' ~ penstock.names(unique) ~ ')') -%}
     {%- set scope = penstock.listed(config.get('scope')) -%}
-    {%- if scope and unique[:scope | length] != scope -%}
+    {%- if scope and unique[:scope | length] | sort != scope | sort -%}
       {%- do run_query('create index on ' ~ relation ~ ' (' ~ penstock.names(scope) ~ ')') -%}
     {%- endif -%}
     {%- for index in config.get('indexes', default=[]) -%}

@@ -317,7 +317,7 @@
 
 
 {% macro bind_scoped(input, scope, alone) -%}
-  {%- if alone and input.changes == 'fed' and input.by == input.unique_key -%}
+  {%- if alone and input.changes == 'fed' and input.by | sort == input.unique_key | sort -%}
     {%- if target.type != 'postgres' -%}{{- return([penstock.bind(input, penstock.last_images(input))]) -}}{%- endif -%}
     {#- Analysed: the planner takes what is new in a feed for one row, and would go through the scopes for each. -#}
     {%- set images = '_pen_input_' ~ input.place -%}
@@ -360,6 +360,6 @@
     all there is to read. A row that is left out says nothing of another that its scope has. -#}
 {% macro is_row_by_row(scope) -%}
   {%- set words = penstock.bare_words(sql) -%}
-  {{- return(scope == penstock.listed(config.get('unique_key')) and not penstock.beyond_a_row(words)
+  {{- return(scope | sort == penstock.listed(config.get('unique_key')) | sort and not penstock.beyond_a_row(words)
     and not modules.re.search('\\b(where|union)\\b', words)) -}}
 {%- endmacro %}
