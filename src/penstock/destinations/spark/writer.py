@@ -6,6 +6,7 @@ made at the commit, with its columns, in one step. Killed before that, they stay
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -43,6 +44,7 @@ from penstock.shape.arrow import id_halves
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+    from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
 
@@ -59,12 +61,12 @@ class Warehouse(Protocol):
     one_commit: bool
     """Whether the catalog is in the ledger's transaction."""
 
-    def known(self, stream: str, seq: int, *, empty: bool) -> KnownIds | None:
-        """The identities of a table that this process alone has filled."""
+    def known(self, stream: str, newest: int, *, empty: bool) -> KnownIds | None:
+        """The identities of a table that this process alone has filled up to the ledger's newest load of it."""
         ...
 
-    def remember(self, stream: str, seq: int) -> None:
-        """Note that what is known of the stream includes load ``seq``."""
+    def remember(self, stream: str, load_id: int) -> None:
+        """Note that what is known of the stream includes a load that is being committed."""
         ...
 
 
@@ -83,7 +85,7 @@ class IcebergWriter:
         self._rows: Appending | Replacing | None = None
         self._known: KnownIds | None = None
         self._files: list[DataFile] = []
-        self._load_id = 0
+        self._load_id = self._newest = 0
         self._at = datetime.now(UTC)
 
     def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
@@ -99,6 +101,10 @@ class IcebergWriter:
             self._table = self._changes = None
 
     def _open(self, table: Table) -> None:
+        if not self._warehouse.one_commit:
+            # whoever has lost the lock without knowing fails where another has landed meanwhile: tried again by
+            # PyIceberg itself, his rows would land beside the other's
+            table.metadata.properties["commit.retry.num-retries"] = "0"
         self._table, self._changes = table, table.transaction()
 
     def check(self, schema: Schema, *, new: bool) -> None:
@@ -126,8 +132,13 @@ class IcebergWriter:
         assert self._changes is not None, "a table is looked for before it is changed"
         return self._changes
 
+    @property
+    def _store(self) -> FileIO:
+        return self._transaction._table.io  # noqa: SLF001 - a table that is made by the commit has it nowhere else
+
     def take_back(self, newest: int) -> None:
         """Undo what later loads left. Where ledger and catalog are committed at once, they have left nothing."""
+        self._newest = newest
         if self._table is None or self._warehouse.one_commit:
             return
         if take_back(self._table, newest):
@@ -178,7 +189,9 @@ class IcebergWriter:
         )
 
     def recall(self, last_seq: int) -> None:
-        """Look up new identities in memory where this process alone has filled the table."""
+        """Look up new identities in memory where this process alone has filled the table. What is remembered goes by
+        the ids of loads: a number is given again when the commit that had it fails."""
+        del last_seq
         day = None
         if self._table is not None and fixes_day(self._target.spec):
             day = _partition_column(self._table)
@@ -186,7 +199,7 @@ class IcebergWriter:
             None if self._table is None or self._table.current_snapshot() is None else FilesOfTable(self._table, day)
         )
         if self._target.spec.disposition == "append":
-            self._known = self._warehouse.known(self._target.stream, last_seq, empty=files is None)
+            self._known = self._warehouse.known(self._target.stream, self._newest, empty=files is None)
             self._rows = Appending(self._known, files, self._load_id, self._write)
         else:
             self._rows = Replacing(self._target, files, self._load_id)
@@ -254,13 +267,17 @@ class IcebergWriter:
         if isinstance(self._rows, Appending):
             self._rows.commit()
             if seq and self._known is not None:
-                self._warehouse.remember(self._target.stream, seq)
+                self._warehouse.remember(self._target.stream, self._load_id)
         self._end()
 
     def rollback(self) -> None:
-        """Forget what was written. Its files stay, and nothing names them."""
+        """Forget what was written. Files that a snapshot may name stay, whatever became of it; the others go."""
         if isinstance(self._rows, Appending):
             self._rows.rollback()
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                self._store.delete(file.file_path)
+        self._files = []
         self._end()
 
     def _end(self) -> None:
@@ -274,8 +291,7 @@ class IcebergWriter:
             return
         changes = self._transaction
         ordered = rows.sort_by("_pen_id")
-        store = changes._table.io  # noqa: SLF001 - a table that is made by the commit has it nowhere else
-        self._files += _dataframe_to_data_files(changes.table_metadata, ordered, store)
+        self._files += _dataframe_to_data_files(changes.table_metadata, ordered, self._store)
 
     def _replace_files(self, gone: dict[str, pa.Array]) -> None:
         changes = self._transaction
@@ -291,13 +307,13 @@ class IcebergWriter:
                     there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
                     self._write(rows.filter(pc.invert(there)))
                     old.append(task.file)
+        files, self._files = self._files, []
         snapshots = changes.update_snapshot(snapshot_properties=stamp)
         with snapshots.overwrite() if old else snapshots.merge_append() as snapshot:
             for file in old:
                 snapshot.delete_data_file(file)
-            for file in self._files:
+            for file in files:
                 snapshot.append_data_file(file)
-        self._files = []
         self._changed = True
 
 
