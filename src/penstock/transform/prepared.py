@@ -121,6 +121,7 @@ def names(manifest: Manifest, ids: Collection[str]) -> Sequence[str]:
 
 def _steady(session: Session, manifest: Manifest) -> list[str]:
     """The models that can be prepared: of those built step by step, the ones that are the same in each step."""
-    if manifest.has_run_hooks or has_own_profile(session.project):
+    project = session.project
+    if manifest.has_run_hooks or has_own_profile(project) or not session.destination.capabilities.writes_models:
         return []
     return [r.id for r in manifest.of_kinds(["model"]) if r.keeps_watermark and r.steady]

@@ -11,4 +11,5 @@ CAPABILITIES = Capabilities(
     served=False,
     deletes_rows=False,
     json_member="json_extract_string({column}, {pointer})",
+    writes_models=False,
 )

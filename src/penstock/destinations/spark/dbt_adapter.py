@@ -4,6 +4,7 @@ catalog beside it, where the adapter of itself would have Spark describe each ta
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from penstock.destinations.postgres.destination import PostgresDestination
@@ -34,12 +35,12 @@ def ready_dbt(settings: Spark) -> None:
         if _asked is not None:
             _asked[1].close()
         _asked = ledger.conninfo(), PostgresDestination(ledger.conninfo(), shown=ledger.conninfo(masked=True))
-    from dbt.adapters.spark import SparkAdapter
-
-    SparkAdapter.list_relations_without_caching = _relations
-    if _METHOD not in SparkAdapter._available_:
-        setattr(SparkAdapter, _METHOD, staticmethod(_rows))
-        SparkAdapter._available_ |= {_METHOD}
+    adapters: Any = import_module("dbt.adapters.spark")
+    adapter = adapters.SparkAdapter
+    adapter.list_relations_without_caching = _relations
+    if _METHOD not in adapter._available_:
+        setattr(adapter, _METHOD, staticmethod(_rows))
+        adapter._available_ |= {_METHOD}
 
 
 def _rows(statement: str) -> Sequence[Sequence[Any]]:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -87,7 +88,7 @@ def open_session(settings: Spark) -> Any:
     """
     global _opened
     try:
-        import dbt.adapters.spark  # noqa: F401 - that it is there
+        import_module("dbt.adapters.spark")
         from pyspark.sql import SparkSession
     except ImportError as e:
         raise UsageError(
