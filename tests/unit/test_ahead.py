@@ -112,6 +112,27 @@ def test_reading_stays_within_its_bytes() -> None:
         assert ahead.next() is None
 
 
+@pytest.mark.parametrize(("at_once", "waiting"), [(1, 1), (2, 1), (4, 3)])
+def test_few_batches_wait(at_once: int, waiting: int) -> None:
+    """Beside the batch that was taken there wait those for the other shapers, and one more is read."""
+    read: list[int] = []
+
+    def batches() -> Iterator[Batch]:
+        for number in range(BATCHES):
+            read.append(number)
+            yield _batch(number)
+
+    with (
+        ThreadPoolExecutor(at_once) as pool,
+        closing(Ahead(batches(), _shaped, Schema(), pool=pool, at_once=at_once)) as ahead,
+    ):
+        for taken in range(1, 4):
+            assert ahead.next() is not None
+            ahead.shaped(Schema())
+            time.sleep(0.1)
+            assert len(read) <= taken + waiting + 1
+
+
 def test_what_reading_raises_comes_after_what_was_read() -> None:
     """A source that fails has given its batches before."""
 

@@ -64,3 +64,16 @@ def test_a_process_that_is_gone_does_not_live() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         pass
     assert is_alive(os.getpid()) and not is_alive(child.pid)
+
+
+def test_threads_share_their_memory() -> None:
+    """Arrow takes its memory from where everything else does, unless its own variable says otherwise."""
+    code = "from penstock.system import share_memory; share_memory(); import pyarrow; "
+    code += "print(pyarrow.default_memory_pool().backend_name)"
+    for value, backend in ((None, "system"), ("mimalloc", "mimalloc")):
+        environment = {name: text for name, text in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+        if value is not None:
+            environment["ARROW_DEFAULT_MEMORY_POOL"] = value
+        command = [sys.executable, "-c", code]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert ended.stdout.strip() == backend

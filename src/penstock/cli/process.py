@@ -8,6 +8,7 @@ import os
 import sys
 
 from penstock.cli import main
+from penstock.system import share_memory
 
 _exit_codes: list[int] = []
 
@@ -18,6 +19,7 @@ def run() -> None:
     What is registered for the end of a process is done. Only the modules are not taken apart one by one, which would
     take a seventh of a small load's time and changes nothing that lasts.
     """
+    share_memory()
     atexit.register(_end)  # before all others, and so called behind them
     try:
         main()

@@ -30,7 +30,8 @@ class _Waiting:
 class Ahead:
     """The batches of a source, each to be taken by :meth:`next` and then shaped by :meth:`shaped`.
 
-    As many batches wait as there are threads in ``pool``, of ``BYTES_AT_ONCE`` each; one more is read and not counted.
+    As many batches wait as there are threads in ``pool`` besides the one for the batch that was taken, at least one, of
+    ``BYTES_AT_ONCE`` for each thread; one more is read and not counted.
     A batch is shaped after the schema that is known when its turn comes. Where a batch before it made that grow, it is
     shaped again: the rows are those of batches that were shaped one after the other.
 
@@ -140,7 +141,8 @@ class Ahead:
         if not self._waiting:
             return True
         held = sum(_bytes(waiting.batch) for waiting in self._waiting)
-        return len(self._waiting) < self._at_once and held + _bytes(batch) <= self._at_once * BYTES_AT_ONCE
+        most = max(self._at_once - 1, 1)
+        return len(self._waiting) < most and held + _bytes(batch) <= self._at_once * BYTES_AT_ONCE
 
     def _submit(self, waiting: _Waiting) -> None:
         """Have a batch shaped after the schema that is known now, unless it is or there is nothing in it."""

@@ -70,7 +70,7 @@ class LineSplitter:
         if not end:
             self.rest += chunk
             return None
-        block = self.rest + chunk[:end]
+        block = b"".join((self.rest, memoryview(chunk)[:end]))
         self.rest = chunk[end:]
         ends = _line_ends(block, ord(self.line_end or b"\n"))
         return self._take(block, np.concatenate(([0], ends)))

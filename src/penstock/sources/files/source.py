@@ -231,6 +231,7 @@ class FilesSource:
             if by_line:
                 state = {**stat, "complete": False, "offset": offset, "lines": lines, "prefix": digest.hexdigest()}
                 gathering.positions[key] = Position(source=self.name, key=key, state=state)
+            chunk, cut = b"", None  # whoever takes the batch may let us wait
             yield
         prefix = digest.hexdigest()
         rest = splitter.rest
