@@ -31,6 +31,7 @@ INSERTED = (
     "{%% set window = penstock.window() %%}\n{{ penstock.takes_in(window) }}\n%s"
 )
 LANDED = "{{ penstock.landed_in(none, window) }}"
+NAMES = f"select name, min(_pen_load) as _pen_load from {{{{ ref('%s') }}}} where {LANDED} group by name"
 SUMS = "cast(count(*) as bigint) as records, cast(sum(amount) as bigint) as total"
 ADDITIVE = (
     "{{ config(materialized='penstock', schema='reports', unique_key='name', additive=['records', 'total']) }}"
@@ -59,7 +60,8 @@ MODELS = {
     "joined": f"{SCOPE} select a.name, a.total, b.total as others, c.records from {{{{ ref('sums') }}}} as a"
     " left join {{ ref('other_sums') }} as b on a.name = b.name"
     " left join {{ ref('seen_latest') }} as c on a.name = c.name",
-    "names": INSERTED % ("name", "name", f"select distinct name from {{{{ ref('thing') }}}} where {LANDED}"),
+    "names": INSERTED % ("name", "name", NAMES % "thing"),
+    "names_sums": ADDITIVE % "(select name, 1 as amount from {{ ref('names') }}) as counted",
     "seen_names": f"{VIEW} select * from {{{{ ref('names') }}}}",
     "hub": INSERTED
     % (
@@ -71,7 +73,8 @@ MODELS = {
     "hub_sums": ADDITIVE % "{{ ref('hub') }}",
     "copied": "{{ config(materialized='table', schema='reports') }} select _pen_load, name, amount"
     " from {{ ref('stg_things') }}",
-    "copied_names": INSERTED % ("name", "name", f"select distinct name from {{{{ ref('copied') }}}} where {LANDED}"),
+    "copied_names": INSERTED % ("name", "name", NAMES % "copied"),
+    "copied_names_sums": ADDITIVE % "(select name, 1 as amount from {{ ref('copied_names') }}) as counted",
     "copied_sums": f"{SCOPE} select name, {SUMS} from {{{{ ref('copied') }}}} group by name",
     "copied_things": "{{ config(materialized='table', schema='reports') }} select _pen_load, name, amount"
     " from {{ ref('thing') }}",

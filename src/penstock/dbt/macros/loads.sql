@@ -51,16 +51,18 @@
 {%- endmacro %}
 
 
-{#- The streams that a node reads, but for what comes by way of a model with a watermark. -#}
-{% macro streams_through(node) -%}
-  {%- set streams = [] -%}
-  {%- for id in node.depends_on.get('nodes', []) if id in graph.sources -%}
-    {%- do streams.append(graph.sources[id].identifier | replace('__delta', '')) -%}
+{#- The streams that a node reads, also through others; without what comes by way of those `seen`. -#}
+{% macro streams_through(node, seen=none) -%}
+  {%- set streams, seen = [], {} if seen is none else seen -%}
+  {%- for id in node.depends_on.get('nodes', []) if id not in seen -%}
+    {%- do seen.update({id: true}) -%}
+    {%- if id in graph.sources -%}
+      {%- do streams.append(graph.sources[id].identifier | replace('__delta', '')) -%}
+    {%- elif id in graph.nodes -%}
+      {%- do streams.extend(penstock.streams_through(graph.nodes[id], seen)) -%}
+    {%- endif -%}
   {%- endfor -%}
-  {%- for parent in penstock.parents_of(node) if not penstock.keeps_mark(parent) -%}
-    {%- do streams.extend(penstock.streams_through(parent)) -%}
-  {%- endfor -%}
-  {{- return(streams) -}}
+  {{- return(streams | unique | sort) -}}
 {%- endmacro %}
 
 
