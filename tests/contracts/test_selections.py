@@ -76,6 +76,8 @@ MODELS = {
     "copied_names": INSERTED % ("name", "name", NAMES % "copied"),
     "copied_names_sums": ADDITIVE % "(select name, 1 as amount from {{ ref('copied_names') }}) as counted",
     "copied_sums": f"{SCOPE} select name, {SUMS} from {{{{ ref('copied') }}}} group by name",
+    "mixed": f"{SCOPE} select name, {SUMS} from (select name, amount from {{{{ ref('stg_things') }}}} union all"
+    " select name, amount from {{ ref('copied') }}) as moved group by name",
     "copied_things": "{{ config(materialized='table', schema='reports') }} select _pen_load, name, amount"
     " from {{ ref('thing') }}",
     "copied_things_names": INSERTED
@@ -215,6 +217,32 @@ def test_nobody_claims_more_than_what_it_reads(selections: Selections, following
     assert after == first
     (selections.following if following else selections.by_command).run()
     assert len(set(selections.claims().values())) == 1
+    selections.expect_as_built_anew()
+
+
+@slow_on_postgres("warehouse")
+def test_nobody_loses_rows_beside_what_is_left_behind(selections: Selections) -> None:
+    """What a model has taken in it keeps when it is built again beside a table that is not; and a table that was not
+    built since what it reads was counts as left behind."""
+    random = Random(2)
+    selections.land(random, "data")
+    selections.by_dbt("+mixed")
+    before = selections.content()["mixed"], selections.claims()["mixed"]
+    selections.by_dbt("mixed")
+    assert before == (selections.content()["mixed"], selections.claims()["mixed"])
+    selections.by_command.run(select=["mixed"])
+    assert before == (selections.content()["mixed"], selections.claims()["mixed"])
+    claimed = selections.claims()["copied_things_names"]
+    selections.by_dbt("thing")
+    selections.by_dbt("copied_things_names")
+    assert selections.claims()["copied_things_names"] == claimed
+    query = selections.session.destination.query
+    query("delete from penstock.runs where kind = 'transform'")
+    query("delete from penstock.watermarks where model = 'reports.mixed'")
+    (node,) = selections.dbt.tables(select=["mixed"])
+    selections.dbt.release()
+    assert node.failed and "put a + before" in node.message
+    selections.by_command.run()
     selections.expect_as_built_anew()
 
 

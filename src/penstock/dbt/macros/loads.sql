@@ -66,24 +66,41 @@
 {%- endmacro %}
 
 
-{#- The load that a model goes no further than, whatever the models that it reads have taken in. In a run that Penstock
-    did not plan, a table that is not built along is known to hold what the last full run of Penstock's had, and
-    nothing of the loads of its streams since. -#}
+{#- The load that a model goes no further than, whatever the models that it reads have taken in; but what it has taken
+    in once, all that it reads still has. -#}
 {% macro upper_seq() -%}
   {%- if not execute -%}{{- return(0) -}}{%- endif -%}
-  {%- set fixed = env_var('PENSTOCK_UPPER_SEQ', '') -%}
-  {%- if fixed -%}{{- return(fixed | int) -}}{%- endif -%}
+  {%- set fixed, own = env_var('PENSTOCK_UPPER_SEQ', ''), penstock.watermark(this) -%}
+  {%- set reached = fixed | int if fixed else penstock.reached_by_all(own) -%}
+  {%- if own <= reached -%}{{- return(reached) -}}{%- endif -%}
+  {#- The watermark of a ledger that was emptied since says nothing. -#}
+  {{- return(own if own <= penstock.newest_seq() else reached) -}}
+{%- endmacro %}
+
+
+{% macro newest_seq() -%}
   {%- set rows = run_query('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads')) -%}
-  {%- set upper = rows.columns[0].values()[0] | int -%}
+  {{- return(rows.columns[0].values()[0] | int) -}}
+{%- endmacro %}
+
+
+{#- In a run that Penstock did not plan: a table that is not built along is known to hold what the last full run of
+    Penstock's had, and nothing of the loads of its streams since. -#}
+{% macro reached_by_all(own) -%}
+  {%- set upper = penstock.newest_seq() -%}
   {%- set streams = penstock.streams_left_behind(model) -%}
   {%- if not streams -%}{{- return(upper) -}}{%- endif -%}
   {%- set seen = 'select coalesce(max(upper_seq), 0) from ' ~ penstock.ledger('runs')
       ~ " where kind = 'transform' and status = 'success' and not coalesce(selected, false) and layer is null" -%}
-  {%- set rows = run_query('select coalesce(min(seq) - 1, ' ~ upper ~ ') from ' ~ penstock.ledger('loads')
+  {%- set rows = run_query('select coalesce(min(seq) - 1, ' ~ upper ~ '), (' ~ seen ~ ') from ' ~ penstock.ledger('loads')
       ~ " where stream in ('" ~ streams | join("', '") ~ "') and seq > (" ~ seen ~ ')') -%}
-  {%- set reached = rows.columns[0].values()[0] | int -%}
-  {%- if reached < upper -%}
-    {%- do log(penstock.model_name(model) ~ ' takes in loads up to ' ~ reached
+  {%- set reached, seen = rows.rows[0][0] | int, rows.rows[0][1] | int -%}
+  {%- if not seen and not own and reached < upper and flags.WHICH in ['run', 'build'] -%}
+    {%- do exceptions.raise_compiler_error(penstock.model_name(model) ~ ' reads a table that is not built along, and of which'
+        ~ ' nothing tells up to which load it is: put a + before what is selected, or run penstock transform') -%}
+  {%- endif -%}
+  {%- if [reached, own] | max < upper -%}
+    {%- do log(penstock.model_name(model) ~ ' takes in loads up to ' ~ [reached, own] | max
         ~ ' only: a table that it reads is not built along and may be older than the others', info=true) -%}
   {%- endif -%}
   {{- return(reached) -}}

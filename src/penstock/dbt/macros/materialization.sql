@@ -242,7 +242,7 @@
   {%- elif not state.marked -%}
     {%- do penstock.perform(plan.whole, state, loads) -%}
   {%- else -%}
-    {%- if state.upto <= state.after and opaque and penstock.differs(inputs, types.keys() | list, state) -%}
+    {%- if state.upto == state.after and opaque and penstock.differs(inputs, types.keys() | list, state) -%}
       {%- do penstock.build_differences(target_relation, plan, inputs, state) -%}
       {{- return('') -}}
     {%- elif state.upto <= state.after -%}
