@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -76,6 +77,7 @@ MODELS = {
     "copied_names": INSERTED % ("name", "name", NAMES % "copied"),
     "copied_names_sums": ADDITIVE % "(select name, 1 as amount from {{ ref('copied_names') }}) as counted",
     "copied_sums": f"{SCOPE} select name, {SUMS} from {{{{ ref('copied') }}}} group by name",
+    "kept_names": INSERTED % ("name", "name", NAMES % "kept"),
     "mixed": f"{SCOPE} select name, {SUMS} from (select name, amount from {{{{ ref('stg_things') }}}} union all"
     " select name, amount from {{ ref('copied') }}) as moved group by name",
     "copied_things": "{{ config(materialized='table', schema='reports') }} select _pen_load, name, amount"
@@ -85,6 +87,10 @@ MODELS = {
     "copied_things_sums": f"{SCOPE} select name, {SUMS} from {{{{ ref('copied_things') }}}} group by name",
 }
 """The kinds of models that read one another: by rows, sums and scopes, through views and tables, and by loads."""
+SNAPSHOT = (
+    "{% snapshot kept %}{{ config(schema='reports', unique_key='_pen_id', strategy='check', check_cols=['amount']) }}"
+    " select * from {{ ref('stg_things') }}{% endsnapshot %}"
+)
 
 
 @pytest.fixture
@@ -106,6 +112,8 @@ def session(warehouse: dict[str, Any], tmp_path: Path) -> Iterator[Session]:
         "{% macro get_incremental_insert_only_sql(arg_dict) %}"
         "{{ return(penstock.insert_only_sql(arg_dict)) }}{% endmacro %}"
     )
+    (directory / "snapshots").mkdir()
+    (directory / "snapshots" / "kept.sql").write_text(SNAPSHOT)
     for name, text in MODELS.items():
         (models / f"{name}.sql").write_text(text)
     with Session(load_project(directory)) as opened:
@@ -242,7 +250,11 @@ def test_nobody_loses_rows_beside_what_is_left_behind(selections: Selections) ->
     (node,) = selections.dbt.tables(select=["mixed"])
     selections.dbt.release()
     assert node.failed and "put a + before" in node.message
-    selections.by_command.run()
+    selections.following.run()
+    selections.land(random, "data")
+    tests_due = Transformer(selections.session, following=True, test_every=timedelta(0))
+    tests_due.run()
+    tests_due.close()
     selections.expect_as_built_anew()
 
 
