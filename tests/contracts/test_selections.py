@@ -142,6 +142,7 @@ class Selections:
             path.write_text("\n".join(lines) + "\n")
         for step in plan_loads(self.session.project):
             self.session.load(step)
+        self.session.destination.query("update penstock.loads set committed_at = committed_at - interval '1 minute'")
 
     def some(self, random: Random) -> list[str]:
         """A selector of dbt's."""
@@ -256,6 +257,19 @@ def test_nobody_loses_rows_beside_what_is_left_behind(selections: Selections) ->
     tests_due.run()
     tests_due.close()
     selections.expect_as_built_anew()
+
+
+@slow_on_postgres("warehouse")
+def test_what_lands_during_a_run_of_dbt(selections: Selections) -> None:
+    """A model over a table that is built along leaves what was committed since the run began."""
+    before, query = selections.claims()["copied_names"], selections.session.destination.query
+    selections.land(Random(3), "data")
+    query("update penstock.loads set committed_at = committed_at + interval '1 hour' where seq > $1", [before])
+    selections.by_dbt("+copied_names")
+    assert selections.claims()["copied_names"] == before
+    query("update penstock.loads set committed_at = committed_at - interval '1 hour' where seq > $1", [before])
+    selections.by_dbt("+copied_names")
+    assert selections.claims()["copied_names"] > before
 
 
 @pytest.mark.slow

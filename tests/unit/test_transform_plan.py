@@ -15,7 +15,9 @@ from penstock.transform.plan import Facts, Request, TransformPlan, plan_transfor
 LAYERS = (Layer(name="staging", paths=("models/staging",)), Layer(name="marts", paths=("models/marts",)))
 
 
-def model(name: str, *reads: str, folder: str = "marts", materialized: str = "incremental", marks: bool = True) -> Resource:
+def model(
+    name: str, *reads: str, folder: str = "marts", materialized: str = "incremental", marks: bool = True
+) -> Resource:
     """A model in a folder."""
     return Resource(
         id=name, name=name, kind="model", schema=folder, table=name, file=f"models/{folder}/{name}.sql",

@@ -2,9 +2,21 @@
     began early may commit late, and only `seq` says what a reader has seen. -#}
 
 {% macro ledger(table) -%}
+  {{- return(adapter.dispatch('ledger', 'penstock')(table)) -}}
+{%- endmacro %}
+
+{% macro default__ledger(table) -%}
   {#- The catalog is named too, because a DuckDB file called penstock.duckdb is itself a catalog `penstock`. -#}
   {{- return(api.Relation.create(database=target.database, schema='penstock', identifier=table)) -}}
 {%- endmacro %}
+
+
+{#- What a statement on the tables of the ledger, or beside them, gives. -#}
+{% macro ledger_rows(statement) -%}
+  {{- return(adapter.dispatch('ledger_rows', 'penstock')(statement)) -}}
+{%- endmacro %}
+
+{% macro default__ledger_rows(statement) -%}{{- return(run_query(statement).rows) -}}{%- endmacro %}
 
 
 {% macro model_name(node) -%}
@@ -37,12 +49,14 @@
 {%- endmacro %}
 
 
-{#- The streams whose rows reach a node through tables that have no watermark and that this run of dbt's does not build. -#}
-{% macro streams_left_behind(node) -%}
+{#- The streams whose rows reach a node through tables that have no watermark; of those `left_behind`, through such as
+    this run of dbt's does not build. -#}
+{% macro streams_by_tables(node, left_behind) -%}
   {%- set streams = [] -%}
   {%- for parent in penstock.parents_of(node) if not penstock.keeps_mark(parent) -%}
-    {%- if parent.config.materialized in ['view', 'ephemeral'] or parent.unique_id in selected_resources -%}
-      {%- do streams.extend(penstock.streams_left_behind(parent)) -%}
+    {%- set built = parent.unique_id in selected_resources -%}
+    {%- if parent.config.materialized in ['view', 'ephemeral'] or (left_behind and built) -%}
+      {%- do streams.extend(penstock.streams_by_tables(parent, left_behind)) -%}
     {%- else -%}
       {%- do streams.extend(penstock.streams_through(parent)) -%}
     {%- endif -%}
@@ -79,27 +93,30 @@
 
 
 {% macro newest_seq() -%}
-  {%- set rows = run_query('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads')) -%}
-  {{- return(rows.columns[0].values()[0] | int) -}}
+  {{- return(penstock.ledger_rows('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads'))[0][0] | int) -}}
 {%- endmacro %}
 
 
 {#- In a run that Penstock did not plan: a table that is not built along is known to hold what the last full run of
-    Penstock's had, and nothing of the loads of its streams since. -#}
+    Penstock's had, and nothing of the loads of its streams since; one that is built along, what was committed before the
+    run began, by a second, since a load says when just before its commit. -#}
 {% macro reached_by_all(own) -%}
-  {%- set upper = penstock.newest_seq() -%}
-  {%- set streams = penstock.streams_left_behind(model) -%}
+  {%- set upper, streams = penstock.newest_seq(), penstock.streams_by_tables(model, false) -%}
   {%- if not streams -%}{{- return(upper) -}}{%- endif -%}
+  {%- set behind = penstock.streams_by_tables(model, true) -%}
+  {%- set began = (run_started_at - modules.datetime.timedelta(seconds=1)).isoformat() -%}
   {%- set seen = 'select coalesce(max(upper_seq), 0) from ' ~ penstock.ledger('runs')
       ~ " where kind = 'transform' and status = 'success' and not coalesce(selected, false) and layer is null" -%}
-  {%- set rows = run_query('select coalesce(min(seq) - 1, ' ~ upper ~ '), (' ~ seen ~ ') from ' ~ penstock.ledger('loads')
-      ~ " where stream in ('" ~ streams | join("', '") ~ "') and seq > (" ~ seen ~ ')') -%}
-  {%- set reached, seen = rows.rows[0][0] | int, rows.rows[0][1] | int -%}
-  {%- if not seen and not own and reached < upper and flags.WHICH in ['run', 'build'] -%}
+  {%- set rows = penstock.ledger_rows('select coalesce(min(seq) - 1, ' ~ upper ~ '), (' ~ seen ~ ') from '
+      ~ penstock.ledger('loads') ~ " where (stream in ('" ~ behind | join("', '") ~ "') and seq > (" ~ seen
+      ~ ")) or (stream in ('" ~ streams | join("', '") ~ "') and committed_at >= cast('" ~ began
+      ~ "' as timestamp with time zone))") -%}
+  {%- set reached, seen = rows[0][0] | int, rows[0][1] | int -%}
+  {%- if behind and not seen and not own and reached < upper and flags.WHICH in ['run', 'build'] -%}
     {%- do exceptions.raise_compiler_error(penstock.model_name(model) ~ ' reads a table that is not built along, and of which'
         ~ ' nothing tells up to which load it is: put a + before what is selected, or run penstock transform') -%}
   {%- endif -%}
-  {%- if [reached, own] | max < upper -%}
+  {%- if behind and [reached, own] | max < upper -%}
     {%- do log(penstock.model_name(model) ~ ' takes in loads up to ' ~ [reached, own] | max
         ~ ' only: a table that it reads is not built along and may be older than the others', info=true) -%}
   {%- endif -%}
@@ -110,10 +127,10 @@
 {% macro watermark(relation) -%}
   {%- if not execute -%}{{- return(0) -}}{%- endif -%}
   {%- set name = relation.schema ~ '.' ~ relation.identifier -%}
-  {%- set rows = run_query(
+  {%- set rows = penstock.ledger_rows(
     "select coalesce(max(seq), 0) from " ~ penstock.ledger('watermarks') ~ " where model = '" ~ name ~ "'"
   ) -%}
-  {{- return(rows.columns[0].values()[0] | int) -}}
+  {{- return(rows[0][0] | int) -}}
 {%- endmacro %}
 
 
