@@ -17,8 +17,8 @@ from penstock.transform.perform import Transformer
 from tests.support.modelled import a_modelled_project
 
 VIEW = (
-    "{{ config(materialized='view', schema='staging') }} select _pen_load, name, part, moment, size"
-    " from {{ source('raw', 'things') }}"
+    "{{ config(materialized='view', schema='staging') }} select _pen_load, name, part, moment, size,"
+    " 'x' as selected from {{ source('raw', 'things') }}"
 )
 COUNTED = (
     "{{ config(schema='reports', %s) }} select name, part, cast(count(*) as bigint) as"
@@ -34,12 +34,23 @@ EDITS = {
     "another order of the key": ("unique_key=['part', 'name'], scope='name'", "carried=['size'], carried_from='first'"),
     "a wider key": ("unique_key=['name', 'part', 'records'], scope='name'", "delete_when=\"part = 'x'\""),
     "an index": (f"{KEY}, scope='name', indexes=[{{'columns': ['size']}}]", "carried=[]"),
-    "room in pages": (f"{KEY}, scope='name', fillfactor=85", "carried=[]"),
-    "an order": (f"{KEY}, scope='name', order_by='size'", "carried=[]"),
+    "room in pages": (f"{KEY}, scope='name', fillfactor=85", "carried=['size', 'selected']"),
+    "an order": (f"{KEY}, scope='name', order_by=['size', 'name', 'part']", "carried=['selected']"),
     "sums": (f"{KEY}, additive=['records', 'size']", "carried=[]"),
     "all of it": (f"{KEY}, scope='name', mode='whole'", "carried=[]"),
 }
 """What is edited → the settings of the model of counts, and the arguments of the history."""
+COLUMNS = [
+    {"name": "name", "data_type": "text"},
+    {"name": "part", "data_type": "text"},
+    {"name": "records", "data_type": "bigint"},
+    {"name": "size", "data_type": "bigint"},
+]
+CHECKS = """
+select 1 from information_schema.table_constraints
+where table_schema = 'reports' and table_name = 'counted' and constraint_type = 'CHECK'
+    and constraint_name not like '%not_null'
+"""
 LAYOUT = """
 select replace(indexdef, indexname, '') from pg_indexes where schemaname = 'reports'
 union all
@@ -58,11 +69,13 @@ def session(warehouse: dict[str, Any], tmp_path: Path) -> Iterator[Session]:
         yield opened
 
 
-def build(session: Session, transformer: Transformer, settings: str, history: str, *, number: int) -> None:
+def build(
+    session: Session, transformer: Transformer, settings: str, history: str, *, number: int, counted: str = COUNTED
+) -> None:
     """Have a few more things land, and models with these settings take them in."""
     models = session.project.directory / "models"
     settings = settings if "materialized" in settings else f"{settings}, materialized='penstock'"
-    (models / "counted.sql").write_text(COUNTED % settings)
+    (models / "counted.sql").write_text(counted % settings)
     (models / "lived.sql").write_text(LIVED % history)
     things = [
         {
@@ -88,15 +101,73 @@ def content(session: Session) -> list[Counter[tuple[Any, ...]]]:
     return [Counter(map(tuple, session.destination.query(sql).rows)) for sql in asked]
 
 
+def in_order(session: Session) -> list[tuple[Any, ...]]:
+    """The rows of the model of counts as they lie in its table."""
+    row = "ctid" if session.destination.kind == "postgres" else "rowid"
+    return [tuple(each) for each in session.destination.query(f"select * from reports.counted order by {row}").rows]
+
+
+def builds(session: Session) -> dict[str, str]:
+    """Which build each of the models goes on from."""
+    query = "select model, version from penstock_changes.models where model in ('reports.counted', 'reports.lived')"
+    return {str(model): str(version) for model, version in session.destination.query(query).rows}
+
+
 def test_edited_settings(session: Session) -> None:
     """After each of the edits the tables are what they are when they are built anew."""
     transformer = Transformer(session)
     build(session, transformer, f"{KEY}, scope='name'", "carried=[]", number=0)
     for number, (edit, (settings, history)) in enumerate(EDITS.items(), 1):
+        before = builds(session)
         build(session, transformer, settings, history, number=number)
-        after = content(session)
+        assert builds(session)["reports.counted"] != before["reports.counted"], edit
+        after, lying = content(session), in_order(session)
         transformer.run(full_refresh=True)
         assert after == content(session), edit
+        assert "order_by" not in settings or lying == in_order(session), edit
+
+
+def test_nothing_edited(session: Session) -> None:
+    """What lands is taken in by the tables as they are when no setting was edited."""
+    transformer = Transformer(session)
+    settings, history = EDITS["an index"]
+    build(session, transformer, settings, history, number=0)
+    before = builds(session)
+    build(session, transformer, settings, history, number=1)
+    assert builds(session) == before
+
+
+def test_edited_after_an_older_version(session: Session) -> None:
+    """A build of a version that kept no layout goes on, unless the model is edited with the first run of this one."""
+    transformer = Transformer(session)
+    settings = f"{KEY}, scope='name'"
+    build(session, transformer, settings, "carried=[]", number=0)
+    older = "update penstock_changes.models set definition = split_part(definition, ' ', 1)"
+    session.destination.query(older)
+    before = builds(session)
+    build(session, transformer, settings, "carried=[]", number=1)
+    assert builds(session) == before
+    session.destination.query(older)
+    wider = COUNTED.replace("select name", "select 'y' as kind, name")
+    build(session, transformer, "unique_key=['kind', 'name', 'part']", "carried=['size']", number=2, counted=wider)
+    after = content(session)
+    transformer.run(full_refresh=True)
+    assert after == content(session)
+
+
+def test_edited_constraints(session: Session) -> None:
+    """A constraint of a contract that is edited holds for what was there already."""
+    transformer = Transformer(session)
+    contract = {"name": "counted", "config": {"contract": {"enforced": True}}, "columns": COLUMNS}
+    told = session.project.directory / "models" / "counted.yml"
+    told.write_text(json.dumps({"models": [contract]}))
+    build(session, transformer, f"{KEY}, scope='name'", "carried=[]", number=0)
+    before = builds(session)
+    contract["constraints"] = [{"type": "check", "expression": "records > 0"}]
+    told.write_text(json.dumps({"models": [contract]}))
+    build(session, transformer, f"{KEY}, scope='name'", "carried=[]", number=1)
+    assert builds(session)["reports.counted"] != before["reports.counted"]
+    assert session.destination.query(CHECKS).rows
 
 
 def test_another_materialization_for_a_while(session: Session) -> None:

@@ -102,7 +102,13 @@ def test_again(project: Path) -> None:
     write(project, "customers", "a.ndjson", [customer(41), customer(42), customer(43)])
     with people.opened(project) as session:
         load(session)
+        query = session.destination.query
+        query("create schema penstock_changes")
+        query("create table penstock_changes.marts__rates as select 1 as _pen_seq, 'Person Nr42x' as name")
+        query("create table penstock_changes.marks as select 'marts.ages' as model, 'marts.rates' as input, 1 as seq")
         assert erase(session, "customer", "42").counts == {"raw.customers": 1}
+        assert not query("select 1 from penstock_changes.marts__rates").rows
+        assert query("select 1 from penstock_changes.marks").rows, "how far models are in the feeds names nobody"
         again = erase(session, "customer", "42")
         assert not again.counts and not again.rebuilt and again.before is not None
         more: list[dict[str, Any] | bytes] = [

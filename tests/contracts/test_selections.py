@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,6 +32,7 @@ INSERTED = (
     "{%% set window = penstock.window() %%}\n{{ penstock.takes_in(window) }}\n%s"
 )
 LANDED = "{{ penstock.landed_in(none, window) }}"
+NAMES = f"select name, min(_pen_load) as _pen_load from {{{{ ref('%s') }}}} where {LANDED} group by name"
 SUMS = "cast(count(*) as bigint) as records, cast(sum(amount) as bigint) as total"
 ADDITIVE = (
     "{{ config(materialized='penstock', schema='reports', unique_key='name', additive=['records', 'total']) }}"
@@ -59,7 +61,8 @@ MODELS = {
     "joined": f"{SCOPE} select a.name, a.total, b.total as others, c.records from {{{{ ref('sums') }}}} as a"
     " left join {{ ref('other_sums') }} as b on a.name = b.name"
     " left join {{ ref('seen_latest') }} as c on a.name = c.name",
-    "names": INSERTED % ("name", "name", f"select distinct name from {{{{ ref('thing') }}}} where {LANDED}"),
+    "names": INSERTED % ("name", "name", NAMES % "thing"),
+    "names_sums": ADDITIVE % "(select name, 1 as amount from {{ ref('names') }}) as counted",
     "seen_names": f"{VIEW} select * from {{{{ ref('names') }}}}",
     "hub": INSERTED
     % (
@@ -71,8 +74,12 @@ MODELS = {
     "hub_sums": ADDITIVE % "{{ ref('hub') }}",
     "copied": "{{ config(materialized='table', schema='reports') }} select _pen_load, name, amount"
     " from {{ ref('stg_things') }}",
-    "copied_names": INSERTED % ("name", "name", f"select distinct name from {{{{ ref('copied') }}}} where {LANDED}"),
+    "copied_names": INSERTED % ("name", "name", NAMES % "copied"),
+    "copied_names_sums": ADDITIVE % "(select name, 1 as amount from {{ ref('copied_names') }}) as counted",
     "copied_sums": f"{SCOPE} select name, {SUMS} from {{{{ ref('copied') }}}} group by name",
+    "kept_names": INSERTED % ("name", "name", NAMES % "kept"),
+    "mixed": f"{SCOPE} select name, {SUMS} from (select name, amount from {{{{ ref('stg_things') }}}} union all"
+    " select name, amount from {{ ref('copied') }}) as moved group by name",
     "copied_things": "{{ config(materialized='table', schema='reports') }} select _pen_load, name, amount"
     " from {{ ref('thing') }}",
     "copied_things_names": INSERTED
@@ -80,6 +87,10 @@ MODELS = {
     "copied_things_sums": f"{SCOPE} select name, {SUMS} from {{{{ ref('copied_things') }}}} group by name",
 }
 """The kinds of models that read one another: by rows, sums and scopes, through views and tables, and by loads."""
+SNAPSHOT = (
+    "{% snapshot kept %}{{ config(schema='reports', unique_key='_pen_id', strategy='check', check_cols=['amount']) }}"
+    " select * from {{ ref('stg_things') }}{% endsnapshot %}"
+)
 
 
 @pytest.fixture
@@ -101,6 +112,8 @@ def session(warehouse: dict[str, Any], tmp_path: Path) -> Iterator[Session]:
         "{% macro get_incremental_insert_only_sql(arg_dict) %}"
         "{{ return(penstock.insert_only_sql(arg_dict)) }}{% endmacro %}"
     )
+    (directory / "snapshots").mkdir()
+    (directory / "snapshots" / "kept.sql").write_text(SNAPSHOT)
     for name, text in MODELS.items():
         (models / f"{name}.sql").write_text(text)
     with Session(load_project(directory)) as opened:
@@ -129,6 +142,7 @@ class Selections:
             path.write_text("\n".join(lines) + "\n")
         for step in plan_loads(self.session.project):
             self.session.load(step)
+        self.session.destination.query("update penstock.loads set committed_at = committed_at - interval '1 minute'")
 
     def some(self, random: Random) -> list[str]:
         """A selector of dbt's."""
@@ -213,6 +227,49 @@ def test_nobody_claims_more_than_what_it_reads(selections: Selections, following
     (selections.following if following else selections.by_command).run()
     assert len(set(selections.claims().values())) == 1
     selections.expect_as_built_anew()
+
+
+@slow_on_postgres("warehouse")
+def test_nobody_loses_rows_beside_what_is_left_behind(selections: Selections) -> None:
+    """What a model has taken in it keeps when it is built again beside a table that is not; and a table that was not
+    built since what it reads was counts as left behind."""
+    random = Random(2)
+    selections.land(random, "data")
+    selections.by_dbt("+mixed")
+    before = selections.content()["mixed"], selections.claims()["mixed"]
+    selections.by_dbt("mixed")
+    assert before == (selections.content()["mixed"], selections.claims()["mixed"])
+    selections.by_command.run(select=["mixed"])
+    assert before == (selections.content()["mixed"], selections.claims()["mixed"])
+    claimed = selections.claims()["copied_things_names"]
+    selections.by_dbt("thing")
+    selections.by_dbt("copied_things_names")
+    assert selections.claims()["copied_things_names"] == claimed
+    query = selections.session.destination.query
+    query("delete from penstock.runs where kind = 'transform'")
+    query("delete from penstock.watermarks where model = 'reports.mixed'")
+    (node,) = selections.dbt.tables(select=["mixed"])
+    selections.dbt.release()
+    assert node.failed and "put a + before" in node.message
+    selections.following.run()
+    selections.land(random, "data")
+    tests_due = Transformer(selections.session, following=True, test_every=timedelta(0))
+    tests_due.run()
+    tests_due.close()
+    selections.expect_as_built_anew()
+
+
+@slow_on_postgres("warehouse")
+def test_what_lands_during_a_run_of_dbt(selections: Selections) -> None:
+    """A model over a table that is built along leaves what was committed since the run began."""
+    before, query = selections.claims()["copied_names"], selections.session.destination.query
+    selections.land(Random(3), "data")
+    query("update penstock.loads set committed_at = committed_at + interval '1 hour' where seq > $1", [before])
+    selections.by_dbt("+copied_names")
+    assert selections.claims()["copied_names"] == before
+    query("update penstock.loads set committed_at = committed_at - interval '1 hour' where seq > $1", [before])
+    selections.by_dbt("+copied_names")
+    assert selections.claims()["copied_names"] > before
 
 
 @pytest.mark.slow

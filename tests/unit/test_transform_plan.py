@@ -15,11 +15,13 @@ from penstock.transform.plan import Facts, Request, TransformPlan, plan_transfor
 LAYERS = (Layer(name="staging", paths=("models/staging",)), Layer(name="marts", paths=("models/marts",)))
 
 
-def model(name: str, *reads: str, folder: str = "marts", materialized: str = "incremental") -> Resource:
+def model(
+    name: str, *reads: str, folder: str = "marts", materialized: str = "incremental", marks: bool = True
+) -> Resource:
     """A model in a folder."""
     return Resource(
         id=name, name=name, kind="model", schema=folder, table=name, file=f"models/{folder}/{name}.sql",
-        materialized=materialized, reads=reads,
+        materialized=materialized, reads=reads, marks=marks,
     )  # fmt: skip
 
 
@@ -92,6 +94,14 @@ def test_a_selection_goes_no_further_than_the_tables_it_reads() -> None:
     assert plan.upper_seq == 5 and not plan.notes and plan.current == ("marts.customers",)
     with pytest.raises(UsageError, match="reads copied"):
         plan_transform(Request(select=("totals",)), Facts(changed=KNOWN.changed), MANIFEST, chosen=["totals"])
+    days = model("days", "stg_orders", marks=False)
+    plan = plan_transform(
+        Request(select=("sums",)),
+        KNOWN,
+        Manifest({**MANIFEST.resources, "days": days, "sums": model("sums", "days")}),
+        chosen=["sums"],
+    )
+    assert plan.upper_seq == 3, "an incremental model that notes no watermark is a table like others"
 
 
 def test_a_selection_in_a_layer() -> None:

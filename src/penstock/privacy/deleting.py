@@ -231,7 +231,7 @@ class Deletion:
         """Empty the models' change feeds when rows were erased, which they hold too: who reads one builds itself whole
         once."""
         for schema, table in sorted(self._there):
-            if schema == FEEDS and table != "models" and self._erasure.rows:
+            if schema == FEEDS and table not in ("models", "marks") and self._erasure.rows:
                 name = f"{FEEDS}.{identifier(table)}"
                 self._destination.query(f"delete from {name}")
                 self._emptied.append(name)

@@ -180,14 +180,15 @@ class Dbt:
     def follow(
         self, *, select: Sequence[str], exclude: Sequence[str] = (), environment: Mapping[str, str] | None = None
     ) -> list[Node]:
-        """Build models without testing them: for a load that was just committed.
+        """Build models and snapshots without testing them: for a load that was just committed.
 
         Raises:
             TransformError: as :meth:`build`.
         """
         # without a cache from the start each thread lists a schema when it needs it, and a table that another one is
         # renaming meanwhile is in the list under its old name
-        arguments = ["--no-write-json", "--cache-selected-only", "run", "--select", *select]
+        arguments = ["--no-write-json", "--cache-selected-only", "build", "--resource-type", "model", "snapshot"]
+        arguments += ["--select", *select]
         arguments += ["--exclude", *exclude] if exclude else []
         return self._perform(arguments, environment)
 

@@ -12,14 +12,10 @@ from penstock.transform.steady import is_steady, macros_of_people
 
 RAW = "raw"
 """The schema of the tables that streams land in."""
-STEPWISE = ("incremental", "penstock")
-"""The materializations that take in what is new, and keep a watermark."""
 TABLES = ("model", "snapshot", "seed")
 """The kinds of resources that are tables or views in the warehouse."""
 TESTS = ("test", "unit_test")
 """The kinds of resources that test."""
-STEPWISE = ("penstock", "incremental")
-"""The materializations that are built step by step, each as far as its watermark says."""
 WHOLE_TABLE = "whole_table"
 """Tag of the data tests whose cost grows with the table."""
 
@@ -58,7 +54,8 @@ class Resource:
     """One thing of a dbt project. ``kind`` is dbt's type of it: model, seed, snapshot, test, unit_test, source, …;
     the name of a source is ``source.table``. ``reads`` are the ids of what it is made from. A model asks to be built by
     its ``scope``, by moving its ``additive`` columns, as a ``whole``, or by none of these. ``steady`` says of a model
-    that its statements are the same in each step, as :func:`penstock.transform.steady.is_steady` has it."""
+    that its statements are the same in each step, as :func:`penstock.transform.steady.is_steady` has it; ``marks`` says
+    that a hook of it notes how far it is."""
 
     id: str
     name: str
@@ -77,6 +74,7 @@ class Resource:
     test: DataTest | None = None
     scope: Scope | None = None
     steady: bool = False
+    marks: bool = False
     additive: Sequence[str] = ()
     whole: bool = False
 
@@ -87,8 +85,9 @@ class Resource:
 
     @property
     def keeps_watermark(self) -> bool:
-        """Whether it is built step by step."""
-        return self.kind == "model" and self.materialized in STEPWISE
+        """Whether it is built step by step, and says how far it is: the package's ``keeps_mark``."""
+        stepwise = self.materialized == "penstock" or (self.materialized == "incremental" and self.marks)
+        return self.kind == "model" and stepwise
 
     @property
     def stream(self) -> str | None:
@@ -243,6 +242,7 @@ def _node(node: Mapping[str, Any], own_macros: Mapping[str, str]) -> Resource:
         test=_test(node, config) if kind == "test" else None,
         scope=_scope(config) if config.get("materialized") == "penstock" else None,
         steady=kind == "model" and is_steady(node, own_macros),
+        marks="penstock.mark(" in str(config.get("post-hook")),
         additive=_additive(config) if config.get("materialized") == "penstock" else (),
         whole=config.get("materialized") == "penstock" and _asked(config) == "whole",
     )

@@ -24,7 +24,7 @@ from penstock.transform.layers import layers_of
 from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
 from penstock.transform.plan import ALWAYS_NEW, Facts, Request, TransformPlan, plan_transform
 from penstock.transform.prepared import PreparedSteps, names, state_fingerprint
-from penstock.transform.stepping import ByDbt
+from penstock.transform.stepping import ByDbt, skipped
 from penstock.transform.steps import FINGERPRINT, has_kept_models
 from penstock.transform.unsafe_models import UNSAFE_MODELS, notes_of, read_reasons, unsafe_models
 from penstock.transform.workspace import environment_fingerprint, project_fingerprint
@@ -198,8 +198,8 @@ class Transformer:
             plan = replace(plan, notes=[*plan.notes, *notes_of(unsafe)])
             environment = _environment(plan.upper_seq, state, unsafe)
             if self._following and facts.same_models and not (plan.lean or plan.full_refresh or views):
-                # what has landed does not wait for tests that are due
-                self._step(dbt, plan, state, lambda _: ())
+                # what has landed does not wait for tests that are due, but for what dbt has to build before it
+                self._step(dbt, plan, state, lambda ids: [skipped(dbt.manifest, id_) for id_ in ids])
             built = Built(plan, self._build(dbt, plan, progress, state, environment))
             failed = [n for n in built.nodes if n.failed]
             self._failed = self._failed + 1 if failed else 0
@@ -321,7 +321,7 @@ class Transformer:
 
     def _step(self, dbt: Dbt, plan: TransformPlan, state: str, by_dbt: ByDbt) -> list[Node]:
         """Have the tables of a plan take in what has landed, by prepared steps where there are such."""
-        resources = (dbt.manifest.resources[step.id] for step in plan.steps if step.kind == "model")
+        resources = (dbt.manifest.resources[step.id] for step in plan.steps if step.kind in ("model", "snapshot"))
         ids = [resource.id for resource in resources if resource.materialized not in ALWAYS_NEW]
         return self._prepared.build(dbt.manifest, state, ids, plan.upper_seq, by_dbt)
 

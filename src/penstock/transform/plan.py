@@ -18,8 +18,8 @@ ALWAYS_NEW = ("view", "ephemeral")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What is asked for: ``select`` and ``exclude`` are selectors of dbt's, and with either of them the run is no full
-    one. ``lean`` wants models built at once and tested when tests are due, as after a load; ``views`` says whether
-    those are built then too."""
+    one. ``lean`` wants models and snapshots built at once and tested when tests are due, as after a load; ``views``
+    says whether those are built then too."""
 
     full_refresh: bool = False
     layer: str | None = None
@@ -195,7 +195,7 @@ def _is_built(manifest: Manifest, resource: Resource, *, whole: bool, lean: bool
     """Whether dbt has something to do for it, in a run of this kind."""
     if resource.kind in TABLES:
         if lean:
-            return resource.kind == "model" and (views or resource.materialized != "view")
+            return resource.kind != "seed" and (views or resource.materialized != "view")
         return resource.materialized != "ephemeral"
     if resource.kind not in TESTS or lean:
         return False

@@ -169,7 +169,7 @@ class Stepping:
         if id_ in self._ended_by_dbt:
             order.done(id_)
         elif any(parent in self.nodes and _is_broken(self.nodes[parent]) for parent in parents):
-            self.nodes[id_] = _skipped(self.manifest, id_)
+            self.nodes[id_] = skipped(self.manifest, id_)
             order.done(id_)
         elif (window := self._window(id_)) is None:
             self._left_to_dbt.append(id_)
@@ -247,7 +247,8 @@ def _is_broken(node: Node) -> bool:
     return node.failed or node.status == "skipped"
 
 
-def _skipped(manifest: Manifest, id_: str) -> Node:
+def skipped(manifest: Manifest, id_: str) -> Node:
+    """What becomes of a model that is left out in a run."""
     resource = manifest.resources[id_]
     return Node(
         name=resource.name,

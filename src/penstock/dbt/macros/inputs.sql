@@ -90,7 +90,7 @@
     {%- endif -%}
     {%- set adds = node.config.get('incremental_strategy') == 'insert_only' -%}
     {{- return({
-      'reads': [penstock.model_name(node)], 'feeds': [], 'streams': streams | unique | list, 'views': [],
+      'reads': [penstock.model_name(node)], 'feeds': [], 'streams': penstock.streams_through(node), 'views': [],
       'row_wise': adds, 'opaque': not adds,
     }) -}}
   {%- endif -%}

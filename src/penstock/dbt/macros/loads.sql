@@ -49,12 +49,14 @@
 {%- endmacro %}
 
 
-{#- The streams whose rows reach a node through tables that have no watermark and that this run of dbt's does not build. -#}
-{% macro streams_left_behind(node) -%}
+{#- The streams whose rows reach a node through tables that have no watermark; of those `left_behind`, through such as
+    this run of dbt's does not build. -#}
+{% macro streams_by_tables(node, left_behind) -%}
   {%- set streams = [] -%}
   {%- for parent in penstock.parents_of(node) if not penstock.keeps_mark(parent) -%}
-    {%- if parent.config.materialized in ['view', 'ephemeral'] or parent.unique_id in selected_resources -%}
-      {%- do streams.extend(penstock.streams_left_behind(parent)) -%}
+    {%- set built = parent.unique_id in selected_resources -%}
+    {%- if parent.config.materialized in ['view', 'ephemeral'] or (left_behind and built) -%}
+      {%- do streams.extend(penstock.streams_by_tables(parent, left_behind)) -%}
     {%- else -%}
       {%- do streams.extend(penstock.streams_through(parent)) -%}
     {%- endif -%}
@@ -63,36 +65,59 @@
 {%- endmacro %}
 
 
-{#- The streams that a node reads, but for what comes by way of a model with a watermark. -#}
-{% macro streams_through(node) -%}
-  {%- set streams = [] -%}
-  {%- for id in node.depends_on.get('nodes', []) if id in graph.sources -%}
-    {%- do streams.append(graph.sources[id].identifier | replace('__delta', '')) -%}
+{#- The streams that a node reads, also through others; without what comes by way of those `seen`. -#}
+{% macro streams_through(node, seen=none) -%}
+  {%- set streams, seen = [], {} if seen is none else seen -%}
+  {%- for id in node.depends_on.get('nodes', []) if id not in seen -%}
+    {%- do seen.update({id: true}) -%}
+    {%- if id in graph.sources -%}
+      {%- do streams.append(graph.sources[id].identifier | replace('__delta', '')) -%}
+    {%- elif id in graph.nodes -%}
+      {%- do streams.extend(penstock.streams_through(graph.nodes[id], seen)) -%}
+    {%- endif -%}
   {%- endfor -%}
-  {%- for parent in penstock.parents_of(node) if not penstock.keeps_mark(parent) -%}
-    {%- do streams.extend(penstock.streams_through(parent)) -%}
-  {%- endfor -%}
-  {{- return(streams) -}}
+  {{- return(streams | unique | sort) -}}
 {%- endmacro %}
 
 
-{#- The load that a model goes no further than, whatever the models that it reads have taken in. In a run that Penstock
-    did not plan, a table that is not built along is known to hold what the last full run of Penstock's had, and
-    nothing of the loads of its streams since. -#}
+{#- The load that a model goes no further than, whatever the models that it reads have taken in; but what it has taken
+    in once, all that it reads still has. -#}
 {% macro upper_seq() -%}
   {%- if not execute -%}{{- return(0) -}}{%- endif -%}
-  {%- set fixed = env_var('PENSTOCK_UPPER_SEQ', '') -%}
-  {%- if fixed -%}{{- return(fixed | int) -}}{%- endif -%}
-  {%- set upper = penstock.ledger_rows('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads'))[0][0] | int -%}
-  {%- set streams = penstock.streams_left_behind(model) -%}
+  {%- set fixed, own = env_var('PENSTOCK_UPPER_SEQ', ''), penstock.watermark(this) -%}
+  {%- set reached = fixed | int if fixed else penstock.reached_by_all(own) -%}
+  {%- if own <= reached -%}{{- return(reached) -}}{%- endif -%}
+  {#- The watermark of a ledger that was emptied since says nothing. -#}
+  {{- return(own if own <= penstock.newest_seq() else reached) -}}
+{%- endmacro %}
+
+
+{% macro newest_seq() -%}
+  {{- return(penstock.ledger_rows('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads'))[0][0] | int) -}}
+{%- endmacro %}
+
+
+{#- In a run that Penstock did not plan: a table that is not built along is known to hold what the last full run of
+    Penstock's had, and nothing of the loads of its streams since; one that is built along, what was committed before the
+    run began, by a second, since a load says when just before its commit. -#}
+{% macro reached_by_all(own) -%}
+  {%- set upper, streams = penstock.newest_seq(), penstock.streams_by_tables(model, false) -%}
   {%- if not streams -%}{{- return(upper) -}}{%- endif -%}
+  {%- set behind = penstock.streams_by_tables(model, true) -%}
+  {%- set began = (run_started_at - modules.datetime.timedelta(seconds=1)).isoformat() -%}
   {%- set seen = 'select coalesce(max(upper_seq), 0) from ' ~ penstock.ledger('runs')
       ~ " where kind = 'transform' and status = 'success' and not coalesce(selected, false) and layer is null" -%}
-  {%- set rows = penstock.ledger_rows('select coalesce(min(seq) - 1, ' ~ upper ~ ') from ' ~ penstock.ledger('loads')
-      ~ " where stream in ('" ~ streams | join("', '") ~ "') and seq > (" ~ seen ~ ')') -%}
-  {%- set reached = rows[0][0] | int -%}
-  {%- if reached < upper -%}
-    {%- do log(penstock.model_name(model) ~ ' takes in loads up to ' ~ reached
+  {%- set rows = penstock.ledger_rows('select coalesce(min(seq) - 1, ' ~ upper ~ '), (' ~ seen ~ ') from '
+      ~ penstock.ledger('loads') ~ " where (stream in ('" ~ behind | join("', '") ~ "') and seq > (" ~ seen
+      ~ ")) or (stream in ('" ~ streams | join("', '") ~ "') and committed_at >= cast('" ~ began
+      ~ "' as timestamp with time zone))") -%}
+  {%- set reached, seen = rows[0][0] | int, rows[0][1] | int -%}
+  {%- if behind and not seen and not own and reached < upper and flags.WHICH in ['run', 'build'] -%}
+    {%- do exceptions.raise_compiler_error(penstock.model_name(model) ~ ' reads a table that is not built along, and of which'
+        ~ ' nothing tells up to which load it is: put a + before what is selected, or run penstock transform') -%}
+  {%- endif -%}
+  {%- if behind and [reached, own] | max < upper -%}
+    {%- do log(penstock.model_name(model) ~ ' takes in loads up to ' ~ [reached, own] | max
         ~ ' only: a table that it reads is not built along and may be older than the others', info=true) -%}
   {%- endif -%}
   {{- return(reached) -}}
@@ -102,10 +127,10 @@
 {% macro watermark(relation) -%}
   {%- if not execute -%}{{- return(0) -}}{%- endif -%}
   {%- set name = relation.schema ~ '.' ~ relation.identifier -%}
-  {%- set rows = run_query(
+  {%- set rows = penstock.ledger_rows(
     "select coalesce(max(seq), 0) from " ~ penstock.ledger('watermarks') ~ " where model = '" ~ name ~ "'"
   ) -%}
-  {{- return(rows.columns[0].values()[0] | int) -}}
+  {{- return(rows[0][0] | int) -}}
 {%- endmacro %}
 
 

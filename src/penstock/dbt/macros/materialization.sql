@@ -39,7 +39,8 @@
 {#- How a model was built last, and between which commits it is to be built now. `basis` changes when its SQL does, or
     when something that it reads was built anew: what it holds does not follow from changes then. `relaid` says that its
     table is laid out in another way than its configuration asks for now, or that a history has other columns: that is
-    kept behind its definition, and not known of one that an older version of this package built. -#}
+    kept behind its definition. An older version of this package kept none: of its builds it is known only as long as the
+    definition is the same. -#}
 {% macro state_of(name, inputs, definitions) -%}
   {%- set reads = [] -%}
   {%- for input in inputs -%}{%- do reads.extend(input.reads) -%}{%- endfor -%}
@@ -49,13 +50,13 @@
     ]) ~ tojson(definitions, sort_keys=true)) -%}
   {%- set layout = local_md5(tojson([
       config.get('unique_key'), config.get('scope'), config.get('indexes'), config.get('fillfactor'), config.get('order_by'),
-      model.get('contract', {}).get('checksum'), '' if penstock.history_told() is none else sql.rpartition('select')[2],
+      penstock.contract_told(), '' if penstock.history_told() is none else modules.re.split('\\n\\s*select\\s', sql)[-1],
     ])) -%}
   {%- set names = "('" ~ ([name] + reads) | join("', '") ~ "')" -%}
   {%- set stored, versions = {}, [definition] -%}
   {%- for row in penstock.ledger_rows('select model, definition, version, basis, step, fingerprint from '
       ~ penstock.changes_table('models') ~ ' where model in ' ~ names ~ ' order by model') -%}
-    {%- do stored.update({row[0]: {'layout': row[1].partition(' ')[2], 'version': row[2], 'basis': row[3], 'step': row[4], 'fingerprint': row[5]}}) -%}
+    {%- do stored.update({row[0]: {'layout': row[1].partition(' ')[2] or 'of ' ~ row[1], 'version': row[2], 'basis': row[3], 'step': row[4], 'fingerprint': row[5]}}) -%}
   {%- endfor -%}
   {%- set read = {} -%}
   {%- for one in reads -%}
@@ -76,8 +77,7 @@
   {%- for one in penstock.feeds_of(inputs) -%}
     {%- do feeds.update({one: {'after': marks.get(name, 0), 'upto': marks.get(one, 0)}}) -%}
   {%- endfor -%}
-  {%- for row in run_query('select input, seq from ' ~ penstock.changes_table('marks') ~ " where model = '" ~ name ~ "'").rows
-      if row[0] in feeds -%}
+  {%- for row in penstock.taken_of_feeds(name) if row[0] in feeds -%}
     {%- do feeds[row[0]].update({'after': row[1] | int}) -%}
   {%- endfor -%}
   {%- set streams = [] -%}
@@ -85,7 +85,7 @@
   {{- return({
     'known': name in stored,
     'definition': definition ~ ' ' ~ layout,
-    'relaid': stored.get(name, {}).get('layout', '') not in ['', layout],
+    'relaid': name in stored and stored[name].layout not in ['of ' ~ definition, layout],
     'version': stored.get(name, {}).get('version', ''),
     'basis': local_md5(versions | join(' ')),
     'same': stored.get(name, {}).get('basis') == local_md5(versions | join(' ')),
@@ -99,6 +99,27 @@
     'feeds': feeds,
     'streams': streams | unique | list,
   }) -}}
+{%- endmacro %}
+
+
+{#- The feeds that a model has read, each with how far. -#}
+{% macro taken_of_feeds(name) -%}
+  {{- return(adapter.dispatch('taken_of_feeds', 'penstock')(name)) -}}
+{%- endmacro %}
+
+{% macro default__taken_of_feeds(name) -%}
+  {{- return(run_query('select input, seq from ' ~ penstock.changes_table('marks') ~ " where model = '" ~ name ~ "'").rows) -}}
+{%- endmacro %}
+
+
+{#- What a contract says of the table, but for the order of its columns. -#}
+{% macro contract_told() -%}
+  {%- if not model.get('contract', {}).get('enforced') -%}{{- return(none) -}}{%- endif -%}
+  {%- set constraints = {} -%}
+  {%- for column in model.columns.values() -%}
+    {%- do constraints.update({column.name: column.get('constraints')}) -%}
+  {%- endfor -%}
+  {{- return([model.contract.checksum, model.get('constraints'), tojson(constraints, sort_keys=true)]) -}}
 {%- endmacro %}
 
 
@@ -253,7 +274,7 @@
   {%- elif not state.marked -%}
     {%- do penstock.perform(plan.whole, state, loads) -%}
   {%- else -%}
-    {%- if state.upto <= state.after and opaque and penstock.differs(inputs, types.keys() | list, state) -%}
+    {%- if state.upto == state.after and opaque and penstock.differs(inputs, types.keys() | list, state) -%}
       {%- do penstock.build_differences(target_relation, plan, inputs, state) -%}
       {{- return('') -}}
     {%- elif state.upto <= state.after -%}

@@ -26,6 +26,10 @@
 {%- endmacro %}
 
 
+{#- A model has taken in all that each table held at the snapshot it read: it has no feeds. -#}
+{% macro spark__taken_of_feeds(name) -%}{{- return([]) -}}{%- endmacro %}
+
+
 {#- The condition that a row came with one of the loads after one number and up to another. Ranges of ids, since those
     of a window mostly follow each other; they leave out every load that is not in the ledger, or not yet. -#}
 {% macro came_between(after, upto) -%}
