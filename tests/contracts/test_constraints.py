@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.destinations.postgres.destination import PostgresDestination
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
@@ -18,6 +19,7 @@ RULES = {
     "trigger": "create constraint trigger allowed after insert or update on raw.s deferrable initially deferred"
     " for each row execute function raw.refuse_13()",
 }
+PARENT = "add foreign key (parent) references raw.s (a) deferrable initially deferred"
 REFUSE_13 = (
     "create function raw.refuse_13() returns trigger language plpgsql as"
     " $$ begin if new.a = 13 then raise exception '13 is refused'; end if; return new; end $$"
@@ -67,17 +69,59 @@ def test_rows_that_only_together_break_a_rule(
     assert sorted(row["a"] for row in table(destination, "s")) == [0, *range(8)]
 
 
-@pytest.mark.parametrize("refused", [False, True])
-def test_a_table_grows_while_constraints_wait(destination: Destination, folder: Path, refused: bool) -> None:
+@pytest.mark.parametrize("disposition", ["append", "merge", "replace"])
+@pytest.mark.parametrize("refused", [False])
+def test_a_table_grows_while_constraints_wait(
+    destination: Destination, tmp_path: Path, disposition: str, refused: bool
+) -> None:
     """A field that comes in the middle of a load becomes a column, whatever is still to be looked at; and constraints
-    are as late afterwards as they were."""
-    destination.query(RULES["foreign key"])
+    are as late afterwards as they were: a child lands before its parent."""
     first = b'{"a":13,"b":"bad"}' if refused else b'{"a":1,"b":"good"}'
-    write_files(folder, {"1.ndjson": first + b'\n{"a":2,"b":"two"}\n{"a":3,"b":"three","c":3}\n{"a":4,"b":"four"}\n'})
-    land(destination, folder, StreamSpec(stream="s"), batch_bytes=20)
+    lines = [first, b'{"a":2}', b'{"a":3,"c":3}', b'{"a":4,"parent":5}', b'{"a":5}']
+    rules = StreamSpec(stream="s", identity=("a",))
+    write_files(tmp_path / "in", {"0.ndjson": b'{"a":0,"b":"first","parent":0}\n'})
+    land(destination, tmp_path / "in", rules, disposition=disposition)
+    destination.query("alter table raw.s add unique (a)")
+    destination.query(f"alter table raw.s {PARENT}")
+    destination.query(REFUSE_13)
+    destination.query(RULES["trigger"])
+    write_files(tmp_path / "in", {"1.ndjson": b"\n".join(lines)})
+    land(destination, tmp_path / "in", rules, disposition=disposition, batch_bytes=10)
     assert quarantined(destination, "s") == ({first: "destination_rejected"} if refused else {})
     assert sorted((row["a"], row["c"]) for row in table(destination, "s") if row["a"] > 1) == [
         (2, None),
         (3, 3),
         (4, None),
+        (5, None),
     ]
+
+
+def test_a_table_grows_beside_constraints_of_others(
+    destination: Destination, prepared_postgres_url: str, folder: Path
+) -> None:
+    """Constraints of others are none of a load's business: those in a schema that its user may not use, and one that
+    cannot wait and has the name of one that can."""
+    user = f"grower_{prepared_postgres_url.rpartition('/')[2].partition('?')[0]}"
+    destination.query("create schema application")
+    destination.query("create table application.orders (id bigint unique deferrable initially deferred)")
+    destination.query("alter table raw.s add unique (a)")
+    destination.query(RULES["foreign key"].replace("add", "add constraint named"))
+    destination.query("create table application.lines (a bigint references raw.s (a) deferrable initially deferred)")
+    destination.query("create table raw.other (a bigint check (a > 0))")
+    destination.query("alter table raw.other rename constraint other_a_check to named")
+    destination.query(f"create role {user}")
+    try:
+        for schema in ("penstock", "raw"):
+            destination.query(f"grant usage, create on schema {schema} to {user}")
+            destination.query(f"grant all on all tables in schema {schema} to {user}")
+            destination.query(f"grant all on all sequences in schema {schema} to {user}")
+        for owned in ("table raw.s", "view raw.s__delta"):
+            destination.query(f"alter {owned} owner to {user}")
+        joint = "&" if "?" in prepared_postgres_url else "?"
+        loader = PostgresDestination(f"{prepared_postgres_url}{joint}options=-crole%3D{user}", shown="")
+        write_files(folder, {"1.ndjson": b'{"a":1}\n{"a":2,"c":2}\n'})
+        assert land(loader, folder, StreamSpec(stream="s"), batch_bytes=8).total("landed") == 2
+        loader.close()
+    finally:
+        for deed in ("reassign owned by {} to current_user", "drop owned by {}", "drop role {}"):
+            destination.query(deed.format(user))

@@ -24,7 +24,7 @@ from penstock.destinations.versions import key_postgres
 from penstock.ports import Target
 from penstock.schema import Column, Schema
 from penstock.shape.arrow import id_halves
-from penstock.sql import identifier
+from penstock.sql import identifier, statement
 
 if TYPE_CHECKING:
     from penstock.destinations.known import KnownIds
@@ -37,12 +37,8 @@ _SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
-
-_DEFERRED = (
-    "select string_agg(distinct format('%I.%I', nspname, conname), ', ') from pg_constraint c"
-    " join pg_namespace n on n.oid = c.connamespace where condeferred"
-)
-"""The constraints that are looked at as late as at the commit, as a list that ``set constraints`` takes."""
+_DEFERRED = statement("penstock.destinations.postgres", "deferred.sql")
+"""The constraints of a table that are looked at as late as at the commit, as a list that ``set constraints`` takes."""
 
 
 class Database(Protocol):
@@ -126,13 +122,14 @@ class PostgresWriter:
 
     def widen(self, schema: Schema, added: Sequence[Column]) -> None:
         """Add columns. No table can be altered while a constraint of its rows is still to be looked at."""
-        deferred = None if self._target.immediate else self._rows(_DEFERRED)[0][0]
-        if deferred:
-            self.execute("set constraints all immediate")
+        self.execute("set constraints all immediate")
         if added:
             clauses = ", ".join(f"add column {identifier(c.name)} {column_type(c)}" for c in added)
             self.execute(f"alter table {self._table} {clauses}")
         move_long_values(self._table, schema, self._statements.table, self.execute)
+        # only the table's own, which nobody drops meanwhile, and those that can be named: that takes a right to the
+        # schema, and a name there that no constraint has that cannot wait
+        deferred = self._rows(_DEFERRED, self._table)[0][0]
         if deferred:
             self.execute(f"set constraints {deferred} deferred")
 
