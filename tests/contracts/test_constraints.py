@@ -70,7 +70,7 @@ def test_rows_that_only_together_break_a_rule(
 
 
 @pytest.mark.parametrize("disposition", ["append", "merge", "replace"])
-@pytest.mark.parametrize("refused", [False])
+@pytest.mark.parametrize("refused", [False, True])
 def test_a_table_grows_while_constraints_wait(
     destination: Destination, tmp_path: Path, disposition: str, refused: bool
 ) -> None:
@@ -125,3 +125,69 @@ def test_a_table_grows_beside_constraints_of_others(
     finally:
         for deed in ("reassign owned by {} to current_user", "drop owned by {}", "drop role {}"):
             destination.query(deed.format(user))
+
+
+@SIZES
+@pytest.mark.parametrize("bad", [b'{"a":13}', b'{"a":14}'], ids=["at once", "late"])
+@pytest.mark.parametrize("disposition", ["append", "merge", "replace"])
+def test_one_bad_row_holds_no_other(
+    destination: Destination, tmp_path: Path, disposition: str, bad: bytes, batch_bytes: int
+) -> None:
+    """What is only right at the commit lands beside a row that is refused, be that at once or at the commit."""
+    rules = StreamSpec(stream="s", identity=("a",))
+    write_files(tmp_path / "in", {"0.ndjson": b'{"a":0,"b":"first","parent":0}\n'})
+    land(destination, tmp_path / "in", rules, disposition=disposition)
+    for rule in ("add unique (a)", PARENT, "add check (a <> 13)"):
+        destination.query(f"alter table raw.s {rule}")
+    destination.query(REFUSE_13.replace("= 13", "= 14"))
+    destination.query(RULES["trigger"])
+    children = [b'{"a":%d,"parent":%d}' % (20 + n, 30 + n) for n in range(8)]
+    parents = [b'{"a":%d}' % (30 + n) for n in range(8)]
+    lines = [*children, bad, *parents]
+    write_files(tmp_path / "in", {"1.ndjson": b"\n".join(lines)})
+    land(destination, tmp_path / "in", rules, disposition=disposition, batch_bytes=batch_bytes)
+    assert quarantined(destination, "s") == {bad: "destination_rejected"}
+    assert {row["a"] for row in table(destination, "s") if row["a"]} == {20 + n for n in range(8)} | {
+        30 + n for n in range(8)
+    }
+
+
+@SIZES
+@pytest.mark.parametrize("bad", [b"", b'{"a":13}', b'{"a":14}'], ids=["none", "at once", "late"])
+@pytest.mark.parametrize("disposition", ["merge", "replace"])
+def test_what_a_row_gives_up_another_takes(
+    destination: Destination, tmp_path: Path, disposition: str, bad: bytes, batch_bytes: int
+) -> None:
+    """A row takes over what the delivery takes away from another one, where that is looked at at the commit."""
+    rules = StreamSpec(stream="s", identity=("a",), version="v" if disposition == "merge" else None)
+    write_files(tmp_path / "in", {"0.ndjson": b'{"a":1,"b":"x","v":1}\n{"a":2,"b":"y","v":1}\n'})
+    land(destination, tmp_path / "in", rules, disposition=disposition)
+    for rule in ("add unique (b) deferrable initially deferred", "add check (a <> 13)"):
+        destination.query(f"alter table raw.s {rule}")
+    destination.query(REFUSE_13.replace("= 13", "= 14"))
+    destination.query(RULES["trigger"])
+    lines = [b'{"a":2,"b":"x","v":2}', b'{"a":1,"b":"z","v":2}', bad]
+    if disposition == "replace":
+        del lines[1]
+    write_files(tmp_path / "in", {"1.ndjson": b"\n".join(filter(None, lines))})
+    land(destination, tmp_path / "in", rules, disposition=disposition, batch_bytes=batch_bytes)
+    assert quarantined(destination, "s") == ({bad: "destination_rejected"} if bad else {})
+    expected = [(2, "x")] if disposition == "replace" else [(1, "z"), (2, "x")]
+    assert sorted((row["a"], row["b"]) for row in table(destination, "s")) == expected
+
+
+@SIZES
+@pytest.mark.parametrize("rule", ["unique (b)", "unique (b) deferrable initially deferred"])
+def test_a_refresh_holds_what_breaks_a_rule_together(
+    destination: Destination, tmp_path: Path, rule: str, batch_bytes: int
+) -> None:
+    """Of a delivery's rows that cannot all be there the first one lands, be they of one batch or of several."""
+    rules = StreamSpec(stream="s", identity=("a",))
+    write_files(tmp_path / "in", {"0.ndjson": b'{"a":0,"b":"first"}\n{"a":50,"b":"gone"}\n'})
+    land(destination, tmp_path / "in", rules, disposition="replace")
+    destination.query(f"alter table raw.s add {rule}")
+    lines = [b'{"a":%d,"b":"%d"}' % (n, n % 8) for n in range(10)] + [b'{"a":99,"b":"0"}']
+    write_files(tmp_path / "in", {"1.ndjson": b"\n".join(lines)})
+    land(destination, tmp_path / "in", rules, disposition="replace", batch_bytes=batch_bytes)
+    assert quarantined(destination, "s") == {lines[n]: "destination_rejected" for n in (8, 9, 10)}
+    assert sorted((row["a"], row["b"]) for row in table(destination, "s")) == [(n, str(n)) for n in range(8)]

@@ -9,5 +9,6 @@ CAPABILITIES = Capabilities(
     has_roles=True,
     holds_views=True,
     served=True,
+    tries_parts=True,
     json_member="{column} ->> {name}",
 )

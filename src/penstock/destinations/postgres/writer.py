@@ -90,8 +90,6 @@ class PostgresWriter:
         self._load_id, self._at = load_id, at
         # in one statement: where a queue lands batch by batch, each way to the server and back counts
         self._rows("select " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()))
-        if self._target.immediate:
-            self.execute("set constraints all immediate")
 
     def check(self, schema: Schema, *, new: bool) -> None:
         """See that the table is as the ledger has it."""
@@ -127,8 +125,11 @@ class PostgresWriter:
             clauses = ", ".join(f"add column {identifier(c.name)} {column_type(c)}" for c in added)
             self.execute(f"alter table {self._table} {clauses}")
         move_long_values(self._table, schema, self._statements.table, self.execute)
-        # only the table's own, which nobody drops meanwhile, and those that can be named: that takes a right to the
-        # schema, and a name there that no constraint has that cannot wait
+        self.put_off()
+
+    def put_off(self) -> None:
+        """Have the table's constraints that wait for the commit wait again, once all had to be looked at."""
+        # those that can be named: that takes a right to the schema, and a name there that none has that cannot wait
         deferred = self._rows(_DEFERRED, self._table)[0][0]
         if deferred:
             self.execute(f"set constraints {deferred} deferred")
