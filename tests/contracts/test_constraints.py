@@ -191,3 +191,20 @@ def test_a_refresh_holds_what_breaks_a_rule_together(
     land(destination, tmp_path / "in", rules, disposition="replace", batch_bytes=batch_bytes)
     assert quarantined(destination, "s") == {lines[n]: "destination_rejected" for n in (8, 9, 10)}
     assert sorted((row["a"], row["b"]) for row in table(destination, "s")) == [(n, str(n)) for n in range(8)]
+
+
+def test_a_batch_of_many_culprits(destination: Destination, folder: Path) -> None:
+    """However many rows are refused, a row is written about as often as the batch can be halved."""
+    destination.query("create sequence public.written")
+    destination.query(
+        "create function raw.count_row() returns trigger language plpgsql as"
+        " $$ begin perform nextval('public.written'); return new; end $$"
+    )
+    destination.query("create trigger counted before insert on raw.s for each row execute function raw.count_row()")
+    destination.query("alter table raw.s add unique (b)")
+    rows = 128
+    write_files(folder, {"1.ndjson": b"\n".join(b'{"a":%d,"b":"%d"}' % (n, n // 2) for n in range(rows))})
+    assert land(destination, folder, StreamSpec(stream="s")).total("quarantined") == rows // 2
+    # the search, the rows that it left out once more, and the landings before and after it
+    ((written,),) = destination.query("select nextval('public.written')").rows
+    assert written <= 2 * rows * (rows.bit_length() + 1)

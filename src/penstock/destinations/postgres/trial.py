@@ -77,6 +77,7 @@ class TrialWriter(PostgresWriter):
         self._statements = TrialStatements(connection)
         self._staged: list[str] = []
         self._before: tuple[bool, list[str]] = (False, [])
+        self._look = ""
 
     def recall(self, last_seq: int) -> None:
         """Ask the table about all identities: memory would go on knowing rows that were undone."""
@@ -90,8 +91,7 @@ class TrialWriter(PostgresWriter):
 
     def undo(self) -> None:
         """Go back to the savepoint."""
-        self.execute("rollback to savepoint penstock_part")
-        self.release()
+        self.execute("rollback to savepoint penstock_part; release savepoint penstock_part")
         self._refreshing, self._staged = self._before
 
     def release(self) -> None:
@@ -100,8 +100,12 @@ class TrialWriter(PostgresWriter):
 
     def look(self) -> None:
         """Look at the constraints that wait for the commit."""
-        self.execute("set constraints all immediate")
-        self.put_off()
+        if not self._look:
+            deferred = self.deferred()
+            self._look = "set constraints all immediate"
+            if deferred:
+                self._look += f"; set constraints {deferred} deferred"
+        self.execute(self._look)
 
     def rollback(self) -> None:
         """Undo all."""

@@ -125,14 +125,15 @@ class PostgresWriter:
             clauses = ", ".join(f"add column {identifier(c.name)} {column_type(c)}" for c in added)
             self.execute(f"alter table {self._table} {clauses}")
         move_long_values(self._table, schema, self._statements.table, self.execute)
-        self.put_off()
-
-    def put_off(self) -> None:
-        """Have the table's constraints that wait for the commit wait again, once all had to be looked at."""
-        # those that can be named: that takes a right to the schema, and a name there that none has that cannot wait
-        deferred = self._rows(_DEFERRED, self._table)[0][0]
+        deferred = self.deferred()
         if deferred:
             self.execute(f"set constraints {deferred} deferred")
+
+    def deferred(self) -> str | None:
+        """The table's constraints that wait for the commit, of those that can be named: that takes a right to the
+        schema, and a name there that none has that cannot wait."""
+        names: str | None = self._rows(_DEFERRED, self._table)[0][0]
+        return names
 
     def key_versions(self, schema: Schema) -> None:
         """Give all rows the keys of their versions."""
