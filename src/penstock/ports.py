@@ -243,27 +243,6 @@ class Landing(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """What a destination says to rows that it does not take, ``late`` when it puts that off until the commit."""
-
-    words: str
-    late: bool
-
-
-class Trial(Landing, Protocol):
-    """A landing that finds out which rows are refused, and is rolled back then."""
-
-    def attempt(self, parts: Sequence[Shaped]) -> Refusal | None:
-        """Write parts of batches together, and look at what is put off until the commit, too. When they are refused,
-        all is as it was before. Raises :class:`SchemaMoved` as :meth:`Landing.write` does."""
-        ...
-
-    def end_refresh(self) -> None:
-        """Of a refresh, delete the rows that no part named, as its commit would; unless that is refused."""
-        ...
-
-
 class SchemaMoved(Exception):
     """The stream's schema in the ledger is newer than the one the batch was shaped with: shape again."""
 
@@ -426,7 +405,7 @@ class Capabilities:
     """SQL for a member of a JSON object, as text: a template of the object's ``column``, and of the member's quoted
     ``pointer`` and ``name``."""
     tries_parts: bool = False
-    """Its landings into an ``immediate`` target are each a :class:`Trial`."""
+    """Its landings into an ``immediate`` target are each a :class:`penstock.land.refused.Trial`."""
 
 
 class Destination(Protocol):

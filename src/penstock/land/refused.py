@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import pyarrow as pa
 
 from penstock.errors import RejectedRows
 
 if TYPE_CHECKING:
-    from penstock.ports import Destination, Refusal, Shaped, Target, Trial
+    from penstock.ports import Destination, Shaped, Target
     from penstock.schema import Schema
 
 Refused = dict[bytes, dict[bytes, str]]
@@ -27,6 +27,27 @@ Refused = dict[bytes, dict[bytes, str]]
 
 Tried = Callable[[Sequence[range]], str | None]
 """What the destination says to parts of a batch that are written together; None when it takes them."""
+
+
+Refusal = tuple[str, bool]
+"""The destination's words, and whether it is as late as at the commit that it says them."""
+
+
+class Trial(Protocol):
+    """A landing that finds out which rows are refused, and is rolled back then."""
+
+    def attempt(self, parts: Sequence[Shaped]) -> Refusal | None:
+        """Write parts of batches together, and look at what is put off until the commit, too. When they are refused,
+        all is as it was before. Raises ``SchemaMoved`` when another load has changed the schema meanwhile."""
+        ...
+
+    def end_refresh(self) -> None:
+        """Of a refresh, delete the rows that no part named, as its commit would; unless that is refused."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo all."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,18 +77,19 @@ class Search:
     def write(self, shaped: Shaped) -> None:
         """Write a batch, without the rows that are refused."""
         self._schema = shaped.schema
-        for row, refusal in self._left_out([_Row(shaped, place) for place in range(shaped.rows.num_rows)]).items():
-            if refusal.late:
+        rows = [_Row(shaped, place) for place in range(shaped.rows.num_rows)]
+        for row, (words, late) in self._left_out(rows).items():
+            if late:
                 self._aside.append(row)
             else:
-                _enter(self._refused, row.shaped, row.place, refusal.words)
+                _enter(self._refused, row.shaped, row.place, words)
 
     def refused(self) -> Refused:
         """What is refused of all that was written."""
         if self._aside and self._whole:
             self._trial.end_refresh()
-        for row, refusal in self._left_out(self._aside).items():
-            _enter(self._refused, row.shaped, row.place, refusal.words)
+        for row, (words, _) in self._left_out(self._aside).items():
+            _enter(self._refused, row.shaped, row.place, words)
         return self._refused
 
     def rollback(self) -> None:

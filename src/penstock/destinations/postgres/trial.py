@@ -18,7 +18,6 @@ from penstock.destinations.postgres.statements import LandingStatements, Reading
 from penstock.destinations.postgres.writer import Database, PostgresWriter
 from penstock.destinations.refusals import refusals
 from penstock.errors import RejectedRows
-from penstock.ports import Refusal
 from penstock.sql import identifier
 
 if TYPE_CHECKING:
@@ -128,8 +127,9 @@ class PostgresTrial(WarehouseLanding):
         super().__init__(writer, ledger, target)
         self._trial_writer = writer
 
-    def attempt(self, parts: Sequence[Shaped]) -> Refusal | None:
-        """Write parts of batches together; when they are refused, all is as before."""
+    def attempt(self, parts: Sequence[Shaped]) -> tuple[str, bool] | None:
+        """Write parts of batches together; when they are refused, all is as before. What the server says, and whether
+        it does as late as at the commit."""
         with self._refusals():
             for part in parts:
                 self._grow(part.schema)
@@ -143,7 +143,7 @@ class PostgresTrial(WarehouseLanding):
                 self._trial_writer.look()
         except RejectedRows as e:
             self._undo()
-            return Refusal(words=e.what, late=late)
+            return e.what, late
         with self._refusals():
             self._trial_writer.release()
         return None
