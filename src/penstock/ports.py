@@ -408,6 +408,8 @@ class Capabilities:
     ``pointer`` and ``name``."""
     writes_models: bool = True
     """Steps of models run by :meth:`Destination.writing`; elsewhere dbt takes every step."""
+    tries_parts: bool = False
+    """Its landings into an ``immediate`` target are each a :class:`penstock.land.refused.Trial`."""
 
 
 class Destination(Protocol):

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from penstock.errors import RejectedRows
 from penstock.faults import fault_point
 from penstock.land.ahead import Ahead
-from penstock.land.refused import culprits
+from penstock.land.refused import Refused, Search, culprits
 from penstock.ports import Batch, Destination, Landing, Receipt, SchemaMoved, Shaped, Source, Target, Window
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Writer:
     ) -> None:
         self.bytes = 0
         """What was taken from the source for the batches since the last commit."""
-        self.refused: dict[bytes, dict[bytes, str]] = {}
-        """What the destination is known to refuse, as :func:`penstock.land.refused.culprits` has it."""
+        self.refused: Refused = {}
+        """What the destination is known to refuse."""
         self._destination = destination
         self._land = land
         self._shaper = shaper
@@ -67,7 +67,9 @@ class Writer:
         if presence is not None:
             presence.begin(destination)
         self._schema = destination.ledger.schema(target.stream)
-        self._landing: Landing | None = None
+        self._landing: Landing | Search | None = None
+        self._searching = False
+        self._unfound = False
         self._acknowledgements: list[Any] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="land")
         self._shaping = ThreadPoolExecutor(shaper.at_once, thread_name_prefix="shape")
@@ -102,7 +104,7 @@ class Writer:
             shaped = ahead.shaped(self._schema)
         self._schema = shaped.schema
         if self._landing is None:
-            self._landing = self._land(replace(self.target, partial=self.target.partial or unchanged))
+            self._landing = self._opened(replace(self.target, partial=self.target.partial or unchanged))
         self._in_hand = _InHand(batch, shaped, self._pool.submit(self._landing.write, shaped))
         self._acknowledgements.extend(batch.acknowledgements)
         self.bytes += batch.bytes
@@ -110,7 +112,7 @@ class Writer:
     def refresh(self) -> None:
         """All that the source has is written. When that is nothing, the stream is emptied all the same."""
         if self._landing is None and self._schema.version:
-            self._landing = self._land(self.target)
+            self._landing = self._opened(self.target)
 
     def commit(self) -> tuple[Receipt | None, list[Any]]:
         """Wait for what is in hand, and commit; the receipt, and what acknowledges the batches it covers. No receipt
@@ -123,6 +125,8 @@ class Writer:
         landing, self._landing = self._landing, None
         if landing is None:
             return None, []
+        if isinstance(landing, Search):
+            self._end(landing)
         acknowledgements, self._acknowledgements, self.bytes = self._acknowledgements, [], 0
         try:
             if self._presence is not None:
@@ -130,12 +134,15 @@ class Writer:
             receipt = landing.commit()
         except RejectedRows as e:
             landing.rollback()
+            if self._destination.capabilities.tries_parts:
+                self._search(e)
             if self._puts_nothing_off():
                 raise
             raise Again from e
         except BaseException:
             landing.rollback()
             raise
+        self._unfound = False
         if self._presence is not None:
             self._presence.committed()
         return receipt, acknowledgements
@@ -190,6 +197,8 @@ class Writer:
                 self._written(_InHand(batch, shaped, self._pool.submit(self._landing.write, shaped)))
         except RejectedRows as e:
             self.begin_again()
+            if self._destination.capabilities.tries_parts:
+                self._search(e)
             nothing_put_off = self._puts_nothing_off()
             try:
                 refused = culprits(self._destination, self.target, shaped)
@@ -197,10 +206,37 @@ class Writer:
                 raise Again from e
             if not refused and nothing_put_off:
                 raise
-            for id_, records in refused.items():
-                self.refused.setdefault(id_, {}).update(records)
+            self._add(refused)
             raise Again from e
         return moved
+
+    def _opened(self, target: Target) -> Landing | Search:
+        return Search(self._destination, target) if self._searching else self._land(target)
+
+    def _search(self, refusal: RejectedRows) -> NoReturn:
+        """Have what was read since the last commit read once more, in search of what is refused; unless that has found
+        nothing before."""
+        if self._searching or self._unfound:
+            raise refusal
+        self._searching = True
+        raise Again from refusal
+
+    def _end(self, search: Search) -> NoReturn:
+        """End a search, and go on without what it found."""
+        try:
+            refused = search.refused()
+        finally:
+            search.rollback()
+        self._searching = False
+        self._unfound = not self._add(refused)
+        raise Again
+
+    def _add(self, refused: Refused) -> bool:
+        """Note what is refused; whether any of it is new."""
+        before = sum(map(len, self.refused.values()))
+        for id_, records in refused.items():
+            self.refused.setdefault(id_, {}).update(records)
+        return sum(map(len, self.refused.values())) > before
 
     def _puts_nothing_off(self) -> bool:
         """Whether no row was put off beyond the write of its batch. From now on none is, so that the batch to blame for

@@ -10,5 +10,6 @@ CAPABILITIES = Capabilities(
     holds_views=True,
     served=True,
     deletes_rows=True,
+    tries_parts=True,
     json_member="{column} ->> {name}",
 )

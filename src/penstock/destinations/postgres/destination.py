@@ -20,6 +20,7 @@ from penstock.destinations.postgres.exactly import exactly
 from penstock.destinations.postgres.liveness import noticing
 from penstock.destinations.postgres.rights import check_rights, lacks_raw, missing_schemas
 from penstock.destinations.postgres.statements import LandingStatements, ReadingStatements, rows_of
+from penstock.destinations.postgres.trial import PostgresTrial, TrialStatements, TrialWriter
 from penstock.destinations.postgres.writer import PostgresWriter
 from penstock.destinations.refusals import SortedExecutor, sorting
 from penstock.errors import DestinationError
@@ -132,6 +133,11 @@ class PostgresDestination:
     @sorting()
     def land(self, target: Target) -> WarehouseLanding:
         """Open a transaction that lands into ``target``'s stream; waits for others that land into it."""
+        if target.immediate:
+            connection = self._connect()
+            connection.autocommit = False
+            tried = SqlLedger(TrialStatements(connection), self.kind)
+            return opened(PostgresTrial(TrialWriter(self, target, connection), tried, target))
         writer = PostgresWriter(self, target)
         ledger = SqlLedger(LandingStatements(self.landing_connection), self.kind)
         return opened(WarehouseLanding(writer, ledger, target))

@@ -25,7 +25,7 @@ from penstock.ledger import delta_view
 from penstock.ports import Target
 from penstock.schema import Column, Schema
 from penstock.shape.arrow import id_halves
-from penstock.sql import identifier
+from penstock.sql import identifier, statement
 
 if TYPE_CHECKING:
     from penstock.destinations.known import KnownIds
@@ -39,12 +39,8 @@ _SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
-
-_DEFERRED = (
-    "select string_agg(distinct format('%I.%I', nspname, conname), ', ') from pg_constraint c"
-    " join pg_namespace n on n.oid = c.connamespace where condeferred"
-)
-"""The constraints that are looked at as late as at the commit, as a list that ``set constraints`` takes."""
+_DEFERRED = statement("penstock.destinations.postgres", "deferred.sql")
+"""The constraints of a table that are looked at as late as at the commit, as a list that ``set constraints`` takes."""
 
 
 class Database(Protocol):
@@ -94,8 +90,6 @@ class PostgresWriter:
         self._load_id, self._at = load_id, at
         # in one statement: where a queue lands batch by batch, each way to the server and back counts
         self._rows("select " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()))
-        if self._target.immediate:
-            self.execute("set constraints all immediate")
 
     def check(self, schema: Schema, *, new: bool) -> None:
         """See that the table is as the ledger has it."""
@@ -138,15 +132,20 @@ class PostgresWriter:
 
     def widen(self, schema: Schema, added: Sequence[Column]) -> None:
         """Add columns. No table can be altered while a constraint of its rows is still to be looked at."""
-        deferred = None if self._target.immediate else self._rows(_DEFERRED)[0][0]
-        if deferred:
-            self.execute("set constraints all immediate")
+        self.execute("set constraints all immediate")
         if added:
             clauses = ", ".join(f"add column {identifier(c.name)} {column_type(c)}" for c in added)
             self.execute(f"alter table {self._table} {clauses}")
         move_long_values(self._table, schema, self._statements.table, self.execute)
+        deferred = self.deferred()
         if deferred:
             self.execute(f"set constraints {deferred} deferred")
+
+    def deferred(self) -> str | None:
+        """The table's constraints that wait for the commit, of those that can be named: that takes a right to the
+        schema, and a name there that none has that cannot wait."""
+        names: str | None = self._rows(_DEFERRED, self._table)[0][0]
+        return names
 
     def key_versions(self, schema: Schema) -> None:
         """Give all rows the keys of their versions."""
