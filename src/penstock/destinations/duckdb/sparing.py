@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from penstock.destinations.duckdb.held import HeldFile
 
 LANDING_MEMORY_MB = 128
-ONE_THREAD_MEMORY_MB = 96
+ONE_THREAD_MEMORY_MB = 64
 LANDING_MEMORY_MB_PER_COLUMN = 1
 """DuckDB holds a block of 256 KB or more for each column that it fills."""
 USUAL_BATCH_BYTES = 32 << 20
