@@ -47,7 +47,8 @@ INNER_FILES = ("additive", "feeds", "inputs", "materialization", "modes", "safet
 INNER = {
     *("replacing", "inserting", "marking", "few_rows_expected"),
     *("hash_part", "model_name", "upstream_models", "of_stream", "has_rows"),
-    *("keeps_mark", "parents_of", "streams_left_behind", "streams_through"),
+    *("keeps_mark", "parents_of", "streams_by_tables", "streams_through", "newest_seq", "reached_by_all"),
+    "ledger_rows",
     *(
         "quoted",
         "normalization",

@@ -81,10 +81,11 @@
 
 
 {#- The load that a model goes no further than, whatever the models that it reads have taken in; but what it has taken
-    in once, all that it reads still has. -#}
+    in once, all that it reads still has. An incremental model that is built anew may read something else. -#}
 {% macro upper_seq() -%}
   {%- if not execute -%}{{- return(0) -}}{%- endif -%}
-  {%- set fixed, own = env_var('PENSTOCK_UPPER_SEQ', ''), penstock.watermark(this) -%}
+  {%- set goes_on = config.get('materialized') == 'penstock' or is_incremental() -%}
+  {%- set fixed, own = env_var('PENSTOCK_UPPER_SEQ', ''), penstock.watermark(this) if goes_on else 0 -%}
   {%- set reached = fixed | int if fixed else penstock.reached_by_all(own) -%}
   {%- if own <= reached -%}{{- return(reached) -}}{%- endif -%}
   {#- The watermark of a ledger that was emptied since says nothing. -#}
