@@ -122,7 +122,7 @@ static const uint8_t *read_nested(struct reader *reader, const uint8_t *place, c
   bool open = place >= end || *place != closing;
   if (!open) place++, *reader->free++ = closing;
   while (open) {
-    struct member member;
+    struct member member = {0};
     struct value inner;
     if (object && (place = read_key(reader, place, end, &member)) == NULL) return NULL;
     uint8_t *to = reader->free;
