@@ -59,6 +59,7 @@
 
 {% macro window() -%}
   {%- if not execute -%}{{- return({'after': 0, 'upto': 0}) -}}{%- endif -%}
+  {%- do adapter.dispatch('expect_incremental', 'penstock')() -%}
   {%- if penstock.preparing() -%}{{- return(penstock.any_window()) -}}{%- endif -%}
   {%- if is_incremental() -%}{%- do penstock.expect_few_rows() -%}{%- endif -%}
   {%- set own, read = this.schema ~ '.' ~ this.identifier, penstock.upstream_models(model) -%}
@@ -71,6 +72,10 @@
   {%- for name in read -%}{%- do limits.append(known.get(name, 0)) -%}{%- endfor -%}
   {{- return({'after': known.get(own, 0) if is_incremental() else 0, 'upto': limits | min}) -}}
 {%- endmacro %}
+
+
+{#- An error where models cannot keep a watermark by a hook. -#}
+{% macro default__expect_incremental() -%}{%- endmacro %}
 
 
 {% macro expect_few_rows() -%}

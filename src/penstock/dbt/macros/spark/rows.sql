@@ -14,14 +14,14 @@
 {%- endmacro %}
 
 
-{#- The model's SQL, which reads what is bound. -#}
+{#- The model's SQL, which reads what is bound. It may end in a comment. -#}
 {% macro spark_bound(inputs) -%}
   {%- set text = namespace(sql=sql) -%}
   {%- for input in inputs -%}
     {%- set text.sql = modules.re.sub('(?<![\\w.`])' ~ modules.re.escape(input.relation) ~ '(?![\\w`])',
         'global_temp.' ~ adapter.quote(input.table), text.sql) -%}
   {%- endfor -%}
-  {{- return(text.sql) -}}
+  {{- return(text.sql ~ '\n') -}}
 {%- endmacro %}
 
 
@@ -37,6 +37,7 @@
 {%- endmacro %}
 
 
+{#- Nothing stays cached: Spark would answer a question about a table that has moved on by what it computed before. -#}
 {% macro let_go() -%}
   {%- for name in ['_pen_diff', '_pen_scope', '_pen_delta'] -%}{%- do run_query('drop view if exists ' ~ name) -%}{%- endfor -%}
 {%- endmacro %}
