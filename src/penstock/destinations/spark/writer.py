@@ -7,7 +7,7 @@ made at the commit, with its columns, in one step. Killed before that, they stay
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +22,7 @@ from penstock.destinations.spark.arrow import as_stored, stamped
 from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.lookup import FilesOfTable
-from penstock.destinations.spark.replacing import Replacing
+from penstock.destinations.spark.replacing import Replacing, with_keys
 from penstock.destinations.spark.tables import (
     PROPERTIES,
     day_column,
@@ -35,7 +35,6 @@ from penstock.destinations.spark.tables import (
 )
 from penstock.destinations.spark.take_back import STAMP, take_back
 from penstock.destinations.structure import check_foreign, check_table
-from penstock.errors import UsageError
 from penstock.faults import fault_point
 from penstock.logs import get_log
 from penstock.ports import Target
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table import FileScanTask, Table, Transaction
 
     from penstock.destinations.known import KnownIds
     from penstock.errors import DestinationError
@@ -181,17 +180,26 @@ class IcebergWriter:
         self._changed = True
 
     def key_versions(self, schema: Schema) -> None:
-        """Refused: all files would have to be written anew."""
-        del schema
-        raise UsageError(
-            f"stream {self._target.stream}: not yet: version: cannot be changed once rows are in Iceberg tables",
-            fix=f"put it back, or start the stream anew: penstock reset {self._target.stream}",
-        )
+        """Write all files anew, in a snapshot of its own, which this landing then finds as what is there."""
+        if "_pen_version" not in self.columns():
+            with self._transaction.update_schema() as update:
+                update.add_column("_pen_version", own_columns(self._target)["_pen_version"])
+            self._changed = True
+        old = []
+        for task, rows in self._files_there():
+            self._write(with_keys(rows, schema, self._target.spec.version or ""))
+            old.append(task.file)
+        if old:
+            self._make_snapshot(old)
+        self._end_changes()
+        self._open(self._catalog.load_table(self._name))
 
     def recall(self, last_seq: int) -> None:
         """Look up new identities in memory where this process alone has filled the table. What is remembered goes by
         the ids of loads: a number is given again when the commit that had it fails."""
         del last_seq
+        if self._table is not None:
+            _forget_history(self._table)
         day = None
         if self._table is not None and fixes_day(self._target.spec):
             day = _partition_column(self._table)
@@ -293,22 +301,28 @@ class IcebergWriter:
         ordered = rows.sort_by("_pen_id")
         self._files += _dataframe_to_data_files(changes.table_metadata, ordered, self._store)
 
+    def _files_there(self, paths: Container[str] | None = None) -> Iterator[tuple[FileScanTask, pa.Table]]:
+        """Each file of the table, or of these, and its rows."""
+        assert self._table is not None
+        scan = self._table.scan()
+        reading = ArrowScan(self._table.metadata, self._table.io, scan.projection(), scan.row_filter)
+        for task in scan.plan_files():
+            if paths is None or task.file.file_path in paths:
+                yield task, reading.to_table([task])
+
     def _replace_files(self, gone: dict[str, pa.Array]) -> None:
-        changes = self._transaction
-        stamp = {STAMP: str(self._load_id)}
+        """Make a snapshot with the new files, and with what stays of those that hold a row that goes."""
         old = []
-        if gone:
-            assert self._table is not None
-            scan = self._table.scan()
-            reading = ArrowScan(self._table.metadata, self._table.io, scan.projection(), scan.row_filter)
-            for task in scan.plan_files():
-                if task.file.file_path in gone:
-                    rows = reading.to_table([task])
-                    there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
-                    self._write(rows.filter(pc.invert(there)))
-                    old.append(task.file)
+        for task, rows in self._files_there(gone) if gone else ():
+            there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
+            self._write(rows.filter(pc.invert(there)))
+            old.append(task.file)
+        self._make_snapshot(old)
+
+    def _make_snapshot(self, old: Sequence[DataFile]) -> None:
+        """Have a snapshot name the new files, and the ``old`` ones no longer."""
         files, self._files = self._files, []
-        snapshots = changes.update_snapshot(snapshot_properties=stamp)
+        snapshots = self._transaction.update_snapshot(snapshot_properties={STAMP: str(self._load_id)})
         with snapshots.overwrite() if old else snapshots.merge_append() as snapshot:
             for file in old:
                 snapshot.delete_data_file(file)
@@ -318,6 +332,14 @@ class IcebergWriter:
 
 
 _ALWAYS = ("_pen_id", "_pen_load", "_pen_origin", "_pen_rescued")
+
+
+def _forget_history(table: Table) -> None:
+    """Have it know its current snapshot alone: PyIceberg copies all that it knows of a table a dozen times in a commit,
+    while the catalog goes by what it has itself."""
+    current = table.current_snapshot()
+    lean = {"snapshots": [] if current is None else [current], "snapshot_log": []}
+    table.metadata = table.metadata.model_copy(update=lean)
 
 
 def _partition_column(table: Table) -> str | None:
