@@ -13,7 +13,19 @@ from penstock.sources.rabbitmq.amqp import connected
 from penstock.sources.rabbitmq.source import RabbitMQSource
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.support.queues import a_queue, bodies_of, declare, drain, numbered, publish, reading, take, until, waiting
+from tests.support.queues import (
+    a_queue,
+    bodies_of,
+    declare,
+    drain,
+    numbered,
+    publish,
+    reading,
+    refuse_an_attempt,
+    take,
+    until,
+    waiting,
+)
 
 Fault = Callable[[PrivateRabbitMQ, Proxy, RabbitMQSource, RabbitMQ], None]
 
@@ -33,11 +45,8 @@ def reset(_: PrivateRabbitMQ, proxy: Proxy, __: RabbitMQSource, ___: RabbitMQ) -
     proxy.reset()
 
 
-def refuse_for_a_while(_: PrivateRabbitMQ, proxy: Proxy, __: RabbitMQSource, ___: RabbitMQ) -> None:
-    proxy.refuse()
-    proxy.reset()
-    time.sleep(1)
-    proxy.accept()
+def refuse_for_a_while(_: PrivateRabbitMQ, proxy: Proxy, source: RabbitMQSource, ___: RabbitMQ) -> None:
+    refuse_an_attempt(proxy, source)
 
 
 def stall(_: PrivateRabbitMQ, proxy: Proxy, source: RabbitMQSource, __: RabbitMQ) -> None:

@@ -20,7 +20,18 @@ from penstock.sources.rabbitmq.stream_source import StreamProtocolSource
 from penstock.testing.private import free_port
 from penstock.testing.proxy import Proxy
 from penstock.testing.rabbitmq import PrivateRabbitMQ
-from tests.support.queues import a_queue, bodies_of, declare, drain, numbered, publish, reading, take, until
+from tests.support.queues import (
+    a_queue,
+    bodies_of,
+    declare,
+    drain,
+    numbered,
+    publish,
+    reading,
+    refuse_an_attempt,
+    take,
+    until,
+)
 from tests.support.streams import a_stream, data, publish_batches, publish_entries, with_id
 
 
@@ -290,11 +301,8 @@ def reset(_: PrivateRabbitMQ, proxy: Proxy, __: StreamProtocolSource) -> None:
     proxy.reset()
 
 
-def refuse_for_a_while(_: PrivateRabbitMQ, proxy: Proxy, __: StreamProtocolSource) -> None:
-    proxy.refuse()
-    proxy.reset()
-    time.sleep(1)
-    proxy.accept()
+def refuse_for_a_while(_: PrivateRabbitMQ, proxy: Proxy, source: StreamProtocolSource) -> None:
+    refuse_an_attempt(proxy, source)
 
 
 def stall(_: PrivateRabbitMQ, proxy: Proxy, source: StreamProtocolSource) -> None:
@@ -329,7 +337,7 @@ def test_reading_goes_on(
 ) -> None:
     """Whatever ends a connection: each message once and in order."""
     direct = a_stream(broker)
-    settings = direct.model_copy(update={"stream_port": proxy.port, "batch_messages": 10, "heartbeat_seconds": 2})
+    settings = direct.model_copy(update={"stream_port": proxy.port, "batch_messages": 10, "heartbeat_seconds": 1})
     publish(direct, numbered(0, 100))
     with reading(settings) as (source, batches):
         found = take(batches, 30)
@@ -377,7 +385,7 @@ def test_heartbeats(broker: PrivateRabbitMQ) -> None:
     publish(settings, numbered(0, 5))
     with reading(settings) as (source, batches):
         take(batches, 5)
-        time.sleep(5)
+        time.sleep(3.5)  # the broker ends a connection that is silent for two heartbeats, and looks once in each
         publish(settings, numbered(5, 6))
         assert bodies_of(take(batches, 1)) == numbered(5, 6)
         assert source.reconnects == 0

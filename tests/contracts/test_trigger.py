@@ -3,94 +3,96 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from penstock.land.session import Session
+from penstock.ports import Receipt
 from penstock.project import Project, load_project
+from penstock.runs.plan import plan_loads
 from penstock.transform.perform import Transformer
 from penstock.up import trigger as trigger_module
 from tests.support.example import copied, without_tests
 from tests.support.fixtures import slow_on_postgres
+from tests.support.modelled import a_modelled_project
 from tests.support.queues import until
-from tests.support.triggered import load, triggered, users
+from tests.support.scheduled import drop
+from tests.support.triggered import load, triggered
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
-def tested(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    """The example, in a folder of its own."""
-    return load_project(copied(tmp_path, address(request)))
+@pytest.fixture
+def project(warehouse: dict[str, Any], tmp_path: Path) -> Project:
+    """A stream and a model, in a folder of their own."""
+    return load_project(a_modelled_project(tmp_path, warehouse))
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
-def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    """The same, without what dbt would test."""
-    directory = copied(tmp_path, address(request))
-    without_tests(directory)
-    return load_project(directory)
-
-
-def address(request: pytest.FixtureRequest) -> str | None:
-    """That of the database, where the fixture's parameter says that there is one."""
-    return str(request.getfixturevalue("postgres_url")) if request.param == "postgres" else None
+def land(session: Session, *names: str) -> list[Receipt]:
+    """Land a file with each of the names, and what else is new."""
+    for name in names:
+        drop(session.project.directory, name)
+    return [receipt for step in plan_loads(session.project) for receipt in session.load(step).receipts]
 
 
 def test_a_column_that_must_grow(project: Project) -> None:
     """A text that its `varchar` column has no room for: a prepared step does not widen it, and dbt after it does."""
-    model = project.directory / "models" / "reports" / "seen.sql"
+    model = project.directory / "models" / "seen.sql"
     (project.directory / "macros" / "replacing.sql").write_text(
         "{% macro get_incremental_replacing_sql(arg_dict) -%}\n"
         "{{- return(penstock.replacing_sql(arg_dict)) -}}\n{%- endmacro %}\n"
     )
     model.write_text(
-        "{{ config(materialized='incremental', incremental_strategy='replacing', unique_key=['user_id'],"
-        " post_hook='{{ penstock.mark() }}') }}\n"
+        "{{ config(materialized='incremental', incremental_strategy='replacing', unique_key=['name'],"
+        " schema='reports', post_hook='{{ penstock.mark() }}') }}\n"
         "{% set window = penstock.window() %}\n{{ penstock.takes_in(window) }}\n"
-        "with seen as (select user_id, cast(max(username) as varchar("
-        "{{ 80 if is_incremental() else 40 }})) as username from {{ ref('stg_user_events') }}\n"
-        "where user_id is not null and {{ penstock.landed_in('user_events', window) }} group by 1)\n"
-        "{{ penstock.scoped('seen', 'seen', 'user_id') }}\n"
+        "with seen as (select name, cast(max(name) as varchar("
+        "{{ 80 if is_incremental() else 40 }})) as latest from {{ ref('stg_things') }}\n"
+        "where name is not null and {{ penstock.landed_in('things', window) }} group by 1)\n"
+        "{{ penstock.scoped('seen', 'seen', 'name') }}\n"
     )
     with Session(project) as session:
-        load(project, session)
+        land(session)
         with triggered(project) as trigger:
             until(lambda: trigger.builds == 1, lambda: trigger.last_error)
-            for receipt in load(project, session, "t" * 60):
+            for receipt in land(session, "t" * 60):
                 trigger.landed(receipt)
             until(lambda: trigger.builds == 2, lambda: trigger.last_error)
-            assert session.destination.query("select max(length(username)) from reports.seen").rows == [(60,)]
+            assert session.destination.query("select max(length(latest)) from reports.seen").rows == [(60,)]
 
 
-@slow_on_postgres("project")
+@slow_on_postgres("warehouse")
 def test_a_broken_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build that fails rests, however long, until something lands, here or elsewhere, or models change."""
     monkeypatch.setattr(trigger_module, "FIRST_BACKOFF_SECONDS", 3_600.0)
     monkeypatch.setattr(trigger_module, "LAST_BACKOFF_SECONDS", 3_600.0)
     monkeypatch.setattr(trigger_module, "NEWS_SHARE", 0.0)
-    model = project.directory / "models" / "reports" / "broken.sql"
-    model.write_text("select nothing_of_that_name from {{ ref('stg_user_events') }}\n")
+    model = project.directory / "models" / "broken.sql"
+    model.write_text("select nothing_of_that_name from {{ ref('stg_things') }}\n")
     with Session(project) as session:
-        load(project, session)
+        land(session)
         with triggered(project) as trigger:
             until(lambda: trigger.failures == 1, lambda: trigger.last_error)
             run = session.destination.query(
                 "select status from penstock.runs where run_id = $1", [trigger.failed_run]
             ).rows
             assert run == [("error",)]
-            load(project, session, "t1")
+            land(session, "t1")
             until(lambda: trigger.failures == 2, lambda: trigger.last_error)
-            for receipt in load(project, session, "t2"):
+            for receipt in land(session, "t2"):
                 trigger.landed(receipt)
             until(lambda: trigger.failures >= 3, lambda: trigger.last_error)
             assert trigger.builds == 0
             model.unlink()
             until(lambda: trigger.builds == 1 and not trigger.last_error, lambda: trigger.last_error)
-            assert trigger.failures <= 4 and users(session, "t") == 2
+            counted = session.destination.query("select name from reports.by_name where name like 't%' order by 1").rows
+            assert trigger.failures <= 4 and counted == [("t1",), ("t2",)]
 
 
-@pytest.mark.parametrize("project", ["postgres"], indirect=True)
-def test_connections_that_the_server_closed(project: Project) -> None:
+def test_connections_that_the_server_closed(tmp_path: Path, postgres_url: str) -> None:
     """Connections kept between builds are closed by the server: the next build opens others, and does not fail."""
+    directory = copied(tmp_path, postgres_url)  # of the example, since many models keep many connections
+    without_tests(directory)
+    project = load_project(directory)
     with Session(project) as session:
         load(project, session)
         own = [pid for (pid,) in session.destination.query("select pid from pg_stat_activity").rows]
@@ -111,10 +113,13 @@ def test_connections_that_the_server_closed(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_tests_are_not_repeated_after_many_builds(tested: Project) -> None:
+def test_tests_are_not_repeated_after_many_builds(project: Project) -> None:
     """However many builds followed loads since, tests come again only when they are older than they may be."""
-    with Session(tested) as session:
-        load(tested, session)
+    (project.directory / "models" / "tested.yml").write_text(
+        "models: [{name: by_name, columns: [{name: name, data_tests: [unique]}]}]\n"
+    )
+    with Session(project) as session:
+        land(session)
         transformer = Transformer(session, following=True)
         assert transformer.run().count("test") > 0
         session.destination.query(
@@ -122,7 +127,7 @@ def test_tests_are_not_repeated_after_many_builds(tested: Project) -> None:
             " select 10000 + n, kind, started_at, ended_at, status, upper_seq, fingerprint, false"
             " from penstock.runs, generate_series(1, 1500) as s(n)"
         )
-        load(tested, session, "t1")
+        land(session, "t1")
         built = transformer.run()
         assert built.count("test") == 0 and built.count("model") > 0
         transformer.close()

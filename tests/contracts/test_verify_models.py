@@ -20,7 +20,9 @@ INCREMENTAL = (
 TOUCHED = """
 where day is not null
 {% if is_incremental() %}
-and day in (select day from {{ source('raw', 'visits') }} where _pen_load > (select coalesce(max(last_load), 0) from {{ this }}))
+and day in (
+  select day from {{ source('raw', 'visits') }} where _pen_load > (select coalesce(max(last_load), 0) from {{ this }})
+)
 {% endif %}
 """
 FROM = "{{ source('raw', 'visits') }}"

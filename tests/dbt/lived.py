@@ -45,6 +45,13 @@ class Lived:
         for each in (self.stepping, self.anew):
             each.reset()
 
+    def begin(self, change: Change) -> None:
+        """Have both land what is there at first. Only one is built: a first build is one of all that there is."""
+        for load in change.loads:
+            for each in (self.stepping, self.anew):
+                each.land(load.events, load.organizations)
+        self.stepping.dbt("run", *self._selected())
+
     def pass_through(self, change: Change) -> None:
         """Have both land what a change has, do the rest of it, and build.
 

@@ -24,16 +24,16 @@ CHEAP = tuple(incident for incident in INCIDENTS if incident not in ("edited", "
 def live(lived: Lived, seed: int, steps: int, incidents: tuple[str, ...]) -> None:
     """Go through a story, and compare after each of its changes."""
     story = Story(seed, incidents)
-    lived.pass_through(story.begin())
+    lived.begin(story.begin())
     for _ in range(steps):
         lived.pass_through(story.next())
 
 
 @pytest.mark.parametrize("lived", ["duckdb", "postgres"], indirect=True)
-@pytest.mark.parametrize("seed", [3])
+@pytest.mark.parametrize("seed", [54802])  # twelve events, late and tied, on twenty, and an organization's new name
 def test_steps_equal_a_full_refresh(lived: Lived, seed: int) -> None:
-    """Late, tied, deleted and reborn users, renamed organizations, a killed step, models left behind: the same."""
-    live(lived, seed, 2, CHEAP)
+    """Late, tied and deleted users and a renamed organization, in two loads, with models left behind: the same."""
+    live(lived, seed, 1, CHEAP)
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def test_day_by_day_on_both_engines(api: Api, once: CarProject, tmp_path: Path, 
         assert project.rows(UNSAFE) == []
         stepwise.append(project.tables())
         answers.append(_answers(project))
-    for table in ("core.sat_customer", "core.subscriptions", "core.pit_customer", "marts.weekly_deliveries"):
+    for table in ("core.sat_customer", "core.subscription_periods", "core.pit_customer", "marts.weekly_deliveries"):
         # rows of partitions that nothing touched are those that the first load wrote
         assert project.rows(f"select count(distinct xmin::text) >= {len(STEPS)} from {table}") == [(True,)], table
     project.run(full_refresh=True)

@@ -11,6 +11,9 @@ import pytest
 from penstock import faults
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.destinations.spark.take_back import STAMP
+from penstock.destinations.spark.writer import IcebergWriter
+from penstock.errors import DestinationError
+from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
 from tests.support.fixtures import spark_settings
@@ -121,3 +124,37 @@ def test_a_table_that_was_rewritten_meanwhile(
     write_files(tmp_path / "data", MORE)
     land(apart, tmp_path / "data", RULES["append"])
     assert len(table(apart, "s")) == 6
+
+
+def test_a_lock_that_was_lost(
+    apart: SparkDestination,
+    store: PrivateSeaweed,
+    prepared_postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two loaders that both take the stream for their own, as one does whose session has ended without a word: the
+    one that commits later fails, and what it did comes again and lands once."""
+
+    def records(destination: SparkDestination, name: str, lines: bytes) -> None:
+        write_files(tmp_path / name, {f"{name}.ndjson": lines})
+        land(destination, tmp_path / name, RULES["append"], fingerprint=False)
+
+    records(apart, "first", b'{"id": 0}\n')
+    other = SparkDestination(spark_settings(prepared_postgres_url, **store.settings))
+    monkeypatch.setattr(SqlLedger, "hold", lambda *_: None)
+    commit = IcebergWriter.commit
+
+    def overtaken(self: IcebergWriter, seq: int) -> None:
+        monkeypatch.setattr(IcebergWriter, "commit", commit)
+        monkeypatch.setattr(SqlLedger, "hold_numbers", lambda *_: None)
+        monkeypatch.setattr(SqlLedger, "add_load", lambda *_: 7)
+        records(other, "b", b'{"id": 1}\n{"id": 2}\n')
+        commit(self, seq)
+
+    monkeypatch.setattr(IcebergWriter, "commit", overtaken)
+    with pytest.raises(DestinationError):
+        records(apart, "a", b'{"id": 1}\n')
+    monkeypatch.undo()
+    assert sorted(row["id"] for row in table(apart, "s")) == [0, 1, 2]
+    other.close()

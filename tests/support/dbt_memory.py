@@ -1,8 +1,9 @@
-"""What dbt need not do again and again in one process: parse and compile the same macros, make the same
-constants, look for who asks, and make words of what nobody hears."""
+"""What dbt need not do again and again in one process: parse and compile the same macros, judge the same settings,
+make the same constants, look for who asks, make words of what nobody hears, and write JSON in small pieces."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -10,13 +11,18 @@ from types import CodeType
 from typing import Any
 
 import parsedatetime
+from dbt.artifacts.schemas import base
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients import jinja
+from dbt_common.clients.system import write_file
+from dbt_common.dataclass_schema import dbtClassMixin
 from dbt_common.events.base_types import BaseEvent
 from dbt_common.events.event_manager import EventManager
 from dbt_common.tests import enable_test_caching
+from dbt_common.utils.encoding import JSONEncoder
 
 _compiled: dict[tuple[type, str], CodeType] = {}
+_valid: set[tuple[type, str]] = set()
 
 
 def remember() -> None:
@@ -34,6 +40,18 @@ def remember() -> None:
         return _compiled[key]
 
     _replace(jinja.MacroFuzzEnvironment, "compile", compile_once)
+    validate_anew: Any = vars(dbtClassMixin)["validate"].__func__
+
+    def validate_once(of: type, data: Any) -> None:
+        # hundreds of nodes have one of few configurations
+        key = (of, repr(data))
+        if key not in _valid:
+            validate_anew(of, data)
+            _valid.add(key)
+
+    _replace(dbtClassMixin, "validate", classmethod(validate_once))
+    # piece by piece, as dbt does it, the encoder is one in Python
+    _replace(base, "write_json", lambda path, data: write_file(path, json.dumps(data, cls=JSONEncoder)))
     # the calendars of a language: each table of an answer has three, of the same one
     _replace(parsedatetime, "Constants", cache(parsedatetime.Constants))
     # else, with each command, it reads the source of all that calls it, which under pytest is much

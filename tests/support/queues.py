@@ -17,6 +17,7 @@ from penstock.sources.rabbitmq.amqp import connected, declare_topology
 from penstock.sources.rabbitmq.queued import QueueSource
 from penstock.sources.rabbitmq.source import RabbitMQSource
 from penstock.sources.rabbitmq.stream_source import StreamProtocolSource
+from penstock.testing.proxy import Proxy
 
 PATIENCE_SECONDS = 60.0
 _numbers = itertools.count(1)
@@ -95,6 +96,16 @@ def drain(settings: RabbitMQ, *, acknowledge: bool = True, known: Any = None, **
                 if acknowledge:
                     source.acknowledge(batch.acknowledgements)
     return found
+
+
+def refuse_an_attempt(proxy: Proxy, source: QueueSource[Any]) -> None:
+    """Break the way to the broker, and mend it once the source has tried in vain to connect again."""
+    proxy.refuse()
+    proxy.reset()
+    until(lambda: not source.connected, "its connection broke")
+    broke_at = source.last_error_at
+    until(lambda: source.last_error_at != broke_at, "an attempt was refused")
+    proxy.accept()
 
 
 def until(holds: Callable[[], bool], what: str | Callable[[], str]) -> None:

@@ -1,6 +1,6 @@
 -- question: How many cars are delivered each week?
 -- show: bar
--- about: Subscriptions by the week in which they start, and the city they are delivered to.
+-- about: Cars by the week in which a subscription begins to have them, and the city they are delivered to.
 -- by: city
 -- unit: deliveries
 select week_start, city, deliveries

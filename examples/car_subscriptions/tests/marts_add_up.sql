@@ -1,16 +1,16 @@
 {{ config(tags=['whole_table']) }}
--- What the marts count adds up to what is in the vault.
-select counted, in_mart, in_vault
+-- What the marts count adds up to what is in core.
+select counted, in_mart, in_core
 from (
   select
     'subscriptions by term' as counted,
     (select sum(subscriptions) from {{ ref('customer_types_by_term') }}) as in_mart,
-    (select count(*) from {{ ref('hub_subscription') }} where record_source <> 'ghost') as in_vault
+    (select count(*) from {{ ref('hub_subscription') }} where record_source <> 'ghost') as in_core
   union all
   select
     'deliveries',
     (select sum(deliveries) from {{ ref('weekly_deliveries') }}),
-    (select count(distinct hk_subscription) from {{ ref('eff_subscription') }} where record_source <> 'ghost')
+    (select count(*) from {{ ref('subscription_periods') }})
   union all
   select
     'infleeted cars',
@@ -29,16 +29,12 @@ from (
     (
       select count(*)
       from (
-        select distinct links.hk_customer, coalesce(cars.brand, {{ penstock.unknown_label() }})
-        from {{ ref('eff_subscription') }} as periods
-        inner join {{ ref('link_subscription') }} as links
-          on links.hk_link_subscription = periods.hk_link_subscription
-        left join {{ ref('int_car_states') }} as cars on cars.hk_car = links.hk_car
+        select distinct periods.hk_customer, coalesce(periods.brand, {{ penstock.unknown_label() }})
+        from {{ ref('subscription_periods') }} as periods
         cross join (select max(month_start) as month_start from {{ ref('active_customer_share') }}) as last_month
-        where periods.record_source <> 'ghost'
-          and periods.starts_at < {{ midnight("month_start + interval '1 month'") }}
-          and periods.ends_at > {{ midnight('month_start') }}
+        where periods.starts_on < last_month.month_start + interval '1 month'
+          and periods.ends_on > last_month.month_start
       ) as active
     )
 ) as counts
-where coalesce(in_mart, 0) <> in_vault
+where coalesce(in_mart, 0) <> in_core

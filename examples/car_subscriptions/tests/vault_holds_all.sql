@@ -25,8 +25,12 @@ from (
     (select count(*) from {{ ref('sat_customer') }} where record_source <> 'ghost')
   union all
   select
-    'subscriptions',
-    (select count(distinct subscription_id) from {{ ref('stg_subscriptions') }}),
+    'subscriptions, with each customer and car',
+    (
+      select count(*) from (
+        select distinct subscription_id, customer_id, car_id from {{ ref('stg_subscriptions') }}
+      ) as linked
+    ),
     (select count(*) from {{ ref('link_subscription') }} where record_source <> 'ghost')
 ) as counts
 where landed <> in_vault

@@ -1,15 +1,11 @@
 {{ config(
   materialized='penstock',
   scope='hk_subscription',
-  sources={
-    'customer_versions': {'through': 'link_subscription', 'on': 'hk_customer'},
-    'int_car_states': {'through': 'link_subscription', 'on': 'hk_car'},
-  },
+  sources={'customer_versions': {'through': 'link_subscription', 'on': 'hk_customer'}},
   unique_key='subscription_id',
-  indexes=[{'columns': ['starts_on']}],
 ) }}
-{#- Every subscription with what the marts ask for: the brand of its car, what its customer was when it was signed, and
-    where the car was delivered. Read from the vault once. #}
+{#- Every subscription once: its customer and its car as of its last period, or of any that it was linked to when it has
+    none, and what that customer was when it was signed. #}
 with hubs as (
   select hk_subscription, subscription_id
   from {{ ref('hub_subscription') }}
@@ -20,10 +16,25 @@ terms as (
   {{ penstock.satellite_versions(ref('sat_subscription'), 'hk_subscription', ['term_months']) }}
 ),
 
-periods as (
-  {{ penstock.effectivity_periods(
-    ref('eff_subscription'), 'hk_link_subscription', driving_key='hk_subscription', ends=true
-  ) }}
+spans as (
+  select hk_subscription, min(starts_on) as starts_on, max(ends_on) as ends_on
+  from {{ ref('subscription_periods') }}
+  group by hk_subscription
+),
+
+links as (
+  select
+    linked.hk_subscription,
+    linked.hk_customer,
+    linked.hk_car,
+    row_number() over (
+      partition by linked.hk_subscription order by periods.starts_on desc nulls last, linked.hk_link_subscription
+    ) as place
+  from {{ ref('link_subscription') }} as linked
+  left join {{ ref('subscription_periods') }} as periods
+    on periods.hk_subscription = linked.hk_subscription
+    and periods.hk_customer = linked.hk_customer
+    and periods.hk_car = linked.hk_car
 )
 
 select
@@ -32,24 +43,14 @@ select
   links.hk_customer,
   links.hk_car,
   terms.term_months,
-  cast(periods.valid_from at time zone 'UTC' as date) as starts_on,
-  cast(periods.valid_to at time zone 'UTC' as date) as ends_on,
-  cars.brand,
-  signed.customer_type as customer_type_at_signing,
-  delivered.city as city_at_delivery
+  spans.starts_on,
+  spans.ends_on,
+  signed.customer_type as customer_type_at_signing
 from hubs
-inner join {{ ref('link_subscription') }} as links on links.hk_subscription = hubs.hk_subscription
+inner join links on links.hk_subscription = hubs.hk_subscription and links.place = 1
 left join terms on terms.hk_subscription = hubs.hk_subscription and terms.is_current
-{#- A link has one subscription: by that, too, so that all that a row is made of is seen to be of its scope. #}
-left join periods
-  on periods.hk_subscription = hubs.hk_subscription
-  and periods.hk_link_subscription = links.hk_link_subscription
-left join {{ ref('int_car_states') }} as cars on cars.hk_car = links.hk_car
+left join spans on spans.hk_subscription = hubs.hk_subscription
 left join {{ ref('customer_versions') }} as signed
   on signed.hk_customer = links.hk_customer
   and signed.valid_from <= terms.valid_from
   and (signed.valid_to > terms.valid_from or signed.valid_to is null)
-left join {{ ref('customer_versions') }} as delivered
-  on delivered.hk_customer = links.hk_customer
-  and delivered.valid_from <= periods.valid_from
-  and (delivered.valid_to > periods.valid_from or delivered.valid_to is null)

@@ -4,8 +4,7 @@ with subscribed as (
   select
     subscription_id, hk_customer, starts_on, ends_on,
     coalesce(brand, {{ penstock.unknown_label() }}) as brand
-  from {{ ref('subscriptions') }}
-  where starts_on is not null
+  from {{ ref('subscription_periods') }}
 ),
 
 months as (

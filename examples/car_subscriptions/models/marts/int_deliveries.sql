@@ -4,8 +4,7 @@ with delivered as (
   select
     cast(date_trunc('week', starts_on) as date) as week_start,
     coalesce(city_at_delivery, {{ penstock.unknown_label() }}) as city
-  from {{ ref('subscriptions') }}
-  where starts_on is not null
+  from {{ ref('subscription_periods') }}
 )
 
 select week_start, city, count(*) as deliveries

@@ -57,6 +57,7 @@ class SparkDestination:
         self._books, self._landings = (
             PostgresDestination(ledger.conninfo(), shown=ledger.conninfo(masked=True)) for _ in range(2)
         )
+        self._known: dict[str, tuple[int, KnownIds]] = {}
         self._catalogs: dict[int, tuple[psycopg.Connection[Any], Catalog]] = {}
         self._questions = Questions(self._catalog_or_none, self._of_ledger, where=self.shown)
         there = SortedExecutor(ReadingStatements(lambda: self._books.reading), self._books)
@@ -176,13 +177,19 @@ class SparkDestination:
             )  # fmt: skip
         self._books.tidy(own, rewrite=rewrite)
 
-    def known(self, stream: str, seq: int, *, empty: bool) -> KnownIds | None:
-        """The identities of a table that this process alone has filled."""
-        return self._books.known(stream, seq, empty=empty)
+    def known(self, stream: str, newest: int, *, empty: bool) -> KnownIds | None:
+        """The identities of the stream's table when this process alone has filled it; ``newest`` is the greatest load
+        that the ledger has of it. A load whose commit failed is not among those: its number is no other's."""
+        load_id, known = self._known.pop(stream, (None, None))
+        if known is None or load_id != newest or known.overflowed:
+            known = KnownIds() if empty else None
+        if known is not None:
+            self._known[stream] = newest, known
+        return known
 
-    def remember(self, stream: str, seq: int) -> None:
-        """Note that what is known of the stream includes load ``seq``."""
-        self._books.remember(stream, seq)
+    def remember(self, stream: str, load_id: int) -> None:
+        """Note that what is known of the stream includes a load that is being committed."""
+        self._known[stream] = load_id, self._known[stream][1]
 
     def close(self) -> None:
         """Close the connections."""

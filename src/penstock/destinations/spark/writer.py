@@ -6,7 +6,8 @@ made at the commit, with its columns, in one step. Killed before that, they stay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +22,7 @@ from penstock.destinations.spark.arrow import as_stored, stamped
 from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.lookup import FilesOfTable
-from penstock.destinations.spark.replacing import Replacing
+from penstock.destinations.spark.replacing import Replacing, with_keys
 from penstock.destinations.spark.tables import (
     PROPERTIES,
     day_column,
@@ -34,7 +35,6 @@ from penstock.destinations.spark.tables import (
 )
 from penstock.destinations.spark.take_back import STAMP, take_back
 from penstock.destinations.structure import check_foreign, check_table
-from penstock.errors import UsageError
 from penstock.faults import fault_point
 from penstock.logs import get_log
 from penstock.ports import Target
@@ -43,8 +43,9 @@ from penstock.shape.arrow import id_halves
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+    from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table import FileScanTask, Table, Transaction
 
     from penstock.destinations.known import KnownIds
     from penstock.errors import DestinationError
@@ -59,12 +60,12 @@ class Warehouse(Protocol):
     one_commit: bool
     """Whether the catalog is in the ledger's transaction."""
 
-    def known(self, stream: str, seq: int, *, empty: bool) -> KnownIds | None:
-        """The identities of a table that this process alone has filled."""
+    def known(self, stream: str, newest: int, *, empty: bool) -> KnownIds | None:
+        """The identities of a table that this process alone has filled up to the ledger's newest load of it."""
         ...
 
-    def remember(self, stream: str, seq: int) -> None:
-        """Note that what is known of the stream includes load ``seq``."""
+    def remember(self, stream: str, load_id: int) -> None:
+        """Note that what is known of the stream includes a load that is being committed."""
         ...
 
 
@@ -83,7 +84,7 @@ class IcebergWriter:
         self._rows: Appending | Replacing | None = None
         self._known: KnownIds | None = None
         self._files: list[DataFile] = []
-        self._load_id = 0
+        self._load_id = self._newest = 0
         self._at = datetime.now(UTC)
 
     def refusal(self, error: Exception, *, rows: bool) -> DestinationError | None:
@@ -99,6 +100,10 @@ class IcebergWriter:
             self._table = self._changes = None
 
     def _open(self, table: Table) -> None:
+        if not self._warehouse.one_commit:
+            # whoever has lost the lock without knowing fails where another has landed meanwhile: tried again by
+            # PyIceberg itself, his rows would land beside the other's
+            table.metadata.properties["commit.retry.num-retries"] = "0"
         self._table, self._changes = table, table.transaction()
 
     def check(self, schema: Schema, *, new: bool) -> None:
@@ -126,8 +131,13 @@ class IcebergWriter:
         assert self._changes is not None, "a table is looked for before it is changed"
         return self._changes
 
+    @property
+    def _store(self) -> FileIO:
+        return self._transaction._table.io  # noqa: SLF001 - a table that is made by the commit has it nowhere else
+
     def take_back(self, newest: int) -> None:
         """Undo what later loads left. Where ledger and catalog are committed at once, they have left nothing."""
+        self._newest = newest
         if self._table is None or self._warehouse.one_commit:
             return
         if take_back(self._table, newest):
@@ -170,15 +180,26 @@ class IcebergWriter:
         self._changed = True
 
     def key_versions(self, schema: Schema) -> None:
-        """Refused: all files would have to be written anew."""
-        del schema
-        raise UsageError(
-            f"stream {self._target.stream}: not yet: version: cannot be changed once rows are in Iceberg tables",
-            fix=f"put it back, or start the stream anew: penstock reset {self._target.stream}",
-        )
+        """Write all files anew, in a snapshot of its own, which this landing then finds as what is there."""
+        if "_pen_version" not in self.columns():
+            with self._transaction.update_schema() as update:
+                update.add_column("_pen_version", own_columns(self._target)["_pen_version"])
+            self._changed = True
+        old = []
+        for task, rows in self._files_there():
+            self._write(with_keys(rows, schema, self._target.spec.version or ""))
+            old.append(task.file)
+        if old:
+            self._make_snapshot(old)
+        self._end_changes()
+        self._open(self._catalog.load_table(self._name))
 
     def recall(self, last_seq: int) -> None:
-        """Look up new identities in memory where this process alone has filled the table."""
+        """Look up new identities in memory where this process alone has filled the table. What is remembered goes by
+        the ids of loads: a number is given again when the commit that had it fails."""
+        del last_seq
+        if self._table is not None:
+            _forget_history(self._table)
         day = None
         if self._table is not None and fixes_day(self._target.spec):
             day = _partition_column(self._table)
@@ -186,7 +207,7 @@ class IcebergWriter:
             None if self._table is None or self._table.current_snapshot() is None else FilesOfTable(self._table, day)
         )
         if self._target.spec.disposition == "append":
-            self._known = self._warehouse.known(self._target.stream, last_seq, empty=files is None)
+            self._known = self._warehouse.known(self._target.stream, self._newest, empty=files is None)
             self._rows = Appending(self._known, files, self._load_id, self._write)
         else:
             self._rows = Replacing(self._target, files, self._load_id)
@@ -254,13 +275,17 @@ class IcebergWriter:
         if isinstance(self._rows, Appending):
             self._rows.commit()
             if seq and self._known is not None:
-                self._warehouse.remember(self._target.stream, seq)
+                self._warehouse.remember(self._target.stream, self._load_id)
         self._end()
 
     def rollback(self) -> None:
-        """Forget what was written. Its files stay, and nothing names them."""
+        """Forget what was written. Files that a snapshot may name stay, whatever became of it; the others go."""
         if isinstance(self._rows, Appending):
             self._rows.rollback()
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                self._store.delete(file.file_path)
+        self._files = []
         self._end()
 
     def _end(self) -> None:
@@ -274,34 +299,47 @@ class IcebergWriter:
             return
         changes = self._transaction
         ordered = rows.sort_by("_pen_id")
-        store = changes._table.io  # noqa: SLF001 - a table that is made by the commit has it nowhere else
-        self._files += _dataframe_to_data_files(changes.table_metadata, ordered, store)
+        self._files += _dataframe_to_data_files(changes.table_metadata, ordered, self._store)
+
+    def _files_there(self, paths: Container[str] | None = None) -> Iterator[tuple[FileScanTask, pa.Table]]:
+        """Each file of the table, or of these, and its rows."""
+        assert self._table is not None
+        scan = self._table.scan()
+        reading = ArrowScan(self._table.metadata, self._table.io, scan.projection(), scan.row_filter)
+        for task in scan.plan_files():
+            if paths is None or task.file.file_path in paths:
+                yield task, reading.to_table([task])
 
     def _replace_files(self, gone: dict[str, pa.Array]) -> None:
-        changes = self._transaction
-        stamp = {STAMP: str(self._load_id)}
+        """Make a snapshot with the new files, and with what stays of those that hold a row that goes."""
         old = []
-        if gone:
-            assert self._table is not None
-            scan = self._table.scan()
-            reading = ArrowScan(self._table.metadata, self._table.io, scan.projection(), scan.row_filter)
-            for task in scan.plan_files():
-                if task.file.file_path in gone:
-                    rows = reading.to_table([task])
-                    there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
-                    self._write(rows.filter(pc.invert(there)))
-                    old.append(task.file)
-        snapshots = changes.update_snapshot(snapshot_properties=stamp)
+        for task, rows in self._files_there(gone) if gone else ():
+            there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
+            self._write(rows.filter(pc.invert(there)))
+            old.append(task.file)
+        self._make_snapshot(old)
+
+    def _make_snapshot(self, old: Sequence[DataFile]) -> None:
+        """Have a snapshot name the new files, and the ``old`` ones no longer."""
+        files, self._files = self._files, []
+        snapshots = self._transaction.update_snapshot(snapshot_properties={STAMP: str(self._load_id)})
         with snapshots.overwrite() if old else snapshots.merge_append() as snapshot:
             for file in old:
                 snapshot.delete_data_file(file)
-            for file in self._files:
+            for file in files:
                 snapshot.append_data_file(file)
-        self._files = []
         self._changed = True
 
 
 _ALWAYS = ("_pen_id", "_pen_load", "_pen_origin", "_pen_rescued")
+
+
+def _forget_history(table: Table) -> None:
+    """Have it know its current snapshot alone: PyIceberg copies all that it knows of a table a dozen times in a commit,
+    while the catalog goes by what it has itself."""
+    current = table.current_snapshot()
+    lean = {"snapshots": [] if current is None else [current], "snapshot_log": []}
+    table.metadata = table.metadata.model_copy(update=lean)
 
 
 def _partition_column(table: Table) -> str | None:
