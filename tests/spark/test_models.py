@@ -101,6 +101,19 @@ def test_rows_that_somebody_else_wrote(both: Both, story: Story) -> None:
     both.expect_same()
 
 
+def test_snapshots_that_are_gone(both: Both, story: Story) -> None:
+    """A model whose input's changes since its last step cannot be told any longer compares all of its rows."""
+    settings = both.lake.project.destination
+    assert isinstance(settings, Spark)
+    for load in story.next().loads:
+        land(both, load)
+    both.models.run(select=["event_log"])
+    expire = "call penstock.system.expire_snapshots(table => 'modes.event_log', older_than => timestamp '{}')"
+    open_session(settings).sql(expire.format(datetime.now(UTC).strftime("%F %T")))
+    both.models.run()
+    both.expect_same()
+
+
 def test_what_there_is_not_yet(both: Both) -> None:
     """A model that keeps its watermark by a hook is refused in words, before anything of it is built."""
     model = both.folder / "models" / "modes" / "counted.sql"

@@ -125,7 +125,7 @@
   {%- endif -%}
   {%- set columns = types.keys() | list -%}
   {%- set part = state.same and state.marked and not opaque and snapshot == kept.snapshot and kept.mode != 'whole' -%}
-  {%- if part and state.upto > state.after -%}
+  {%- if part and state.upto > state.after and penstock.snapshots_are_there(inputs, kept.read, read) -%}
     {%- do penstock[kept.mode ~ '_rows'](inputs, state, kept, columns) -%}
   {%- else -%}
     {%- do penstock.all_rows(inputs, state, columns) -%}
