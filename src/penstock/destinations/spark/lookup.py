@@ -17,6 +17,7 @@ from pyiceberg.expressions import (
     AlwaysTrue,
     And,
     BooleanExpression,
+    GreaterThan,
     GreaterThanOrEqual,
     In,
     IsNull,
@@ -67,6 +68,13 @@ class FilesOfTable:
         columns = (b.column("_pen_id") for b in self._batches(self._tasks(rows, few), few, ["_pen_id"]))
         hits = [column.filter(pc.is_in(column, value_set=ids)) for column in columns]
         return pa.concat_arrays(hits) if hits else pa.array([], pa.string())
+
+    def later(self, load: int) -> Iterator[pa.Array]:
+        """The identities of rows that loads above ``load`` landed. Files of others are told by their statistics."""
+        condition = GreaterThan("_pen_load", load)
+        tasks = list(self._table.scan(row_filter=condition).plan_files())
+        for batch in self._batches(tasks, condition, ["_pen_id"]):
+            yield batch.column("_pen_id")
 
     def all(self, columns: Sequence[str]) -> Iterator[tuple[FileScanTask, pa.Table]]:
         """Some columns of all rows, file by file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +18,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
 from pyiceberg.transforms import DayTransform
 
-from penstock.destinations.spark.appending import Appending
+from penstock.destinations.spark.appending import Appending, Known, refreshed
 from penstock.destinations.spark.arrow import as_stored, stamped
 from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.driver_errors import refusal
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import FileScanTask, Table, Transaction
 
-    from penstock.destinations.known import KnownIds
     from penstock.errors import DestinationError
 
 _log = get_log("spark")
@@ -59,14 +59,8 @@ class Warehouse(Protocol):
     shown: str
     one_commit: bool
     """Whether the catalog is in the ledger's transaction."""
-
-    def known(self, stream: str, newest: int, *, empty: bool) -> KnownIds | None:
-        """The identities of a table that this process alone has filled up to the ledger's newest load of it."""
-        ...
-
-    def remember(self, stream: str, load_id: int) -> None:
-        """Note that what is known of the stream includes a load that is being committed."""
-        ...
+    known: dict[str, Known]
+    """What this process remembers of the streams' tables."""
 
 
 class IcebergWriter:
@@ -82,7 +76,7 @@ class IcebergWriter:
         self._changes: Transaction | None = None
         self._changed = False
         self._rows: Appending | Replacing | None = None
-        self._known: KnownIds | None = None
+        self._known: Known | None = None
         self._files: list[DataFile] = []
         self._load_id = self._newest = 0
         self._at = datetime.now(UTC)
@@ -195,8 +189,8 @@ class IcebergWriter:
         self._open(self._catalog.load_table(self._name))
 
     def recall(self, last_seq: int) -> None:
-        """Look up new identities in memory where this process alone has filled the table. What is remembered goes by
-        the ids of loads: a number is given again when the commit that had it fails."""
+        """Look up new identities in memory where that pays. What is remembered goes by the ids of loads: a number is
+        given again when the commit that had it fails."""
         del last_seq
         if self._table is not None:
             _forget_history(self._table)
@@ -207,8 +201,12 @@ class IcebergWriter:
             None if self._table is None or self._table.current_snapshot() is None else FilesOfTable(self._table, day)
         )
         if self._target.spec.disposition == "append":
-            self._known = self._warehouse.known(self._target.stream, self._newest, empty=files is None)
-            self._rows = Appending(self._known, files, self._load_id, self._write)
+            known = self._warehouse.known.pop(self._target.stream, None)
+            self._known = refreshed(known, files, self._newest, whole=day is None)
+            if self._known is not None:
+                self._warehouse.known[self._target.stream] = self._known
+            ids = None if self._known is None else self._known.ids
+            self._rows = Appending(ids, files, self._load_id, self._write)
         else:
             self._rows = Replacing(self._target, files, self._load_id)
 
@@ -275,7 +273,7 @@ class IcebergWriter:
         if isinstance(self._rows, Appending):
             self._rows.commit()
             if seq and self._known is not None:
-                self._warehouse.remember(self._target.stream, self._load_id)
+                self._warehouse.known[self._target.stream] = replace(self._known, load=self._load_id)
         self._end()
 
     def rollback(self) -> None:
