@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 from pyiceberg.io.pyarrow import ArrowScan
 
@@ -157,3 +158,25 @@ def test_halves_of_texts() -> None:
     assert (upper_halves(texts) == expected).all()
     assert (upper_halves(texts.slice(7, 20)) == expected[7:27]).all()
     assert len(upper_halves(texts.slice(0, 0))) == 0
+
+
+@pytest.mark.parametrize("type_", list(TYPES))
+def test_one_file_a_day(lake: SparkDestination, tmp_path: Path, type_: str) -> None:
+    """Rows of a load are a file for each day, before 1970 and without a day too, in the order of their identities."""
+    days = [f"{year}-{month:02}-{day:02}" for year in (1969, 1970, 2026) for month in (1, 12) for day in (1, 2, 30, 31)]
+    hours = {"date": [""], "timestamp": ["T00:00:00", "T23:59:59.999999"]}.get(
+        type_, ["T00:00:00Z", "T23:59:59.999999Z"]
+    )
+    records: list[Record] = [{"n": n, "at": day + hour} for day in days for hour in hours for n in range(20)]
+    records += [{"n": n} for n in range(20)]
+    spec = StreamSpec(stream="s", event_time="at", declared=(("at", type_),))
+    write_files(tmp_path / "in", {"a.ndjson": ndjson(records[::-1])})
+    land(lake, tmp_path / "in", spec)
+    tasks = list(lake.catalog.load_table("raw.s").scan().plan_files())
+    assert len({str(task.file.partition[0]) for task in tasks}) == len(tasks) == len(days) + 1
+    for task in tasks:
+        stored = parquet.read_table(task.file.file_path.removeprefix("file://"))
+        ids = stored.column("_pen_id").to_pylist()
+        assert ids == sorted(ids)
+        assert len({str(at)[:10] for at in stored.column("at").to_pylist()}) == 1
+    assert len(table(lake, "s")) == len(records)

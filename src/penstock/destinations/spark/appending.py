@@ -113,7 +113,7 @@ class Appending:
         self._known.rollback()
 
 
-_LARGE_BYTES = 256 << 20
+_LARGE_BYTES = 128 << 20
 
 
 def _is_in(rows: pa.Table, ids: list[Any]) -> Any:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _DIGITS = np.array([[ord(c) for c in f"{byte:02x}"] for byte in range(256)], dtype=np.uint8)
 _NIBBLES = np.zeros(256, dtype=np.uint8)
 _NIBBLES[[ord(c) for c in "0123456789abcdef"]] = range(16)
+NO_DAY = -(2**31)
+_DAY_MICROSECONDS = 86_400_000_000
 _PLACES = [i for i in range(36) if i not in (8, 13, 18, 23)]
 
 
@@ -39,6 +41,16 @@ def upper_halves(ids: pa.Array) -> Any:
     nibbles = _NIBBLES[characters[fixed.offset : fixed.offset + len(fixed), _PLACES[:16]]]
     octets = np.ascontiguousarray(nibbles[:, ::2] << 4 | nibbles[:, 1::2])
     return octets.view(">u8").reshape(-1).astype(np.uint64)
+
+
+def day_numbers(moments: pa.ChunkedArray) -> Any:
+    """The days since 1970 of dates or moments; :data:`NO_DAY` where there is none."""
+    if pa.types.is_date(moments.type):
+        days = moments.cast(pa.int32()).fill_null(NO_DAY)
+        return days.to_numpy()
+    numbers = moments.cast(pa.int64())
+    days = np.floor_divide(numbers.fill_null(0).to_numpy(), _DAY_MICROSECONDS)
+    return np.where(numbers.is_valid().to_numpy(), days, NO_DAY)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
