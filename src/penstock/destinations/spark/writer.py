@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
 from pyiceberg.transforms import DayTransform
 
-from penstock.destinations.spark.appending import Appending
-from penstock.destinations.spark.arrow import as_stored, stamped
+from penstock.destinations.spark.appending import Appending, Known, refreshed
+from penstock.destinations.spark.arrow import as_stored, day_numbers, stamped
 from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.lookup import FilesOfTable
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import FileScanTask, Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
 
-    from penstock.destinations.known import KnownIds
     from penstock.errors import DestinationError
 
 _log = get_log("spark")
@@ -59,14 +61,8 @@ class Warehouse(Protocol):
     shown: str
     one_commit: bool
     """Whether the catalog is in the ledger's transaction."""
-
-    def known(self, stream: str, newest: int, *, empty: bool) -> KnownIds | None:
-        """The identities of a table that this process alone has filled up to the ledger's newest load of it."""
-        ...
-
-    def remember(self, stream: str, load_id: int) -> None:
-        """Note that what is known of the stream includes a load that is being committed."""
-        ...
+    known: dict[str, Known]
+    """What this process remembers of the streams' tables."""
 
 
 class IcebergWriter:
@@ -82,7 +78,7 @@ class IcebergWriter:
         self._changes: Transaction | None = None
         self._changed = False
         self._rows: Appending | Replacing | None = None
-        self._known: KnownIds | None = None
+        self._known: Known | None = None
         self._files: list[DataFile] = []
         self._load_id = self._newest = 0
         self._at = datetime.now(UTC)
@@ -195,20 +191,24 @@ class IcebergWriter:
         self._open(self._catalog.load_table(self._name))
 
     def recall(self, last_seq: int) -> None:
-        """Look up new identities in memory where this process alone has filled the table. What is remembered goes by
-        the ids of loads: a number is given again when the commit that had it fails."""
+        """Look up new identities in memory where that pays. What is remembered goes by the ids of loads: a number is
+        given again when the commit that had it fails."""
         del last_seq
         if self._table is not None:
             _forget_history(self._table)
         day = None
         if self._table is not None and fixes_day(self._target.spec):
-            day = _partition_column(self._table)
+            day = _day_column(self._table.metadata)
         files = (
             None if self._table is None or self._table.current_snapshot() is None else FilesOfTable(self._table, day)
         )
         if self._target.spec.disposition == "append":
-            self._known = self._warehouse.known(self._target.stream, self._newest, empty=files is None)
-            self._rows = Appending(self._known, files, self._load_id, self._write)
+            known = self._warehouse.known.pop(self._target.stream, None)
+            self._known = refreshed(known, files, self._newest, whole=day is None)
+            if self._known is not None:
+                self._warehouse.known[self._target.stream] = self._known
+            ids = None if self._known is None else self._known.ids
+            self._rows = Appending(ids, files, self._load_id, self._write)
         else:
             self._rows = Replacing(self._target, files, self._load_id)
 
@@ -275,7 +275,7 @@ class IcebergWriter:
         if isinstance(self._rows, Appending):
             self._rows.commit()
             if seq and self._known is not None:
-                self._warehouse.remember(self._target.stream, self._load_id)
+                self._warehouse.known[self._target.stream] = replace(self._known, load=self._load_id)
         self._end()
 
     def rollback(self) -> None:
@@ -297,9 +297,9 @@ class IcebergWriter:
         """Write rows into files, a day's together, in the order of their identities."""
         if rows is None or not rows.num_rows:
             return
-        changes = self._transaction
-        ordered = rows.sort_by("_pen_id")
-        self._files += _dataframe_to_data_files(changes.table_metadata, ordered, self._store)
+        metadata = self._transaction.table_metadata
+        for part in _parts(rows, _day_column(metadata)):
+            self._files += _dataframe_to_data_files(metadata, part, self._store)
 
     def _files_there(self, paths: Container[str] | None = None) -> Iterator[tuple[FileScanTask, pa.Table]]:
         """Each file of the table, or of these, and its rows."""
@@ -331,6 +331,7 @@ class IcebergWriter:
         self._changed = True
 
 
+_DAYS_AT_ONCE = 8
 _ALWAYS = ("_pen_id", "_pen_load", "_pen_origin", "_pen_rescued")
 
 
@@ -342,9 +343,22 @@ def _forget_history(table: Table) -> None:
     table.metadata = table.metadata.model_copy(update=lean)
 
 
-def _partition_column(table: Table) -> str | None:
-    """The column by whose days the table's rows are kept apart."""
-    for field in table.spec().fields:
+def _day_column(metadata: TableMetadata) -> str | None:
+    """The column by whose days a table's rows are kept apart."""
+    for field in metadata.spec().fields:
         if isinstance(field.transform, DayTransform):
-            return table.schema().find_column_name(field.source_id)
+            return metadata.schema().find_column_name(field.source_id)
     return None
+
+
+def _parts(rows: pa.Table, day: str | None) -> Iterator[pa.Table]:
+    """The rows in the order of their identities, some days at a time: PyIceberg goes through all that it is given for
+    each day in it."""
+    if day is None or day not in rows.column_names:
+        yield rows.sort_by("_pen_id")
+        return
+    days = day_numbers(rows.column(day))
+    ordered = rows.append_column("_day", pa.array(days)).sort_by([("_day", "ascending"), ("_pen_id", "ascending")])
+    starts = np.flatnonzero(np.diff(np.sort(days), prepend=days.min() - 1))[::_DAYS_AT_ONCE]
+    for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
+        yield ordered.slice(start, end - start).drop_columns("_day")
