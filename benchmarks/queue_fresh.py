@@ -35,6 +35,7 @@ WARM_SECONDS = 10
 MARK_EVERY = 500
 _PATIENCE_SECONDS = 60
 _POLL_SECONDS = 0.1
+_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +111,23 @@ def _running(project: Path) -> Running:
 
 
 def _observe(ask: Callable[[str], Sequence[Sequence[Any]]], settings: RabbitMQ, users: Sequence[str]) -> Fresh:
-    def seen() -> tuple[set[str], int]:
-        marks = ask("select user_id from dimensional.dim_user where user_id like 'mark-%'")
+    def seen(since: float) -> tuple[set[str], int]:
+        """Users marked at that time or later, found by it: rows lie, and are indexed, in its order."""
+        oldest = datetime.fromtimestamp(since, UTC).strftime(_TIME)
+        recent = f"valid_from >= '{oldest}' and user_id like 'mark-%'"
+        marks = ask(f"select user_id from dimensional.dim_user where {recent}")
         ((total,),) = ask("select sum(events) from reports.user_events_daily")
         return {user for (user,) in marks}, int(total or 0)
 
-    before = seen()[1]
+    before = seen(time.time())[1]
     published: dict[str, tuple[float, int]] = {}
     publisher = threading.Thread(target=_publish, args=(settings, users, published))
     publisher.start()
     latencies: dict[str, float] = {}
     give_up = time.monotonic() + WARM_SECONDS + SECONDS + _PATIENCE_SECONDS
     while publisher.is_alive() or len(latencies) < len(published):
-        visible, total = seen()
+        awaited = [at for user, (at, _) in list(published.items()) if user not in latencies]
+        visible, total = seen(min(awaited, default=time.time()))
         now = time.time()
         for user, (at, number) in list(published.items()):
             if user not in latencies and user in visible and total >= before + number:
@@ -166,7 +171,7 @@ def _publish(settings: RabbitMQ, users: Sequence[str], published: dict[str, tupl
 
 
 def _event(number: int, user: str, *, known: bool) -> bytes:
-    at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    at = datetime.now(UTC).strftime(_TIME)
     event = {
         "id": user,
         "event_type": "User Updated" if known else "User Created",

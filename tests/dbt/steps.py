@@ -23,10 +23,16 @@ def perform(connection: Any, step: Plan, after: int, upto: int, loads: str) -> N
         Unsound: it cannot be done so.
     """
     news = True
+    marks = dict(connection.execute("select model, seq from penstock.watermarks").fetchall())
+    of_feeds = f"select input, seq from penstock_changes.marks where model = '{step['model']}'"
+    taken = dict(connection.execute(of_feeds).fetchall())
     for kind, statement in step["step"]:
         if not news and kind != "mark":
             continue
         sql = statement.replace("{after}", str(after)).replace("{upto}", str(upto)).replace("{loads}", loads)
+        for model in step["feeds"]:
+            sql = sql.replace(f"{{after {model}}}", str(taken.get(model, after)))
+            sql = sql.replace(f"{{upto {model}}}", str(marks[model]))
         result = connection.execute(sql)
         if kind == "news":
             news = bool(result.fetchall())

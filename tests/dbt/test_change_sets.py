@@ -58,8 +58,8 @@ FAULTS = {
     ),
     "scopes of rows that went are not touched": (
         "feeds.sql",
-        "{none: 'is not null', true: '', false: '= false'}",
-        "{none: '= false', true: '', false: '= false'}",
+        "{none: '', true: ' and _pen_gone', false: ' and not _pen_gone'}",
+        "{none: ' and not _pen_gone', true: ' and _pen_gone', false: ' and not _pen_gone'}",
     ),
     "a feed lets go of what its readers have not read": (
         "feeds.sql",

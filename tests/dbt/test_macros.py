@@ -47,6 +47,7 @@ INNER_FILES = ("additive", "feeds", "inputs", "materialization", "modes", "safet
 INNER = {
     *("replacing", "inserting", "marking", "few_rows_expected"),
     *("hash_part", "model_name", "upstream_models", "of_stream", "has_rows"),
+    *("keeps_mark", "parents_of", "streams_left_behind", "streams_through"),
     *(
         "quoted",
         "normalization",

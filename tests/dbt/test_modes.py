@@ -113,6 +113,18 @@ def test_steps_of_every_mode_equal_a_full_refresh(modes: Warehouse) -> None:
     assert written(modes) == before, "again is nothing"
 
 
+def test_a_scope_of_the_unique_key_has_one_index_whatever_the_order(open_warehouse: Open) -> None:
+    """The columns of an index that are all compared for equality find rows in any order: none is made twice."""
+    modes = open_warehouse("postgres", "modes")
+    modes.land([an_event(random.Random(7), "a") for _ in range(4)])
+    modes.dbt("run", "-s", "event_log", "by_user_and_plan", "by_plan")
+    assert modes.indexes("modes") == {
+        "event_log": ["_pen_id"],
+        "by_user_and_plan": ["plan_name, user_id"],
+        "by_plan": ["plan_key", "plan_name"],
+    }
+
+
 def test_what_feeds_cannot_tell_is_built_whole(modes: Warehouse) -> None:
     """A feed that was lost, a model that was changed, a reader that came later, a watermark that is gone."""
     chance = random.Random(6)

@@ -342,6 +342,18 @@ class Warehouse:
         with self.connected() as connection:
             return {table: connection.execute(f"select {mark} from {table} order by 1").fetchall() for table in tables}
 
+    def indexes(self, *schemas: str) -> dict[str, list[str]]:
+        """Of each table of some schemas, the columns of its indexes; PostgreSQL alone has any."""
+        wanted = ", ".join(f"'{schema}'" for schema in schemas)
+        found = self.rows(
+            "select tablename, substring(indexdef from '[(](.*)[)]') as columns from pg_indexes"
+            f" where schemaname in ({wanted}) order by columns"
+        )
+        columns: dict[str, list[str]] = {}
+        for table, indexed in found:
+            columns.setdefault(table, []).append(indexed)
+        return columns
+
 
 def _as_text(rows: Iterable[tuple[Any, ...]]) -> list[tuple[str, ...]]:
     return sorted(tuple(map(str, row)) for row in rows)

@@ -97,6 +97,7 @@ def test_rows_that_somebody_else_wrote(both: Both, story: Story) -> None:
     settings = both.lake.project.destination
     assert isinstance(settings, Spark)
     open_session(settings).sql("delete from modes.by_organization")
+    open_session(settings).sql("insert into modes.by_plan select * from modes.by_plan")
     step(both, story)
     both.expect_same()
 
@@ -112,6 +113,21 @@ def test_snapshots_that_are_gone(both: Both, story: Story) -> None:
     open_session(settings).sql(expire.format(datetime.now(UTC).strftime("%F %T")))
     both.models.run()
     both.expect_same()
+
+
+def test_keys_that_rows_share(both: Both) -> None:
+    """A model whose unique_key is none is refused, and is built anew once it is mended."""
+    model = both.folder / "models" / "modes" / "keyed.sql"
+    sql = "{{ config(unique_key='user_id') }} select user_id, min(plan_name) as plan from {{ ref('event_log') }} group by "
+    model.write_text(sql + "user_id, event_type")
+    for full_refresh in (False, True):
+        with pytest.raises(TransformError, match="share a key"):
+            both.models.run(select=["keyed"], full_refresh=full_refresh)
+    model.write_text(sql + "user_id")
+    both.models.run(select=["keyed"])
+    query = "select count(*) - count(distinct coalesce(user_id, '')) from modes.keyed"
+    assert both.lake.destination.query(query).rows == [(0,)]
+    model.unlink()
 
 
 def test_what_there_is_not_yet(both: Both) -> None:

@@ -47,7 +47,7 @@ def window(count: int) -> Window:
 def step(sql: str) -> Step:
     """A step of one statement, over stream ``a``."""
     return Step(
-        id="model.shop.m", name="m", model="s.m", reads=(), streams=("a",), builds={}, query="",
+        id="model.shop.m", name="m", model="s.m", reads=(), feeds=("s.read",), streams=("a",), builds={}, query="",
         statements=(Statement("do", sql),),
     )  # fmt: skip
 

@@ -162,7 +162,8 @@ def _pass(
             fault_point("file_middle")
             writer.write(batch, ahead, unchanged=whole and _unchanged(source))
             progress(batch)
-            if not whole and (writer.bytes >= commit_bytes or writer.refused):
+            # what a row was refused beside has to be there when the row is looked for
+            if not whole and (writer.bytes >= commit_bytes or writer.target.immediate):
                 _commit(writer, source, took)
         landed.stopped = bool(stop)
         if whole and (failure or source.failures or landed.stopped):

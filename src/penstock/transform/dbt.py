@@ -185,7 +185,9 @@ class Dbt:
         Raises:
             TransformError: as :meth:`build`.
         """
-        arguments = ["--no-write-json", "--no-populate-cache", "run", "--select", *select]
+        # without a cache from the start each thread lists a schema when it needs it, and a table that another one is
+        # renaming meanwhile is in the list under its old name
+        arguments = ["--no-write-json", "--cache-selected-only", "run", "--select", *select]
         arguments += ["--exclude", *exclude] if exclude else []
         return self._perform(arguments, environment)
 

@@ -25,12 +25,13 @@ from penstock.transform.ledger_facts import TEST_EVERY, standing, with_news
 from penstock.transform.plan import ALWAYS_NEW, Facts, Request, TransformPlan, plan_transform
 from penstock.transform.prepared import PreparedSteps, names, state_fingerprint
 from penstock.transform.stepping import ByDbt
-from penstock.transform.steps import FINGERPRINT
+from penstock.transform.steps import FINGERPRINT, has_kept_models
 from penstock.transform.unsafe_models import UNSAFE_MODELS, notes_of, read_reasons, unsafe_models
 from penstock.transform.workspace import environment_fingerprint, project_fingerprint
 
 if TYPE_CHECKING:
     from penstock.land.session import Session
+    from penstock.transform.manifest import Manifest
 
 Progress = Callable[[str], object]
 """Is told in words what is being done: waited for, read, built."""
@@ -254,6 +255,8 @@ class Transformer:
             kept = [r.watermark for r in dbt.manifest.of_kinds(["model"]) if r.keeps_watermark]
             models = ", ".join(map(literal, kept)) or "''"
             self._session.destination.query(ledger_sql("keep_removed", models=models))
+            if has_kept_models(self._session.destination):
+                self._session.destination.query(ledger_sql("forget_builds", **_by_materialization(dbt.manifest)))
             self._swept = fingerprint
 
     def _plan(self, dbt: Dbt, request: Request, facts: Facts) -> TransformPlan:
@@ -350,6 +353,14 @@ class Transformer:
             self._dbt = open_dbt(self._session.project, self._models)
             self._fingerprint = fingerprint
         return self._dbt
+
+
+def _by_materialization(manifest: Manifest) -> dict[str, str]:
+    """Lists of the models of the two materializations that keep how they build, and of all others."""
+    lists: dict[str, list[str]] = {"penstock": [], "incremental": [], "others": []}
+    for resource in manifest.of_kinds(["model"]):
+        lists[resource.materialized if resource.keeps_watermark else "others"].append(literal(resource.watermark))
+    return {kind: ", ".join(models) or "''" for kind, models in lists.items()}
 
 
 def _environment(upper_seq: int, state: str, unsafe: Mapping[str, str]) -> dict[str, str]:

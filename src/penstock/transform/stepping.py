@@ -16,7 +16,7 @@ from penstock.errors import PenstockError, TransformError
 from penstock.logs import described, get_log
 from penstock.transform.dbt import Node
 from penstock.transform.manifest import Manifest
-from penstock.transform.steps import Load, Step, Window, read_builds, read_loads, read_watermarks
+from penstock.transform.steps import Load, Step, Window, read_builds, read_loads, read_marks, read_watermarks
 
 if TYPE_CHECKING:
     from penstock.ports import Destination
@@ -128,6 +128,7 @@ class Stepping:
     nodes: dict[str, Node] = field(default_factory=dict)
     _watermarks: dict[str, int] = field(default_factory=dict)
     _builds: dict[str, str] = field(default_factory=dict)
+    _marks: dict[tuple[str, str], int] = field(default_factory=dict)
     _loads: Sequence[Load] = ()
     _left_to_dbt: list[str] = field(default_factory=list)
     _ended_by_dbt: set[str] = field(default_factory=set)
@@ -182,6 +183,7 @@ class Stepping:
         self._watermarks = read_watermarks(self.destination, names)
         if self.steps:
             self._builds = read_builds(self.destination, self.fingerprint)
+            self._marks = read_marks(self.destination)
         if self._watermarks:
             self._loads = read_loads(self.destination, min(self._watermarks.values()), self.upper_seq)
 
@@ -194,7 +196,10 @@ class Stepping:
         if any(self._builds.get(model, "") != build for model, build in step.builds.items()):
             return None
         upto = min([self.upper_seq, *(self._watermarks.get(name, 0) for name in step.reads)])
-        return Window(after=after, upto=upto, loads=self._loads)
+        feeds = {
+            name: (self._marks.get((step.model, name), after), self._watermarks.get(name, 0)) for name in step.feeds
+        }
+        return Window(after=after, upto=upto, loads=self._loads, feeds=feeds)
 
     def _is_news(self, step: Step, window: Window) -> bool:
         """Whether there is anything to do; where nothing has landed, the watermark goes along."""

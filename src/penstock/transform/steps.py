@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from penstock.sql import literal
@@ -36,11 +36,13 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The loads that a step takes in: those of ``loads`` whose ``seq`` is above ``after``, up to ``upto``."""
+    """The loads that a step takes in: those of ``loads`` whose ``seq`` is above ``after``, up to ``upto``; and between
+    which numbers it takes in each of ``feeds``, by their models."""
 
     after: int
     upto: int
     loads: Sequence[Load]
+    feeds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def ids(self, streams: Sequence[str]) -> list[int]:
         """The load ids of some streams, or of all when none is named, in order."""
@@ -64,13 +66,14 @@ class Statement:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """How a model takes in loads, as ``plan_of`` in the package's ``modes.sql`` has it. ``reads`` are the watermarks of
-    the models that it goes no further than, ``streams`` those that ``{loads}`` is about, ``query`` is its own SQL, and
-    ``builds`` says from which build of each model that it reads it follows."""
+    the models that it goes no further than, ``feeds`` those whose feeds it takes in, ``streams`` those that ``{loads}``
+    is about, ``query`` is its own SQL, and ``builds`` says from which build of each model that it reads it follows."""
 
     id: str
     name: str
     model: str
     reads: Sequence[str]
+    feeds: Sequence[str]
     streams: Sequence[str]
     builds: Mapping[str, str]
     query: str
@@ -84,6 +87,7 @@ class Step:
             name=document["name"],
             model=document["model"],
             reads=tuple(document["reads"]),
+            feeds=tuple(document["feeds"]),
             streams=tuple(document["streams"]),
             builds=document["read"],
             query=document["sql"],
@@ -105,6 +109,8 @@ class Step:
         sql = _LOADS.sub(condition, sql)
         if "{loads}" in sql:
             sql = sql.replace("{loads}", self._loads(window))
+        for model, (after, upto) in window.feeds.items():
+            sql = sql.replace(f"{{after {model}}}", str(after)).replace(f"{{upto {model}}}", str(upto))
         return sql.replace("{after}", str(window.after)).replace("{upto}", str(window.upto))
 
     def _loads(self, window: Window) -> str:
@@ -156,6 +162,12 @@ def read_loads(destination: Destination, after: int, upto: int) -> list[Load]:
         "select seq, load_id, stream from penstock.loads where seq > $1 and seq <= $2 and landed > 0", [after, upto]
     ).rows
     return [Load(seq=seq, load_id=load_id, stream=stream) for seq, load_id, stream in rows]
+
+
+def read_marks(destination: Destination) -> dict[tuple[str, str], int]:
+    """How much each model has taken in of the feeds that it reads: by the model, and by the model whose feed it is."""
+    rows = destination.query("select model, input, seq from penstock_changes.marks").rows
+    return {(str(model), str(input_)): int(seq) for model, input_, seq in rows}
 
 
 def read_watermarks(destination: Destination, models: Iterable[str]) -> dict[str, int]:

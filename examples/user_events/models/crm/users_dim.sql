@@ -1,8 +1,8 @@
 {{ config(
-  scope=['user_id', 'valid_from'],
+  scope=['valid_from', 'durable_user_key'],
   sources={'organization_by_name': {'through': 'dim_user', 'on': 'organization_name'}},
   order_by='valid_from',
-  unique_key=['user_id', 'valid_from'],
+  unique_key=['valid_from', 'durable_user_key'],
   fillfactor=85,
 ) }}
 select

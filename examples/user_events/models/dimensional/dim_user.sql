@@ -1,13 +1,13 @@
 {{ config(
-  scope=['user_id', 'valid_from'],
+  scope=['valid_from', 'durable_user_key'],
   order_by='valid_from',
-  unique_key=['user_id', 'valid_from'],
+  unique_key=['valid_from', 'durable_user_key'],
   indexes=[{'columns': ['organization_name']}],
   fillfactor=85,
 ) }}
 select
   {{ penstock.hash_key(['user_id', 'valid_from']) }} as user_key,
-  {{ penstock.hash_key(['user_id']) }} as durable_user_key,
+  durable_user_key,
   user_id,
   username,
   user_email,

@@ -2,7 +2,7 @@
   additive='records',
   order_by='received_at',
   unique_key=['received_at', 'user_event_id'],
-  indexes=[{'columns': ['user_id', 'received_at']}, {'columns': ['event_date']}],
+  indexes=[{'columns': ['durable_user_key', 'received_at']}],
 ) }}
 {% set status = [
   'user_id', 'event_type', 'username', 'user_email', 'user_type', 'organization_name', 'plan_name', 'received_at'

@@ -1,6 +1,8 @@
 {#- Change feeds: a model writes the rows that came and went in a step into a table of its own in `penstock_changes`,
     with the step's upper `seq`, in the same transaction; who reads the model takes in just those. A row goes out of
-    the feed when all readers have it.
+    the feed when all readers have it: `penstock_changes.marks` says how much of each feed a model has taken in, which
+    is all that the feed held at its last step. Of inputs that are further than others a model has taken in more than
+    its watermark says, never less.
 
     A feed has one row whose `_pen_gone` is null: all changes after that row's `_pen_seq` are there. On PostgreSQL feeds
     are unlogged, so that they cost no write-ahead log: a crash empties them, and that row with them, so that a reader
@@ -40,7 +42,7 @@
 
 {% macro default__ensure_changes() -%}
   {%- set present = "select 1 from information_schema.tables where table_schema = '" ~ penstock.changes_schema()
-      ~ "' and table_name = 'models'" -%}
+      ~ "' and table_name = 'marks'" -%}
   {%- if not run_query(present).rows -%}
     {%- call statement('ensure_changes', auto_begin=True) -%}{{- penstock.create_changes() -}}{%- endcall -%}
     {%- do adapter.commit() -%}
@@ -60,7 +62,55 @@
     reason text not null,
     step text not null,
     fingerprint text not null
+  );
+  create table if not exists {{ penstock.changes_table('marks') }} (
+    model {{ 'text' if target.type == 'postgres' else 'varchar' }} not null,
+    input {{ 'text' if target.type == 'postgres' else 'varchar' }} not null,
+    seq bigint not null,
+    primary key (model, input)
   )
+{%- endmacro %}
+
+
+{#- The models whose feeds are inputs of a model, directly or through views. -#}
+{% macro feeds_of(inputs) -%}
+  {%- set feeds = [] -%}
+  {%- for input in inputs -%}{%- do feeds.extend(input.feeds) -%}{%- endfor -%}
+  {{- return(feeds | unique | sort) -}}
+{%- endmacro %}
+
+
+{#- What a step takes in of a feed: what came into it since the model's last one. -#}
+{% macro in_feed(model) -%}
+  {{- return('_pen_gone is not null and _pen_seq > {after ' ~ model ~ '} and _pen_seq <= {upto ' ~ model ~ '}') -}}
+{%- endmacro %}
+
+
+{#- A condition on the feed of an input that reaches back to where this step begins. -#}
+{% macro reaches_back(model) -%}
+  {{- return('exists (select 1 from ' ~ penstock.feed(model) ~ ' where _pen_gone is null and _pen_seq <= {after ' ~ model ~ '})') -}}
+{%- endmacro %}
+
+
+{#- How much of each feed a model has taken in: rows of the feed's model, and a number. -#}
+{% macro feed_marks(name) -%}
+  {{- return(adapter.dispatch('feed_marks', 'penstock')(name)) -}}
+{%- endmacro %}
+
+{% macro default__feed_marks(name) -%}
+  {{- return(run_query('select input, seq from ' ~ penstock.changes_table('marks') ~ " where model = '" ~ name ~ "'").rows) -}}
+{%- endmacro %}
+
+
+{#- The statements that note how much of each feed a model has taken in now. -#}
+{% macro keep_marks(name, inputs) -%}
+  {%- set rows = [] -%}
+  {%- for model in penstock.feeds_of(inputs) -%}
+    {%- do rows.append("('" ~ name ~ "', '" ~ model ~ "', {upto " ~ model ~ '})') -%}
+  {%- endfor -%}
+  {%- if not rows -%}{{- return([]) -}}{%- endif -%}
+  {{- return([['do', 'insert into ' ~ penstock.changes_table('marks') ~ ' (model, input, seq) values ' ~ rows | join(', ')
+    ~ ' on conflict (model, input) do update set seq = excluded.seq']]) -}}
 {%- endmacro %}
 
 
@@ -88,8 +138,10 @@
       ['do', 'insert into ' ~ feed ~ ' (_pen_seq) values ({upto})'],
     ]) -}}
   {%- endif -%}
-  {%- set taken = "least({after}, (select coalesce(min(seq), {after}) from " ~ penstock.ledger('watermarks')
-      ~ " where model in ('" ~ readers | join("', '") ~ "')))" -%}
+  {%- set taken = "least({after}, (select coalesce(min(coalesce(marks.seq, reader.seq)), {after}) from "
+      ~ penstock.ledger('watermarks') ~ ' as reader left join ' ~ penstock.changes_table('marks')
+      ~ " as marks on marks.model = reader.model and marks.input = '" ~ model
+      ~ "' where reader.model in ('" ~ readers | join("', '") ~ "')))" -%}
   {{- return([
     ['do', 'insert into ' ~ feed ~ ' (_pen_seq) select {after} where not exists (select 1 from ' ~ feed
       ~ ' where _pen_gone is null)'],
@@ -106,8 +158,7 @@
 {% macro short_feeds(inputs) -%}
   {%- set short = [] -%}
   {%- for input in inputs if input.changes == 'fed' -%}
-    {%- do short.append('not exists (select 1 from ' ~ penstock.feed(input.model)
-      ~ ' where _pen_gone is null and _pen_seq <= {after})') -%}
+    {%- do short.append('not ' ~ penstock.reaches_back(input.model)) -%}
   {%- endfor -%}
   {{- return('select 1 where ' ~ (short | join(' or ') or 'false')) -}}
 {%- endmacro %}
@@ -115,17 +166,12 @@
 
 {#- A query that gives a row when anything came or went of what a model reads, directly or through views. -#}
 {% macro any_news(inputs) -%}
-  {%- set news, models, streams = [], [], [] -%}
-  {%- for input in inputs -%}
-    {%- do models.extend(input.feeds) -%}
-    {%- do streams.extend(input.streams) -%}
-  {%- endfor -%}
-  {%- for model in models | unique -%}
-    {%- do news.append('exists (select 1 from ' ~ penstock.feed(model)
-      ~ ' where _pen_gone is not null and _pen_seq > {after} and _pen_seq <= {upto})') -%}
+  {%- set news, streams = [], [] -%}
+  {%- for input in inputs -%}{%- do streams.extend(input.streams) -%}{%- endfor -%}
+  {%- for model in penstock.feeds_of(inputs) -%}
+    {%- do news.append('exists (select 1 from ' ~ penstock.feed(model) ~ ' where ' ~ penstock.in_feed(model) ~ ')') -%}
     {#- A feed that was lost says nothing. -#}
-    {%- do news.append('not exists (select 1 from ' ~ penstock.feed(model)
-      ~ ' where _pen_gone is null and _pen_seq <= {after})') -%}
+    {%- do news.append('not ' ~ penstock.reaches_back(model)) -%}
   {%- endfor -%}
   {%- if streams -%}
     {%- do news.append('exists (select 1 from ' ~ penstock.ledger('loads') ~ " where stream in ('"
@@ -138,8 +184,8 @@
 {#- Rows of an input that came (`gone` false), went (true), or either (none), in the step. -#}
 {% macro changed_rows(input, columns, gone=none) -%}
   {%- if input.changes == 'fed' -%}
-    {{- return('select ' ~ columns ~ ' from ' ~ penstock.feed(input.model)
-      ~ ' where _pen_seq > {after} and _pen_seq <= {upto} and _pen_gone ' ~ {none: 'is not null', true: '', false: '= false'}[gone]) -}}
+    {{- return('select ' ~ columns ~ ' from ' ~ penstock.feed(input.model) ~ ' where ' ~ penstock.in_feed(input.model)
+      ~ {none: '', true: ' and _pen_gone', false: ' and not _pen_gone'}[gone]) -}}
   {%- endif -%}
   {{- return('select ' ~ columns ~ ' from ' ~ input.relation ~ ' where ' ~ ('false' if gone else '{loads}')) -}}
 {%- endmacro %}
@@ -149,6 +195,6 @@
 {% macro last_images(input) -%}
   {{- return('select ' ~ penstock.input_columns(input) ~ ' from (select *, row_number() over (partition by ' ~ penstock.names(input.unique_key)
     ~ ' order by _pen_seq desc, _pen_gone) as _pen_place from ' ~ penstock.feed(input.model)
-    ~ ' where _pen_gone is not null and _pen_seq > {after} and _pen_seq <= {upto}) as images'
+    ~ ' where ' ~ penstock.in_feed(input.model) ~ ') as images'
     ~ ' where _pen_place = 1 and not _pen_gone') -}}
 {%- endmacro %}

@@ -70,7 +70,7 @@
     {%- set name = penstock.model_name(node) -%}
     {{- return({'reads': [name], 'feeds': [name], 'streams': [], 'views': [], 'row_wise': false, 'opaque': false}) -}}
   {%- elif materialized not in ['view', 'ephemeral', 'incremental'] -%}
-    {{- return({'reads': [], 'feeds': [], 'streams': [], 'views': [], 'row_wise': false, 'opaque': true}) -}}
+    {{- return(penstock.opaque_origin(node)) -}}
   {%- endif -%}
   {%- set reads, feeds, streams, views, origins = [], [], [], [], [] -%}
   {%- for id in node.depends_on.nodes -%}
@@ -86,7 +86,7 @@
   {%- endfor -%}
   {%- if materialized == 'incremental' -%}
     {%- if not penstock.keeps_watermark(node) -%}
-      {{- return({'reads': [], 'feeds': [], 'streams': [], 'views': [], 'row_wise': false, 'opaque': true}) -}}
+      {{- return(penstock.opaque_origin(node)) -}}
     {%- endif -%}
     {%- set adds = node.config.get('incremental_strategy') == 'insert_only' -%}
     {{- return({
@@ -102,6 +102,14 @@
     'views': views,
     'row_wise': origins | length == 1 and origins[0].row_wise,
     'opaque': origins | selectattr('opaque') | list | length > 0,
+  }) -}}
+{%- endmacro %}
+
+
+{#- Of a table that nothing tells about: it holds no more than the models had that it was made from. -#}
+{% macro opaque_origin(node) -%}
+  {{- return({
+    'reads': penstock.upstream_models(node), 'feeds': [], 'streams': [], 'views': [], 'row_wise': false, 'opaque': true,
   }) -}}
 {%- endmacro %}
 

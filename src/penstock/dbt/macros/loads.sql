@@ -24,26 +24,77 @@
 {%- endmacro %}
 
 
-{% macro upstream_models(node) -%}
-  {#- The incremental models that `node` reads, directly or through views. -#}
-  {%- set found = [] -%}
-  {%- for id in node.depends_on.nodes if id.startswith('model.') -%}
-    {%- set parent = graph.nodes[id] -%}
-    {%- if parent.config.materialized == 'incremental' -%}
-      {%- do found.append(penstock.model_name(parent)) -%}
-    {%- else -%}
-      {%- do found.extend(penstock.upstream_models(parent)) -%}
-    {%- endif -%}
-  {%- endfor -%}
-  {{- return(found | unique | sort) -}}
+{#- Whether a node says how far it is. -#}
+{% macro keeps_mark(node) -%}
+  {%- set materialized = node.config.materialized -%}
+  {{- return(materialized == 'penstock' or (materialized == 'incremental' and penstock.keeps_watermark(node))) -}}
 {%- endmacro %}
 
 
+{#- The models, snapshots and seeds that a node reads. -#}
+{% macro parents_of(node) -%}
+  {%- set parents = [] -%}
+  {%- for id in node.depends_on.get('nodes', []) if id in graph.nodes -%}{%- do parents.append(graph.nodes[id]) -%}{%- endfor -%}
+  {{- return(parents) -}}
+{%- endmacro %}
+
+
+{% macro upstream_models(node) -%}
+  {#- The models with a watermark that `node` reads, directly or through views and tables that have none. -#}
+  {%- set reads = [] -%}
+  {%- for parent in penstock.parents_of(node) -%}
+    {%- do reads.extend([penstock.model_name(parent)] if penstock.keeps_mark(parent) else penstock.upstream_models(parent)) -%}
+  {%- endfor -%}
+  {{- return(reads | unique | sort) -}}
+{%- endmacro %}
+
+
+{#- The streams whose rows reach a node through tables that have no watermark and that this run of dbt's does not build. -#}
+{% macro streams_left_behind(node) -%}
+  {%- set streams = [] -%}
+  {%- for parent in penstock.parents_of(node) if not penstock.keeps_mark(parent) -%}
+    {%- if parent.config.materialized in ['view', 'ephemeral'] or parent.unique_id in selected_resources -%}
+      {%- do streams.extend(penstock.streams_left_behind(parent)) -%}
+    {%- else -%}
+      {%- do streams.extend(penstock.streams_through(parent)) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {{- return(streams | unique | sort) -}}
+{%- endmacro %}
+
+
+{#- The streams that a node reads, but for what comes by way of a model with a watermark. -#}
+{% macro streams_through(node) -%}
+  {%- set streams = [] -%}
+  {%- for id in node.depends_on.get('nodes', []) if id in graph.sources -%}
+    {%- do streams.append(graph.sources[id].identifier | replace('__delta', '')) -%}
+  {%- endfor -%}
+  {%- for parent in penstock.parents_of(node) if not penstock.keeps_mark(parent) -%}
+    {%- do streams.extend(penstock.streams_through(parent)) -%}
+  {%- endfor -%}
+  {{- return(streams) -}}
+{%- endmacro %}
+
+
+{#- The load that a model goes no further than, whatever the models that it reads have taken in. In a run that Penstock
+    did not plan, a table that is not built along is known to hold what the last full run of Penstock's had, and
+    nothing of the loads of its streams since. -#}
 {% macro upper_seq() -%}
   {%- if not execute -%}{{- return(0) -}}{%- endif -%}
   {%- set fixed = env_var('PENSTOCK_UPPER_SEQ', '') -%}
   {%- if fixed -%}{{- return(fixed | int) -}}{%- endif -%}
-  {{- return(penstock.ledger_rows('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads'))[0][0] | int) -}}
+  {%- set upper = penstock.ledger_rows('select coalesce(max(seq), 0) from ' ~ penstock.ledger('loads'))[0][0] | int -%}
+  {%- set streams = penstock.streams_left_behind(model) -%}
+  {%- if not streams -%}{{- return(upper) -}}{%- endif -%}
+  {%- set seen = 'select coalesce(max(upper_seq), 0) from ' ~ penstock.ledger('runs')
+      ~ " where kind = 'transform' and status = 'success' and not coalesce(selected, false) and layer is null" -%}
+  {%- set reached = penstock.ledger_rows('select coalesce(min(seq) - 1, ' ~ upper ~ ') from ' ~ penstock.ledger('loads')
+      ~ " where stream in ('" ~ streams | join("', '") ~ "') and seq > (" ~ seen ~ ')')[0][0] | int -%}
+  {%- if reached < upper -%}
+    {%- do log(penstock.model_name(model) ~ ' takes in loads up to ' ~ reached
+        ~ ' only: a table that it reads is not built along and may be older than the others', info=true) -%}
+  {%- endif -%}
+  {{- return(reached) -}}
 {%- endmacro %}
 
 

@@ -16,8 +16,11 @@
   {%- set definitions = penstock.view_definitions(inputs) -%}
   {%- set inputs = penstock.seen_through(inputs, definitions) -%}
   {%- set state = penstock.state_of(name, inputs, definitions) -%}
-  {%- set fresh = existing is none or existing.type != 'table' or should_full_refresh() or not state.known -%}
+  {%- set fresh = existing is none or existing.type != 'table' or should_full_refresh() or not state.known or state.relaid -%}
   {%- if fresh -%}
+    {%- if state.relaid -%}
+      {%- do log(name ~ ' is built anew: its key, its scope or the layout of its table is another', info=true) -%}
+    {%- endif -%}
     {%- do penstock.build_anew(existing, target_relation, inputs, state) -%}
   {%- else -%}
     {%- do penstock.expect_few_rows() -%}
@@ -34,7 +37,9 @@
 
 
 {#- How a model was built last, and between which commits it is to be built now. `basis` changes when its SQL does, or
-    when something that it reads was built anew: what it holds does not follow from changes then. -#}
+    when something that it reads was built anew: what it holds does not follow from changes then. `relaid` says that its
+    table is laid out in another way than its configuration asks for now, or that a history has other columns: that is
+    kept behind its definition, and not known of one that an older version of this package built. -#}
 {% macro state_of(name, inputs, definitions) -%}
   {%- set reads = [] -%}
   {%- for input in inputs -%}{%- do reads.extend(input.reads) -%}{%- endfor -%}
@@ -42,11 +47,15 @@
   {%- set definition = local_md5(sql ~ tojson([
       config.get('mode'), config.get('scope'), config.get('additive'), config.get('sources'), config.get('unique_key'),
     ]) ~ tojson(definitions, sort_keys=true)) -%}
+  {%- set layout = local_md5(tojson([
+      config.get('unique_key'), config.get('scope'), config.get('indexes'), config.get('fillfactor'), config.get('order_by'),
+      model.get('contract', {}).get('checksum'), '' if penstock.history_told() is none else sql.rpartition('select')[2],
+    ])) -%}
   {%- set names = "('" ~ ([name] + reads) | join("', '") ~ "')" -%}
   {%- set stored, versions = {}, [definition] -%}
   {%- for row in penstock.ledger_rows('select model, definition, version, basis, step, fingerprint from '
       ~ penstock.changes_table('models') ~ ' where model in ' ~ names ~ ' order by model') -%}
-    {%- do stored.update({row[0]: {'version': row[2], 'basis': row[3], 'step': row[4], 'fingerprint': row[5]}}) -%}
+    {%- do stored.update({row[0]: {'layout': row[1].partition(' ')[2], 'version': row[2], 'basis': row[3], 'step': row[4], 'fingerprint': row[5]}}) -%}
   {%- endfor -%}
   {%- set read = {} -%}
   {%- for one in reads -%}
@@ -63,11 +72,19 @@
   {%- endfor -%}
   {%- set limits = [penstock.upper_seq()] -%}
   {%- for one in reads -%}{%- do limits.append(marks.get(one, 0)) -%}{%- endfor -%}
+  {%- set feeds = {} -%}
+  {%- for one in penstock.feeds_of(inputs) -%}
+    {%- do feeds.update({one: {'after': marks.get(name, 0), 'upto': marks.get(one, 0)}}) -%}
+  {%- endfor -%}
+  {%- for row in penstock.feed_marks(name) if row[0] in feeds -%}
+    {%- do feeds[row[0]].update({'after': row[1] | int}) -%}
+  {%- endfor -%}
   {%- set streams = [] -%}
   {%- for input in inputs -%}{%- do streams.extend(input.streams) -%}{%- endfor -%}
   {{- return({
     'known': name in stored,
-    'definition': definition,
+    'definition': definition ~ ' ' ~ layout,
+    'relaid': stored.get(name, {}).get('layout', '') not in ['', layout],
     'version': stored.get(name, {}).get('version', ''),
     'basis': local_md5(versions | join(' ')),
     'same': stored.get(name, {}).get('basis') == local_md5(versions | join(' ')),
@@ -78,6 +95,7 @@
     'marked': name in marks,
     'after': marks.get(name, 0),
     'upto': limits | min,
+    'feeds': feeds,
     'streams': streams | unique | list,
   }) -}}
 {%- endmacro %}
@@ -107,8 +125,13 @@
 
 
 {% macro filled(statement, state, loads) -%}
-  {{- return(statement | replace('{after}', state.after | string) | replace('{upto}', state.upto | string)
-    | replace('{loads}', loads)) -}}
+  {%- set text = namespace(sql=statement | replace('{after}', state.after | string) | replace('{upto}', state.upto | string)
+      | replace('{loads}', loads)) -%}
+  {%- for model, window in state.feeds.items() -%}
+    {%- set text.sql = text.sql | replace('{after ' ~ model ~ '}', window.after | string)
+        | replace('{upto ' ~ model ~ '}', window.upto | string) -%}
+  {%- endfor -%}
+  {{- return(text.sql) -}}
 {%- endmacro %}
 
 
@@ -188,7 +211,7 @@
   {%- set analyzed = penstock.analyze(target_relation) -%}
   {%- if analyzed | trim -%}{%- do run_query(analyzed) -%}{%- endif -%}
   {%- set name = penstock.model_name(model) -%}
-  {%- do penstock.perform(penstock.new_feed(name) + penstock.tidy(inputs), state, 'false') -%}
+  {%- do penstock.perform(penstock.new_feed(name) + penstock.keep_marks(name, inputs) + penstock.tidy(inputs), state, 'false') -%}
   {%- do run_query('insert into ' ~ penstock.ledger('watermarks') ~ " (model, seq, updated_at) values ('" ~ name ~ "', "
       ~ state.upto ~ ', current_timestamp) on conflict (model) do update set seq = excluded.seq, updated_at = excluded.updated_at') -%}
   {%- set types = penstock.table_types(target_relation) -%}
@@ -317,7 +340,7 @@
     {%- set unique = penstock.listed(config.get('unique_key')) -%}
     {%- do run_query('create unique index on ' ~ relation ~ ' (' ~ penstock.names(unique) ~ ')') -%}
     {%- set scope = penstock.listed(config.get('scope')) -%}
-    {%- if scope and unique[:scope | length] != scope -%}
+    {%- if scope and unique[:scope | length] | sort != scope | sort -%}
       {%- do run_query('create index on ' ~ relation ~ ' (' ~ penstock.names(scope) ~ ')') -%}
     {%- endif -%}
     {%- for index in config.get('indexes', default=[]) -%}

@@ -4,6 +4,7 @@
 
         model    schema and name, as in penstock.watermarks
         reads    the models whose watermarks it does not go beyond
+        feeds    those whose feeds it takes in
         streams  those whose loads `{loads}` is about
         mode     scope, history, additive or whole
         reason   why it is whole although the model asks for something else, or ''
@@ -11,8 +12,9 @@
         whole    those that build all of it anew and write what differs
 
     In the SQL stand `{after}`, the model's watermark; `{upto}`, the least of the run's upper `seq` and the watermarks of
-    `reads`; and `{loads}`, the condition on `_pen_load` that is true for the loads of `streams` in between, or `false`.
-    They are replaced as text, so that the statements are made once and run for every step. The statements of a step
+    `reads`; `{loads}`, the condition on `_pen_load` that is true for the loads of `streams` in between, or `false`; and
+    for each model of `feeds` `{after <model>}`, which `penstock_changes.marks` has, or else the model's own watermark,
+    and `{upto <model>}`, the watermark of that model. They are replaced as text, so that the statements are made once and run for every step. The statements of a step
     run in their order, in one transaction, when `{upto}` is beyond `{after}`:
 
         news     a query: when it gives no row, all but the last statement are left out
@@ -45,6 +47,7 @@
   {{- return({
     'model': name,
     'reads': reads | unique | sort,
+    'feeds': penstock.feeds_of(inputs),
     'streams': streams | unique | sort,
     'mode': 'whole' if reason else mode,
     'reason': reason,
@@ -187,7 +190,7 @@
     {%- set added = '' -%}
   {%- endif -%}
   {%- do statements.append(['rows', 'insert into ' ~ this ~ ' (' ~ named ~ ') select ' ~ named ~ ' from _pen_came' ~ added]) -%}
-  {{- return(statements + penstock.tidy(inputs) + [penstock.mark_statement(name)]) -}}
+  {{- return(statements + penstock.keep_marks(name, inputs) + penstock.tidy(inputs) + [penstock.mark_statement(name)]) -}}
 {%- endmacro %}
 
 
@@ -314,7 +317,7 @@
 
 
 {% macro bind_scoped(input, scope, alone) -%}
-  {%- if alone and input.changes == 'fed' and input.by == input.unique_key -%}
+  {%- if alone and input.changes == 'fed' and input.by | sort == input.unique_key | sort -%}
     {%- if target.type != 'postgres' -%}{{- return([penstock.bind(input, penstock.last_images(input))]) -}}{%- endif -%}
     {#- Analysed: the planner takes what is new in a feed for one row, and would go through the scopes for each. -#}
     {%- set images = '_pen_input_' ~ input.place -%}
@@ -357,6 +360,6 @@
     all there is to read. A row that is left out says nothing of another that its scope has. -#}
 {% macro is_row_by_row(scope) -%}
   {%- set words = penstock.bare_words(sql) -%}
-  {{- return(scope == penstock.listed(config.get('unique_key')) and not penstock.beyond_a_row(words)
+  {{- return(scope | sort == penstock.listed(config.get('unique_key')) | sort and not penstock.beyond_a_row(words)
     and not modules.re.search('\\b(where|union)\\b', words)) -}}
 {%- endmacro %}

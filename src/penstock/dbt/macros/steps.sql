@@ -13,6 +13,7 @@
     'name': model.name,
     'model': plan.model,
     'reads': plan.reads,
+    'feeds': plan.feeds,
     'streams': plan.streams,
     'read': read,
     'sql': sql,
@@ -54,6 +55,7 @@
   {%- set plan = {
     'model': penstock.model_name(model),
     'reads': penstock.upstream_models(model),
+    'feeds': [],
     'streams': [],
     'mode': 'incremental',
     'reason': '',

@@ -40,6 +40,12 @@ _SETTINGS = {
     "enable_mergejoin": "off",
 }
 
+_DEFERRED = (
+    "select string_agg(distinct format('%I.%I', nspname, conname), ', ') from pg_constraint c"
+    " join pg_namespace n on n.oid = c.connamespace where condeferred"
+)
+"""The constraints that are looked at as late as at the commit, as a list that ``set constraints`` takes."""
+
 
 class Database(Protocol):
     """The destination that is landed into."""
@@ -88,6 +94,8 @@ class PostgresWriter:
         self._load_id, self._at = load_id, at
         # in one statement: where a queue lands batch by batch, each way to the server and back counts
         self._rows("select " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()))
+        if self._target.immediate:
+            self.execute("set constraints all immediate")
 
     def check(self, schema: Schema, *, new: bool) -> None:
         """See that the table is as the ledger has it."""
@@ -129,11 +137,16 @@ class PostgresWriter:
         move_long_values(self._table, schema, self._statements.table, self.execute)
 
     def widen(self, schema: Schema, added: Sequence[Column]) -> None:
-        """Add columns."""
+        """Add columns. No table can be altered while a constraint of its rows is still to be looked at."""
+        deferred = None if self._target.immediate else self._rows(_DEFERRED)[0][0]
+        if deferred:
+            self.execute("set constraints all immediate")
         if added:
             clauses = ", ".join(f"add column {identifier(c.name)} {column_type(c)}" for c in added)
             self.execute(f"alter table {self._table} {clauses}")
         move_long_values(self._table, schema, self._statements.table, self.execute)
+        if deferred:
+            self.execute(f"set constraints {deferred} deferred")
 
     def key_versions(self, schema: Schema) -> None:
         """Give all rows the keys of their versions."""

@@ -1,4 +1,4 @@
-{{ config(scope=['user_id', 'plan_name'], unique_key=['user_id', 'plan_name']) }}
+{{ config(scope=['user_id', 'plan_name'], unique_key=['plan_name', 'user_id']) }}
 select user_id, plan_name, last_at,
   (select count(*) from {{ ref('event_log') }} as e where e.user_id = r.user_id and e.plan_name = r.plan_name) as events
 from (

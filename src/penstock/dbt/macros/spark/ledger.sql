@@ -22,6 +22,10 @@
 {% macro spark__changes_table(name) -%}{{- return('penstock_lake.' ~ name) -}}{%- endmacro %}
 
 
+{#- There are no feeds: what came and went of a model, its snapshots tell. -#}
+{% macro spark__feed_marks(name) -%}{{- return([]) -}}{%- endmacro %}
+
+
 {% macro spark__ensure_changes() -%}
   {%- if penstock.ledger_rows("select 1 where to_regclass('penstock_lake.models') is null") -%}
     {%- do penstock.ledger_rows('create schema if not exists penstock_lake') -%}

@@ -20,7 +20,7 @@
   {%- set state = penstock.state_of(name, inputs, definitions) -%}
   {%- set snapshot = penstock.snapshot_of(this) -%}
   {%- do penstock.let_go() -%}
-  {%- if snapshot is none or should_full_refresh() or not state.known -%}
+  {%- if snapshot is none or should_full_refresh() or not state.known or state.relaid -%}
     {%- do penstock.build_table(target_relation, inputs, state) -%}
   {%- else -%}
     {%- do penstock.merge_step(target_relation, inputs, state, snapshot) -%}
@@ -58,6 +58,8 @@
 
 
 {% macro build_table(target_relation, inputs, state) -%}
+  {#- One that ends halfway, or whose rows share a key, is built again. -#}
+  {%- do penstock.ledger_rows("delete from penstock_lake.models where model = '" ~ penstock.model_name(model) ~ "'") -%}
   {%- set limited = inputs | selectattr('limited') | list -%}
   {%- do penstock.bind_all(limited, penstock.came_between(0, state.upto)) -%}
   {%- set order_by = penstock.listed(config.get('order_by')) -%}
@@ -119,7 +121,8 @@
   {%- endif -%}
   {#- A table that was built anew before the ledger missed it may have other columns. -#}
   {%- set types = kept.types if snapshot == kept.snapshot else penstock.table_types(this) -%}
-  {%- if not state.same and penstock.columns_move(inputs, types, state) -%}
+  {%- if (snapshot != kept.snapshot and penstock.shared_keys(this))
+      or (not state.same and penstock.columns_move(inputs, types, state)) -%}
     {%- do penstock.build_table(target_relation, inputs, state) -%}
     {{- return('') -}}
   {%- endif -%}

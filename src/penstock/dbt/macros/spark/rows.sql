@@ -196,10 +196,16 @@
 {%- endmacro %}
 
 
+{% macro shared_keys(relation) -%}
+  {%- set keys = penstock.names(penstock.listed(config.require('unique_key'))) -%}
+  {{- return(run_query('select 1 from ' ~ relation ~ ' group by ' ~ keys ~ ' having count(*) > 1 limit 1').rows | length > 0) -}}
+{%- endmacro %}
+
+
 {#- Refuse rows that share a key: which of them a merge means, nothing tells. -#}
 {% macro expect_unique(relation) -%}
   {%- set keys = penstock.names(penstock.listed(config.require('unique_key'))) -%}
-  {%- if run_query('select 1 from ' ~ relation ~ ' group by ' ~ keys ~ ' having count(*) > 1 limit 1').rows -%}
+  {%- if penstock.shared_keys(relation) -%}
     {%- do exceptions.raise_compiler_error('rows of ' ~ this ~ ' share a key: ' ~ keys ~ ' is no unique_key of it') -%}
   {%- endif -%}
 {%- endmacro %}
