@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 # what tests import and rewrite is compiled once, also where the environment says otherwise
 unexport PYTHONDONTWRITEBYTECODE
 LANDING_TESTS := tests/recovery/test_kill.py tests/properties/test_laws.py $(wildcard $(addprefix tests/contracts/test_, \
-	changed_rules.py dispositions.py empty_refresh.py files.py hostile_input.py kept_whole.py known_identities.py \
+	changed_rules.py consume.py dispositions.py empty_refresh.py files.py hostile_input.py kept_whole.py known_identities.py \
 	layout_landing.py quarantine.py raw_json.py windows.py))
 RUN_EXTRAS := postgres rabbitmq http lineage examples
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
@@ -52,7 +52,7 @@ test-superset: $(VENV)/dev.stamp $(SUPERSET_VENV)/superset.stamp ## Import into 
 
 .PHONY: test-spark
 test-spark: $(VENV)/dev.stamp $(SPARK_VENV)/spark.stamp ## Run the tests of the destination spark, and all others that land, over Iceberg tables, in an environment of its own
-	@tools/need_servers
+	@tools/need_servers spark
 	PENSTOCK_TEST_SPARK=1 $(SPARK_VENV)/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=fast -m "not slow" -k spark \
 		$(PYTEST_ARGS) tests/spark $(LANDING_TESTS)
 

@@ -87,6 +87,8 @@ def error_text(error: BaseException) -> str:
         return duckdb_text(message) if _KIND.match(message) else text
     if library in ("duckdb", "_duckdb"):
         return duckdb_text(text)
+    if library in ("pyspark", "py4j"):
+        return _spark_text(error, text)
     if match := _COLUMNS.match(text):
         return f"{match[0]}: {MASK}"
     # Arrow and Python quote what they could not take, and give numbers as they are
@@ -151,6 +153,14 @@ def without_values(text: str) -> str:
     # a detail may begin with a value: Failing row contains (...
     summary, detail, rest = text.partition("\nDETAIL:")
     return _MASKS.sub(MASK, f"{_masked(summary)}{detail}{_masked(rest, names=False)}")
+
+
+def _spark_text(error: BaseException, text: str) -> str:
+    """Spark's class of the error, and its message without the calls of Java that led there."""
+    condition = getattr(error, "getErrorClass", lambda: None)()
+    words = re.split(r"\n\s*at |\n+JVM stacktrace|\n== ", text)[0]
+    head = f"[{condition}] " if condition else ""
+    return head + _masked(words.removeprefix(head), names=False)
 
 
 def _masked(text: str, *, names: bool = True) -> str:

@@ -96,6 +96,7 @@ VERSIONS: dict[str, tuple[str, str, str]] = {
 """For each type of column: a version, one that is greater and one that is less, whatever the column holds of them."""
 
 
+@pytest.mark.parametrize("destination", ["duckdb", "postgres"], indirect=True)
 @pytest.mark.parametrize("type_", VERSIONS)
 def test_merge_into_a_table_without_keys_of_versions(destination: Destination, tmp_path: Path, type_: str) -> None:
     """Rows that landed before versions had keys get theirs, from their column or from what was rescued."""

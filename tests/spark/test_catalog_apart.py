@@ -50,6 +50,23 @@ def apart(store: PrivateSeaweed, prepared_postgres_url: str) -> Iterator[SparkDe
     destination.close()
 
 
+def test_a_store_with_the_ledgers_catalog(
+    store: PrivateSeaweed, prepared_postgres_url: str, local: Destination, tmp_path: Path
+) -> None:
+    """Tables in an object store, and the catalog in the ledger's database: what a load that ends before its one commit
+    has written, nobody sees."""
+    lake = SparkDestination(spark_settings(prepared_postgres_url, "s3://plain/tables", store=store.settings["store"]))
+    lake.prepare()
+    for files in (FILES, MORE):
+        write_files(tmp_path / "data", files)
+        for destination in (lake, local):
+            land(destination, tmp_path / "data", RULES["merge"], disposition="merge")
+        assert table(lake, "s") == table(local, "s")
+        assert ledger(lake, "s") == ledger(local, "s")
+    assert lake.query("select count(*) from raw.s").rows == [(4,)]
+    lake.close()
+
+
 @pytest.mark.parametrize("rules", list(RULES))
 def test_the_same_as_elsewhere(apart: SparkDestination, local: Destination, tmp_path: Path, rules: str) -> None:
     """Rows and books are those of a DuckDB; again is nothing, and makes no snapshot."""

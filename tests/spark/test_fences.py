@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
+import pyarrow as pa
 import pytest
 
 from penstock import faults
 from penstock.destinations.spark.destination import SparkDestination
+from penstock.destinations.spark.writer import IcebergWriter
+from penstock.errors import DestinationError
 from penstock.project import Spark
 from penstock.spec import StreamSpec
-from tests.support.warehouse import land, table, write_files
+from tests.support.warehouse import land, ledger, table, write_files
 
 SPEC = StreamSpec(stream="s", identity=("n",))
 
@@ -59,3 +63,64 @@ def test_files_of_a_landing_that_is_given_up(
         land(lake, tmp_path / "in", SPEC)
     monkeypatch.undo()
     assert sorted((tmp_path / "lake").rglob("*.parquet")) == files
+
+
+def test_sessions_that_end(settings: Spark, lake: SparkDestination, tmp_path: Path) -> None:
+    """A server that ends its sessions, between loads or in the middle of one, costs that load alone."""
+
+    def load(name: str) -> None:
+        write_files(tmp_path / "in", {f"{name}.ndjson": b'{"n": %d}\n' % int(name)})
+        land(lake, tmp_path / "in", SPEC)
+
+    def end_sessions() -> None:
+        with psycopg.connect(lake_url, autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
+
+    lake_url = settings.ledger_settings.conninfo()
+    load("1")
+    end_sessions()
+    for _ in range(3):
+        try:
+            load("2")
+        except DestinationError:
+            continue
+        break
+    insert = IcebergWriter.insert
+
+    def cut(self: IcebergWriter, rows: pa.Table) -> int:
+        end_sessions()
+        return insert(self, rows)
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(DestinationError):
+        patched.setattr(IcebergWriter, "insert", cut)
+        load("3")
+    for _ in range(3):
+        try:
+            load("3")
+        except DestinationError:
+            continue
+        break
+    assert sorted(row["n"] for row in table(lake, "s")) == [1, 2, 3]
+    assert [landed for _, landed, *_ in ledger(lake, "s")] == [1, 1, 1]
+
+
+def test_a_compaction_meanwhile(lake: SparkDestination, other: SparkDestination, tmp_path: Path) -> None:
+    """Files that somebody writes anew while a load runs are taken for what they are: the same rows."""
+    write_files(tmp_path / "in", {"1.ndjson": b'{"n": 1}\n{"n": 2}\n'})
+    land(lake, tmp_path / "in", SPEC)
+    insert = IcebergWriter.insert
+
+    def compacted(self: IcebergWriter, rows: pa.Table) -> int:
+        there = other.catalog.load_table("raw.s")
+        there.overwrite(there.scan().to_arrow())
+        return insert(self, rows)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(IcebergWriter, "insert", compacted)
+        write_files(tmp_path / "in", {"2.ndjson": b'{"n": 2}\n{"n": 3}\n'})
+        land(lake, tmp_path / "in", SPEC)
+    assert sorted(row["n"] for row in table(lake, "s")) == [1, 2, 3]
+    assert ledger(lake, "s")[-1] == (2, 1, 1, 0)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 from pyiceberg.io.pyarrow import ArrowScan
 
+from penstock.destinations.spark.arrow import as_stored, upper_halves
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.project import Spark
+from penstock.shape.arrow import id_halves
 from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, table, write_files
 
@@ -106,3 +111,72 @@ def test_an_event_time_that_becomes_a_column_later(settings: Spark, lake: SparkD
         assert len(other.catalog.load_table("raw.s").spec().fields) == 1
         other.close()
     assert len(table(lake, "s")) == 3
+
+
+def test_what_a_process_remembers(
+    settings: Spark, lake: SparkDestination, tmp_path: Path, files_read: list[str]
+) -> None:
+    """Where an identity fixes no day, a process reads all identities once, and later those alone that others landed;
+    it still knows each record that any of them has."""
+    spec = StreamSpec(stream="s", identity=("n",), event_time="at", declared=(("at", "date"),))
+
+    def put(destination: SparkDestination, *numbers: int) -> tuple[int, int, int, int]:
+        records: list[Record] = [{"n": n, "at": DAYS[n % 20]} for n in numbers]
+        write_files(tmp_path / "in", {f"{numbers}.ndjson": ndjson(records)})
+        files_read.clear()
+        land(destination, tmp_path / "in", spec)
+        return ledger(destination, "s")[-1]
+
+    assert put(lake, *range(20)) == (20, 20, 0, 0)
+    assert not files_read
+    other = SparkDestination(settings)
+    try:
+        assert put(other, 30, 31, 32) == (3, 3, 0, 0)
+        assert len(set(files_read)) == 20
+        assert put(other, 33) == (1, 1, 0, 0)
+        assert not files_read
+        assert put(lake, 40, 41) == (2, 2, 0, 0)
+        assert len(set(files_read)) == 4
+        assert put(other, 42) == (1, 1, 0, 0)
+        assert len(set(files_read)) == 2
+        assert put(lake, 7, 33, 41, 42, 50) == (5, 1, 4, 0)
+        assert put(other, 50, 40, 3) == (3, 0, 3, 0)
+        assert len(table(lake, "s")) == 28
+    finally:
+        other.close()
+
+
+def test_halves_of_texts() -> None:
+    """An identity as text gives the number that it gives as bytes, in whichever part of an array it is."""
+    ids = [uuid.uuid4() for _ in range(50)]
+    stored = pa.chunked_array(
+        [pa.ExtensionArray.from_storage(pa.uuid(), pa.array([i.bytes for i in ids], pa.binary(16)))]
+    )
+    texts = as_stored(pa.table({"_pen_id": stored})).column("_pen_id").combine_chunks()
+    assert texts.to_pylist() == [str(i) for i in ids]
+    expected = id_halves(stored).astype("uint64")[:, 0]
+    assert (upper_halves(texts) == expected).all()
+    assert (upper_halves(texts.slice(7, 20)) == expected[7:27]).all()
+    assert len(upper_halves(texts.slice(0, 0))) == 0
+
+
+@pytest.mark.parametrize("type_", list(TYPES))
+def test_one_file_a_day(lake: SparkDestination, tmp_path: Path, type_: str) -> None:
+    """Rows of a load are a file for each day, before 1970 and without a day too, in the order of their identities."""
+    days = [f"{year}-{month:02}-{day:02}" for year in (1969, 1970, 2026) for month in (1, 12) for day in (1, 2, 30, 31)]
+    hours = {"date": [""], "timestamp": ["T00:00:00", "T23:59:59.999999"]}.get(
+        type_, ["T00:00:00Z", "T23:59:59.999999Z"]
+    )
+    records: list[Record] = [{"n": n, "at": day + hour} for day in days for hour in hours for n in range(20)]
+    records += [{"n": n} for n in range(20)]
+    spec = StreamSpec(stream="s", event_time="at", declared=(("at", type_),))
+    write_files(tmp_path / "in", {"a.ndjson": ndjson(records[::-1])})
+    land(lake, tmp_path / "in", spec)
+    tasks = list(lake.catalog.load_table("raw.s").scan().plan_files())
+    assert len({str(task.file.partition[0]) for task in tasks}) == len(tasks) == len(days) + 1
+    for task in tasks:
+        stored = parquet.read_table(task.file.file_path.removeprefix("file://"))
+        ids = stored.column("_pen_id").to_pylist()
+        assert ids == sorted(ids)
+        assert len({str(at)[:10] for at in stored.column("at").to_pylist()}) == 1
+    assert len(table(lake, "s")) == len(records)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +31,8 @@ load: {{ batch_bytes: 8KB, commit_bytes: 16KB }}
 
 @pytest.mark.parametrize("rules", ["identity: content", "identity: [n], disposition: merge, version: v"])
 def test_each_record_once(prepared_postgres_url: str, tmp_path: Path, rules: str) -> None:
-    """Three processes, each with records that the others have too, and with columns that come on the way."""
+    """Three processes, each with records that the others have too, and with columns that come on the way; two of them
+    are killed in the middle, and start again."""
     folders = [tmp_path / name for name in ("a", "b", "c")]
     for number, folder in enumerate(folders):
         folder.mkdir()
@@ -41,10 +44,21 @@ def test_each_record_once(prepared_postgres_url: str, tmp_path: Path, rules: str
         # a file of its own name each: a name says how far it was read
         (folder / f"{folder.name}.ndjson").write_text("".join(json.dumps(r) + "\n" for r in records))
     command = [sys.executable, "-m", "penstock", "load", "--quiet", "--project-dir"]
-    loaders = [subprocess.Popen([*command, str(f)], stderr=subprocess.PIPE, text=True) for f in folders]
-    for loader in loaders:
+    faults = ["", "files_written:kill:2", "after_commit:kill:2"]
+
+    def start(folder: Path, fault: str) -> subprocess.Popen[str]:
+        environ = {**os.environ, "PENSTOCK_FAULT": fault}
+        return subprocess.Popen([*command, str(folder)], stderr=subprocess.PIPE, text=True, env=environ)
+
+    def end(loader: subprocess.Popen[str], code: int) -> None:
         _, error = loader.communicate(timeout=280)
-        assert loader.returncode == 0, error
+        assert loader.returncode == code, error
+
+    unharmed, *killed = [start(folder, fault) for folder, fault in zip(folders, faults, strict=True)]
+    for loader in killed:
+        end(loader, -signal.SIGKILL)
+    for loader in (unharmed, *[start(folder, "") for folder in folders[1:]]):
+        end(loader, 0)
     settings: Any = load_project(folders[0]).destination
     lake = SparkDestination(settings)
     try:

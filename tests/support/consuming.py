@@ -12,6 +12,7 @@ import pytest
 from penstock.land.session import Session
 from penstock.project import RabbitMQ, load_project
 from penstock.runs.consume import Consumer
+from tests.support.fixtures import ENGINES
 from tests.support.warehouse import table
 
 PROJECT = """
@@ -20,6 +21,7 @@ target: {target}
 destinations:
   duckdb: {{ type: duckdb, path: warehouse.duckdb, threads: 1 }}
   postgres: {{ type: postgres, url: "{url}" }}
+  spark: {{ type: spark, ledger: postgres, warehouse: lake }}
 sources:
   queue: {{ type: rabbitmq, url: "{broker}", queue: {queue}, queue_type: {kind}{more} }}
 streams:
@@ -71,8 +73,8 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=ENGINES)
 def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
     """Each kind of warehouse in turn, as arguments of :func:`write_project`."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    url = request.getfixturevalue("postgres_url") if request.param != "duckdb" else ""
     return {"target": request.param, "url": url}

@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -68,22 +66,13 @@ class PrivateSeaweed:
         self._process.wait(30)
 
     def _wait(self) -> None:
-        """Until the catalog answers."""
+        """Until it says that all of it is there, the bucket too."""
         give_up = time.monotonic() + 120
-        address = f"http://127.0.0.1:{self._ports['s3.port.iceberg']}/v1/config?warehouse=s3://{BUCKET}"
-        while True:
-            try:
-                with urllib.request.urlopen(address, timeout=5):
-                    return
-            except urllib.error.HTTPError as e:
-                if e.code < 500:
-                    return
-            except OSError:
-                pass
+        while "Press Ctrl+C to stop" not in (log := (self._folder / "log").read_text()):
             assert self._process is not None
-            assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
-            assert time.monotonic() < give_up, (self._folder / "log").read_text()[-2000:]
-            time.sleep(0.2)
+            assert self._process.poll() is None, log[-2000:]
+            assert time.monotonic() < give_up, log[-2000:]
+            time.sleep(0.1)
 
 
 def _free_ports(count: int) -> list[int]:

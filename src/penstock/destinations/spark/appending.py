@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.destinations.known import KnownIds
+from penstock.destinations.spark.arrow import upper_halves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,11 +18,39 @@ if TYPE_CHECKING:
     from penstock.destinations.spark.lookup import FilesOfTable
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a process remembers of a table: all identities that loads up to ``load`` landed, and perhaps some more."""
+
+    load: int
+    ids: KnownIds
+
+
+def refreshed(known: Known | None, files: FilesOfTable | None, newest: int, *, whole: bool) -> Known | None:
+    """What is known of a table up to its ``newest`` load. The loads of others since are read, and no more; with
+    ``whole``, all of the table where nothing is known of it. None where it had better be asked.
+
+    Loads of a stream are numbered in the order in which they land. One that failed in its commit leaves a number above
+    the newest: what it said is forgotten.
+    """
+    if known is not None and (known.load > newest or known.ids.overflowed):
+        known = None
+    if known is None:
+        if files is not None and not whole:
+            return None
+        known = Known(load=-1, ids=KnownIds())
+    if files is not None and known.load < newest:
+        for ids in files.later(known.load):
+            known.ids.add(upper_halves(ids), known.load + 1, newest)
+        known.ids.commit()
+    return None if known.ids.overflowed else Known(load=newest, ids=known.ids)
+
+
 class Appending:
     """The new rows of one landing, and the identities that its process knows.
 
     Args:
-        known: the identities of the table, where this process alone has filled it; None where its files are asked.
+        known: the identities of the table, and perhaps some more; None where its files are asked for all.
         files: what the table held before; None where there was none.
         full: is given the rows in hand when they are many, and takes them.
     """
@@ -83,7 +113,7 @@ class Appending:
         self._known.rollback()
 
 
-_LARGE_BYTES = 256 << 20
+_LARGE_BYTES = 128 << 20
 
 
 def _is_in(rows: pa.Table, ids: list[Any]) -> Any:

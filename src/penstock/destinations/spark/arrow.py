@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _DIGITS = np.array([[ord(c) for c in f"{byte:02x}"] for byte in range(256)], dtype=np.uint8)
+_NIBBLES = np.zeros(256, dtype=np.uint8)
+_NIBBLES[[ord(c) for c in "0123456789abcdef"]] = range(16)
+NO_DAY = -(2**31)
+_DAY_MICROSECONDS = 86_400_000_000
 _PLACES = [i for i in range(36) if i not in (8, 13, 18, 23)]
 
 
@@ -26,6 +30,27 @@ def stamped(rows: pa.Table, load_id: int, at: datetime) -> pa.Table:
     load = pa.repeat(pa.scalar(load_id, pa.int64()), rows.num_rows)
     loaded_at = pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), rows.num_rows)
     return rows.append_column("_pen_load", load).append_column("_pen_loaded_at", loaded_at)
+
+
+def upper_halves(ids: pa.Array) -> Any:
+    """The first 64 bits of identities that are texts of 36 characters."""
+    fixed = ids.cast(pa.binary(36))
+    if not len(fixed):
+        return np.empty(0, dtype=np.uint64)
+    characters = np.frombuffer(fixed.buffers()[1], dtype=np.uint8).reshape(-1, 36)
+    nibbles = _NIBBLES[characters[fixed.offset : fixed.offset + len(fixed), _PLACES[:16]]]
+    octets = np.ascontiguousarray(nibbles[:, ::2] << 4 | nibbles[:, 1::2])
+    return octets.view(">u8").reshape(-1).astype(np.uint64)
+
+
+def day_numbers(moments: pa.ChunkedArray) -> Any:
+    """The days since 1970 of dates or moments; :data:`NO_DAY` where there is none."""
+    if pa.types.is_date(moments.type):
+        days = moments.cast(pa.int32()).fill_null(NO_DAY)
+        return days.to_numpy()
+    numbers = moments.cast(pa.int64())
+    days = np.floor_divide(numbers.fill_null(0).to_numpy(), _DAY_MICROSECONDS)
+    return np.where(numbers.is_valid().to_numpy(), days, NO_DAY)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -88,13 +88,13 @@ def _lookups(name: str, project: Project) -> Iterator[Finding]:
         spec = project.spec(stream)
         if spec.disposition == "replace" or (spec.event_time and fixes_day(spec) and spec.disposition == "append"):
             continue
-        what = "merge compares with the row of the key, of whatever day"
+        what = "each load, since merge compares with the row of the key, of whatever day"
         fix = "it grows with the table: for a large one, land events with append, and take the newest in a model"
         if spec.disposition == "append":
             lacks = "no event_time:" if not settings.event_time else f"identity: {settings.identity.kind}"
-            what = f"{lacks} does not say on which day a record that comes again was"
+            what = f"a process at its first load, since {lacks} does not say on which day a known record was"
             fix = "it grows with the table: name event_time:, and take identity: content or one with its field"
-        detail = f"{stream}: a load looks its identities up in all files, since {what}"
+        detail = f"{stream}: the identities of all files are read by {what}"
         yield Finding(name=f"{name}: look-up", ok=True, warns=True, detail=detail, fix=fix)
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from penstock.destinations.known import KnownIds
 from penstock.destinations.landing import WarehouseLanding, opened
 from penstock.destinations.postgres.destination import PostgresDestination
 from penstock.destinations.postgres.statements import ReadingStatements
 from penstock.destinations.refusals import SortedExecutor, refusals, sorting
+from penstock.destinations.spark.appending import Known
 from penstock.destinations.spark.arrow import as_stored
 from penstock.destinations.spark.capabilities import CAPABILITIES
 from penstock.destinations.spark.catalogs import RAW, open_catalog
@@ -57,7 +57,7 @@ class SparkDestination:
         self._books, self._landings = (
             PostgresDestination(ledger.conninfo(), shown=ledger.conninfo(masked=True)) for _ in range(2)
         )
-        self._known: dict[str, tuple[int, KnownIds]] = {}
+        self.known: dict[str, Known] = {}
         self._catalogs: dict[int, tuple[psycopg.Connection[Any], Catalog]] = {}
         self._questions = Questions(self._catalog_or_none, self._of_ledger, where=self.shown)
         there = SortedExecutor(ReadingStatements(lambda: self._books.reading), self._books)
@@ -176,20 +176,6 @@ class SparkDestination:
                 fix="in Spark: call system.expire_snapshots, and system.remove_orphan_files",
             )  # fmt: skip
         self._books.tidy(own, rewrite=rewrite)
-
-    def known(self, stream: str, newest: int, *, empty: bool) -> KnownIds | None:
-        """The identities of the stream's table when this process alone has filled it; ``newest`` is the greatest load
-        that the ledger has of it. A load whose commit failed is not among those: its number is no other's."""
-        load_id, known = self._known.pop(stream, (None, None))
-        if known is None or load_id != newest or known.overflowed:
-            known = KnownIds() if empty else None
-        if known is not None:
-            self._known[stream] = newest, known
-        return known
-
-    def remember(self, stream: str, load_id: int) -> None:
-        """Note that what is known of the stream includes a load that is being committed."""
-        self._known[stream] = load_id, self._known[stream][1]
 
     def close(self) -> None:
         """Close the connections."""

@@ -17,6 +17,7 @@ from pyiceberg.expressions import (
     AlwaysTrue,
     And,
     BooleanExpression,
+    GreaterThan,
     GreaterThanOrEqual,
     In,
     IsNull,
@@ -25,6 +26,8 @@ from pyiceberg.expressions import (
 )
 from pyiceberg.io.pyarrow import ArrowScan
 
+from penstock.destinations.spark.arrow import day_numbers
+
 if TYPE_CHECKING:
     from pyiceberg.table import FileScanTask, Table
 
@@ -32,7 +35,6 @@ _FEW = 200
 """Identities up to which statistics are asked for each: PyIceberg asks for no more."""
 _RANGES = 50
 """Stretches of days up to which each is asked for; of more, the one from the first day to the last."""
-_DAY_MICROSECONDS = 86_400_000_000
 
 
 class FilesOfTable:
@@ -68,6 +70,13 @@ class FilesOfTable:
         hits = [column.filter(pc.is_in(column, value_set=ids)) for column in columns]
         return pa.concat_arrays(hits) if hits else pa.array([], pa.string())
 
+    def later(self, load: int) -> Iterator[pa.Array]:
+        """The identities of rows that loads above ``load`` landed. Files of others are told by their statistics."""
+        condition = GreaterThan("_pen_load", load)
+        tasks = list(self._table.scan(row_filter=condition).plan_files())
+        for batch in self._batches(tasks, condition, ["_pen_id"]):
+            yield batch.column("_pen_id")
+
     def all(self, columns: Sequence[str]) -> Iterator[tuple[FileScanTask, pa.Table]]:
         """Some columns of all rows, file by file."""
         for task in self._table.scan().plan_files():
@@ -99,7 +108,7 @@ def _if_few(ids: pa.Array) -> BooleanExpression:
 
 def _same_days(column: str, values: pa.ChunkedArray) -> list[BooleanExpression]:
     """One condition for all days of these values; none where there are none."""
-    days = _days(values)
+    days = np.unique(day_numbers(values.drop_null()))
     if not len(days):
         return []
     breaks = np.flatnonzero(np.diff(days) > 1)
@@ -111,16 +120,6 @@ def _same_days(column: str, values: pa.ChunkedArray) -> list[BooleanExpression]:
         start, end = _bounds(values.type, first, last)
         ranges.append(And(GreaterThanOrEqual(column, start), LessThanOrEqual(column, end)))
     return [ranges[0] if len(ranges) == 1 else Or(*ranges)]
-
-
-def _days(values: pa.ChunkedArray) -> Any:
-    """The days since 1970 of dates or moments, each once, in order."""
-    present = values.drop_null()
-    if pa.types.is_date(present.type):
-        numbers = present.cast(pa.int32()).to_numpy()
-    else:
-        numbers = np.floor_divide(present.cast(pa.int64()).to_numpy(), _DAY_MICROSECONDS)
-    return np.unique(numbers)
 
 
 def _bounds(type_: pa.DataType, first: Any, last: Any) -> tuple[str, str]:

@@ -9,11 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.destinations.dispositions import wins_sql
+from penstock.shape.exact import member_sql
+from penstock.shape.version_keys import kept_version, key_sql
 from penstock.sql import identifier
 
 if TYPE_CHECKING:
     from penstock.destinations.spark.lookup import FilesOfTable
     from penstock.ports import Target
+    from penstock.schema import Schema
 
 
 class Replacing:
@@ -127,3 +130,14 @@ class Replacing:
             if name not in have:
                 run(f"alter table staged add column {identifier(name)} {type_}")
         run("delete from staged where _pen_id in (select _pen_id from settled where wins)")
+
+
+def with_keys(rows: pa.Table, schema: Schema, field: str) -> pa.Table:
+    """Rows with the keys of their versions, in ``field``, as :mod:`penstock.destinations.versions` has them."""
+    text = kept_version(schema, field, rescued=member_sql("_pen_rescued", field), json="json_extract_string({}, '$')")
+    columns = ", ".join(identifier(name) for name in rows.column_names if name != "_pen_version")
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.register("rows_in_hand", rows)
+        keyed = connection.sql(f"select {columns}, {key_sql(text)} as _pen_version from rows_in_hand")
+        return keyed.to_arrow_table()

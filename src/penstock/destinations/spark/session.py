@@ -42,6 +42,7 @@ def configuration(settings: Spark) -> dict[str, str]:
         "spark.master": settings.spark.master,
         "spark.app.name": "penstock",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.defaultCatalog": CATALOG,
@@ -68,6 +69,8 @@ def configuration(settings: Spark) -> dict[str, str]:
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.timestampType": "TIMESTAMP_NTZ",
             "spark.sql.legacy.storeAnalyzedPlanForView": "true",
+            # loads commit snapshots that Spark would not see for half a minute
+            f"{catalog}.cache-enabled": "false",
         }
     )
     return conf

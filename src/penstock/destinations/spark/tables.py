@@ -45,6 +45,9 @@ PROPERTIES: Mapping[str, str] = {
     "write.parquet.compression-codec": "zstd",
     # so that statistics of sorted identities tell groups of rows apart
     "write.parquet.row-group-limit": "32768",
+    # the statistics that loads go by, however many columns come before these
+    "write.metadata.metrics.column._pen_id": "truncate(16)",
+    "write.metadata.metrics.column._pen_load": "full",
     # many small commits leave as many manifests and as many versions of the metadata
     "commit.manifest-merge.enabled": "true",
     "write.metadata.delete-after-commit.enabled": "true",

@@ -7,22 +7,24 @@ made at the commit, with its columns, in one step. Killed before that, they stay
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
 from pyiceberg.transforms import DayTransform
 
-from penstock.destinations.spark.appending import Appending
-from penstock.destinations.spark.arrow import as_stored, stamped
+from penstock.destinations.spark.appending import Appending, Known, refreshed
+from penstock.destinations.spark.arrow import as_stored, day_numbers, stamped
 from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.lookup import FilesOfTable
-from penstock.destinations.spark.replacing import Replacing
+from penstock.destinations.spark.replacing import Replacing, with_keys
 from penstock.destinations.spark.tables import (
     PROPERTIES,
     day_column,
@@ -35,7 +37,6 @@ from penstock.destinations.spark.tables import (
 )
 from penstock.destinations.spark.take_back import STAMP, take_back
 from penstock.destinations.structure import check_foreign, check_table
-from penstock.errors import UsageError
 from penstock.faults import fault_point
 from penstock.logs import get_log
 from penstock.ports import Target
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table import FileScanTask, Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
 
-    from penstock.destinations.known import KnownIds
     from penstock.errors import DestinationError
 
 _log = get_log("spark")
@@ -60,14 +61,8 @@ class Warehouse(Protocol):
     shown: str
     one_commit: bool
     """Whether the catalog is in the ledger's transaction."""
-
-    def known(self, stream: str, newest: int, *, empty: bool) -> KnownIds | None:
-        """The identities of a table that this process alone has filled up to the ledger's newest load of it."""
-        ...
-
-    def remember(self, stream: str, load_id: int) -> None:
-        """Note that what is known of the stream includes a load that is being committed."""
-        ...
+    known: dict[str, Known]
+    """What this process remembers of the streams' tables."""
 
 
 class IcebergWriter:
@@ -83,7 +78,7 @@ class IcebergWriter:
         self._changes: Transaction | None = None
         self._changed = False
         self._rows: Appending | Replacing | None = None
-        self._known: KnownIds | None = None
+        self._known: Known | None = None
         self._files: list[DataFile] = []
         self._load_id = self._newest = 0
         self._at = datetime.now(UTC)
@@ -181,26 +176,39 @@ class IcebergWriter:
         self._changed = True
 
     def key_versions(self, schema: Schema) -> None:
-        """Refused: all files would have to be written anew."""
-        del schema
-        raise UsageError(
-            f"stream {self._target.stream}: not yet: version: cannot be changed once rows are in Iceberg tables",
-            fix=f"put it back, or start the stream anew: penstock reset {self._target.stream}",
-        )
+        """Write all files anew, in a snapshot of its own, which this landing then finds as what is there."""
+        if "_pen_version" not in self.columns():
+            with self._transaction.update_schema() as update:
+                update.add_column("_pen_version", own_columns(self._target)["_pen_version"])
+            self._changed = True
+        old = []
+        for task, rows in self._files_there():
+            self._write(with_keys(rows, schema, self._target.spec.version or ""))
+            old.append(task.file)
+        if old:
+            self._make_snapshot(old)
+        self._end_changes()
+        self._open(self._catalog.load_table(self._name))
 
     def recall(self, last_seq: int) -> None:
-        """Look up new identities in memory where this process alone has filled the table. What is remembered goes by
-        the ids of loads: a number is given again when the commit that had it fails."""
+        """Look up new identities in memory where that pays. What is remembered goes by the ids of loads: a number is
+        given again when the commit that had it fails."""
         del last_seq
+        if self._table is not None:
+            _forget_history(self._table)
         day = None
         if self._table is not None and fixes_day(self._target.spec):
-            day = _partition_column(self._table)
+            day = _day_column(self._table.metadata)
         files = (
             None if self._table is None or self._table.current_snapshot() is None else FilesOfTable(self._table, day)
         )
         if self._target.spec.disposition == "append":
-            self._known = self._warehouse.known(self._target.stream, self._newest, empty=files is None)
-            self._rows = Appending(self._known, files, self._load_id, self._write)
+            known = self._warehouse.known.pop(self._target.stream, None)
+            self._known = refreshed(known, files, self._newest, whole=day is None)
+            if self._known is not None:
+                self._warehouse.known[self._target.stream] = self._known
+            ids = None if self._known is None else self._known.ids
+            self._rows = Appending(ids, files, self._load_id, self._write)
         else:
             self._rows = Replacing(self._target, files, self._load_id)
 
@@ -267,7 +275,7 @@ class IcebergWriter:
         if isinstance(self._rows, Appending):
             self._rows.commit()
             if seq and self._known is not None:
-                self._warehouse.remember(self._target.stream, self._load_id)
+                self._warehouse.known[self._target.stream] = replace(self._known, load=self._load_id)
         self._end()
 
     def rollback(self) -> None:
@@ -289,26 +297,32 @@ class IcebergWriter:
         """Write rows into files, a day's together, in the order of their identities."""
         if rows is None or not rows.num_rows:
             return
-        changes = self._transaction
-        ordered = rows.sort_by("_pen_id")
-        self._files += _dataframe_to_data_files(changes.table_metadata, ordered, self._store)
+        metadata = self._transaction.table_metadata
+        for part in _parts(rows, _day_column(metadata)):
+            self._files += _dataframe_to_data_files(metadata, part, self._store)
+
+    def _files_there(self, paths: Container[str] | None = None) -> Iterator[tuple[FileScanTask, pa.Table]]:
+        """Each file of the table, or of these, and its rows."""
+        assert self._table is not None
+        scan = self._table.scan()
+        reading = ArrowScan(self._table.metadata, self._table.io, scan.projection(), scan.row_filter)
+        for task in scan.plan_files():
+            if paths is None or task.file.file_path in paths:
+                yield task, reading.to_table([task])
 
     def _replace_files(self, gone: dict[str, pa.Array]) -> None:
-        changes = self._transaction
-        stamp = {STAMP: str(self._load_id)}
+        """Make a snapshot with the new files, and with what stays of those that hold a row that goes."""
         old = []
-        if gone:
-            assert self._table is not None
-            scan = self._table.scan()
-            reading = ArrowScan(self._table.metadata, self._table.io, scan.projection(), scan.row_filter)
-            for task in scan.plan_files():
-                if task.file.file_path in gone:
-                    rows = reading.to_table([task])
-                    there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
-                    self._write(rows.filter(pc.invert(there)))
-                    old.append(task.file)
+        for task, rows in self._files_there(gone) if gone else ():
+            there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
+            self._write(rows.filter(pc.invert(there)))
+            old.append(task.file)
+        self._make_snapshot(old)
+
+    def _make_snapshot(self, old: Sequence[DataFile]) -> None:
+        """Have a snapshot name the new files, and the ``old`` ones no longer."""
         files, self._files = self._files, []
-        snapshots = changes.update_snapshot(snapshot_properties=stamp)
+        snapshots = self._transaction.update_snapshot(snapshot_properties={STAMP: str(self._load_id)})
         with snapshots.overwrite() if old else snapshots.merge_append() as snapshot:
             for file in old:
                 snapshot.delete_data_file(file)
@@ -317,12 +331,34 @@ class IcebergWriter:
         self._changed = True
 
 
+_DAYS_AT_ONCE = 8
 _ALWAYS = ("_pen_id", "_pen_load", "_pen_origin", "_pen_rescued")
 
 
-def _partition_column(table: Table) -> str | None:
-    """The column by whose days the table's rows are kept apart."""
-    for field in table.spec().fields:
+def _forget_history(table: Table) -> None:
+    """Have it know its current snapshot alone: PyIceberg copies all that it knows of a table a dozen times in a commit,
+    while the catalog goes by what it has itself."""
+    current = table.current_snapshot()
+    lean = {"snapshots": [] if current is None else [current], "snapshot_log": []}
+    table.metadata = table.metadata.model_copy(update=lean)
+
+
+def _day_column(metadata: TableMetadata) -> str | None:
+    """The column by whose days a table's rows are kept apart."""
+    for field in metadata.spec().fields:
         if isinstance(field.transform, DayTransform):
-            return table.schema().find_column_name(field.source_id)
+            return metadata.schema().find_column_name(field.source_id)
     return None
+
+
+def _parts(rows: pa.Table, day: str | None) -> Iterator[pa.Table]:
+    """The rows in the order of their identities, some days at a time: PyIceberg goes through all that it is given for
+    each day in it."""
+    if day is None or day not in rows.column_names:
+        yield rows.sort_by("_pen_id")
+        return
+    days = day_numbers(rows.column(day))
+    ordered = rows.append_column("_day", pa.array(days)).sort_by([("_day", "ascending"), ("_pen_id", "ascending")])
+    starts = np.flatnonzero(np.diff(np.sort(days), prepend=days.min() - 1))[::_DAYS_AT_ONCE]
+    for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
+        yield ordered.slice(start, end - start).drop_columns("_day")

@@ -1,7 +1,13 @@
 {#- The ledger of a lake is in PostgreSQL, where Spark's SQL does not reach: statements on it go by the adapter, which
     Penstock teaches that. How a model was built last is kept there too, in `penstock_lake.models`. -#}
 
-{% macro spark__ledger(table) -%}{{- return('penstock.' ~ table) -}}{%- endmacro %}
+{% macro spark__ledger(table) -%}
+  {%- if execute and model is defined and model.config.materialized == 'incremental' -%}
+    {%- do exceptions.raise_compiler_error('not yet: models that are `incremental`, as those of the vault are, on Spark;'
+      ~ ' of Iceberg tables, models are built by the materialization `penstock`') -%}
+  {%- endif -%}
+  {{- return('penstock.' ~ table) -}}
+{%- endmacro %}
 
 
 {% macro spark__ledger_rows(statement) -%}

@@ -19,11 +19,13 @@
   {%- set inputs = penstock.seen_through(inputs, definitions) -%}
   {%- set state = penstock.state_of(name, inputs, definitions) -%}
   {%- set snapshot = penstock.snapshot_of(this) -%}
-  {%- if snapshot is none or should_full_refresh() or not state.known -%}
+  {%- do penstock.let_go() -%}
+  {%- if snapshot is none or should_full_refresh() or not state.known or state.relaid -%}
     {%- do penstock.build_table(target_relation, inputs, state) -%}
   {%- else -%}
     {%- do penstock.merge_step(target_relation, inputs, state, snapshot) -%}
   {%- endif -%}
+  {%- do penstock.let_go() -%}
 
   {%- do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke(target_relation, true)) -%}
   {%- do persist_docs(target_relation, model) -%}
@@ -56,6 +58,8 @@
 
 
 {% macro build_table(target_relation, inputs, state) -%}
+  {#- One that ends halfway, or whose rows share a key, is built again. -#}
+  {%- do penstock.ledger_rows("delete from penstock_lake.models where model = '" ~ penstock.model_name(model) ~ "'") -%}
   {%- set limited = inputs | selectattr('limited') | list -%}
   {%- do penstock.bind_all(limited, penstock.came_between(0, state.upto)) -%}
   {%- set order_by = penstock.listed(config.get('order_by')) -%}
@@ -115,13 +119,16 @@
     {%- endif -%}
     {{- return('') -}}
   {%- endif -%}
-  {%- if not state.same and penstock.columns_move(inputs, kept.types, state) -%}
+  {#- A table that was built anew before the ledger missed it may have other columns. -#}
+  {%- set types = kept.types if snapshot == kept.snapshot else penstock.table_types(this) -%}
+  {%- if (snapshot != kept.snapshot and penstock.shared_keys(this))
+      or (not state.same and penstock.columns_move(inputs, types, state)) -%}
     {%- do penstock.build_table(target_relation, inputs, state) -%}
     {{- return('') -}}
   {%- endif -%}
-  {%- set columns = kept.types.keys() | list -%}
+  {%- set columns = types.keys() | list -%}
   {%- set part = state.same and state.marked and not opaque and snapshot == kept.snapshot and kept.mode != 'whole' -%}
-  {%- if part and state.upto > state.after -%}
+  {%- if part and state.upto > state.after and penstock.snapshots_are_there(inputs, kept.read, read) -%}
     {%- do penstock[kept.mode ~ '_rows'](inputs, state, kept, columns) -%}
   {%- else -%}
     {%- do penstock.all_rows(inputs, state, columns) -%}
@@ -131,9 +138,8 @@
     {%- do penstock.mark_in_ledger(penstock.model_name(model), state, state.version,
         dict(kept, snapshot=penstock.snapshot_of(this), read=read), not state.marked) -%}
   {%- else -%}
-    {%- do penstock.keep_built(inputs, state, kept.types, state.version if state.same else invocation_id, not state.marked) -%}
+    {%- do penstock.keep_built(inputs, state, types, state.version if state.same else invocation_id, not state.marked) -%}
   {%- endif -%}
-  {%- do penstock.let_go() -%}
 {%- endmacro %}
 
 

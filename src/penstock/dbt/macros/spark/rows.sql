@@ -14,14 +14,14 @@
 {%- endmacro %}
 
 
-{#- The model's SQL, which reads what is bound. -#}
+{#- The model's SQL, which reads what is bound. It may end in a comment. -#}
 {% macro spark_bound(inputs) -%}
   {%- set text = namespace(sql=sql) -%}
   {%- for input in inputs -%}
     {%- set text.sql = modules.re.sub('(?<![\\w.`])' ~ modules.re.escape(input.relation) ~ '(?![\\w`])',
         'global_temp.' ~ adapter.quote(input.table), text.sql) -%}
   {%- endfor -%}
-  {{- return(text.sql) -}}
+  {{- return(text.sql ~ '\n') -}}
 {%- endmacro %}
 
 
@@ -37,6 +37,7 @@
 {%- endmacro %}
 
 
+{#- Nothing stays cached: Spark would answer a question about a table that has moved on by what it computed before. -#}
 {% macro let_go() -%}
   {%- for name in ['_pen_diff', '_pen_scope', '_pen_delta'] -%}{%- do run_query('drop view if exists ' ~ name) -%}{%- endfor -%}
 {%- endmacro %}
@@ -75,6 +76,17 @@
     ~ "', net_changes => true, options => map('start-snapshot-id', '" ~ kept.read[input.model]
     ~ "', 'end-snapshot-id', '" ~ now ~ "'))") -%}
   {{- return("(select *, _change_type = 'DELETE' as _pen_gone from " ~ view ~ ')') -}}
+{%- endmacro %}
+
+
+{#- Whether the snapshots that changes are told between are there: somebody may have expired them. -#}
+{% macro snapshots_are_there(inputs, before, now) -%}
+  {%- for input in inputs if input.changes == 'fed' and before[input.model] != now[input.model] -%}
+    {%- set there = run_query('select count(distinct snapshot_id) from ' ~ input.model ~ '.history where is_current_ancestor'
+        ~ ' and snapshot_id in (' ~ before[input.model] ~ ', ' ~ now[input.model] ~ ')').rows[0][0] -%}
+    {%- if there < 2 -%}{{- return(false) -}}{%- endif -%}
+  {%- endfor -%}
+  {{- return(true) -}}
 {%- endmacro %}
 
 
@@ -184,10 +196,16 @@
 {%- endmacro %}
 
 
+{% macro shared_keys(relation) -%}
+  {%- set keys = penstock.names(penstock.listed(config.require('unique_key'))) -%}
+  {{- return(run_query('select 1 from ' ~ relation ~ ' group by ' ~ keys ~ ' having count(*) > 1 limit 1').rows | length > 0) -}}
+{%- endmacro %}
+
+
 {#- Refuse rows that share a key: which of them a merge means, nothing tells. -#}
 {% macro expect_unique(relation) -%}
   {%- set keys = penstock.names(penstock.listed(config.require('unique_key'))) -%}
-  {%- if run_query('select 1 from ' ~ relation ~ ' group by ' ~ keys ~ ' having count(*) > 1 limit 1').rows -%}
+  {%- if penstock.shared_keys(relation) -%}
     {%- do exceptions.raise_compiler_error('rows of ' ~ this ~ ' share a key: ' ~ keys ~ ' is no unique_key of it') -%}
   {%- endif -%}
 {%- endmacro %}

@@ -1,0 +1,182 @@
+"""Models on Spark: the rows that DuckDB has, step by step, and nothing written where nothing differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from penstock.destinations.spark.session import open_session
+from penstock.errors import TransformError
+from penstock.project import Spark
+from penstock.samples.users import AS_OF, user
+from tests.support.change_sets import Load, Story
+from tests.support.servers import a_database
+from tests.support.spark_models import Both, every_mode, random_users, user_events
+
+pytestmark = pytest.mark.timeout(1500)
+
+
+@pytest.fixture(scope="module")
+def both(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """Models of every mode; the tests of this module go on where the one before ended."""
+    with a_database(postgres_server, ledger_template) as url:
+        opened = Both(every_mode(tmp_path_factory.mktemp("modes")), url)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    """What happens to them."""
+    return Story(11, incidents=())
+
+
+def land(both: Both, load: Load) -> None:
+    """Have the records of one load land."""
+    both.land({"user_events": load.events, "organizations": load.organizations})
+
+
+def land_next(both: Both, story: Story) -> None:
+    """Have what happens next land, until there are events among it."""
+    loads: list[Load] = []
+    while not any(load.events for load in loads):
+        loads += story.next().loads
+    for load in loads:
+        land(both, load)
+
+
+def step(both: Both, story: Story) -> None:
+    """Have models take in what happens next."""
+    land_next(both, story)
+    both.models.run()
+
+
+def test_first_build(both: Both, story: Story) -> None:
+    """Models have the rows that they have in DuckDB, as do raw tables."""
+    for load in [*story.begin().loads, *story.next().loads]:
+        land(both, load)
+    both.models.run()
+    both.expect_same()
+
+
+def test_steps_equal_a_full_refresh(both: Both, story: Story) -> None:
+    """Late, tied and missing values, renamed organizations, several loads a step: a step leaves what all of the records
+    give, and the ledger knows the snapshot of each model."""
+    for _ in range(2):
+        step(both, story)
+        both.expect_same()
+    known = both.ledger("select model, step::json ->> 'snapshot' from penstock_lake.models")
+    assert dict(known) == {
+        name: str(snapshot) for name, snapshot in both.snapshots().items() if not name.startswith("raw.")
+    }
+
+
+def test_again_is_nothing(both: Both) -> None:
+    """Models that are built again, since somebody has written the same in other words, write no snapshot."""
+    before = both.snapshots()
+    model = both.folder / "models" / "modes" / "event_log.sql"
+    model.write_text(model.read_text() + "\n-- as before")
+    assert not both.models.run().reason
+    assert both.snapshots() == before
+
+
+def test_a_step_whose_end_the_ledger_missed(both: Both, story: Story) -> None:
+    """Killed after its snapshots and before the ledger had them, a step is done again, sums too, and writes nothing."""
+    kept = ("penstock_lake.models", "penstock.watermarks")
+    before = {table: both.ledger(f"select * from {table}") for table in kept}
+    step(both, story)
+    after = both.snapshots()
+    for table, rows in before.items():
+        both.ledger(f"delete from {table}")
+        for row in rows:
+            places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+            both.ledger(f"insert into {table} values ({places})", row)
+    last = "select max(run_id) from penstock.runs where kind = 'transform'"
+    both.ledger(f"delete from penstock.runs where run_id = ({last})")
+    assert not both.models.run().reason
+    assert both.snapshots() == after
+    both.expect_same()
+
+
+def test_rows_that_somebody_else_wrote(both: Both, story: Story) -> None:
+    """The next step of a model finds another snapshot than it left, and puts right what is in it."""
+    settings = both.lake.project.destination
+    assert isinstance(settings, Spark)
+    open_session(settings).sql("delete from modes.by_organization")
+    open_session(settings).sql("insert into modes.by_plan select * from modes.by_plan")
+    step(both, story)
+    both.expect_same()
+
+
+def test_snapshots_that_are_gone(both: Both, story: Story) -> None:
+    """A model whose input's changes since its last step cannot be told any longer compares all of its rows."""
+    settings = both.lake.project.destination
+    assert isinstance(settings, Spark)
+    land_next(both, story)
+    both.models.run(select=["event_log"])
+    expire = "call penstock.system.expire_snapshots(table => 'modes.event_log', older_than => timestamp_ltz '{}')"
+    open_session(settings).sql(expire.format(datetime.now(UTC).strftime("%F %T")))
+    both.models.run()
+    both.expect_same()
+
+
+def test_keys_that_rows_share(both: Both) -> None:
+    """A model whose unique_key is none is refused, and is built anew once it is mended."""
+    model = both.folder / "models" / "modes" / "keyed.sql"
+    sql = "{{ config(unique_key='user_id') }} select user_id, count(*) as events from {{ ref('event_log') }} group by "
+    model.write_text(sql + "user_id, event_type")
+    for full_refresh in (False, True):
+        with pytest.raises(TransformError, match="share a key"):
+            both.models.run(select=["keyed"], full_refresh=full_refresh)
+    model.write_text(sql + "user_id")
+    both.models.run(select=["keyed"])
+    query = "select count(*) - count(distinct coalesce(user_id, '')) from modes.keyed"
+    assert both.lake.destination.query(query).rows == [(0,)]
+    model.unlink()
+
+
+def test_what_there_is_not_yet(both: Both) -> None:
+    """A model that keeps its watermark by a hook is refused in words, before anything of it is built."""
+    model = both.folder / "models" / "modes" / "counted.sql"
+    config = "{{ config(materialized='incremental') }}"
+    model.write_text(config + "{% set window = penstock.window() %} select 1 as one {{ penstock.takes_in(window) }}")
+    with pytest.raises(TransformError, match="not yet: models that are `incremental`"):
+        both.models.run(select=["counted"])
+    model.unlink()
+
+
+def test_errors_without_values(both: Both) -> None:
+    """What Spark says of a value that it cannot cast is told without the value."""
+    model = both.folder / "models" / "modes" / "numbered.sql"
+    config = "{{ config(unique_key='number') }}"
+    model.write_text(config + "select cast('secret' || max(user_id) as bigint) as number from {{ ref('event_log') }}")
+    with pytest.raises(TransformError, match="CAST_INVALID_INPUT") as caught:
+        both.models.run(select=["numbered"])
+    assert "secret" not in str(caught.value)
+    model.unlink()
+
+
+def test_user_events(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All models of the first example have the rows that they have in DuckDB, after a first build and after a step."""
+    with a_database(postgres_server, ledger_template) as url:
+        events, story = Both(user_events(tmp_path_factory.mktemp("events")), url), Story(3, incidents=())
+        for change in (story.begin(), story.next()):
+            for load in change.loads:
+                land(events, load)
+            events.models.run()
+            events.expect_same()
+        events.close()
+
+
+def test_random_users(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The star schema of the other example has the rows that it has in DuckDB, after a first build and after a step."""
+    with a_database(postgres_server, ledger_template) as url:
+        users = Both(random_users(tmp_path_factory.mktemp("users")), url)
+        now = datetime.fromtimestamp(AS_OF, UTC)
+        for places in (range(20), range(15, 30)):
+            users.land({"users": [user("a seed", place, now) for place in places]})
+            users.models.run()
+            users.expect_same()
+        users.close()

@@ -1,0 +1,151 @@
+"""A project with two destinations: Iceberg tables, whose models Spark builds step by step, and a DuckDB beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from penstock import load_project
+from penstock.land.session import Session
+from penstock.runs.plan import plan_loads
+from penstock.transform.perform import Transformer
+from tests.support.example import ROOT, copied, without_tests
+
+JDBC = "/usr/share/java/postgresql.jar"
+"""Debian's ``libpostgresql-jdbc-java``, which ``make test-spark`` installs."""
+DIFFERENT = ("_pen_load", "_pen_loaded_at", "_pen_origin")
+"""Columns that two landings of the same records may give other values."""
+Record = Mapping[str, Any]
+
+
+def spark_jars() -> list[str]:
+    """Iceberg's runtime for Spark 3.5, and PostgreSQL's driver."""
+    jars = Path(str(files("snowpark_connect_deps_iceberg"))) / "jars"
+    return [str(next(jars.glob("iceberg-spark-runtime-3.5_2.12-*.jar"))), JDBC]
+
+
+def user_events(folder: Path) -> Path:
+    """The example of user events, without its data and its tests."""
+    project = copied(folder)
+    shutil.rmtree(project / "data")
+    without_tests(project)
+    return project
+
+
+def every_mode(folder: Path) -> Path:
+    """Models of every mode, over the streams of that example."""
+    project = user_events(folder)
+    for part in (project / "models").iterdir():
+        if part.is_dir():
+            shutil.rmtree(part)
+    modes = ROOT / "tests" / "dbt" / "modes" / "models"
+    shutil.copytree(modes, project / "models" / "modes", ignore=shutil.ignore_patterns("*.yml"))
+    schema = {"modes": {"+schema": "modes"}}
+    edit(project / "dbt_project.yml", lambda settings: settings["models"]["user_events"].update(schema))
+    return project
+
+
+def random_users(folder: Path) -> Path:
+    """The example of random users, fed by files in place of its API."""
+    project = folder / "project"
+    residue = shutil.ignore_patterns(".penstock", "*.duckdb*", "lake")
+    shutil.copytree(ROOT / "examples" / "random_users", project, ignore=residue)
+
+    def fed_by_files(settings: dict[str, Any]) -> None:
+        settings["sources"] = {"generator": {"type": "files", "path": "data/users/**"}}
+        del settings["lake"], settings["streams"]["users"]["land"]
+
+    edit(project / "penstock.yml", fed_by_files)
+    return project
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what a file of YAML says."""
+    settings = yaml.safe_load(path.read_text())
+    change(settings)
+    path.write_text(json.dumps(settings))
+
+
+class Both:
+    """A project whose destination ``local`` is a DuckDB, with another one, ``lake``. The DuckDB is a copy's, as dbt's
+    profile beside a project has one target."""
+
+    def __init__(self, project: Path, postgres_url: str) -> None:
+        self.folder = project
+        edit(project / "penstock.yml", lambda settings: self._add_lake(settings, postgres_url))
+        self._beside = Path(shutil.copytree(project, project.parent / "beside"))
+        self._files = 0
+        self.lake = Session(load_project(self.folder, target="lake"))
+        self.models = Transformer(self.lake)
+
+    def _add_lake(self, settings: dict[str, Any], postgres_url: str) -> None:
+        settings["destinations"] = {
+            "local": settings["destinations"]["local"],
+            "books": {"type": "postgres", "url": postgres_url},
+            "lake": {
+                "type": "spark",
+                "ledger": "books",
+                "warehouse": "lake",
+                "spark": {"master": "local[2]", "jars": spark_jars(), "conf": {"spark.driver.memory": "1g"}},
+            },
+        }
+
+    def land(self, records: Mapping[str, Sequence[Record]]) -> None:
+        """Have the records of each stream land in both."""
+        written = {stream: rows for stream, rows in records.items() if rows}
+        for stream, rows in written.items():
+            self._files += 1
+            for folder in (self.folder, self._beside):
+                path = folder / "data" / stream / f"{self._files:03}.ndjson"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+        with Session(load_project(self._beside, target="local")) as local:
+            for session in (self.lake, local):
+                for step in plan_loads(session.project, sorted(written)):
+                    session.load(step)
+
+    def expect_same(self) -> None:
+        """The tables of the lake hold what the DuckDB holds whose models are built anew."""
+        with Session(load_project(self._beside, target="local")) as local:
+            Transformer(local).run(full_refresh=True)
+            kept = {table: (rows_of(self.lake, table), rows_of(local, table)) for table in tables(local)}
+        different = {table: {"here": here - there, "there": there - here} for table, (here, there) in kept.items()}
+        assert {table: rows for table, rows in different.items() if any(rows.values())} == {}
+
+    def snapshots(self) -> dict[str, int]:
+        """The current snapshot of each table."""
+        catalog = self.lake.destination.catalog  # type: ignore[attr-defined]
+        names = [name for schema in catalog.list_namespaces() for name in catalog.list_tables(schema)]
+        return {".".join(name): catalog.load_table(name).metadata.current_snapshot_id for name in names}
+
+    def ledger(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What the ledger's database answers."""
+        return [tuple(row) for row in self.lake.destination.ledger.query(sql, parameters).rows]
+
+    def close(self) -> None:
+        """Close the lake."""
+        self.models.close()
+        self.lake.close()
+
+
+def tables(session: Session) -> list[str]:
+    """Raw tables and models, but for views."""
+    listed = session.destination.query(
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_type = 'BASE TABLE' and table_schema not in ('penstock', 'penstock_changes') order by 1"
+    )
+    return [str(name) for (name,) in listed.rows]
+
+
+def rows_of(session: Session, table: str) -> Counter[str]:
+    """The rows of a table as texts, keys too, and how often each is there."""
+    rows = session.destination.query(f"select * from {table}")
+    places = {name: i for i, name in enumerate(rows.columns) if name not in DIFFERENT}
+    return Counter(" ".join(f"{name}={row[places[name]]!s}" for name in sorted(places)) for row in rows.rows)
