@@ -11,9 +11,11 @@ import psycopg
 import pytest
 
 from penstock import Session, load_project
+from penstock.destinations.spark.checks import checks
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.doctor.examine import examine
 from penstock.errors import DestinationError, UsageError
+from penstock.findings import Finding
 from penstock.privacy.erasure import erase
 from penstock.project import Spark
 from penstock.runs.reset import reset
@@ -150,3 +152,24 @@ def test_made_once(settings: Spark) -> None:
     destination.prepare()
     assert destination.is_prepared()
     destination.close()
+
+
+def test_what_models_need(project: Path) -> None:
+    """Java, and jars that are there with Iceberg's runtime among them; a server of Spark's has its own."""
+    (project / "dbt_project.yml").write_text("name: shop\n")
+    text = (project / "penstock.yml").read_text()
+    (project / "iceberg-spark-runtime.jar").touch()
+
+    def found(spark: str) -> dict[str, Finding]:
+        settings = f"warehouse: lake, spark: {{ {spark} }} }}"
+        (project / "penstock.yml").write_text(text.replace("warehouse: lake }", settings))
+        loaded = load_project(project)
+        assert isinstance(loaded.destination, Spark)
+        return {f.name: f for f in checks("d", loaded, loaded.destination)}
+
+    assert "openjdk" in found("")["d: java"].detail
+    assert found("")["d: jars"].warns
+    assert "not there" in found("jars: [nowhere-iceberg.jar]")["d: jars"].detail
+    assert not found("jars: [iceberg-spark-runtime.jar]")["d: jars"].warns
+    assert not found('packages: ["org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2"]')["d: jars"].warns
+    assert "d: java" not in found('remote: "sc://spark.example:15002"')

@@ -146,6 +146,27 @@ def test_what_a_process_remembers(
         other.close()
 
 
+def test_more_than_can_be_remembered(
+    settings: Spark, lake: SparkDestination, tmp_path: Path, files_read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that is too large for it is asked by each load, once, and never read to be remembered again."""
+    spec = StreamSpec(stream="s", identity=("n",), event_time="at", declared=(("at", "date"),))
+    write_files(tmp_path / "in", {"a.ndjson": ndjson([{"n": n, "at": day} for n, day in enumerate(DAYS)])})
+    land(lake, tmp_path / "in", spec)
+    monkeypatch.setattr("penstock.destinations.known.MAX_ROWS", 10)
+    other = SparkDestination(settings)
+    try:
+        for turn in range(3):
+            files_read.clear()
+            write_files(tmp_path / "in", {f"{turn}.ndjson": ndjson([{"n": 3}, {"n": 100 + turn, "at": DAYS[0]}])})
+            land(other, tmp_path / "in", spec)
+            assert ledger(other, "s")[-1] == (2, 1, 1, 0)
+            # a file has one row, and its statistics say which: only the one with a known record is looked into
+            assert len(files_read) == (21 if turn == 0 else 1)
+    finally:
+        other.close()
+
+
 def test_halves_of_texts() -> None:
     """An identity as text gives the number that it gives as bytes, in whichever part of an array it is."""
     ids = [uuid.uuid4() for _ in range(50)]

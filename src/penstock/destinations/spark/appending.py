@@ -28,22 +28,23 @@ class Known:
 
 def refreshed(known: Known | None, files: FilesOfTable | None, newest: int, *, whole: bool) -> Known | None:
     """What is known of a table up to its ``newest`` load. The loads of others since are read, and no more; with
-    ``whole``, all of the table where nothing is known of it. None where it had better be asked.
+    ``whole``, all of the table where nothing is known of it. None where it had better be asked, as what has overflowed
+    also says.
 
     Loads of a stream are numbered in the order in which they land. One that failed in its commit leaves a number above
     the newest: what it said is forgotten.
     """
-    if known is not None and (known.load > newest or known.ids.overflowed):
-        known = None
-    if known is None:
+    if known is None or known.load > newest:
         if files is not None and not whole:
             return None
         known = Known(load=-1, ids=KnownIds())
-    if files is not None and known.load < newest:
+    if files is not None and known.load < newest and not known.ids.overflowed:
         for ids in files.later(known.load):
             known.ids.add(upper_halves(ids), known.load + 1, newest)
-        known.ids.commit()
-    return None if known.ids.overflowed else Known(load=newest, ids=known.ids)
+            known.ids.commit()
+            if known.ids.overflowed:
+                break
+    return Known(load=newest, ids=known.ids)
 
 
 class Appending:

@@ -203,10 +203,10 @@ class IcebergWriter:
             None if self._table is None or self._table.current_snapshot() is None else FilesOfTable(self._table, day)
         )
         if self._target.spec.disposition == "append":
-            known = self._warehouse.known.pop(self._target.stream, None)
-            self._known = refreshed(known, files, self._newest, whole=day is None)
-            if self._known is not None:
-                self._warehouse.known[self._target.stream] = self._known
+            known = refreshed(self._warehouse.known.get(self._target.stream), files, self._newest, whole=day is None)
+            if known is not None:
+                self._warehouse.known[self._target.stream] = known
+            self._known = None if known is None or known.ids.overflowed else known
             ids = None if self._known is None else self._known.ids
             self._rows = Appending(ids, files, self._load_id, self._write)
         else:
