@@ -12,7 +12,7 @@ from penstock import faults
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.destinations.spark.take_back import STAMP
 from penstock.destinations.spark.writer import IcebergWriter
-from penstock.errors import DestinationError
+from penstock.errors import DestinationError, LandingBlocked
 from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
@@ -118,6 +118,65 @@ def test_a_load_that_ends_between_the_commits(
     assert ledger(apart, "s") == ledger(local, "s")
     loads = {load for (load,) in apart.ledger.query("select load_id from penstock.loads").rows}
     assert {load for (load,) in apart.query("select distinct _pen_load from raw.s").rows} <= loads
+
+
+def ended_between(apart: SparkDestination, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load of more files that ends between the commits."""
+    write_files(folder, MORE)
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(faults, "_FAULT", "rows_committed:raise")
+        patched.setattr(faults, "_passes", 0)
+        land(apart, folder, RULES["append"])
+
+
+def test_a_load_that_was_overtaken(apart: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a load is known is asked of the ledger: one that another has overtaken has the lesser number."""
+    write_files(tmp_path / "data", FILES)
+    land(apart, tmp_path / "data", RULES["append"])
+    ended_between(apart, tmp_path / "data", monkeypatch)
+    apart.ledger.query(
+        "insert into penstock.loads select load_id + 7, seq + 1, stream, source, 1, 0, 1, 0, 0, bytes, started_at,"
+        " committed_at from penstock.loads"
+    )
+    write_files(tmp_path / "data", {"4.ndjson": b'{"id": 9}\n'})
+    land(apart, tmp_path / "data", RULES["append"])
+    loads = {load for (load,) in apart.ledger.query("select load_id from penstock.loads").rows}
+    assert {load for (load,) in apart.query("select distinct _pen_load from raw.s").rows} <= loads
+    assert len(table(apart, "s")) == 5
+
+
+def test_a_load_whose_snapshot_is_gone(
+    apart: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rewritten by others, and expired: its rows bear its number still, and go."""
+    write_files(tmp_path / "data", FILES)
+    land(apart, tmp_path / "data", RULES["append"])
+    rows = table(apart, "s")
+    ended_between(apart, tmp_path / "data", monkeypatch)
+    there = apart.catalog.load_table("raw.s")
+    there.overwrite(there.scan().to_arrow())
+    there = apart.catalog.load_table("raw.s")
+    current = there.current_snapshot()
+    assert current is not None
+    there.maintenance.expire_snapshots().by_ids(
+        [s.snapshot_id for s in there.snapshots() if s.snapshot_id != current.snapshot_id]
+    ).commit()
+    write_files(tmp_path / "data", FILES)
+    land(apart, tmp_path / "data", RULES["append"], fingerprint=False)
+    assert [{k: v for k, v in row.items() if k != "later"} for row in table(apart, "s")] == rows
+
+
+def test_a_ledger_that_has_forgotten(apart: SparkDestination, tmp_path: Path) -> None:
+    """More than one load that it does not know is no load that was cut off: nothing is taken back."""
+    for name, content in MORE.items():
+        write_files(tmp_path / "data", {name: content})
+        land(apart, tmp_path / "data", RULES["append"])
+    rows = table(apart, "s")
+    apart.ledger.query("delete from penstock.loads where seq > 1")
+    write_files(tmp_path / "data", {"4.ndjson": b'{"id": 9}\n'})
+    with pytest.raises(LandingBlocked, match="does not know loads"):
+        land(apart, tmp_path / "data", RULES["append"])
+    assert table(apart, "s") == rows
 
 
 def test_a_table_that_was_rewritten_meanwhile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -85,6 +86,14 @@ def test_what_writes_is_refused(session: Session, sql: str) -> None:
     assert session.destination.query("select count(*) from raw.orders").rows == [(3,)]
 
 
+@pytest.mark.parametrize("sql", ["drop table raw.orders", "drop table if exists raw.orders cascade"])
+def test_a_question_drops_nothing(session: Session, sql: str) -> None:
+    """What can change nothing drops no table either."""
+    with pytest.raises(DestinationError, match="read-only"):
+        session.destination.query(sql, read_only=True)
+    assert session.destination.query("select count(*) from raw.orders", read_only=True).rows == [(3,)]
+
+
 def test_a_wrong_question(session: Session) -> None:
     """It is told what is wrong."""
     with pytest.raises(DestinationError, match="nowhere"):
@@ -138,6 +147,17 @@ def test_a_database_with_raw_tables_keeps_no_ledger(prepared_postgres_url: str, 
     with pytest.raises(UsageError, match="raw tables of its own"):
         destination.prepare()
     destination.close()
+
+
+def test_made_by_several_at_once(postgres_url: str, tmp_path: Path) -> None:
+    """Processes that start at the same time find all made, whichever makes it."""
+    destinations = [SparkDestination(spark_settings(postgres_url, tmp_path / "lake")) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        for made in [threads.submit(destination.prepare) for destination in destinations]:
+            made.result()
+    for destination in destinations:
+        assert destination.is_prepared()
+        destination.close()
 
 
 def test_made_once(settings: Spark) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,7 +72,7 @@ def test_the_days_of_the_records(
         files_read.clear()
         write_files(tmp_path / "in", {"b.ndjson": ndjson([records[3], late, {"n": 7, "at": records[3]["at"]}])})
         land(other, tmp_path / "in", spec)
-        days = {path.split("at_day=")[1].split("/")[0] for path in files_read}
+        days = {path.split("_pen_day=")[1].split("/")[0] for path in files_read}
         assert days - {"null"} == {"2026-01-04", "2026-01-05"}
         assert len(table(other, "s")) == len(rows) + 1
         assert ledger(other, "s")[-1] == (3, 1, 2, 0)
@@ -201,3 +202,34 @@ def test_one_file_a_day(lake: SparkDestination, tmp_path: Path, type_: str) -> N
         assert ids == sorted(ids)
         assert len({str(at)[:10] for at in stored.column("at").to_pylist()}) == 1
     assert len(table(lake, "s")) == len(records)
+
+
+def test_an_event_time_that_was_another(settings: Spark, lake: SparkDestination, tmp_path: Path) -> None:
+    """A table goes on by the days of the event time that it was made with: where the identity does not fix those, a
+    record is looked for on all of them."""
+    declared = (("a", "date"), ("b", "date"))
+    before = StreamSpec(stream="s", identity=("n", "b"), event_time="a", declared=declared)
+    write_files(tmp_path / "in", {"1.ndjson": ndjson([{"n": 1, "a": DAYS[0], "b": DAYS[5]}])})
+    land(lake, tmp_path / "in", before)
+    other = SparkDestination(settings)
+    write_files(tmp_path / "in", {"2.ndjson": ndjson([{"n": 1, "a": DAYS[9], "b": DAYS[5]}])})
+    land(other, tmp_path / "in", replace(before, event_time="b"))
+    assert ledger(other, "s")[-1] == (1, 0, 1, 0)
+    other.close()
+
+
+def test_an_event_time_that_comes_after_files_were_written(
+    settings: Spark, lake: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days are kept apart from the next load on: one snapshot takes files that are kept apart alike."""
+    monkeypatch.setattr("penstock.destinations.spark.appending._LARGE_BYTES", 1)
+    spec = StreamSpec(stream="s", event_time="at")
+    first = ndjson([{"n": n} for n in range(20)])
+    write_files(tmp_path / "in", {"1.ndjson": first, "2.ndjson": ndjson([{"n": 50, "at": DAYS[0]}])})
+    land(lake, tmp_path / "in", spec, batch_bytes=50)
+    write_files(tmp_path / "in", {"3.ndjson": ndjson([{"n": 51, "at": DAYS[1]}, {"n": 50, "at": DAYS[0]}])})
+    for destination in (lake, SparkDestination(settings)):
+        land(destination, tmp_path / "in", spec, fingerprint=False)
+        assert len(table(destination, "s")) == 22
+        assert len(destination.catalog.load_table("raw.s").spec().fields) == 1
+        destination.close()

@@ -16,7 +16,7 @@ from pyiceberg.io import load_file_io
 from penstock.destinations.refusals import refusals
 from penstock.destinations.spark.catalogs import RAW, properties_of
 from penstock.destinations.spark.destination import SparkDestination
-from penstock.destinations.spark.tables import fixes_day
+from penstock.destinations.spark.tables import fixes
 from penstock.errors import PenstockError
 from penstock.findings import Finding, failed
 
@@ -86,7 +86,7 @@ def _lookups(name: str, project: Project) -> Iterator[Finding]:
     """Streams whose identities can be anywhere in their tables."""
     for stream, settings in project.streams.items():
         spec = project.spec(stream)
-        if spec.disposition == "replace" or (spec.event_time and fixes_day(spec) and spec.disposition == "append"):
+        if spec.disposition == "replace" or (spec.disposition == "append" and fixes(spec, spec.event_time)):
             continue
         what = "each load, since merge compares with the row of the key, of whatever day"
         fix = "it grows with the table: for a large one, land events with append, and take the newest in a model"

@@ -88,13 +88,17 @@ class SparkDestination:
         """Make the ledger, the tables of a catalog beside it, and the namespace of raw tables."""
         self._books.prepare()
         self._expect_own_ledger()
-        if not self._has_catalog():
-            with self._books.transaction():
-                self._books.ledger.hold_numbers()
+        if self.is_prepared():
+            return
+        catalog = self.catalog
+        with self._books.transaction():
+            # two processes may do so at once: the second one finds all made
+            self._books.ledger.hold_numbers()
+            if self.one_commit:
                 for sql in statements("penstock.destinations.spark", "catalog.sql"):
                     self._books.query(sql)
-        if not self.catalog.namespace_exists(RAW):
-            self.catalog.create_namespace_if_not_exists(RAW)
+            if not catalog.namespace_exists(RAW):
+                catalog.create_namespace(RAW)
 
     def _expect_own_ledger(self) -> None:
         if self._books.query(_OWN_RAW_TABLES).rows[0][0]:
@@ -135,7 +139,7 @@ class SparkDestination:
             DestinationError: it was refused.
         """
         with refusals(self):
-            rows = self._questions.answer(sql, parameters)
+            rows = self._questions.answer(sql, parameters, read_only=read_only)
         return self._books.query(sql, parameters, read_only=read_only) if rows is None else rows
 
     def _has_catalog(self) -> bool:
@@ -176,6 +180,11 @@ class SparkDestination:
                 fix="in Spark: call system.expire_snapshots, and system.remove_orphan_files",
             )  # fmt: skip
         self._books.tidy(own, rewrite=rewrite)
+
+    def is_known(self, stream: str, load_id: int) -> bool:
+        """Whether the ledger has a load of a stream."""
+        sql = "select count(*) from penstock.loads where stream = $1 and load_id = $2"
+        return bool(self.ledger.query(sql, [stream, load_id]).rows[0][0])
 
     def close(self) -> None:
         """Close the connections."""

@@ -49,8 +49,9 @@ class Questions:
         self._of_ledger = of_ledger
         self._where = where
 
-    def answer(self, sql: str, parameters: Sequence[Any]) -> Rows | None:
-        """The rows of a statement on Iceberg tables; None for any other statement. One that drops a table gives none.
+    def answer(self, sql: str, parameters: Sequence[Any], *, read_only: bool) -> Rows | None:
+        """The rows of a statement on Iceberg tables; None for any other statement. One that drops a table gives none,
+        and is refused with ``read_only``.
 
         Raises:
             DestinationError: it cannot be read, changes a table, or DuckDB refused it.
@@ -67,6 +68,12 @@ class Questions:
         if not named:
             return None
         if isinstance(statement, exp.Drop):
+            if read_only:
+                raise DestinationError(
+                    "cannot execute DROP in a read-only transaction",
+                    where=self._where,
+                    fix="leave out what changes something",
+                )
             return _dropped(statement, catalog)
         if not isinstance(statement, exp.Query):
             raise DestinationError(

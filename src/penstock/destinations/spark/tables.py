@@ -38,6 +38,8 @@ _TYPES: Mapping[str, IcebergType] = {
     "timestamptz": TimestamptzType(),
 }
 """Identities are texts of 36 characters, and JSON is text: Spark's SQL has a type for neither."""
+PARTITION = "_pen_day"
+"""The name of the days that rows are kept apart by; no column can have it."""
 _DAYS = ("date", "timestamp", "timestamptz")
 
 PROPERTIES: Mapping[str, str] = {
@@ -45,7 +47,9 @@ PROPERTIES: Mapping[str, str] = {
     "write.parquet.compression-codec": "zstd",
     # so that statistics of sorted identities tell groups of rows apart
     "write.parquet.row-group-limit": "32768",
-    # the statistics that loads go by, however many columns come before these
+    # the statistics that loads go by. PyIceberg makes bounds of Python's values, which has none for the far ends of
+    # time and for some texts: of other columns files have counts, and groups of their rows the bounds of Parquet
+    "write.metadata.metrics.default": "counts",
     "write.metadata.metrics.column._pen_id": "truncate(16)",
     "write.metadata.metrics.column._pen_load": "full",
     # many small commits leave as many manifests and as many versions of the metadata
@@ -94,11 +98,10 @@ def day_column(schema: Schema, spec: StreamSpec) -> str | None:
     return None
 
 
-def fixes_day(spec: StreamSpec) -> bool:
-    """Whether two records of one identity have the same event time, so that one can only be where the other is."""
-    if spec.message:
-        return False
-    return not spec.identity or spec.event_time in spec.identity
+def fixes(spec: StreamSpec, field: str | None) -> bool:
+    """Whether two records of one identity have the same value in a field, so that the days of one that is a time tell
+    where a record can be that comes again."""
+    return field is not None and not spec.message and (not spec.identity or field in spec.identity)
 
 
 def day_partition(schema: IcebergSchema, column: str | None) -> PartitionSpec:
@@ -106,7 +109,17 @@ def day_partition(schema: IcebergSchema, column: str | None) -> PartitionSpec:
     if column is None:
         return UNPARTITIONED_PARTITION_SPEC
     field = schema.find_field(column)
-    return PartitionSpec(PartitionField(field.field_id, 1000, DayTransform(), f"{column}_day"))
+    return PartitionSpec(PartitionField(field.field_id, 1000, DayTransform(), PARTITION))
+
+
+def properties(day: str | None) -> dict[str, str]:
+    """Those of a new table whose rows are kept apart by the days of a column."""
+    return {**PROPERTIES, **day_metrics(day)}
+
+
+def day_metrics(day: str | None) -> dict[str, str]:
+    """The property that has files tell between which moments their rows are."""
+    return {} if day is None else {f"write.metadata.metrics.column.{day}": "full"}
 
 
 def sorted_by_identity(schema: IcebergSchema) -> SortOrder:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -20,23 +21,26 @@ from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
 from pyiceberg.transforms import DayTransform
 
 from penstock.destinations.spark.appending import Appending, Known, refreshed
-from penstock.destinations.spark.arrow import as_stored, day_numbers, stamped
+from penstock.destinations.spark.arrow import NO_DAY, as_stored, day_numbers, stamped
 from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.lookup import FilesOfTable
 from penstock.destinations.spark.replacing import Replacing, with_keys
 from penstock.destinations.spark.tables import (
-    PROPERTIES,
+    PARTITION,
     day_column,
+    day_metrics,
     day_partition,
-    fixes_day,
+    fixes,
     iceberg_type,
     own_columns,
+    properties,
     sorted_by_identity,
     table_schema,
 )
-from penstock.destinations.spark.take_back import STAMP, take_back
+from penstock.destinations.spark.take_back import STAMP, expect_entered, take_back
 from penstock.destinations.structure import check_foreign, check_table
+from penstock.errors import RejectedRows
 from penstock.faults import fault_point
 from penstock.logs import get_log
 from penstock.ports import Target
@@ -64,6 +68,10 @@ class Warehouse(Protocol):
     known: dict[str, Known]
     """What this process remembers of the streams' tables."""
 
+    def is_known(self, stream: str, load_id: int) -> bool:
+        """Whether the ledger has a load of a stream."""
+        ...
+
 
 class IcebergWriter:
     """One landing: a transaction of a table, that one or one that is made by it."""
@@ -80,6 +88,7 @@ class IcebergWriter:
         self._rows: Appending | Replacing | None = None
         self._known: Known | None = None
         self._files: list[DataFile] = []
+        self._schema = Schema()
         self._load_id = self._newest = 0
         self._at = datetime.now(UTC)
 
@@ -105,6 +114,7 @@ class IcebergWriter:
     def check(self, schema: Schema, *, new: bool) -> None:
         """See that the table is as the ledger has it."""
         del new
+        self._schema = schema
         name = ".".join(self._name)
         actual = {} if self._table is None else {f.name: str(f.field_type) for f in self._table.schema().fields}
         if not schema.version:
@@ -132,39 +142,54 @@ class IcebergWriter:
         return self._transaction._table.io  # noqa: SLF001 - a table that is made by the commit has it nowhere else
 
     def take_back(self, newest: int) -> None:
-        """Undo what later loads left. Where ledger and catalog are committed at once, they have left nothing."""
+        """Undo what a load left that the ledger does not know. Where both are committed at once, none can."""
         self._newest = newest
-        if self._table is None or self._warehouse.one_commit:
+        where = self._warehouse.shown
+        if self._table is None:
             return
-        if take_back(self._table, newest):
+        if self._warehouse.one_commit:
+            expect_entered(self._table, newest, where=where)
+        elif take_back(self._table, newest, partial(self._warehouse.is_known, self._target.stream), where=where):
             _log.warning("took back what a load left that never ended", table=".".join(self._name), newest=newest)
             self._open(self._catalog.load_table(self._name))
 
     def create(self, schema: Schema) -> None:
         """Make the table."""
         columns = table_schema(schema, self._target)
+        day = day_column(schema, self._target.spec)
         self._changes = self._catalog.create_table_transaction(
             self._name,
             columns,
-            partition_spec=day_partition(columns, day_column(schema, self._target.spec)),
+            partition_spec=day_partition(columns, day),
             sort_order=sorted_by_identity(columns),
-            properties=dict(PROPERTIES),
+            properties=properties(day),
         )
         self._changed = True
 
     def widen(self, schema: Schema, added: Sequence[Column]) -> None:
-        """Add columns, and keep days apart from now on where the event time is one of them."""
+        """Add columns."""
+        self._schema = schema
         if not added:
             return
         with self._transaction.update_schema() as update:
             for column in added:
                 update.add_column(column.name, iceberg_type(column.type))
         self._changed = True
-        day = day_column(schema, self._target.spec)
-        if day in [column.name for column in added] and self._transaction.table_metadata.spec().is_unpartitioned():
-            assert day is not None
-            with self._transaction.update_spec() as spec:
-                spec.add_field(day, DayTransform(), f"{day}_day")
+        self._keep_days_apart()
+
+    def _keep_days_apart(self) -> None:
+        """Write a day's rows together from now on, where the event time has become a column. A landing that has
+        written files goes on as it began, and the next one does."""
+        day = day_column(self._schema, self._target.spec)
+        metadata = self._transaction.table_metadata
+        if day is None or self._files or not metadata.spec().is_unpartitioned():
+            return
+        if day not in self.columns():
+            return
+        with self._transaction.update_spec() as spec:
+            spec.add_field(day, DayTransform(), PARTITION)
+        self._transaction.set_properties(day_metrics(day))
+        self._changed = True
 
     def show_delta(self) -> None:
         """The ledger is apart: no view can read both."""
@@ -186,7 +211,7 @@ class IcebergWriter:
             self._write(with_keys(rows, schema, self._target.spec.version or ""))
             old.append(task.file)
         if old:
-            self._make_snapshot(old)
+            self._make_snapshot(old, stamp={})
         self._end_changes()
         self._open(self._catalog.load_table(self._name))
 
@@ -194,11 +219,15 @@ class IcebergWriter:
         """Look up new identities in memory where that pays. What is remembered goes by the ids of loads: a number is
         given again when the commit that had it fails."""
         del last_seq
+        day = None
         if self._table is not None:
             _forget_history(self._table)
-        day = None
-        if self._table is not None and fixes_day(self._target.spec):
+            self._keep_days_apart()
             day = _day_column(self._table.metadata)
+            fields = {column.name: column.field for column in self._schema.columns}
+            # the event time may have been another one when the table was made
+            if not fixes(self._target.spec, fields.get(day or "")):
+                day = None
         files = (
             None if self._table is None or self._table.current_snapshot() is None else FilesOfTable(self._table, day)
         )
@@ -232,11 +261,28 @@ class IcebergWriter:
 
     def insert(self, rows: pa.Table) -> int:
         """Take the rows whose identity is new, and those that win over the row that is there."""
+        self._expect_days(rows)
         stored = stamped(as_stored(rows), self._load_id, self._at)
         if isinstance(self._rows, Appending):
             return self._rows.insert(stored, id_halves(rows["_pen_id"]).astype("uint64"))
         assert self._rows is not None
         return self._rows.insert(stored)
+
+    def _expect_days(self, rows: pa.Table) -> None:
+        """See that each event time is of a day that a file can be named for.
+
+        Raises:
+            RejectedRows: one is not.
+        """
+        day = _day_column(self._transaction.table_metadata)
+        if day is None or day not in rows.column_names:
+            return
+        days = day_numbers(rows.column(day))
+        if ((days != NO_DAY) & ((days < _FIRST_DAY) | (days > _LAST_DAY))).any():
+            raise RejectedRows(
+                f"column {day} holds a moment before year 1 or after year 9999, of which there is no day",
+                where=self._warehouse.shown,
+            )
 
     def delete_unrefreshed(self, *, empty: bool) -> int:
         """Have the rows go that no insert named."""
@@ -317,12 +363,12 @@ class IcebergWriter:
             there = pc.is_in(rows.column("_pen_id"), value_set=gone[task.file.file_path])
             self._write(rows.filter(pc.invert(there)))
             old.append(task.file)
-        self._make_snapshot(old)
+        self._make_snapshot(old, stamp={STAMP: str(self._load_id)})
 
-    def _make_snapshot(self, old: Sequence[DataFile]) -> None:
+    def _make_snapshot(self, old: Sequence[DataFile], *, stamp: dict[str, str]) -> None:
         """Have a snapshot name the new files, and the ``old`` ones no longer."""
         files, self._files = self._files, []
-        snapshots = self._transaction.update_snapshot(snapshot_properties={STAMP: str(self._load_id)})
+        snapshots = self._transaction.update_snapshot(snapshot_properties=stamp)
         with snapshots.overwrite() if old else snapshots.merge_append() as snapshot:
             for file in old:
                 snapshot.delete_data_file(file)
@@ -332,6 +378,8 @@ class IcebergWriter:
 
 
 _DAYS_AT_ONCE = 8
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""The days of years 1 to 9999, from 1970 on."""
 _ALWAYS = ("_pen_id", "_pen_load", "_pen_origin", "_pen_rescued")
 
 
@@ -359,6 +407,7 @@ def _parts(rows: pa.Table, day: str | None) -> Iterator[pa.Table]:
         return
     days = day_numbers(rows.column(day))
     ordered = rows.append_column("_day", pa.array(days)).sort_by([("_day", "ascending"), ("_pen_id", "ascending")])
-    starts = np.flatnonzero(np.diff(np.sort(days), prepend=days.min() - 1))[::_DAYS_AT_ONCE]
+    in_order = np.sort(days)
+    starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])[::_DAYS_AT_ONCE]
     for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
         yield ordered.slice(start, end - start).drop_columns("_day")
