@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib import import_module
 
 import pytest
+from dbt_common.exceptions import DbtRuntimeError
 
 from penstock.destinations.spark.session import open_session
 from penstock.errors import TransformError
@@ -151,11 +153,17 @@ def test_errors_without_values(both: Both) -> None:
     """What Spark says of a value that it cannot cast is told without the value."""
     model = both.folder / "models" / "modes" / "numbered.sql"
     config = "{{ config(unique_key='number') }}"
-    model.write_text(config + "select cast('secret' || max(user_id) as bigint) as number from {{ ref('event_log') }}")
-    with pytest.raises(TransformError, match="CAST_INVALID_INPUT") as caught:
+    cast = "select cast('secret' || coalesce(max(user_id), '') as bigint) as number"
+    model.write_text(f"{config}{cast} from {{{{ ref('event_log') }}}}")
+    with pytest.raises(TransformError, match="cannot be cast") as caught:
         both.models.run(select=["numbered"])
     assert "secret" not in str(caught.value)
     model.unlink()
+    cursor = import_module("dbt.adapters.spark.session").Cursor()
+    cursor.execute("select cast('secret' as bigint)")
+    with pytest.raises(DbtRuntimeError, match="cannot be cast") as fetched:
+        cursor.fetchall()
+    assert "secret" not in str(fetched.value)
 
 
 def test_user_events(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,12 +3,16 @@ catalog beside it, where the adapter of itself would have Spark describe each ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dbt_common.exceptions import DbtRuntimeError
+
 from penstock.destinations.postgres.destination import PostgresDestination
-from penstock.destinations.spark.session import CATALOG, open_session
+from penstock.destinations.spark.session import ANSI, CATALOG, open_session
+from penstock.engine_errors import error_text
 
 if TYPE_CHECKING:
     from penstock.project import Spark
@@ -41,6 +45,35 @@ def ready_dbt(settings: Spark) -> None:
     if _METHOD not in adapter._available_:
         setattr(adapter, _METHOD, staticmethod(_rows))
         adapter._available_ |= {_METHOD}
+        cursor: Any = import_module("dbt.adapters.spark.session").Cursor
+        cursor.execute = _strict(cursor.execute)
+        cursor.fetchall = _masking(cursor.fetchall)
+
+
+def _strict(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """What runs a statement, by the rules of ANSI: the adapter switches them off for every one, and a text that is no
+    number would be cast to null in silence."""
+
+    @wraps(execute)
+    def strict(cursor: Any, sql: str, *parameters: Any) -> Any:
+        cursor.server_side_parameters = {**cursor.server_side_parameters, ANSI: "true"}
+        return execute(cursor, sql, *parameters)
+
+    return strict
+
+
+def _masking(fetch: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What fetches rows, with errors that hold no values: Spark computes a select when its rows are fetched, where the
+    adapter does not look at errors."""
+
+    @wraps(fetch)
+    def masked(cursor: Any) -> Any:
+        try:
+            return fetch(cursor)
+        except Exception as e:  # noqa: BLE001 - whatever Java has to say
+            raise DbtRuntimeError(error_text(e)) from None
+
+    return masked
 
 
 def _rows(statement: str) -> Sequence[Sequence[Any]]:

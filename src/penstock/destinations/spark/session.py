@@ -21,6 +21,7 @@ from penstock.errors import DestinationError, UsageError
 if TYPE_CHECKING:
     from penstock.project import Spark
 
+ANSI = "spark.sql.ansi.enabled"
 CATALOG = "penstock"
 """What Spark calls the catalog of the tables, which is the one that names without a catalog mean."""
 _ON_THIS_MACHINE = re.compile(r"local\b")
@@ -43,7 +44,7 @@ def configuration(settings: Spark) -> dict[str, str]:
         "spark.app.name": "penstock",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
+        "spark.log.level": "OFF",  # what fails is raised here; its own log would quote values
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.defaultCatalog": CATALOG,
         catalog: "org.apache.iceberg.spark.SparkCatalog",
@@ -65,7 +66,7 @@ def configuration(settings: Spark) -> dict[str, str]:
     # what the macros rely on, and the same answers as other engines give
     conf.update(
         {
-            "spark.sql.ansi.enabled": "true",
+            ANSI: "true",
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.timestampType": "TIMESTAMP_NTZ",
             "spark.sql.legacy.storeAnalyzedPlanForView": "true",
