@@ -124,9 +124,9 @@ def test_snapshots_that_are_gone(both: Both, story: Story) -> None:
     both.expect_same()
 
 
-def test_keys_that_rows_share(both: Both) -> None:
+def test_keys_that_rows_share(both: Both, story: Story) -> None:
     """A model whose unique_key is none is refused, and is built anew once it is mended."""
-    both.models.run()
+    step(both, story)
     model = both.folder / "models" / "modes" / "keyed.sql"
     sql = "{{ config(unique_key='user_id') }} select user_id, count(*) as events from {{ ref('event_log') }} group by "
     model.write_text(sql + "user_id, event_type")
@@ -150,9 +150,9 @@ def test_what_there_is_not_yet(both: Both) -> None:
     model.unlink()
 
 
-def test_errors_without_values(both: Both) -> None:
+def test_errors_without_values(both: Both, story: Story) -> None:
     """What Spark says of a value that it cannot cast is told without the value."""
-    both.models.run()
+    step(both, story)
     model = both.folder / "models" / "modes" / "numbered.sql"
     config = "{{ config(unique_key='number') }}"
     cast = "select cast('secret' || coalesce(max(user_id), '') as bigint) as number"
