@@ -60,6 +60,7 @@ TABLES = (
 RAW = """
 create schema if not exists penstock;
 create schema if not exists raw;
+create table penstock.runs (kind text, status text, upper_seq bigint, selected boolean, layer text);
 create table penstock.loads (
   load_id bigint primary key, seq bigint not null unique, stream text, source text, read bigint, landed bigint,
   duplicates bigint, quarantined bigint, bytes bigint, started_at timestamp with time zone,
