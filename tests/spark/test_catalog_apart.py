@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from penstock import faults
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.destinations.spark.take_back import STAMP
 from penstock.destinations.spark.writer import IcebergWriter
@@ -16,6 +15,7 @@ from penstock.errors import DestinationError, LandingBlocked
 from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Destination
 from penstock.spec import StreamSpec
+from tests.support.cut_off import cut_off
 from tests.support.fixtures import spark_settings
 from tests.support.seaweed import PrivateSeaweed
 from tests.support.warehouse import land, ledger, table, write_files
@@ -89,7 +89,6 @@ def test_a_load_that_ends_between_the_commits(
     tmp_path: Path,
     rules: str,
     first: bool,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its snapshot bears its number, which the ledger does not know; the next load takes it back, also that of a load
     which made the table, and lands the records that come again."""
@@ -103,11 +102,8 @@ def test_a_load_that_ends_between_the_commits(
         load(local)
     write_files(tmp_path / "data", MORE)
     before = ledger(apart, "s")
-    monkeypatch.setattr(faults, "_FAULT", "rows_committed:raise")
-    monkeypatch.setattr(faults, "_passes", 0)
-    with pytest.raises(RuntimeError):
+    with cut_off("rows_committed"):
         load(apart)
-    monkeypatch.undo()
     assert ledger(apart, "s") == before
     left = apart.catalog.load_table("raw.s").current_snapshot()
     assert left is not None and left.summary is not None
@@ -120,20 +116,18 @@ def test_a_load_that_ends_between_the_commits(
     assert {load for (load,) in apart.query("select distinct _pen_load from raw.s").rows} <= loads
 
 
-def ended_between(apart: SparkDestination, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def ended_between(apart: SparkDestination, folder: Path) -> None:
     """A load of more files that ends between the commits."""
     write_files(folder, MORE)
-    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
-        patched.setattr(faults, "_FAULT", "rows_committed:raise")
-        patched.setattr(faults, "_passes", 0)
+    with cut_off("rows_committed"):
         land(apart, folder, RULES["append"])
 
 
-def test_a_load_that_was_overtaken(apart: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_that_was_overtaken(apart: SparkDestination, tmp_path: Path) -> None:
     """Whether a load is known is asked of the ledger: one that another has overtaken has the lesser number."""
     write_files(tmp_path / "data", FILES)
     land(apart, tmp_path / "data", RULES["append"])
-    ended_between(apart, tmp_path / "data", monkeypatch)
+    ended_between(apart, tmp_path / "data")
     apart.ledger.query(
         "insert into penstock.loads select load_id + 7, seq + 1, stream, source, 1, 0, 1, 0, 0, bytes, started_at,"
         " committed_at from penstock.loads"
@@ -145,14 +139,12 @@ def test_a_load_that_was_overtaken(apart: SparkDestination, tmp_path: Path, monk
     assert len(table(apart, "s")) == 5
 
 
-def test_a_load_whose_snapshot_is_gone(
-    apart: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_load_whose_snapshot_is_gone(apart: SparkDestination, tmp_path: Path) -> None:
     """Rewritten by others, and expired: its rows bear its number still, and go."""
     write_files(tmp_path / "data", FILES)
     land(apart, tmp_path / "data", RULES["append"])
     rows = table(apart, "s")
-    ended_between(apart, tmp_path / "data", monkeypatch)
+    ended_between(apart, tmp_path / "data")
     there = apart.catalog.load_table("raw.s")
     there.overwrite(there.scan().to_arrow())
     there = apart.catalog.load_table("raw.s")
@@ -179,19 +171,12 @@ def test_a_ledger_that_has_forgotten(apart: SparkDestination, tmp_path: Path) ->
     assert table(apart, "s") == rows
 
 
-def test_a_table_that_was_rewritten_meanwhile(
-    apart: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_was_rewritten_meanwhile(apart: SparkDestination, tmp_path: Path) -> None:
     """Snapshots of others, such as a compaction's, stay; of them the rows go that the ledger does not know."""
     write_files(tmp_path / "data", FILES)
     land(apart, tmp_path / "data", RULES["append"])
     rows = table(apart, "s")
-    write_files(tmp_path / "data", MORE)
-    monkeypatch.setattr(faults, "_FAULT", "rows_committed:raise")
-    monkeypatch.setattr(faults, "_passes", 0)
-    with pytest.raises(RuntimeError):
-        land(apart, tmp_path / "data", RULES["append"])
-    monkeypatch.undo()
+    ended_between(apart, tmp_path / "data")
     there = apart.catalog.load_table("raw.s")
     there.overwrite(there.scan().to_arrow())
     write_files(tmp_path / "data", FILES)

@@ -9,12 +9,12 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from penstock import faults
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.destinations.spark.writer import IcebergWriter
 from penstock.errors import DestinationError
 from penstock.project import Spark
 from penstock.spec import StreamSpec
+from tests.support.cut_off import cut_off
 from tests.support.warehouse import land, ledger, table, write_files
 
 SPEC = StreamSpec(stream="s", identity=("n",))
@@ -28,9 +28,7 @@ def other(settings: Spark, lake: SparkDestination) -> Iterator[SparkDestination]
     opened.close()
 
 
-def test_a_number_that_was_never_committed(
-    lake: SparkDestination, other: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_number_that_was_never_committed(lake: SparkDestination, other: SparkDestination, tmp_path: Path) -> None:
     """What a process remembers of a table is good only while its own last load is the newest that the ledger has: the
     number of one that failed in its commit is another's by then."""
 
@@ -39,29 +37,21 @@ def test_a_number_that_was_never_committed(
         land(destination, tmp_path / "in", SPEC)
 
     load(lake, "1.ndjson", b'{"n": 1}\n')
-    monkeypatch.setattr(faults, "_FAULT", "rows_committed:raise")
-    monkeypatch.setattr(faults, "_passes", 0)
-    with pytest.raises(RuntimeError):
+    with cut_off("rows_committed"):
         load(lake, "2.ndjson", b'{"n": 2}\n')
-    monkeypatch.undo()
     load(other, "3.ndjson", b'{"n": 3}\n')
     load(lake, "4.ndjson", b'{"n": 2}\n{"n": 3}\n')
     assert [row["n"] for row in sorted(table(other, "s"), key=lambda r: r["n"])] == [1, 2, 3]
 
 
-def test_files_of_a_landing_that_is_given_up(
-    lake: SparkDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_a_landing_that_is_given_up(lake: SparkDestination, tmp_path: Path) -> None:
     """They go where no snapshot can have named them yet."""
     write_files(tmp_path / "in", {"1.ndjson": b'{"n": 1}\n'})
     land(lake, tmp_path / "in", SPEC)
     files = sorted((tmp_path / "lake").rglob("*.parquet"))
     write_files(tmp_path / "in", {"2.ndjson": b'{"n": 2}\n'})
-    monkeypatch.setattr(faults, "_FAULT", "files_written:raise")
-    monkeypatch.setattr(faults, "_passes", 0)
-    with pytest.raises(RuntimeError):
+    with cut_off("files_written"):
         land(lake, tmp_path / "in", SPEC)
-    monkeypatch.undo()
     assert sorted((tmp_path / "lake").rglob("*.parquet")) == files
 
 
