@@ -102,6 +102,15 @@ def test_a_step_whose_end_the_ledger_missed(both: Both, story: Story) -> None:
     both.expect_same()
 
 
+def test_connections_that_stay(both: Both, story: Story) -> None:
+    """Step after step, Spark has as many connections to the ledger's database as after the first."""
+    step(both, story)
+    open_ones = "select count(*) from pg_stat_activity where datname = current_database()"
+    before = both.ledger(open_ones)
+    step(both, story)
+    assert both.ledger(open_ones) == before
+
+
 def test_rows_that_somebody_else_wrote(both: Both, story: Story) -> None:
     """The next step of a model finds another snapshot than it left, and puts right what is in it."""
     settings = both.lake.project.destination

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dbt_common.exceptions import DbtRuntimeError
 
 from penstock.destinations.postgres.destination import PostgresDestination
-from penstock.destinations.spark.session import ANSI, CATALOG, open_session
+from penstock.destinations.spark.catalogs import NAME
+from penstock.destinations.spark.session import ANSI, open_session
 from penstock.engine_errors import error_text
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _rows(statement: str) -> Sequence[Sequence[Any]]:
 def _relations(adapter: Any, schema_relation: Any) -> list[Any]:
     """The tables and views of a schema; none where there is no such schema yet."""
     schema = schema_relation.schema
-    rows = _database().query(_LISTED, [CATALOG, schema]).rows
+    rows = _database().query(_LISTED, [NAME, schema]).rows
     return [
         adapter.Relation.create(schema=schema, identifier=name, type=(kind or "TABLE").lower(), is_iceberg=True)
         for name, kind in rows

@@ -16,14 +16,13 @@ from urllib.parse import urlencode
 
 from penstock.destinations.kinds import DBT_SECRET
 from penstock.destinations.postgres.kind import KIND as POSTGRES
+from penstock.destinations.spark.catalogs import NAME
 from penstock.errors import DestinationError, UsageError
 
 if TYPE_CHECKING:
     from penstock.project import Spark
 
 ANSI = "spark.sql.ansi.enabled"
-CATALOG = "penstock"
-"""What Spark calls the catalog of the tables, which is the one that names without a catalog mean."""
 _ON_THIS_MACHINE = re.compile(r"local\b")
 _SHUFFLES = "8"
 """On one machine; Spark's own 200 are for clusters, and each costs a task."""
@@ -38,7 +37,7 @@ def configuration(settings: Spark) -> dict[str, str]:
         UsageError: models cannot be built with such settings yet.
     """
     expect_supported(settings)
-    catalog = f"spark.sql.catalog.{CATALOG}"
+    catalog = f"spark.sql.catalog.{NAME}"
     conf = {
         "spark.master": settings.spark.master,
         "spark.app.name": "penstock",
@@ -46,7 +45,7 @@ def configuration(settings: Spark) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "OFF",  # what fails is raised here; its own log would quote values
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-        "spark.sql.defaultCatalog": CATALOG,
+        "spark.sql.defaultCatalog": NAME,
         catalog: "org.apache.iceberg.spark.SparkCatalog",
         f"{catalog}.type": "jdbc",
         f"{catalog}.warehouse": settings.location,
@@ -112,7 +111,7 @@ def open_session(settings: Spark) -> Any:
         builder = builder.config(name, value)
     try:
         session = builder.getOrCreate()
-        session.sql(f"show namespaces in {CATALOG}").collect()
+        session.sql(f"show namespaces in {NAME}").collect()
     except Exception as e:  # noqa: BLE001 - whatever Java has to say
         raise DestinationError(
             f"Spark cannot be started: {str(e).strip().splitlines()[0]}",

@@ -61,7 +61,7 @@
   {#- One that ends halfway, or whose rows share a key, is built again. -#}
   {%- do penstock.ledger_rows("delete from penstock_lake.models where model = '" ~ penstock.model_name(model) ~ "'") -%}
   {%- set limited = inputs | selectattr('limited') | list -%}
-  {%- do penstock.bind_all(limited, penstock.came_between(0, state.upto)) -%}
+  {%- do penstock.bind_all(limited, penstock.so_far(limited, state)) -%}
   {%- set order_by = penstock.listed(config.get('order_by')) -%}
   {%- if not penstock.snapshot_of(this) -%}{%- do run_query('drop view if exists ' ~ this) -%}{%- endif -%}
   {%- call statement('main') -%}
@@ -75,7 +75,7 @@
     as select * from ({{ penstock.spark_bound(limited) }}) as all_rows
     {% if order_by %}order by {{ order_by | join(', ') }}{% endif %}
   {%- endcall -%}
-  {%- do penstock.expect_unique(this) -%}
+  {%- if penstock.shared_keys(this) -%}{%- do penstock.refuse_shared_keys() -%}{%- endif -%}
   {%- set columns = penstock.table_types(this) -%}
   {%- do penstock.keep_built(inputs, state, columns, invocation_id, true) -%}
 {%- endmacro %}

@@ -9,6 +9,12 @@
 {%- endmacro %}
 
 
+{#- The condition that rows came with a load up to the step's, for those of `inputs` that it limits; one question. -#}
+{% macro so_far(inputs, state) -%}
+  {{- return(penstock.came_between(0, state.upto) if inputs | selectattr('limited') | list else '') -}}
+{%- endmacro %}
+
+
 {% macro spark_bind(input, rows) -%}
   {%- do run_query('create or replace global temporary view ' ~ adapter.quote(input.table) ~ ' as ' ~ rows) -%}
 {%- endmacro %}
@@ -30,10 +36,18 @@
 {%- endmacro %}
 
 
-{#- A view whose rows are computed once. -#}
+{#- A view whose rows are computed once. Spark caches by a copy of the session unless these are so; each copy has a
+    catalog of its own, and that connections to the ledger's database which nobody closes. -#}
 {% macro spark_cached(name, rows) -%}
+  {%- set settings = {
+    'spark.sql.sources.bucketing.autoBucketedScan.enabled': 'false',
+    'spark.sql.optimizer.canChangeCachedPlanOutputPartitioning': 'true',
+    'spark.sql.adaptive.applyFinalStageShuffleOptimizations': 'false',
+  } -%}
   {%- do run_query('drop view if exists ' ~ name) -%}
+  {%- for setting, value in settings.items() -%}{%- do run_query('set ' ~ setting ~ ' = ' ~ value) -%}{%- endfor -%}
   {%- do run_query('cache table ' ~ name ~ ' as ' ~ rows) -%}
+  {%- for setting in settings -%}{%- do run_query('reset ' ~ setting) -%}{%- endfor -%}
 {%- endmacro %}
 
 
@@ -55,7 +69,7 @@
 
 {% macro all_rows(inputs, state, columns) -%}
   {%- set limited = inputs | selectattr('limited') | list -%}
-  {%- do penstock.bind_all(limited, penstock.came_between(0, state.upto)) -%}
+  {%- do penstock.bind_all(limited, penstock.so_far(limited, state)) -%}
   {%- do penstock.spark_view('_pen_new', 'select ' ~ penstock.names(columns) ~ ' from (' ~ penstock.spark_bound(limited) ~ ') as fresh') -%}
   {%- do penstock.spark_view('_pen_old', 'select ' ~ penstock.names(columns) ~ ' from ' ~ this) -%}
 {%- endmacro %}
@@ -114,6 +128,7 @@
 
 {% macro rows_in_scope(inputs, state, kept, columns, scope, by) -%}
   {%- set inputs = penstock.numbered(inputs) -%}
+  {%- set so_far = penstock.so_far(inputs, state) -%}
   {%- set parts, scoped, limited, touched = [], [], [], [] -%}
   {%- for column in scope -%}{%- do parts.append('_pen_scope_' ~ loop.index) -%}{%- endfor -%}
   {%- for input in inputs -%}
@@ -137,9 +152,9 @@
       {%- do on.append(penstock.part(expression) ~ ' <=> _pen_scope.' ~ parts[loop.index0]) -%}
     {%- endfor -%}
     {%- do penstock.spark_bind(input, 'select * from ' ~ input.relation ~ ' left semi join _pen_scope on ' ~ on | join(' and ')
-      ~ (' where ' ~ penstock.came_between(0, state.upto) if input.limited else '')) -%}
+      ~ (' where ' ~ so_far if input.limited else '')) -%}
   {%- endfor -%}
-  {%- do penstock.bind_all(limited, penstock.came_between(0, state.upto)) -%}
+  {%- do penstock.bind_all(limited, so_far) -%}
   {%- set held = ' left semi join _pen_scope on ' -%}
   {%- do penstock.spark_view('_pen_new', 'select ' ~ penstock.names(columns, 'fresh.') ~ ' from ('
     ~ penstock.spark_bound(scoped + limited) ~ ') as fresh' ~ held ~ penstock.same_values(scope, 'fresh', '_pen_scope', parts)) -%}
@@ -203,11 +218,9 @@
 
 
 {#- Refuse rows that share a key: which of them a merge means, nothing tells. -#}
-{% macro expect_unique(relation) -%}
+{% macro refuse_shared_keys() -%}
   {%- set keys = penstock.names(penstock.listed(config.require('unique_key'))) -%}
-  {%- if penstock.shared_keys(relation) -%}
-    {%- do exceptions.raise_compiler_error('rows of ' ~ this ~ ' share a key: ' ~ keys ~ ' is no unique_key of it') -%}
-  {%- endif -%}
+  {%- do exceptions.raise_compiler_error('rows of ' ~ this ~ ' share a key: ' ~ keys ~ ' is no unique_key of it') -%}
 {%- endmacro %}
 
 
@@ -230,9 +243,7 @@
     ~ penstock.same_values(keys, 'fresh', 'kept') ~ ' where kept._pen_there is null or fresh._pen_there is null or fresh._pen_times > 1'
     ~ (' or not (' ~ penstock.same_values(rest, 'fresh', 'kept') ~ ')' if rest else '')) -%}
   {%- set counted = run_query('select count(*), coalesce(max(_pen_times), 0) from _pen_diff').rows[0] -%}
-  {%- if counted[1] > 1 -%}
-    {%- do exceptions.raise_compiler_error('rows of ' ~ this ~ ' share a key: ' ~ penstock.names(keys) ~ ' is no unique_key of it') -%}
-  {%- endif -%}
+  {%- if counted[1] > 1 -%}{%- do penstock.refuse_shared_keys() -%}{%- endif -%}
   {%- if counted[0] == 0 -%}
     {%- call statement('main') -%}select 1 where false{%- endcall -%}
     {{- return('') -}}
