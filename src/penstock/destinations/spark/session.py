@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ANSI = "spark.sql.ansi.enabled"
 _ON_THIS_MACHINE = re.compile(r"local\b")
+_LOOPBACK = "127.0.0.1"
 _SHUFFLES = "8"
 """On one machine; Spark's own 200 are for clusters, and each costs a task."""
 _opened: tuple[Mapping[str, str], Any] | None = None
@@ -54,6 +55,8 @@ def configuration(settings: Spark) -> dict[str, str]:
         **_database(settings, f"{catalog}."),
     }
     if _ON_THIS_MACHINE.match(settings.spark.master):
+        # nobody else has to reach it
+        conf.update({"spark.driver.host": _LOOPBACK, "spark.driver.bindAddress": _LOOPBACK})
         conf["spark.sql.shuffle.partitions"] = _SHUFFLES
     if settings.spark.jars:
         jars = [str(path) for path in settings.spark.jars]
