@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -27,7 +28,14 @@ _ON_THIS_MACHINE = re.compile(r"local\b")
 _LOOPBACK = "127.0.0.1"
 _SHUFFLES = "8"
 """On one machine; Spark's own 200 are for clusters, and each costs a task."""
+_OF_JAVA = re.compile(r"spark\.(master$|driver\.|jars|submit\.)")
+_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
+"""The names that Spark itself masks: the default of its ``spark.redaction.regex``."""
 _opened: tuple[Mapping[str, str], Any] | None = None
+_java: Any = None
+"""The process of Java, which outlives a session that is ended for another."""
+_log = TemporaryFile()
+"""What Java prints while it starts: nothing of it is for whoever runs a command, unless it does not start."""
 
 
 def configuration(settings: Spark) -> dict[str, str]:
@@ -109,20 +117,41 @@ def open_session(settings: Spark) -> Any:
         with suppress(Exception):  # it may have died
             _opened[1].stop()
         _opened = None
-    builder = SparkSession.builder
-    for name, value in conf.items():
-        builder = builder.config(name, value)
+    builder = SparkSession.builder.config(map=conf)
     try:
+        if SparkSession.getActiveSession() is None:
+            _start(conf)
         session = builder.getOrCreate()
         session.sql(f"show namespaces in {NAME}").collect()
     except Exception as e:  # noqa: BLE001 - whatever Java has to say
         raise DestinationError(
-            f"Spark cannot be started: {str(e).strip().splitlines()[0]}",
+            f"Spark cannot be started: {_last_words() or str(e).strip().splitlines()[0]}",
             where=settings.spark.master,
             fix="penstock doctor; spark.jars or spark.packages need Iceberg's runtime and PostgreSQL's JDBC driver",
         ) from None
     _opened = (conf, session)
     return session
+
+
+def _start(conf: Mapping[str, str]) -> None:
+    """Start Spark. Java's command line, which whoever is on the machine can read, has what Java itself is started with;
+    all else, with passwords and keys of stores, goes by its socket."""
+    global _java
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+
+    if _java is None:
+        public = {name: value for name, value in conf.items() if _OF_JAVA.match(name) and not _SECRET.search(name)}
+        _java = launch_gateway(SparkConf().setAll(list(public.items())), {"stderr": _log})
+    SparkContext(conf=SparkConf().setAll(list(conf.items())), gateway=_java)
+
+
+def _last_words() -> str:
+    """The last line that Java printed, where it has not started; else nothing."""
+    if _java is not None:
+        return ""
+    _log.seek(0)
+    return _log.read().decode(errors="replace").strip().rpartition("\n")[2]
 
 
 def expect_supported(settings: Spark) -> None:
