@@ -137,7 +137,7 @@ def test_the_upper_seq_holds_for_the_whole_graph(warehouse: Warehouse, mode: lis
     assert warehouse.content() == stepwise
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_many_loads_at_once(warehouse: Warehouse) -> None:
     """More new loads than an SQL list is good for are taken in as well."""
     warehouse.land([event("a", "Created", START, username="Ann")])
