@@ -16,6 +16,7 @@ from penstock.testing.rabbitmq import PrivateRabbitMQ
 from tests.support.compose import ROOT
 
 SETTINGS = ROOT / "scripts" / "rabbitmq"
+pytestmark = pytest.mark.slow  # a broker of its own, and settings that rarely change
 USER, PASSWORD = "penstock", "f00dfeed" * 6
 
 

@@ -81,7 +81,9 @@ def _write(folder: Path) -> None:
         (folder / f"{name}.ndjson").write_text("\n".join(lines) + "\n")
 
 
-@pytest.mark.parametrize("settings", ["{ from: files }", MERGED], ids=["append", "merge"])
+@pytest.mark.parametrize(
+    "settings", [pytest.param("{ from: files }", id="append", marks=pytest.mark.slow), pytest.param(MERGED, id="merge")]
+)
 def test_two_loads_into_one_new_stream(tmp_path: Path, postgres_url: str, settings: str) -> None:
     """Processes that load overlapping files with growing columns into the same new stream, several times: the table
     is that of one load after the other, the ledger adds up, and none fails or waits for ever."""

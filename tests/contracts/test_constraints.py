@@ -13,7 +13,7 @@ from penstock.spec import StreamSpec
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 pytestmark = pytest.mark.parametrize("destination", ["postgres"], indirect=True)
-SIZES = pytest.mark.parametrize("batch_bytes", [20, 200, 1 << 20])
+SIZES = pytest.mark.parametrize("batch_bytes", [20, pytest.param(200, marks=pytest.mark.slow), 1 << 20])
 RULES = {
     "foreign key": "alter table raw.s add foreign key (a) references raw.allowed (a) deferrable initially deferred",
     "trigger": "create constraint trigger allowed after insert or update on raw.s deferrable initially deferred"

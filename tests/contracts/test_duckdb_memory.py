@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from penstock.destinations.duckdb.destination import DuckDBDestination
 
@@ -43,6 +44,7 @@ print(most() - before)
 """
 
 
+@pytest.mark.slow
 def test_closing_a_file_merges_few_row_groups_at_once(tmp_path: Path) -> None:
     """The checkpoint at the end takes the memory of one merge, of four row groups at most."""
     arguments = [str(tmp_path / "w.duckdb"), *map(str, (COMMITS, ROWS, BYTES))]

@@ -14,6 +14,7 @@ from penstock.land.session import Session
 from penstock.project import load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.perform import Transformer
+from tests.support.fixtures import slow_on_postgres
 from tests.support.modelled import a_modelled_project
 
 VIEW = (
@@ -113,6 +114,7 @@ def builds(session: Session) -> dict[str, str]:
     return {str(model): str(version) for model, version in session.destination.query(query).rows}
 
 
+@pytest.mark.parametrize("warehouse", [pytest.param("duckdb", marks=pytest.mark.slow), "postgres"], indirect=True)
 def test_edited_settings(session: Session) -> None:
     """After each of the edits the tables are what they are when they are built anew."""
     transformer = Transformer(session)
@@ -127,6 +129,7 @@ def test_edited_settings(session: Session) -> None:
         assert "order_by" not in settings or lying == in_order(session), edit
 
 
+@slow_on_postgres("warehouse")
 def test_nothing_edited(session: Session) -> None:
     """What lands is taken in by the tables as they are when no setting was edited."""
     transformer = Transformer(session)
@@ -137,6 +140,7 @@ def test_nothing_edited(session: Session) -> None:
     assert builds(session) == before
 
 
+@slow_on_postgres("warehouse")
 def test_edited_after_an_older_version(session: Session) -> None:
     """A build of a version that kept no layout goes on, unless the model is edited with the first run of this one."""
     transformer = Transformer(session)
@@ -155,6 +159,7 @@ def test_edited_after_an_older_version(session: Session) -> None:
     assert after == content(session)
 
 
+@slow_on_postgres("warehouse")
 def test_edited_constraints(session: Session) -> None:
     """A constraint of a contract that is edited holds for what was there already."""
     transformer = Transformer(session)
@@ -170,6 +175,7 @@ def test_edited_constraints(session: Session) -> None:
     assert session.destination.query(CHECKS).rows
 
 
+@slow_on_postgres("warehouse")
 def test_another_materialization_for_a_while(session: Session) -> None:
     """A model that was a plain table between two runs is built anew when it is built step by step again."""
     transformer = Transformer(session)

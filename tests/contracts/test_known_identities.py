@@ -121,8 +121,11 @@ def _forbid_copies(destination: Destination) -> None:
 @pytest.mark.parametrize(("disposition", "most"), [("append", 7), ("append", 1_000), ("merge", 7), ("replace", 7)])
 @pytest.mark.parametrize(
     ("constrain", "value"),
-    [(forbid_13, 13), (_forbid_null, None), (_forbid_copies, 0)],
-    ids=["check", "null", "unique"],
+    [
+        pytest.param(forbid_13, 13, id="check"),
+        pytest.param(_forbid_null, None, id="null", marks=pytest.mark.slow),
+        pytest.param(_forbid_copies, 0, id="unique"),
+    ],
 )
 def test_a_doubtful_row_is_refused_as_any(
     tmp_path: Path,

@@ -97,7 +97,7 @@ def test_only_the_window(destination: Destination, tmp_path: Path, lake: Path) -
         assert _lines(lake) == kept
 
 
-@pytest.mark.parametrize("flatten", [False, True])
+@pytest.mark.parametrize("flatten", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("format_", FORMATS)
 def test_dropped_fields(destination: Destination, tmp_path: Path, lake: Path, format_: Any, flatten: bool) -> None:
     """What the stream drops is in no file of the lake, whatever else is in the record, and the rows are the same."""

@@ -21,6 +21,7 @@ from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Destination, Target
 from penstock.spec import StreamSpec
 from tests.support.cut_off import cut_off
+from tests.support.fixtures import slow_on_postgres
 from tests.support.warehouse import land, ledger, quarantined, table, write_files
 
 RULES = {
@@ -75,6 +76,7 @@ def apart(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destinatio
         destination.close()
 
 
+@slow_on_postgres("apart")
 @pytest.mark.parametrize("disposition", list(RULES))
 def test_the_same_as_beside(apart: Destination, local: Destination, tmp_path: Path, disposition: str) -> None:
     """Rows, quarantine, counts and positions are those of a warehouse that has its ledger in itself; again is
@@ -90,6 +92,7 @@ def test_the_same_as_beside(apart: Destination, local: Destination, tmp_path: Pa
     assert apart.ledger.schema("s") == local.ledger.schema("s")
 
 
+@slow_on_postgres("apart")
 @pytest.mark.parametrize("disposition", list(RULES))
 def test_a_load_that_ends_between_the_commits(
     apart: Destination, local: Destination, tmp_path: Path, disposition: str

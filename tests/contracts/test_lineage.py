@@ -44,7 +44,7 @@ def told(project: Path, **settings: Any) -> Path:
     return project / "told" / "lineage.ndjson"
 
 
-@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+@pytest.mark.parametrize("kind", [pytest.param("duckdb", marks=pytest.mark.slow), "postgres"])
 def test_loads_and_models(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> None:
     """A run's loads, models and tests are told with what they read and wrote: to a file from DuckDB, over HTTP from
     PostgreSQL. The run is the parent of all, and no event has a secret."""

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 MOST_BYTES = 350 << 20
 ROWS = 400_000
 PROJECT = """\
@@ -30,6 +32,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 def test_the_peak_of_a_load(tmp_path: Path) -> None:
     """A load of 110 MB of records into DuckDB stays under 350 MiB, libraries included."""
     (tmp_path / "penstock.yml").write_text(PROJECT)

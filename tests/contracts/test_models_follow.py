@@ -36,7 +36,7 @@ class Following:
         until(lambda: self.trigger.upper_seq == newest, lambda: self.trigger.last_error)
 
 
-@pytest.fixture(scope="module", params=["duckdb", "postgres"])
+@pytest.fixture(scope="module", params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def following(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Following]:
     """On each kind of warehouse."""
     with ExitStack() as stack:

@@ -17,6 +17,7 @@ from penstock.transform.built import Built
 from penstock.transform.dbt import Dbt
 from penstock.transform.explained import explain_transform
 from penstock.transform.perform import Transformer
+from tests.support.fixtures import slow_on_postgres
 from tests.support.modelled import a_modelled_project
 
 BY_NAME = "select name, records from reports.by_name order by 1"
@@ -104,6 +105,7 @@ def test_an_edited_model_is_prepared_anew(opened: tuple[Session, Transformer]) -
     assert session.destination.query(BY_NAME).rows == [("first", 10), ("second", 20)]
 
 
+@slow_on_postgres("project")
 def test_a_new_column_is_noticed(opened: tuple[Session, Transformer]) -> None:
     """A field that was not there before reaches the views over its table before the next step."""
     session, transformer = opened
@@ -122,6 +124,7 @@ def test_a_new_column_is_noticed(opened: tuple[Session, Transformer]) -> None:
     assert rows == [("first", 1), ("second", 2), ("third", 1)]
 
 
+@slow_on_postgres("project")
 def test_a_variable_that_a_view_reads(opened: tuple[Session, Transformer], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that starts with another value has the view ask by that one, before anything is taken in."""
     session, transformer = opened
@@ -146,6 +149,7 @@ def test_a_variable_that_a_view_reads(opened: tuple[Session, Transformer], monke
             other.close()
 
 
+@slow_on_postgres("project")
 def test_why_a_model_is_built_whole(opened: tuple[Session, Transformer]) -> None:
     """A run says it of what only the warehouse could tell, and so does the plan of the next one."""
     session, transformer = opened
@@ -164,6 +168,7 @@ def test_why_a_model_is_built_whole(opened: tuple[Session, Transformer]) -> None
     assert [n.startswith(note) for n in explain_transform(session.project, session.destination, ()).notes] == [True]
 
 
+@slow_on_postgres("project")
 def test_hooks_of_peoples_own(opened: tuple[Session, Transformer]) -> None:
     """A model with a hook, or one that asks something while it is compiled, is built by dbt in each step; so are all
     models of a project that does something at the start of each run of dbt's."""
@@ -192,6 +197,7 @@ def test_hooks_of_peoples_own(opened: tuple[Session, Transformer]) -> None:
     assert session.destination.query(same).rows == [(5,)]
 
 
+@slow_on_postgres("project")
 def test_a_failed_model_holds_nobody_back(opened: tuple[Session, Transformer]) -> None:
     """A step that fails is dbt's: where dbt fails too, its error is told, what reads the model is skipped, and the
     other models have taken in what landed. Once it is mended, all of them go on."""
@@ -217,6 +223,7 @@ def test_a_failed_model_holds_nobody_back(opened: tuple[Session, Transformer]) -
     assert session.destination.query("select * from reports.over_once order by 1").rows == [("first", 1), ("second", 1)]
 
 
+@slow_on_postgres("project")
 def test_what_is_read_was_built_anew(opened: tuple[Session, Transformer]) -> None:
     """A step does not follow from another build of what the model reads: dbt takes its place once."""
     session, transformer = opened
@@ -237,6 +244,7 @@ def test_what_is_read_was_built_anew(opened: tuple[Session, Transformer]) -> Non
     ]
 
 
+@slow_on_postgres("project")
 def test_an_incremental_model(opened: tuple[Session, Transformer], monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that inserts what is new, by the package's strategy and hook, is asked for its step once."""
     session, transformer = opened

@@ -327,7 +327,14 @@ def kill(broker: PrivateRabbitMQ, _: Proxy, __: StreamProtocolSource) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [cut, reset, refuse_for_a_while, stall, close_connection, pytest.param(restart, marks=pytest.mark.slow), kill],
+    [
+        cut,
+        reset,
+        refuse_for_a_while,
+        stall,
+        close_connection,
+        *(pytest.param(f, marks=pytest.mark.slow) for f in (restart, kill)),
+    ],
     ids=lambda f: f.__name__,
 )
 def test_reading_goes_on(

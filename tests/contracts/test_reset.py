@@ -129,6 +129,7 @@ DAMAGES = {
 }
 
 
+@slow_on_postgres("warehouse")
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A load, though there be nothing new, and a whole build refuse to go on and say what to do; status and doctor say
@@ -164,6 +165,7 @@ def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str, capsys:
         assert read_status(project)["damage"] == [] and check_ledger(project, None)[0].ok
 
 
+@slow_on_postgres("warehouse")
 @pytest.mark.parametrize("table", ["watermarks", "positions", "runs", "streams", "erasures", "quarantine"])
 def test_a_table_that_is_made_anew(landed: Session, table: str) -> None:
     """A table of the ledger that is gone is told of, and is made anew."""

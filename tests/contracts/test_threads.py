@@ -134,6 +134,7 @@ def test_a_landing_that_is_given_up_lets_the_next_begin(tmp_path: Path) -> None:
     two.close()
 
 
+@pytest.mark.slow
 def test_landing_while_dbt_builds(tmp_path: Path) -> None:
     """A warm dbt builds again and again while another thread lands; in the end the models hold all that landed."""
     project_dir = copied(tmp_path)

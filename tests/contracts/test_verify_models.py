@@ -12,7 +12,6 @@ import pytest
 
 from penstock import api
 from tests.support.commands import penstock
-from tests.support.fixtures import slow_on_postgres
 
 INCREMENTAL = (
     "{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='day', schema='reports') }}"
@@ -84,8 +83,9 @@ def left_over(warehouse: dict[str, Any]) -> list[Any]:
         return connection.execute("select datname from pg_database where datname like 'penstock_scratch%'").fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-@slow_on_postgres("warehouse")
+@pytest.mark.parametrize("warehouse", ["duckdb", "postgres"], indirect=True)
 def test_a_right_model_is_equal_and_wrong_ones_differ(project: Path, warehouse: dict[str, Any]) -> None:
     """Each wrong model is found, with rows, the loads and the seed; the warehouse holds what it held before."""
     before = api.query(project, "select table_schema, table_name from information_schema.tables order by 1, 2").rows

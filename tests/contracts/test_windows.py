@@ -59,7 +59,9 @@ def _day(day: dt.date) -> Window:
     return window
 
 
-@pytest.mark.parametrize("order", ["forward", "backward", "shuffled", "ranges"])
+@pytest.mark.parametrize(
+    "order", [*(pytest.param(o, marks=pytest.mark.slow) for o in ("forward", "backward")), "shuffled", "ranges"]
+)
 def test_day_by_day_is_at_once(destination: Destination, tmp_path: Path, order: str) -> None:
     """A week loaded by days or ranges, in any order, and then whole, is the week loaded at once."""
     write_files(tmp_path / "in", _files())

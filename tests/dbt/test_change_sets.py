@@ -13,6 +13,7 @@ from tests.dbt.lived import Lived
 from tests.dbt.stepping import Stepping
 from tests.dbt.warehouse import PACKAGE, Warehouse
 from tests.support.change_sets import INCIDENTS, Story
+from tests.support.fixtures import slow_on_postgres
 
 Open = Callable[[str, str], Warehouse]
 STORIES = int(os.environ.get("PENSTOCK_TEST_STORIES", "1"))
@@ -29,7 +30,7 @@ def live(lived: Lived, seed: int, steps: int, incidents: tuple[str, ...]) -> Non
         lived.pass_through(story.next())
 
 
-@pytest.mark.parametrize("lived", ["duckdb", "postgres"], indirect=True)
+@slow_on_postgres("lived")
 @pytest.mark.parametrize("seed", [54802])  # twelve events, late and tied, on twenty, and an organization's new name
 def test_steps_equal_a_full_refresh(lived: Lived, seed: int) -> None:
     """Late, tied and deleted users and a renamed organization, in two loads, with models left behind: the same."""
@@ -70,6 +71,7 @@ FAULTS = {
 """What may be wrong with the materialization: the file, what stands there, and what stands there in its place."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["duckdb", "postgres"])
 def test_kept_steps_equal_the_models_own_sql(open_warehouse: Open, engine: str) -> None:
     """The steps that the materialization keeps, performed without dbt, give the same tables too."""

@@ -50,7 +50,7 @@ def test_every_order_and_split_gives_the_same_tables(warehouse: Warehouse, seed:
 @pytest.mark.parametrize(
     ("warehouse", "at_once"),
     [
-        ("duckdb", 3),
+        pytest.param("duckdb", 3, marks=pytest.mark.slow),
         pytest.param("duckdb", 1, marks=pytest.mark.slow),
         pytest.param("postgres", 1, marks=pytest.mark.slow),
     ],
@@ -90,6 +90,7 @@ def test_both_engines_hold_the_same_rows(open_warehouse: Open) -> None:
     assert found[0] == found[1]
 
 
+@slow_on_postgres("warehouse")
 def test_a_step_writes_only_what_changed(warehouse: Warehouse) -> None:
     """A new event of one user leaves every row of the others, and of the user's other days, as written before."""
     warehouse.land(lives(seed=5, users=40), organizations(0)[0])
@@ -136,7 +137,7 @@ def test_the_upper_seq_holds_for_the_whole_graph(warehouse: Warehouse, mode: lis
     assert warehouse.content() == stepwise
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_many_loads_at_once(warehouse: Warehouse) -> None:
     """More new loads than an SQL list is good for are taken in as well."""
     warehouse.land([event("a", "Created", START, username="Ann")])

@@ -12,6 +12,7 @@ import pytest
 from tests.dbt.steps import Steps, Unsound
 from tests.dbt.stories import START, Record
 from tests.dbt.warehouse import Warehouse
+from tests.support.fixtures import slow_on_postgres
 
 Open = Callable[[str, str], Warehouse]
 
@@ -125,6 +126,7 @@ def test_a_scope_of_the_unique_key_has_one_index_whatever_the_order(open_warehou
     }
 
 
+@slow_on_postgres("modes")
 def test_what_feeds_cannot_tell_is_built_whole(modes: Warehouse) -> None:
     """A feed that was lost, a model that was changed, a reader that came later, a watermark that is gone."""
     chance = random.Random(6)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.car_project import CarProject
 
 PERIODS = """
@@ -38,6 +40,7 @@ def _subscription(number: int, car: int, start: str, said: str) -> dict[str, Any
     }
 
 
+@pytest.mark.slow
 def test_a_car_that_takes_anothers_place_begins_a_period(tmp_path: Path) -> None:
     """The subscription stays one, each car is delivered once, and no day is counted for both."""
     customer = {

@@ -15,13 +15,14 @@ import penstock
 from tests.support.documents import ROOT, Reader, blocks, commands
 
 
-def test_readme_commands(tmp_path: Path) -> None:
+@pytest.mark.parametrize("forked", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["forked", "started"])
+def test_readme_commands(tmp_path: Path, forked: bool) -> None:
     """One after the other in an empty folder, as a new user would."""
     found = [c.text for b in blocks(ROOT / "README.md") if b.language == "bash" for c in commands(b)]
     assert any(c.startswith("penstock init") for c in found)
     home = tmp_path / "home"
     home.mkdir()
-    with Reader(home, forked=False) as reader:
+    with Reader(home, forked=forked) as reader:
         reader.follow(ROOT / "README.md")
     assert (home / "shop" / "warehouse.duckdb").exists()
 

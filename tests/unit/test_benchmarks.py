@@ -106,6 +106,7 @@ def _page(folder: Path, module: str, *arguments: str) -> str:
     return output.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_two_work_trees_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     """Each tree loads by its own code; the comparison tells CPU, wall and memory before, after, and their ratio."""
     trees = [str(ROOT), str(ROOT)]

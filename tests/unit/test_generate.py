@@ -230,6 +230,7 @@ def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
         write_user_events(tmp_path / "file" / "e.ndjson", count=1)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_count(tmp_path: Path) -> None:
     """Ten times the events take at most a third more memory."""
     script = (

@@ -34,8 +34,11 @@ print(len(body), resident("VmHWM") - before, Left(left[0]).name)
 
 @pytest.mark.parametrize(
     ("member", "ends", "times"),
-    [("7", "[]", 3), ('{"a":1}', "[]", 3), ('"k%d":1', "{}", 6)],
-    ids=["numbers in a list", "objects in a list", "members of an object"],
+    [
+        pytest.param("7", "[]", 3, id="numbers in a list", marks=pytest.mark.slow),
+        pytest.param('{"a":1}', "[]", 3, id="objects in a list"),
+        pytest.param('"k%d":1', "{}", 6, id="members of an object", marks=pytest.mark.slow),
+    ],
 )
 def test_what_members_take(member: str, ends: str, times: int) -> None:
     """A list takes what its bytes do, as they are written anew, for its column and to be hashed; the members of an

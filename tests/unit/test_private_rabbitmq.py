@@ -68,6 +68,7 @@ def test_confirmed_messages_survive_a_kill_and_a_restart(broker: PrivateRabbitMQ
                 wait_until(lambda kind=kind: _taken(connection, kind) == 10, f"{kind}: not all were kept", seconds=60)  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_all_its_ports_answer_on_loopback_only(broker: PrivateRabbitMQ) -> None:
     """AMQP, the stream protocol and management; no other machine reaches one."""
     for port in (broker.port, broker.stream_port, broker.management_port):
@@ -77,6 +78,7 @@ def test_all_its_ports_answer_on_loopback_only(broker: PrivateRabbitMQ) -> None:
     assert _listens_beyond_loopback({int(pid) for pid in pids if lives(int(pid))}) == set()
 
 
+@pytest.mark.slow
 def test_its_own_rabbitmqctl_runs_and_its_settings_hold(broker: PrivateRabbitMQ) -> None:
     """Also as root, where Debian's would ask the machine's service; a failure says what it said."""
     assert "123000" in broker.ctl("environment")

@@ -22,6 +22,7 @@ for module in pkgutil.walk_packages(penstock.__path__, "penstock."):
 """
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_without_what_only_unix_has() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
