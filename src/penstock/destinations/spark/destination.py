@@ -22,6 +22,7 @@ from penstock.destinations.spark.capabilities import CAPABILITIES
 from penstock.destinations.spark.catalogs import RAW, open_catalog
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.reading import Questions
+from penstock.destinations.spark.tidying import TIDYING, Tidying
 from penstock.destinations.spark.writer import IcebergWriter
 from penstock.errors import DestinationError, UsageError
 from penstock.ledger.sql_ledger import SqlLedger
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
     from penstock.project import Spark
+    from penstock.upkeep import TidiedTable
 
 _HAS_CATALOG = (
     "select count(*) from pg_tables where schemaname = 'penstock'"
@@ -180,6 +182,17 @@ class SparkDestination:
                 fix="in Spark: call system.expire_snapshots, and system.remove_orphan_files",
             )  # fmt: skip
         self._books.tidy(own, rewrite=rewrite)
+
+    def tidy_tables(self, streams: Sequence[str], *, dry_run: bool = False) -> Iterator[TidiedTable]:
+        """Write small files of raw tables together, and remove snapshots and files that nobody needs; one process at a
+        time.
+
+        Raises:
+            DestinationError: the store, the catalog or the ledger is away.
+            UsageError: a stream has no table.
+        """
+        with self.claim(TIDYING):
+            yield from Tidying(self, self._settings.tidy, dry_run=dry_run).run(streams)
 
     def is_known(self, stream: str, load_id: int) -> bool:
         """Whether the ledger has a load of a stream."""
