@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.reachable import Reachable
-from penstock.destinations.spark.take_back import stamp_of
+from penstock.destinations.spark.take_back import STAMP, stamp_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,6 +39,15 @@ def needed_by_loads(table: Table, is_known: Callable[[int], bool]) -> set[int]:
         if load is not None and is_known(int(load)):
             break
     return needed
+
+
+def carried_stamp(table: Table, is_known: Callable[[str, int], bool]) -> dict[str, str]:
+    """The stamp of a raw table's newest load, for a snapshot by which no later load has to look into those before it;
+    none where that load is to be taken back."""
+    load = next((load for snapshot in history(table) if (load := stamp_of(snapshot)) is not None), None)
+    if load is None or table.name()[0] != RAW or not is_known(table.name()[-1], int(load)):
+        return {}
+    return {STAMP: load}
 
 
 def needed_by_models(table: Table, known: Collection[int]) -> set[int]:

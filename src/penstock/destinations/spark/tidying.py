@@ -70,7 +70,7 @@ class Tidying:
             yield from self._tidied(partial(self._raw, stream))
         if not streams:
             needed = self._known_to_models()
-            for name in self._models():
+            for name in models_of(self._warehouse):
                 yield from self._tidied(partial(self._model, name, needed))
 
     def _tidied(self, perform: Callable[[], TidiedTable]) -> Iterator[TidiedTable]:
@@ -158,23 +158,25 @@ class Tidying:
                 folder.remove_path(info.path)
         return replace(done, orphans_removed=len(found), bytes_removed=done.bytes_removed + size)
 
-    def _models(self) -> list[tuple[str, ...]]:
-        """The tables of the models that the ledger knows."""
-        if not self._has_models():
-            return []
-        rows = self._warehouse.ledger.query("select model from penstock_lake.models order by 1").rows
-        return [tuple(str(model).split(".", 1)) for (model,) in rows]
-
     def _known_to_models(self) -> frozenset[int]:
         """The snapshots that the next steps of models begin from: their own, and those of models that they read."""
-        if not self._has_models():
+        if not _has_models(self._warehouse):
             return frozenset()
         steps = [json.loads(step) for (step,) in self._warehouse.ledger.query(_STEPS).rows]
         known = [snapshot for step in steps for snapshot in (step.get("snapshot"), *(step.get("read") or {}).values())]
         return frozenset(int(snapshot) for snapshot in known if snapshot)
 
-    def _has_models(self) -> bool:
-        return bool(self._warehouse.ledger.query("select to_regclass('penstock_lake.models') is not null").rows[0][0])
+
+def models_of(warehouse: SparkDestination) -> list[tuple[str, ...]]:
+    """The tables of the models that the ledger knows."""
+    if not _has_models(warehouse):
+        return []
+    rows = warehouse.ledger.query("select model from penstock_lake.models order by 1").rows
+    return [tuple(str(model).split(".", 1)) for (model,) in rows]
+
+
+def _has_models(warehouse: SparkDestination) -> bool:
+    return bool(warehouse.ledger.query("select to_regclass('penstock_lake.models') is not null").rows[0][0])
 
 
 _STREAMS = "select distinct stream from penstock.loads order by 1"
