@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -37,6 +38,11 @@ class TidiedTable:
 @runtime_checkable
 class KeepsFiles(Protocol):
     """A warehouse whose tables are files and snapshots that somebody has to look after."""
+
+    @property
+    def snapshot_age(self) -> timedelta:
+        """How old snapshots get before they are let go of, where nothing needs them any longer."""
+        ...
 
     def tidy_tables(self, streams: Sequence[str], *, dry_run: bool = False) -> Iterator[TidiedTable]:
         """Look after the tables of these streams, and after those of models too where none is named, one after the

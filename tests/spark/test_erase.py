@@ -149,7 +149,9 @@ def test_a_tag_that_keeps_rows(project: Path) -> None:
     with people.opened(project) as session:
         gone = landed(session)
         table = warehouse(session).catalog.load_table("raw.customers")
-        table.manage_snapshots().create_tag(table.metadata.current_snapshot_id, "audit").commit()
+        current = table.metadata.current_snapshot_id
+        assert current is not None
+        table.manage_snapshots().create_tag(current, "audit").commit()
         with pytest.raises(DestinationError, match=r"deleted bytes are left .* audit"):
             erase(session, "customer", "42")
         assert session.destination.query("select count(*) from raw.customers where id = 42").rows == [(0,)]

@@ -121,11 +121,15 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
         finally:
             erasure.left += [*restore(before, destination), *refresh(destination)]
         _tidy(destination, work.tables(streams, naming), erasure, rewrite=rewrite is not False)
-        if rewrite is False and isinstance(destination, KeepsFiles):
-            erasure.left.append(
-                "the rows in older snapshots of the tables, until these are old enough for penstock tidy; or now:"
-                " penstock erase --rewrite"
-            )
+        if isinstance(destination, KeepsFiles):
+            if rewrite is False:
+                last = datetime.now(UTC) + destination.snapshot_age
+                erasure.left.append(
+                    f"the rows in older snapshots of the tables, which penstock tidy removes from {last:%Y-%m-%d %H:%M}"
+                    " UTC on; or now: penstock erase --rewrite"
+                )
+            else:
+                erasure.snapshots_removed = True
         destination.query(
             "update penstock.erasures set rebuilt_at = $1"
             f" where rebuilt_at is null and {_about(keys, erasure.subject)}",

@@ -118,11 +118,11 @@ class Compaction:
         try:
             for task in tasks:
                 rows.append(reading.to_table([task]))
-                if sum(part.nbytes for part in rows) > _ROWS_BYTES:
-                    written.new += write_files(pa.concat_tables(rows), table.metadata, table.io)
+                if task is tasks[-1] or sum(part.nbytes for part in rows) > _ROWS_BYTES:
+                    # a column that a file is older than is read as a text of another kind
+                    together = pa.concat_tables(rows, promote_options="permissive")
+                    written.new += write_files(together, table.metadata, table.io)
                     rows = []
-            if rows:
-                written.new += write_files(pa.concat_tables(rows), table.metadata, table.io)
             had, has = (sum(file.record_count for file in files) for files in (written.old, written.new))
             if had != has:
                 raise AssertionError(f"{had:,} rows were to be written anew, not {has:,}")

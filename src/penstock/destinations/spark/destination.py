@@ -24,7 +24,7 @@ from penstock.destinations.spark.appending import Known
 from penstock.destinations.spark.arrow import as_stored
 from penstock.destinations.spark.capabilities import CAPABILITIES
 from penstock.destinations.spark.catalogs import RAW, open_catalog
-from penstock.destinations.spark.deletes import delete_rows
+from penstock.destinations.spark.deletes import delete_rows, expect_plain
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.expiring import carried_stamp
 from penstock.destinations.spark.purging import purge
@@ -195,6 +195,8 @@ class SparkDestination:
         if self.one_commit:
             delete()
         else:
+            for _ in expect_plain(self.catalog.load_table(name)):
+                pass  # what would be refused afterwards is refused before the ledger commits
             self._deletions.append(delete)
         return True
 
@@ -234,6 +236,11 @@ class SparkDestination:
                 datetime.now(UTC) + timedelta(days=1),
                 partial(carried_stamp, is_known=self.is_known),
             )
+
+    @property
+    def snapshot_age(self) -> timedelta:
+        """How old snapshots get before they are let go of."""
+        return self._settings.tidy.max_snapshot_age
 
     def tidy_tables(self, streams: Sequence[str], *, dry_run: bool = False) -> Iterator[TidiedTable]:
         """Write small files of raw tables together, and remove snapshots and files that nobody needs; one process at a
