@@ -1,5 +1,5 @@
-"""A person who was erased is nowhere in the folder of Iceberg tables either, and stays away: the laws of
-``tests/contracts/test_erase.py`` for tables that keep what they were."""
+"""A person who was erased is nowhere in the folder of Iceberg tables either, which keep what they were, and stays
+away. What is the same on every kind of warehouse is in ``tests/contracts/test_erase.py``."""
 
 from __future__ import annotations
 
@@ -15,17 +15,9 @@ from penstock.destinations.spark.tidying import Tidying
 from penstock.errors import DestinationError
 from penstock.privacy.erasure import erase
 from penstock.project.lakehouse import SparkTidy
-from tests.contracts.test_erase import (  # the same laws, over the project below
-    test_flattened,
-    test_lake,
-    test_one_process_later,
-    test_replay_and_rescued,
-)
 from tests.support import iceberg_files, people
 from tests.support.cut_off import cut_off
 from tests.support.people import customer, holding, load, traces, write
-
-__all__ = ["test_flattened", "test_lake", "test_one_process_later", "test_replay_and_rescued"]
 
 BROKEN = [b'{"id": 42, "name": "Person Nr42x",}', b'"email": "mail42x@example.com", cut off', b"nothing of anyone"]
 

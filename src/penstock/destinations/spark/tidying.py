@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
@@ -33,10 +33,11 @@ from penstock.faults import fault_point
 from penstock.upkeep import TidiedTable
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
-    from penstock.destinations.spark.destination import SparkDestination
+    from penstock.ports import Ledger
     from penstock.project.lakehouse import SparkTidy
 
 TIDYING = "tidy"
@@ -44,10 +45,38 @@ TIDYING = "tidy"
 _TRIES = 5
 
 
+class Warehouse(Protocol):
+    """The destination that is looked after."""
+
+    shown: str
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of what lands there."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog."""
+        ...
+
+    def refusal(self, error: Exception, *, rows: bool = False) -> DestinationError | None:
+        """The drivers' errors as ours."""
+        ...
+
+    def transaction(self, streams: Sequence[str] = ()) -> AbstractContextManager[None]:
+        """One transaction of the ledger, holding the locks of ``streams``."""
+        ...
+
+    def is_known(self, stream: str, load_id: int) -> bool:
+        """Whether the ledger has a load of a stream."""
+        ...
+
+
 class Tidying:
     """One going-over of a warehouse's tables."""
 
-    def __init__(self, warehouse: SparkDestination, settings: SparkTidy, *, dry_run: bool) -> None:
+    def __init__(self, warehouse: Warehouse, settings: SparkTidy, *, dry_run: bool) -> None:
         self._warehouse = warehouse
         self._dry_run = dry_run
         now = datetime.now(UTC)
@@ -167,7 +196,7 @@ class Tidying:
         return frozenset(int(snapshot) for snapshot in known if snapshot)
 
 
-def models_of(warehouse: SparkDestination) -> list[tuple[str, ...]]:
+def models_of(warehouse: Warehouse) -> list[tuple[str, ...]]:
     """The tables of the models that the ledger knows."""
     if not _has_models(warehouse):
         return []
@@ -175,7 +204,7 @@ def models_of(warehouse: SparkDestination) -> list[tuple[str, ...]]:
     return [tuple(str(model).split(".", 1)) for (model,) in rows]
 
 
-def _has_models(warehouse: SparkDestination) -> bool:
+def _has_models(warehouse: Warehouse) -> bool:
     return bool(warehouse.ledger.query("select to_regclass('penstock_lake.models') is not null").rows[0][0])
 
 
