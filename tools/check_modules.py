@@ -57,6 +57,7 @@ LAYERS = (
         "stored",
         "system",
         "troubles",
+        "upkeep",
         "version",
     ),
 )

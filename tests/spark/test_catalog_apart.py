@@ -4,17 +4,23 @@ ledger after them, and what a load left that ended between the two goes before a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from penstock import Session, load_project
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.destinations.spark.take_back import STAMP
+from penstock.destinations.spark.tidying import Tidying
 from penstock.destinations.spark.writer import IcebergWriter
 from penstock.errors import DestinationError, LandingBlocked
 from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Destination
+from penstock.privacy.erasure import erase
+from penstock.project.lakehouse import SparkTidy
 from penstock.spec import StreamSpec
+from tests.support import people
 from tests.support.cut_off import cut_off
 from tests.support.fixtures import spark_settings
 from tests.support.seaweed import PrivateSeaweed
@@ -219,3 +225,60 @@ def test_a_lock_that_was_lost(
     monkeypatch.undo()
     assert sorted(row["id"] for row in table(apart, "s")) == [0, 1, 2]
     other.close()
+
+
+def test_tidied_before_a_load_is_taken_back(apart: SparkDestination, local: Destination, tmp_path: Path) -> None:
+    """What a load left that ended between the commits is neither written together with others nor made harder to take
+    back, whatever the age of snapshots; afterwards small files are, and the next loads go on."""
+    for i in range(6):
+        write_files(tmp_path / "data", {f"{i}.ndjson": b'{"id": %d, "v": 1}\n' % i})
+        for destination in (apart, local):
+            land(destination, tmp_path / "data", RULES["append"])
+    ended_between(apart, tmp_path / "data")
+    left = apart.catalog.load_table("raw.s").current_snapshot()
+    tidying = Tidying(apart, SparkTidy(max_snapshot_age=timedelta()), dry_run=False)
+    (done,) = tidying.run(["s"])
+    assert done.rewritten == 0 and "never ended" in done.left[0]
+    assert apart.catalog.load_table("raw.s").current_snapshot() == left
+    for destination in (apart, local):
+        land(destination, tmp_path / "data", RULES["append"])
+    assert table(apart, "s") == table(local, "s")
+    (done,) = Tidying(apart, SparkTidy(max_snapshot_age=timedelta()), dry_run=False).run(["s"])
+    assert done.left == () and done.rewritten > 5 and done.files_after < done.files_before
+    assert table(apart, "s") == table(local, "s")
+    ended_after = {"9.ndjson": b'{"id": 99}\n'}
+    write_files(tmp_path / "data", ended_after)
+    with cut_off("rows_committed"):
+        land(apart, tmp_path / "data", RULES["append"])
+    for destination in (apart, local):
+        land(destination, tmp_path / "data", RULES["append"])
+    assert table(apart, "s") == table(local, "s")
+
+
+@pytest.mark.parametrize("step", ["", "before_erasure", "deletions_due", "after_erasure"])
+def test_erased(apart: SparkDestination, prepared_postgres_url: str, tmp_path: Path, step: str) -> None:
+    """The ledger commits first, and then the rows go: cut off anywhere, the next call erases what is there, and no
+    snapshot is left that holds it. What a load left that ended between its commits goes as well."""
+    people.make_project(tmp_path, "spark", prepared_postgres_url)
+    (tmp_path / "dbt_project.yml").unlink()
+    for n in (41, 42):
+        people.write(tmp_path, "customers", f"{n}.ndjson", [people.customer(n), people.customer(n, city="Bern")])
+        with Session(load_project(tmp_path), destination=apart) as session:
+            people.load(session)
+    people.write(tmp_path, "customers", "more.ndjson", [people.customer(42, city="Nice"), people.customer(43)])
+    with Session(load_project(tmp_path), destination=apart) as session, cut_off("rows_committed"):
+        people.load(session)
+    if step:
+        with Session(load_project(tmp_path), destination=apart) as session, cut_off(step):
+            erase(session, "customer", "42")
+    with Session(load_project(tmp_path), destination=apart) as session:
+        erase(session, "customer", "42")
+        assert people.holding(session, people.traces(42)) == []
+        current = apart.catalog.load_table("raw.customers")
+        assert len(current.metadata.snapshots) == 1
+        assert session.destination.query("select count(*) from penstock.erasures where rebuilt_at is null").rows == [
+            (0,)
+        ]
+        people.load(session)
+        rows = session.destination.query("select id from raw.customers order by id").rows
+        assert rows == [(41,), (41,), (43,)]

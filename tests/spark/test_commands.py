@@ -17,7 +17,6 @@ from penstock.destinations.spark.destination import SparkDestination
 from penstock.doctor.examine import examine
 from penstock.errors import DestinationError, UsageError
 from penstock.findings import Finding
-from penstock.privacy.erasure import erase
 from penstock.project import Spark
 from penstock.runs.reset import reset
 from tests.support import commands
@@ -112,11 +111,38 @@ def test_reset(session: Session, project: Path) -> None:
     assert ledger(session.destination, "orders")[-1] == (4, 3, 0, 1)
 
 
-def test_nobody_is_erased(session: Session) -> None:
-    """Older snapshots would keep the rows: erasing is refused, and nothing is changed."""
-    with pytest.raises(UsageError, match="not yet"):
-        erase(session, "person", "1")
-    assert session.destination.query("select count(*) from raw.people").rows == [(4,)]
+def test_tidy(session: Session, project: Path) -> None:
+    """It prints what it did of each table, or would do, as text and as data; a stream that never landed is refused."""
+    for n in range(4, 9):
+        (project / f"{n}.ndjson").write_text(json.dumps({"n": n, "at": "2026-01-01"}) + "\n")
+        assert commands.Started(project, "load", "--quiet").wait(120) == 0
+    planned = commands.penstock(project, "tidy", "--dry-run").stdout
+    assert "raw.orders: 8 files" in planned and "6 small files would be written together" in planned
+    done = json.loads(commands.penstock(project, "tidy", "orders", "--json").stdout)
+    assert [(t["table"], t["files_before"], t["files_after"], t["rewritten"]) for t in done] == [
+        ("raw.orders", 8, 3, 6)
+    ]
+    assert "raw.orders: 3 files" in commands.penstock(project, "tidy").stdout
+    assert session.destination.query("select count(*) from raw.orders").rows == [(8,)]
+    refused = commands.penstock(project, "tidy", "nowhere")
+    assert refused.returncode == 2 and "there are: orders, people" in refused.stderr
+
+
+def test_tidy_elsewhere(tmp_path: Path) -> None:
+    """A warehouse that frees its space by itself has nothing to be tidied."""
+    (tmp_path / "penstock.yml").write_text(
+        "name: shop\ntarget: local\ndestinations: { local: { type: duckdb, path: w.duckdb } }\n"
+    )
+    refused = commands.penstock(tmp_path, "tidy")
+    assert refused.returncode == 2 and "frees space by itself" in refused.stderr
+
+
+def test_erase(session: Session, project: Path) -> None:
+    """A person goes by the command, too, and it says what is gone."""
+    done = commands.penstock(project, "erase", "--subject", "person:1", "--yes")
+    assert "raw.people: 1 record erased" in done.stdout
+    assert "left" not in done.stdout
+    assert session.destination.query("select count(*) from raw.people").rows == [(3,)]
 
 
 def test_doctor(project: Path) -> None:

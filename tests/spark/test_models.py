@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 import pytest
 from dbt_common.exceptions import DbtRuntimeError
 
+from penstock.destinations.spark.destination import SparkDestination
+from penstock.destinations.spark.expiring import history
 from penstock.destinations.spark.session import open_session
+from penstock.destinations.spark.tidying import Tidying
 from penstock.errors import TransformError
 from penstock.project import Spark
+from penstock.project.lakehouse import SparkTidy
 from penstock.samples.users import AS_OF, user
 from tests.support.change_sets import Load, Story
 from tests.support.servers import a_database
@@ -130,6 +135,30 @@ def test_snapshots_that_are_gone(both: Both, story: Story) -> None:
     expire = "call penstock.system.expire_snapshots(table => 'modes.event_log', older_than => timestamp_ltz '{}')"
     open_session(settings).sql(expire.format(datetime.now(UTC).strftime("%F %T")))
     both.models.run()
+    both.expect_same()
+
+
+def test_tidied(both: Both, story: Story) -> None:
+    """Of each model that ledger and readers go on from a snapshot of, that one stays and those after it, so that the
+    next step reads what came and went; older ones go, with their files. The rows are those of a full refresh."""
+    destination = both.lake.destination
+    assert isinstance(destination, SparkDestination)
+    step(both, story)
+    current = both.snapshots()
+    tidying = Tidying(destination, SparkTidy(max_snapshot_age=timedelta()), dry_run=False)
+    done = {table.table: table for table in tidying.run(())}
+    assert {name for name in current if not name.startswith("raw.")} <= set(done)
+    assert sum(table.snapshots_expired for table in done.values()) > 0
+    assert sum(table.files_removed for table in done.values()) > 0
+    assert [table.left for table in done.values() if table.left] == []
+    models = {name: snapshot for name, snapshot in both.snapshots().items() if not name.startswith("raw.")}
+    assert models == {name: snapshot for name, snapshot in current.items() if name in models}
+    known = [json.loads(kept) for (kept,) in both.ledger("select step from penstock_lake.models")]
+    for model, snapshot in {item for kept in known for item in kept["read"].items() if item[1]}:
+        table = destination.catalog.load_table(tuple(model.split(".")))
+        assert int(snapshot) in {s.snapshot_id for s in history(table)}
+    both.expect_same()
+    step(both, story)
     both.expect_same()
 
 

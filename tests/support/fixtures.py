@@ -93,7 +93,8 @@ def warehouse(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {"type": "postgres", "url": request.getfixturevalue("postgres_url")}
 
 
-def slow_on_postgres(fixture: str) -> pytest.MarkDecorator:
-    """For a long test on each kind of warehouse: on PostgreSQL it is slow, where others of its module are not."""
-    engines = ["duckdb", pytest.param("postgres", marks=pytest.mark.slow)]
+def slow_on_postgres(fixture: str, *, spark: bool = False) -> pytest.MarkDecorator:
+    """For a long test on each kind of warehouse: on PostgreSQL it is slow, where others of its module are not. With
+    ``spark`` it is for Iceberg tables too, where these are tested."""
+    engines = ["duckdb", pytest.param("postgres", marks=pytest.mark.slow), *(ENGINES[2:] if spark else ())]
     return pytest.mark.parametrize(fixture, engines, indirect=True)

@@ -20,6 +20,7 @@ target: {kind}
 destinations:
   duckdb: {{ type: duckdb, path: warehouse.duckdb, threads: 1 }}
   postgres: {{ type: postgres, url: "{url}" }}
+  spark: {{ type: spark, ledger: postgres, warehouse: tables }}
 sources:
   customer_files: {{ type: files, path: "data/customers/**" }}
   subscription_files: {{ type: files, path: "data/subscriptions/**" }}

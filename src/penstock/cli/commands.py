@@ -42,6 +42,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "verify": "verifying:app",
         "quarantine": "quarantine:app",
         "reset": "resetting:reset",
+        "tidy": "tidying:tidy",
     },
     "Run by itself": {
         "up": "running:up",

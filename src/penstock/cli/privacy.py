@@ -63,6 +63,8 @@ def erase(
             print(f"{table}: {count(rows, 'record')} erased")
         if erased.rebuilt:
             print(f"built anew: {', '.join(erased.rebuilt)}")
+        if erased.snapshots_removed:
+            print("older snapshots of the tables: removed, with their files")
         for path in erased.files:
             print(f"{path}: cleaned")
         for path in erased.removed:

@@ -47,7 +47,8 @@ class Erasure:
     ``counts`` are rows and records by table and file, ``rebuilt`` the models built anew, ``inputs`` what the person
     came from, which is not ours to change. ``files`` were cleaned; those ``removed`` are made anew when needed.
     ``left`` says what was found and could not be erased or given back, ``outside`` what was not looked into. ``before``
-    is when the person was erased first, if that was not now.
+    is when the person was erased first, if that was not now. ``snapshots_removed`` says of
+    tables that keep what they were that they do so no longer.
     """
 
     subject: str
@@ -59,6 +60,7 @@ class Erasure:
     left: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     before: datetime | None = None
+    snapshots_removed: bool = False
 
     @property
     def rows(self) -> int:
@@ -81,6 +83,7 @@ class Erasure:
             "removed": self.removed,
             "left": self.left,
             "outside": self.outside,
+            "snapshots_removed": self.snapshots_removed,
             "erased_before": self.before,
         }
 

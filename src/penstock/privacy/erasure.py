@@ -24,6 +24,7 @@ from penstock.privacy.personal_columns import open_dbt, subject_columns
 from penstock.privacy.restoring import Standing, missing, refresh, restore, standing
 from penstock.pseudonym import Keys, id_text, subject_text
 from penstock.sql import literal
+from penstock.upkeep import KeepsFiles
 
 if TYPE_CHECKING:
     from penstock.land.session import Session
@@ -74,8 +75,7 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
     project, destination = session.project, session.destination
     if not destination.capabilities.deletes_rows:
         raise UsageError(
-            "not yet: nobody is erased from tables of this kind of warehouse: older snapshots would keep the rows",
-            where=project.destination.address,
+            "not yet: nobody is erased from tables of this kind of warehouse", where=project.destination.address
         )
     keys = project.privacy.needed_keys("who was erased is written down as a pseudonym")
     dbt = open_dbt(project)
@@ -121,6 +121,15 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
         finally:
             erasure.left += [*restore(before, destination), *refresh(destination)]
         _tidy(destination, work.tables(streams, naming), erasure, rewrite=rewrite is not False)
+        if isinstance(destination, KeepsFiles):
+            if rewrite is False:
+                last = datetime.now(UTC) + destination.snapshot_age
+                erasure.left.append(
+                    f"the rows in older snapshots of the tables, which penstock tidy removes from {last:%Y-%m-%d %H:%M}"
+                    " UTC on; or now: penstock erase --rewrite"
+                )
+            else:
+                erasure.snapshots_removed = True
         destination.query(
             "update penstock.erasures set rebuilt_at = $1"
             f" where rebuilt_at is null and {_about(keys, erasure.subject)}",

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from penstock.project.destinations import DestinationSettings
 from penstock.project.group import Settings, none
 from penstock.project.nearest import nearest
+from penstock.project.schedule import Span
 from penstock.project.values import Frozen, ProjectPath
 from penstock.project.warehouses import Postgres
 from penstock.project.yaml_document import Document, Problem
 
 _STORES = ("s3", "s3a", "gs", "abfss", "file")
+
+
+def _a_day(span: timedelta) -> timedelta:
+    if span < timedelta(days=1):
+        raise ValueError("less than a day could remove files of a load that has not ended: expected 1d or more")
+    return span
 
 
 class SparkCatalog(Settings):
@@ -59,6 +67,17 @@ class SparkSession(Settings):
     """More of Spark's configuration."""
 
 
+class SparkTidy(Settings):
+    """What `penstock tidy` leaves: see docs/spark.md."""
+
+    max_snapshot_age: Span = timedelta(days=5)
+    """How long the snapshots of a table are kept, to be read as it was. Those that a load or a model still needs are
+    kept longer."""
+    orphan_age: Annotated[Span, AfterValidator(_a_day)] = timedelta(days=3)
+    """How old a file has to be that nothing names before it is removed; a day at least, since files of a load that has
+    not ended look the same."""
+
+
 def _of_kind(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 
@@ -82,6 +101,8 @@ class Spark(DestinationSettings):
     """Which tables there are: its kind alone, or with its settings."""
     spark: SparkSession = Field(default_factory=SparkSession)
     """How Spark is reached."""
+    tidy: SparkTidy = Field(default_factory=SparkTidy)
+    """How long what is old is kept."""
     _ledger: Postgres | None = PrivateAttr(None)
 
     @model_validator(mode="before")

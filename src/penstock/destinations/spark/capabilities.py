@@ -9,7 +9,7 @@ CAPABILITIES = Capabilities(
     has_roles=False,
     holds_views=False,
     served=False,
-    deletes_rows=False,
+    deletes_rows=True,
     json_member="json_extract_string({column}, {pointer})",
     writes_models=False,
 )

@@ -10,7 +10,11 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from pyiceberg.exceptions import NoSuchTableError
 
 from penstock.destinations.landing import WarehouseLanding, opened
 from penstock.destinations.postgres.destination import PostgresDestination
@@ -20,10 +24,15 @@ from penstock.destinations.spark.appending import Known
 from penstock.destinations.spark.arrow import as_stored
 from penstock.destinations.spark.capabilities import CAPABILITIES
 from penstock.destinations.spark.catalogs import RAW, open_catalog
+from penstock.destinations.spark.deletes import delete_rows, expect_plain
 from penstock.destinations.spark.driver_errors import refusal
-from penstock.destinations.spark.reading import Questions
+from penstock.destinations.spark.expiring import carried_stamp
+from penstock.destinations.spark.purging import purge
+from penstock.destinations.spark.reading import LEDGER, Questions
+from penstock.destinations.spark.tidying import TIDYING, Tidying, models_of
 from penstock.destinations.spark.writer import IcebergWriter
 from penstock.errors import DestinationError, UsageError
+from penstock.faults import fault_point
 from penstock.ledger.sql_ledger import SqlLedger
 from penstock.ports import Rows, Target
 from penstock.sql import identifier, statements
@@ -32,8 +41,10 @@ if TYPE_CHECKING:
     import psycopg
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
+    from sqlglot import exp
 
     from penstock.project import Spark
+    from penstock.upkeep import TidiedTable
 
 _HAS_CATALOG = (
     "select count(*) from pg_tables where schemaname = 'penstock'"
@@ -59,7 +70,9 @@ class SparkDestination:
         )
         self.known: dict[str, Known] = {}
         self._catalogs: dict[int, tuple[psycopg.Connection[Any], Catalog]] = {}
-        self._questions = Questions(self._catalog_or_none, self._of_ledger, where=self.shown)
+        self._questions = Questions(self._catalog_or_none, self._of_ledger, self._delete, where=self.shown)
+        self._deletions: list[Callable[[], object]] | None = None
+        """What is to be deleted of Iceberg tables once the ledger has committed; None outside of a transaction."""
         there = SortedExecutor(ReadingStatements(lambda: self._books.reading), self._books)
         self.ledger = SqlLedger(there, "postgres", beside=False)
 
@@ -156,9 +169,36 @@ class SparkDestination:
 
     @contextlib.contextmanager
     def transaction(self, streams: Sequence[str] = ()) -> Iterator[None]:
-        """One transaction of the ledger for the queries inside, holding the locks of ``streams``."""
-        with self._books.transaction(streams):
-            yield
+        """One transaction of the ledger for the queries inside, holding the locks of ``streams``. Rows of Iceberg
+        tables may be deleted inside; where the catalog is not in the ledger, that is done once the ledger has
+        committed, in a snapshot for each table: cut off between, rows that were to go are there still."""
+        if self._deletions is not None:
+            with self._books.transaction(streams):
+                yield
+            return
+        self._deletions = []
+        try:
+            with self._books.transaction(streams):
+                yield
+            fault_point("deletions_due")
+            with refusals(self):
+                for delete in self._deletions:
+                    delete()
+        finally:
+            self._deletions = None
+
+    def _delete(self, name: tuple[str, str], statement: exp.Expr, parameters: Sequence[Any]) -> bool:
+        """Delete rows of a table; whether that is done, or will be: inside of a transaction alone."""
+        if self._deletions is None:
+            return False
+        delete = partial(delete_rows, partial(self.catalog.load_table, name), statement, parameters, self.is_known)
+        if self.one_commit:
+            delete()
+        else:
+            for _ in expect_plain(self.catalog.load_table(name)):
+                pass  # what would be refused afterwards is refused before the ledger commits
+            self._deletions.append(delete)
+        return True
 
     def writing(self) -> AbstractContextManager[Callable[[str], int]]:
         """Refused: models of Iceberg tables are built by Spark."""
@@ -171,15 +211,47 @@ class SparkDestination:
         return self._books.claim(name, wait)
 
     def tidy(self, tables: Sequence[str], *, rewrite: bool = False) -> None:
-        """Have PostgreSQL tidy the ledger's tables. Of Iceberg tables nothing is freed yet; with ``rewrite``, which
-        promises that nothing of deleted rows stays, they are refused."""
-        own = [table for table in tables if table.replace('"', "").startswith("penstock.")]
+        """Have PostgreSQL tidy the ledger's tables; with ``rewrite``, leave nothing of deleted rows in the folders of
+        Iceberg tables either, whose older snapshots go: of these tables, and of all models, since snapshots stay of
+        one that is built anew. Nobody lands into such a stream or builds models meanwhile.
+
+        Raises:
+            DestinationError: a tag or a branch names an older snapshot, or the store is away.
+        """
+        names = [tuple(part.strip('"') for part in table.split(".", 1)) for table in tables]
+        own = [table for table, name in zip(tables, names, strict=True) if name[0] == LEDGER]
         if rewrite and len(own) < len(tables):
-            raise DestinationError(
-                "not yet: files of Iceberg tables that hold deleted rows are not removed", where=self.shown,
-                fix="in Spark: call system.expire_snapshots, and system.remove_orphan_files",
-            )  # fmt: skip
+            with self.claim(TIDYING), self.claim("transform"), refusals(self):
+                for name in dict.fromkeys([*(n for n in names if n[0] != LEDGER), *models_of(self)]):
+                    self._purge(name)
         self._books.tidy(own, rewrite=rewrite)
+
+    def _purge(self, name: tuple[str, ...]) -> None:
+        """Have a table keep its current rows alone; nothing where there is none."""
+        streams = [name[-1]] if name[0] == RAW else []
+        with contextlib.suppress(NoSuchTableError):
+            purge(
+                partial(self.catalog.load_table, name),
+                partial(self._books.transaction, streams),
+                datetime.now(UTC) + timedelta(days=1),
+                partial(carried_stamp, is_known=self.is_known),
+            )
+
+    @property
+    def snapshot_age(self) -> timedelta:
+        """How old snapshots get before they are let go of."""
+        return self._settings.tidy.max_snapshot_age
+
+    def tidy_tables(self, streams: Sequence[str], *, dry_run: bool = False) -> Iterator[TidiedTable]:
+        """Write small files of raw tables together, and remove snapshots and files that nobody needs; one process at a
+        time.
+
+        Raises:
+            DestinationError: the store, the catalog or the ledger is away.
+            UsageError: a stream has no table.
+        """
+        with self.claim(TIDYING):
+            yield from Tidying(self, self._settings.tidy, dry_run=dry_run).run(streams)
 
     def is_known(self, stream: str, load_id: int) -> bool:
         """Whether the ledger has a load of a stream."""

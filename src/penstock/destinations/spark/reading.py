@@ -40,14 +40,21 @@ class Questions:
     Args:
         catalog: gives the catalog that is open now; None where there is none yet.
         of_ledger: gives the rows of one of the ledger's tables.
+        deletes: deletes rows of a table; whether that may be done now.
     """
 
     def __init__(
-        self, catalog: Callable[[], Catalog | None], of_ledger: Callable[[str], pa.Table], *, where: str
+        self,
+        catalog: Callable[[], Catalog | None],
+        of_ledger: Callable[[str], pa.Table],
+        deletes: Callable[[tuple[str, str], exp.Expr, Sequence[Any]], bool],
+        *,
+        where: str,
     ) -> None:
         self._catalog = catalog
         self._of_ledger = of_ledger
         self._where = where
+        self._deletes = deletes
 
     def answer(self, sql: str, parameters: Sequence[Any], *, read_only: bool) -> Rows | None:
         """The rows of a statement on Iceberg tables; None for any other statement. One that drops a table gives none,
@@ -75,6 +82,9 @@ class Questions:
                     fix="leave out what changes something",
                 )
             return _dropped(statement, catalog)
+        may_delete = isinstance(statement, exp.Delete) and len(named) == 1 and not read_only
+        if may_delete and self._deletes((named[0].db, named[0].name), statement, parameters):
+            return Rows(columns=(), rows=())
         if not isinstance(statement, exp.Query):
             raise DestinationError(
                 f"not yet: {statement.key.upper()} on an Iceberg table, which landings and models alone write",

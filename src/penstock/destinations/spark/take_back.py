@@ -28,9 +28,9 @@ def expect_entered(table: Table, newest: int, *, where: str) -> None:
         LandingBlocked: it has not: it was emptied in part, or restored without the catalog beside it.
     """
     snapshot = table.current_snapshot()
-    while snapshot is not None and _stamp(snapshot) is None:
+    while snapshot is not None and stamp_of(snapshot) is None:
         snapshot = _parent(table, snapshot)
-    if snapshot is not None and int(_stamp(snapshot) or 0) > newest:
+    if snapshot is not None and int(stamp_of(snapshot) or 0) > newest:
         raise _forgotten(table, where)
 
 
@@ -51,7 +51,7 @@ def take_back(table: Table, newest: int, is_known: Callable[[int], bool], *, whe
     between: list[Snapshot] = []
     snapshot = table.current_snapshot()
     while snapshot is not None:
-        load = _stamp(snapshot)
+        load = stamp_of(snapshot)
         if load is None:
             between.append(snapshot)
         elif is_known(int(load)):
@@ -61,7 +61,7 @@ def take_back(table: Table, newest: int, is_known: Callable[[int], bool], *, whe
             unknown.extend([*between, snapshot])
             between = []
         snapshot = _parent(table, snapshot)
-    loads = {int(load) for load in map(_stamp, unknown) if load is not None}
+    loads = {int(load) for load in map(stamp_of, unknown) if load is not None}
     if between:
         # the snapshots before these have expired; rows still bear the numbers of their loads
         loads |= _loads_after(table, newest)
@@ -73,7 +73,7 @@ def take_back(table: Table, newest: int, is_known: Callable[[int], bool], *, whe
         table.delete(EqualTo("_pen_load", loads.pop()))
         return True
     oldest = unknown[-1].parent_snapshot_id
-    stamped_alone = all(_stamp(snapshot) for snapshot in unknown)
+    stamped_alone = all(stamp_of(snapshot) for snapshot in unknown)
     if not stamped_alone or (oldest is not None and table.snapshot_by_id(oldest) is None):
         table.delete(EqualTo("_pen_load", loads.pop()))
     elif oldest is None:
@@ -90,7 +90,7 @@ def _loads_after(table: Table, newest: int) -> set[int]:
     return set(rows.column("_pen_load").unique().to_pylist())
 
 
-def _stamp(snapshot: Snapshot) -> str | None:
+def stamp_of(snapshot: Snapshot) -> str | None:
     """The load that made a snapshot."""
     return None if snapshot.summary is None else snapshot.summary.additional_properties.get(STAMP)
 

@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.transforms import DayTransform
 
 from penstock.destinations.spark.appending import Appending, Known, refreshed
 from penstock.destinations.spark.arrow import NO_DAY, as_stored, day_numbers, stamped
 from penstock.destinations.spark.catalogs import RAW
+from penstock.destinations.spark.data_files import day_column_of, write_files
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.lookup import FilesOfTable
 from penstock.destinations.spark.replacing import Replacing, with_keys
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import FileScanTask, Table, Transaction
-    from pyiceberg.table.metadata import TableMetadata
 
     from penstock.errors import DestinationError
 
@@ -223,7 +222,7 @@ class IcebergWriter:
         if self._table is not None:
             _forget_history(self._table)
             self._keep_days_apart()
-            day = _day_column(self._table.metadata)
+            day = day_column_of(self._table.metadata)
             fields = {column.name: column.field for column in self._schema.columns}
             # the event time may have been another one when the table was made
             if not fixes(self._target.spec, fields.get(day or "")):
@@ -274,7 +273,7 @@ class IcebergWriter:
         Raises:
             RejectedRows: one is not.
         """
-        day = _day_column(self._transaction.table_metadata)
+        day = day_column_of(self._transaction.table_metadata)
         if day is None or day not in rows.column_names:
             return
         days = day_numbers(rows.column(day))
@@ -343,9 +342,7 @@ class IcebergWriter:
         """Write rows into files, a day's together, in the order of their identities."""
         if rows is None or not rows.num_rows:
             return
-        metadata = self._transaction.table_metadata
-        for part in _parts(rows, _day_column(metadata)):
-            self._files += _dataframe_to_data_files(metadata, part, self._store)
+        self._files += write_files(rows, self._transaction.table_metadata, self._store)
 
     def _files_there(self, paths: Container[str] | None = None) -> Iterator[tuple[FileScanTask, pa.Table]]:
         """Each file of the table, or of these, and its rows."""
@@ -377,7 +374,6 @@ class IcebergWriter:
         self._changed = True
 
 
-_DAYS_AT_ONCE = 8
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """The days of years 1 to 9999, from 1970 on."""
 _ALWAYS = ("_pen_id", "_pen_load", "_pen_origin", "_pen_rescued")
@@ -389,25 +385,3 @@ def _forget_history(table: Table) -> None:
     current = table.current_snapshot()
     lean = {"snapshots": [] if current is None else [current], "snapshot_log": []}
     table.metadata = table.metadata.model_copy(update=lean)
-
-
-def _day_column(metadata: TableMetadata) -> str | None:
-    """The column by whose days a table's rows are kept apart."""
-    for field in metadata.spec().fields:
-        if isinstance(field.transform, DayTransform):
-            return metadata.schema().find_column_name(field.source_id)
-    return None
-
-
-def _parts(rows: pa.Table, day: str | None) -> Iterator[pa.Table]:
-    """The rows in the order of their identities, some days at a time: PyIceberg goes through all that it is given for
-    each day in it."""
-    if day is None or day not in rows.column_names:
-        yield rows.sort_by("_pen_id")
-        return
-    days = day_numbers(rows.column(day))
-    ordered = rows.append_column("_day", pa.array(days)).sort_by([("_day", "ascending"), ("_pen_id", "ascending")])
-    in_order = np.sort(days)
-    starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])[::_DAYS_AT_ONCE]
-    for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
-        yield ordered.slice(start, end - start).drop_columns("_day")
