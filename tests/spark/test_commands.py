@@ -201,7 +201,8 @@ def test_made_once(settings: Spark) -> None:
 
 
 def test_what_models_need(project: Path) -> None:
-    """Java, and jars that are there with Iceberg's runtime among them; a server of Spark's has its own."""
+    """Java, and jars that are there, with all that the catalog and the store take among them; a server of Spark's is
+    refused, as it is where models are built."""
     (project / "dbt_project.yml").write_text("name: shop\n")
     text = (project / "penstock.yml").read_text()
     (project / "iceberg-spark-runtime.jar").touch()
@@ -216,6 +217,13 @@ def test_what_models_need(project: Path) -> None:
     assert "openjdk" in found("")["d: java"].detail
     assert found("")["d: jars"].warns
     assert "not there" in found("jars: [nowhere-iceberg.jar]")["d: jars"].detail
-    assert not found("jars: [iceberg-spark-runtime.jar]")["d: jars"].warns
-    assert not found('packages: ["org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2"]')["d: jars"].warns
-    assert "d: java" not in found('remote: "sc://spark.example:15002"')
+    assert "JDBC driver not among" in found("jars: [iceberg-spark-runtime.jar]")["d: jars"].detail
+    (project / "postgresql.jar").touch()
+    assert not found("jars: [iceberg-spark-runtime.jar, postgresql.jar]")["d: jars"].warns
+    packages = '"org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2", "org.postgresql:postgresql:42.7.4"'
+    assert not found(f"packages: [{packages}]")["d: jars"].warns
+    apart = found(f"packages: [{packages}] }}, catalog: {{ type: glue")
+    assert "AWS bundle not among" in apart["d: jars"].detail
+    remote = found('remote: "sc://spark.example:15002"')
+    assert not remote["d: spark"].ok
+    assert "d: java" not in remote

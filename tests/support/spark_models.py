@@ -75,17 +75,17 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 class Both:
     """A project whose destination ``local`` is a DuckDB, with another one, ``lake``. The DuckDB is a copy's, as dbt's
-    profile beside a project has one target."""
+    profile beside a project has one target. ``more`` are settings of the lake in place of a folder's."""
 
-    def __init__(self, project: Path, postgres_url: str) -> None:
+    def __init__(self, project: Path, postgres_url: str, more: Mapping[str, Any] | None = None) -> None:
         self.folder = project
-        edit(project / "penstock.yml", lambda settings: self._add_lake(settings, postgres_url))
+        edit(project / "penstock.yml", lambda settings: self._add_lake(settings, postgres_url, more or {}))
         self._beside = Path(shutil.copytree(project, project.parent / "beside"))
         self._files = 0
         self.lake = Session(load_project(self.folder, target="lake"))
         self.models = Transformer(self.lake)
 
-    def _add_lake(self, settings: dict[str, Any], postgres_url: str) -> None:
+    def _add_lake(self, settings: dict[str, Any], postgres_url: str, more: Mapping[str, Any]) -> None:
         settings["destinations"] = {
             "local": settings["destinations"]["local"],
             "books": {"type": "postgres", "url": postgres_url},
@@ -94,6 +94,7 @@ class Both:
                 "ledger": "books",
                 "warehouse": "lake",
                 "spark": {"master": "local[2]", "jars": spark_jars(), "conf": {"spark.driver.memory": "1g"}},
+                **more,
             },
         }
 
@@ -101,21 +102,34 @@ class Both:
         """Have the records of each stream land in both."""
         written = {stream: rows for stream, rows in records.items() if rows}
         for stream, rows in written.items():
-            self._files += 1
-            for folder in (self.folder, self._beside):
-                path = folder / "data" / stream / f"{self._files:03}.ndjson"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+            self.receive(stream, rows)
+        self.load(*written)
+
+    def receive(self, stream: str, rows: Sequence[Record]) -> None:
+        """Have records arrive in both projects."""
+        self._files += 1
+        for folder in (self.folder, self._beside):
+            path = folder / "data" / stream / f"{self._files:03}.ndjson"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+
+    def load(self, *streams: str) -> None:
+        """Have what arrived land in both."""
         with Session(load_project(self._beside, target="local")) as local:
             for session in (self.lake, local):
-                for step in plan_loads(session.project, sorted(written)):
+                for step in plan_loads(session.project, sorted(streams)):
                     session.load(step)
 
-    def expect_same(self) -> None:
-        """The tables of the lake hold what the DuckDB holds whose models are built anew."""
+    def write(self, file: Path, text: str) -> None:
+        """Have both projects have a file."""
+        for folder in (self.folder, self._beside):
+            (folder / file).write_text(text)
+
+    def expect_same(self, *, raw: bool = True) -> None:
+        """The tables of the lake hold what the DuckDB holds whose models are built anew; without ``raw``, models do."""
         with Session(load_project(self._beside, target="local")) as local:
             Transformer(local).run(full_refresh=True)
-            kept = {table: (rows_of(self.lake, table), rows_of(local, table)) for table in tables(local)}
+            kept = {table: (rows_of(self.lake, table), rows_of(local, table)) for table in tables(local, raw=raw)}
         different = {table: {"here": here - there, "there": there - here} for table, (here, there) in kept.items()}
         assert {table: rows for table, rows in different.items() if any(rows.values())} == {}
 
@@ -124,6 +138,11 @@ class Both:
         catalog = self.lake.destination.catalog  # type: ignore[attr-defined]
         names = [name for schema in catalog.list_namespaces() for name in catalog.list_tables(schema)]
         return {".".join(name): catalog.load_table(name).metadata.current_snapshot_id for name in names}
+
+    def written(self) -> dict[str, int]:
+        """How many snapshots were made of each table."""
+        catalog = self.lake.destination.catalog  # type: ignore[attr-defined]
+        return {name: len(catalog.load_table(name).metadata.snapshots) for name in self.snapshots()}
 
     def ledger(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What the ledger's database answers."""
@@ -135,11 +154,12 @@ class Both:
         self.lake.close()
 
 
-def tables(session: Session) -> list[str]:
-    """Raw tables and models, but for views."""
+def tables(session: Session, *, raw: bool = True) -> list[str]:
+    """Models, but for views, and with ``raw`` raw tables too."""
+    others = "', '".join(["penstock", "penstock_changes", *([] if raw else ["raw"])])
     listed = session.destination.query(
         "select table_schema || '.' || table_name from information_schema.tables"
-        " where table_type = 'BASE TABLE' and table_schema not in ('penstock', 'penstock_changes') order by 1"
+        f" where table_type = 'BASE TABLE' and table_schema not in ('{others}') order by 1"
     )
     return [str(name) for (name,) in listed.rows]
 

@@ -16,8 +16,9 @@ from pyiceberg.io import load_file_io
 from penstock.destinations.refusals import refusals
 from penstock.destinations.spark.catalogs import RAW, properties_of
 from penstock.destinations.spark.destination import SparkDestination
+from penstock.destinations.spark.session import expect_supported
 from penstock.destinations.spark.tables import fixes
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, UsageError
 from penstock.findings import Finding, failed
 
 if TYPE_CHECKING:
@@ -100,21 +101,33 @@ def _lookups(name: str, project: Project) -> Iterator[Finding]:
 
 def _session(name: str, settings: Spark) -> Iterator[Finding]:
     """What Spark needs on this machine, for models."""
-    if settings.spark.remote is not None:
-        yield Finding(name=f"{name}: spark", ok=True, detail=f"a server, {settings.spark.remote}")
+    try:
+        expect_supported(settings)
+    except UsageError as e:
+        yield failed(f"{name}: spark", e)
         return
     yield _java(f"{name}: java")
     missing = [str(path) for path in settings.spark.jars if not path.exists()]
     named = [*settings.spark.packages, *map(str, settings.spark.jars)]
-    runtime = any("iceberg" in part for part in named)
-    ok = not missing and runtime
+    lacking = [what for word, what in _parts(settings).items() if not any(word in part for part in named)]
     detail = f"{len(named)} named"
     if missing:
         detail = f"not there: {', '.join(missing)}"
-    elif not runtime:
-        detail = "Iceberg's runtime is not among them"
-    fix = "name it under spark: packages: or jars:, and PostgreSQL's JDBC driver; see docs/spark.md"
-    yield Finding(name=f"{name}: jars", ok=True, warns=not ok, detail=f"{detail}; models need it", fix=fix)
+    elif lacking:
+        detail = f"{', '.join(lacking)} not among them, by their names"
+    fix = "name each under spark: packages: or jars:; see docs/spark.md"
+    warns = bool(missing or lacking)
+    yield Finding(name=f"{name}: jars", ok=True, warns=warns, detail=f"{detail}; models need it", fix=fix)
+
+
+def _parts(settings: Spark) -> dict[str, str]:
+    """What a session is made of beside Spark itself: a word of its file's name → what it is."""
+    parts = {"iceberg-spark": "Iceberg's runtime"}
+    if settings.catalog.in_ledger:
+        parts["postgresql"] = "PostgreSQL's JDBC driver"
+    if settings.location.startswith(("s3://", "s3a://")) or settings.catalog.type == "glue":
+        parts["aws"] = "Iceberg's AWS bundle"
+    return parts
 
 
 def _java(name: str) -> Finding:

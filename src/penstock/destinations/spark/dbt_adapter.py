@@ -1,9 +1,9 @@
 """Teaches dbt's adapter for Spark to ask the ledger, which is in a database that Spark's SQL does not reach, and the
-catalog beside it, where the adapter of itself would have Spark describe each table."""
+catalog, where the adapter of itself would have Spark describe each table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,28 +13,33 @@ from dbt_common.exceptions import DbtRuntimeError
 from penstock.destinations.postgres.destination import PostgresDestination
 from penstock.destinations.spark.catalogs import NAME
 from penstock.destinations.spark.session import ANSI, open_session
+from penstock.destinations.spark.settling import settle
 from penstock.engine_errors import error_text
+from penstock.faults import fault_point
 
 if TYPE_CHECKING:
     from penstock.project import Spark
 
-_METHOD = "penstock_ledger"
-"""How macros call it: ``adapter.penstock_ledger(statement)`` gives the rows of a statement, committed at once."""
 _LISTED = (
     "select table_name, iceberg_type from penstock.iceberg_tables where catalog_name = $1 and table_namespace = $2"
 )
 _asked: tuple[str, PostgresDestination] | None = None
+_made_ready: Spark | None = None
 
 
 def ready_dbt(settings: Spark) -> None:
-    """Have a session, and an adapter that asks the ledger of these settings. Harmless again.
+    """Have raw tables hold what the ledger knows, a session, and an adapter that asks the ledger of these settings.
+    Harmless again.
 
     Raises:
-        DestinationError: Spark cannot be started.
+        LandingBlocked: the ledger has forgotten loads.
+        DestinationError: Spark cannot be started, or the ledger, the catalog or the store cannot be reached.
         UsageError: pyspark or dbt-spark is not installed, or models cannot be built with such settings yet.
     """
-    global _asked
+    global _asked, _made_ready
+    settle(settings)
     open_session(settings)
+    _made_ready = settings
     ledger = settings.ledger_settings
     if _asked is None or _asked[0] != ledger.conninfo():
         if _asked is not None:
@@ -43,9 +48,10 @@ def ready_dbt(settings: Spark) -> None:
     adapters: Any = import_module("dbt.adapters.spark")
     adapter = adapters.SparkAdapter
     adapter.list_relations_without_caching = _relations
-    if _METHOD not in adapter._available_:
-        setattr(adapter, _METHOD, staticmethod(_rows))
-        adapter._available_ |= {_METHOD}
+    if not adapter._available_.issuperset(_METHODS):
+        for name, method in _METHODS.items():
+            setattr(adapter, name, staticmethod(method))
+        adapter._available_ |= set(_METHODS)
         cursor: Any = import_module("dbt.adapters.spark.session").Cursor
         cursor.execute = _strict(cursor.execute)
         cursor.fetchall = _masking(cursor.fetchall)
@@ -57,6 +63,7 @@ def _strict(execute: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(execute)
     def strict(cursor: Any, sql: str, *parameters: Any) -> Any:
+        fault_point("spark_statement")
         cursor.server_side_parameters = {**cursor.server_side_parameters, ANSI: "true"}
         return execute(cursor, sql, *parameters)
 
@@ -85,13 +92,47 @@ def _rows(statement: str) -> Sequence[Sequence[Any]]:
 def _relations(adapter: Any, schema_relation: Any) -> list[Any]:
     """The tables and views of a schema; none where there is no such schema yet."""
     schema = schema_relation.schema
-    rows = _database().query(_LISTED, [NAME, schema]).rows
+    assert _made_ready is not None
+    in_ledger = _made_ready.catalog.in_ledger
+    rows = _database().query(_LISTED, [NAME, schema]).rows if in_ledger else _shown(schema)
     return [
         adapter.Relation.create(schema=schema, identifier=name, type=(kind or "TABLE").lower(), is_iceberg=True)
         for name, kind in rows
     ]
 
 
+def _shown(schema: str) -> list[tuple[str, str]]:
+    """The same of a catalog that is elsewhere, as Spark shows it."""
+    assert _made_ready is not None
+    session = open_session(_made_ready)
+    if schema not in {row[0] for row in session.sql(f"show namespaces in {NAME}").collect()}:
+        return []
+    listed = [
+        (row[f"{kind}Name"], kind)
+        for kind in ("table", "view")
+        for row in session.sql(f"show {kind}s in {NAME}.`{schema}`").collect()
+        if not row["isTemporary"]
+    ]
+    return list(dict(listed).items())
+
+
+def _let_go(view: str) -> None:
+    """Drop a view of the session, where there is one, and what is cached of it. Spark's SQL would ask the catalog for
+    one that there is not, and some have no views."""
+    assert _made_ready is not None
+    open_session(_made_ready).catalog.dropTempView(view)
+
+
 def _database() -> PostgresDestination:
     assert _asked is not None, "dbt is made ready before it builds"
     return _asked[1]
+
+
+_METHODS: Mapping[str, Callable[..., Any]] = {
+    "penstock_ledger": _rows,
+    "penstock_let_go": _let_go,
+    "penstock_fault": fault_point,
+}
+"""What macros call: ``adapter.penstock_ledger(statement)`` gives the rows of a statement, committed at once;
+``adapter.penstock_let_go(view)`` drops a view of the session; ``adapter.penstock_fault(name)`` is a place where tests
+make the process fail."""

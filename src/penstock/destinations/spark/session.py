@@ -13,11 +13,9 @@ from contextlib import suppress
 from importlib import import_module
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
-from penstock.destinations.kinds import DBT_SECRET
-from penstock.destinations.postgres.kind import KIND as POSTGRES
 from penstock.destinations.spark.catalogs import NAME
+from penstock.destinations.spark.spark_catalog import catalog_conf
 from penstock.errors import DestinationError, UsageError
 
 if TYPE_CHECKING:
@@ -29,18 +27,19 @@ _LOOPBACK = "127.0.0.1"
 _SHUFFLES = "8"
 """On one machine; Spark's own 200 are for clusters, and each costs a task."""
 _OF_JAVA = re.compile(r"spark\.(master$|driver\.|jars|submit\.)")
-_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
-"""The names that Spark itself masks: the default of its ``spark.redaction.regex``."""
+_HIDDEN = "(?i)secret|password|token|access[.-]?key|credential|account[.-]?key"
+"""Names whose values Spark does not show: its own rule, and those of catalogs and stores."""
+_SECRET = re.compile(_HIDDEN)
 _opened: tuple[Mapping[str, str], Any] | None = None
 _java: Any = None
 """The process of Java, which outlives a session that is ended for another."""
-_log = TemporaryFile()
+_log = TemporaryFile()  # noqa: SIM115 - it is there as long as the process
 """What Java prints while it starts: nothing of it is for whoever runs a command, unless it does not start."""
 
 
 def configuration(settings: Spark) -> dict[str, str]:
-    """What a session for these tables is started with. It holds the password of the ledger's database, where there is
-    one, under a name that Spark masks.
+    """What a session for these tables is started with. It holds the secrets of the catalog and the store, such as
+    the password of the ledger's database, under names that Spark masks.
 
     Raises:
         UsageError: models cannot be built with such settings yet.
@@ -56,11 +55,10 @@ def configuration(settings: Spark) -> dict[str, str]:
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.defaultCatalog": NAME,
         catalog: "org.apache.iceberg.spark.SparkCatalog",
-        f"{catalog}.type": "jdbc",
-        f"{catalog}.warehouse": settings.location,
         # in memory, so that no metastore of Hive's is made where the process runs
         "spark.sql.catalogImplementation": "in-memory",
-        **_database(settings, f"{catalog}."),
+        "spark.redaction.regex": _HIDDEN,
+        **catalog_conf(settings, f"{catalog}."),
     }
     if _ON_THIS_MACHINE.match(settings.spark.master):
         # nobody else has to reach it
@@ -127,7 +125,8 @@ def open_session(settings: Spark) -> Any:
         raise DestinationError(
             f"Spark cannot be started: {_last_words() or str(e).strip().splitlines()[0]}",
             where=settings.spark.master,
-            fix="penstock doctor; spark.jars or spark.packages need Iceberg's runtime and PostgreSQL's JDBC driver",
+            fix="penstock doctor; spark.jars or spark.packages need Iceberg's runtime, and with catalog: postgres"
+            " PostgreSQL's JDBC driver",
         ) from None
     _opened = (conf, session)
     return session
@@ -164,30 +163,3 @@ def expect_supported(settings: Spark) -> None:
         raise UsageError(
             "not yet: models by Spark Connect", where=settings.address, fix="name spark.master in place of spark.remote"
         )
-    if not settings.catalog.in_ledger:
-        raise UsageError(
-            f"not yet: models with a {settings.catalog.type} catalog",
-            where=settings.address,
-            fix="catalog: postgres, or penstock load alone",
-        )
-
-
-def _database(settings: Spark, prefix: str) -> dict[str, str]:
-    """The ledger's database as JDBC reaches it."""
-    output, secrets = POSTGRES.dbt_output(settings.ledger_settings, 1)
-    host, port = output["host"], output["port"]
-    if host.startswith("/"):
-        raise UsageError(
-            "Spark reaches PostgreSQL by TCP alone, not by a Unix socket",
-            where=settings.ledger_settings.address,
-            fix="host: localhost",
-        )
-    parameters = urlencode({"currentSchema": "penstock", "sslmode": output["sslmode"]})
-    conf = {
-        f"{prefix}uri": f"jdbc:postgresql://{host}:{port}/{output['dbname']}?{parameters}",
-        f"{prefix}jdbc.user": output["user"],
-        f"{prefix}jdbc.schema-version": "V1",
-    }
-    if password := secrets[DBT_SECRET]:
-        conf[f"{prefix}jdbc.password"] = password
-    return conf

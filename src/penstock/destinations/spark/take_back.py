@@ -27,11 +27,17 @@ def expect_entered(table: Table, newest: int, *, where: str) -> None:
     Raises:
         LandingBlocked: it has not: it was emptied in part, or restored without the catalog beside it.
     """
+    stamp = newest_stamp(table)
+    if stamp is not None and stamp > newest:
+        raise _forgotten(table, where)
+
+
+def newest_stamp(table: Table) -> int | None:
+    """The load that wrote to the table last; None when none is known that did."""
     snapshot = table.current_snapshot()
     while snapshot is not None and stamp_of(snapshot) is None:
         snapshot = _parent(table, snapshot)
-    if snapshot is not None and int(stamp_of(snapshot) or 0) > newest:
-        raise _forgotten(table, where)
+    return None if snapshot is None else int(stamp_of(snapshot) or 0)
 
 
 def take_back(table: Table, newest: int, is_known: Callable[[int], bool], *, where: str) -> bool:

@@ -61,6 +61,7 @@
   {%- set row = [name, state.definition, version, state.basis, tojson(kept), env_var('PENSTOCK_MODELS', '')] -%}
   {%- set values = [] -%}
   {%- for value in row -%}{%- do values.append("'" ~ value | replace("'", "''") ~ "'") -%}{%- endfor -%}
+  {%- do adapter.penstock_fault('model_written') -%}
   {%- set marked = penstock.ledger_rows(
     "with marked as (insert into penstock.watermarks as known (model, seq, updated_at) values ('" ~ name ~ "', "
     ~ state.upto ~ ', current_timestamp) on conflict (model) do update set seq = excluded.seq,'
@@ -74,4 +75,5 @@
     {%- do exceptions.raise_compiler_error('another run took in loads for ' ~ this ~ ' while this one was at work:'
       ~ ' run it again') -%}
   {%- endif -%}
+  {%- do adapter.penstock_fault('model_marked') -%}
 {%- endmacro %}

@@ -63,7 +63,10 @@
   {%- set limited = inputs | selectattr('limited') | list -%}
   {%- do penstock.bind_all(limited, penstock.so_far(limited, state)) -%}
   {%- set order_by = penstock.listed(config.get('order_by')) -%}
-  {%- if not penstock.snapshot_of(this) -%}{%- do run_query('drop view if exists ' ~ this) -%}{%- endif -%}
+  {#- Of a catalog that has no views, none can be dropped. -#}
+  {%- if run_query('show views in ' ~ this.schema ~ " like '" ~ this.identifier ~ "'").rows -%}
+    {%- do run_query('drop view ' ~ this) -%}
+  {%- endif -%}
   {%- call statement('main') -%}
     create or replace table {{ target_relation }} using iceberg
     {{ partition_cols(label='partitioned by') }}
@@ -77,18 +80,33 @@
   {%- endcall -%}
   {%- if penstock.shared_keys(this) -%}{%- do penstock.refuse_shared_keys() -%}{%- endif -%}
   {%- set columns = penstock.table_types(this) -%}
-  {%- do penstock.keep_built(inputs, state, columns, invocation_id, true) -%}
+  {%- do penstock.keep_built(inputs, state, columns, invocation_id, penstock.snapshot_made(this), true) -%}
+{%- endmacro %}
+
+
+{#- The snapshot that was made here: that which follows the one that a step began with, or, without one, the last that
+    this Spark made. It is never another process's that wrote meanwhile, as one does that lost its claim: the next step
+    finds that the table has moved on. -#}
+{% macro snapshot_made(relation, before=none) -%}
+  {%- if before is none -%}
+    {%- set app = run_query('set spark.app.id').rows[0][1] -%}
+    {%- set which = "summary['spark.app.id'] = '" ~ app ~ "'" -%}
+  {%- else -%}
+    {%- set which = 'parent_id ' ~ ('= ' ~ before if before else 'is null') -%}
+  {%- endif -%}
+  {{- return(run_query("select coalesce(cast(max_by(snapshot_id, committed_at) as string), '') from " ~ relation
+    ~ '.snapshots where ' ~ which).rows[0][0]) -}}
 {%- endmacro %}
 
 
 {#- What the ledger is told of a model as it is now. -#}
-{% macro keep_built(inputs, state, types, version, anew) -%}
+{% macro keep_built(inputs, state, types, version, snapshot, anew) -%}
   {%- set name = penstock.model_name(model) -%}
   {%- set mode = penstock.mode_of() -%}
   {%- set reason = penstock.why_whole(mode, inputs, types.keys() | list, penstock.merged_streams(inputs), types) -%}
   {%- if reason -%}{%- do log(name ~ ' is built whole with each step: ' ~ reason, info=true) -%}{%- endif -%}
   {%- do penstock.mark_in_ledger(name, state, version, {
-    'snapshot': penstock.snapshot_of(this),
+    'snapshot': snapshot,
     'read': penstock.snapshots_read(state),
     'mode': 'whole' if reason else mode,
     'types': types,
@@ -133,12 +151,14 @@
   {%- else -%}
     {%- do penstock.all_rows(inputs, state, columns) -%}
   {%- endif -%}
-  {%- do penstock.merge_differences(target_relation, columns) -%}
+  {%- set written = penstock.merge_differences(target_relation, columns) -%}
+  {%- set left = penstock.snapshot_made(this, snapshot) if written else snapshot -%}
   {%- if state.same and state.prepared and snapshot == kept.snapshot -%}
     {%- do penstock.mark_in_ledger(penstock.model_name(model), state, state.version,
-        dict(kept, snapshot=penstock.snapshot_of(this), read=read), not state.marked) -%}
+        dict(kept, snapshot=left, read=read), not state.marked) -%}
   {%- else -%}
-    {%- do penstock.keep_built(inputs, state, types, state.version if state.same else invocation_id, not state.marked) -%}
+    {%- do penstock.keep_built(inputs, state, types, state.version if state.same else invocation_id, left,
+        not state.marked) -%}
   {%- endif -%}
 {%- endmacro %}
 

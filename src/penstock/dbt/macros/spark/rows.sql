@@ -44,7 +44,7 @@
     'spark.sql.optimizer.canChangeCachedPlanOutputPartitioning': 'true',
     'spark.sql.adaptive.applyFinalStageShuffleOptimizations': 'false',
   } -%}
-  {%- do run_query('drop view if exists ' ~ name) -%}
+  {%- do adapter.penstock_let_go(name) -%}
   {%- for setting, value in settings.items() -%}{%- do run_query('set ' ~ setting ~ ' = ' ~ value) -%}{%- endfor -%}
   {%- do run_query('cache table ' ~ name ~ ' as ' ~ rows) -%}
   {%- for setting in settings -%}{%- do run_query('reset ' ~ setting) -%}{%- endfor -%}
@@ -53,7 +53,7 @@
 
 {#- Nothing stays cached: Spark would answer a question about a table that has moved on by what it computed before. -#}
 {% macro let_go() -%}
-  {%- for name in ['_pen_diff', '_pen_scope', '_pen_delta'] -%}{%- do run_query('drop view if exists ' ~ name) -%}{%- endfor -%}
+  {%- for name in ['_pen_diff', '_pen_scope', '_pen_delta'] -%}{%- do adapter.penstock_let_go(name) -%}{%- endfor -%}
 {%- endmacro %}
 
 
@@ -224,7 +224,7 @@
 {%- endmacro %}
 
 
-{#- Write what differs between `_pen_old` and `_pen_new`: one snapshot, or none. -#}
+{#- Write what differs between `_pen_old` and `_pen_new`: one snapshot, or none; whether there is one. -#}
 {% macro merge_differences(target_relation, columns) -%}
   {%- set keys = penstock.listed(config.require('unique_key')) -%}
   {%- set rest = columns | reject('in', keys) | list -%}
@@ -246,7 +246,7 @@
   {%- if counted[1] > 1 -%}{%- do penstock.refuse_shared_keys() -%}{%- endif -%}
   {%- if counted[0] == 0 -%}
     {%- call statement('main') -%}select 1 where false{%- endcall -%}
-    {{- return('') -}}
+    {{- return(false) -}}
   {%- endif -%}
   {%- call statement('main') -%}
     merge into {{ target_relation }} as kept
@@ -256,4 +256,5 @@
     {% if assigned %}when matched then update set {{ assigned | join(', ') }}{% endif %}
     when not matched then insert ({{ penstock.names(columns) }}) values ({{ inserted | join(', ') }})
   {%- endcall -%}
+  {{- return(true) -}}
 {%- endmacro %}
