@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from penstock.destinations.landing import WarehouseLanding, opened
@@ -21,7 +22,6 @@ from penstock.destinations.spark.arrow import as_stored
 from penstock.destinations.spark.capabilities import CAPABILITIES
 from penstock.destinations.spark.catalogs import RAW, open_catalog
 from penstock.destinations.spark.driver_errors import refusal
-from penstock.destinations.spark.reading import Questions
 from penstock.destinations.spark.writer import IcebergWriter
 from penstock.errors import DestinationError, UsageError
 from penstock.ledger.sql_ledger import SqlLedger
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
 
+    from penstock.destinations.spark.reading import Questions
     from penstock.project import Spark
 
 _HAS_CATALOG = (
@@ -59,7 +60,6 @@ class SparkDestination:
         )
         self.known: dict[str, Known] = {}
         self._catalogs: dict[int, tuple[psycopg.Connection[Any], Catalog]] = {}
-        self._questions = Questions(self._catalog_or_none, self._of_ledger, where=self.shown)
         there = SortedExecutor(ReadingStatements(lambda: self._books.reading), self._books)
         self.ledger = SqlLedger(there, "postgres", beside=False)
 
@@ -82,6 +82,12 @@ class SparkDestination:
 
     def _catalog_or_none(self) -> Catalog | None:
         return self.catalog if self._has_catalog() else None
+
+    @cached_property
+    def _questions(self) -> Questions:
+        from penstock.destinations.spark.reading import Questions
+
+        return Questions(self._catalog_or_none, self._of_ledger, where=self.shown)
 
     @sorting()
     def prepare(self) -> None:

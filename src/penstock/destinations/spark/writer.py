@@ -6,18 +6,16 @@ made at the commit, with its columns, in one step. Killed before that, they stay
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.transforms import DayTransform
 
 from penstock.destinations.spark.appending import Appending, Known, refreshed
@@ -39,6 +37,7 @@ from penstock.destinations.spark.tables import (
     table_schema,
 )
 from penstock.destinations.spark.take_back import STAMP, expect_entered, take_back
+from penstock.destinations.spark.writing import Files, kept_apart_by
 from penstock.destinations.structure import check_foreign, check_table
 from penstock.errors import RejectedRows
 from penstock.faults import fault_point
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import FileScanTask, Table, Transaction
-    from pyiceberg.table.metadata import TableMetadata
 
     from penstock.errors import DestinationError
 
@@ -87,7 +85,7 @@ class IcebergWriter:
         self._changed = False
         self._rows: Appending | Replacing | None = None
         self._known: Known | None = None
-        self._files: list[DataFile] = []
+        self._files = Files()
         self._schema = Schema()
         self._load_id = self._newest = 0
         self._at = datetime.now(UTC)
@@ -223,7 +221,7 @@ class IcebergWriter:
         if self._table is not None:
             _forget_history(self._table)
             self._keep_days_apart()
-            day = _day_column(self._table.metadata)
+            day = kept_apart_by(self._table.metadata)
             fields = {column.name: column.field for column in self._schema.columns}
             # the event time may have been another one when the table was made
             if not fixes(self._target.spec, fields.get(day or "")):
@@ -274,7 +272,7 @@ class IcebergWriter:
         Raises:
             RejectedRows: one is not.
         """
-        day = _day_column(self._transaction.table_metadata)
+        day = kept_apart_by(self._transaction.table_metadata)
         if day is None or day not in rows.column_names:
             return
         days = day_numbers(rows.column(day))
@@ -297,6 +295,7 @@ class IcebergWriter:
         """Write the rows in hand. Nothing was put off."""
         if self._rows is not None:
             self._write(self._rows.taken())
+            self._files.finish()
             fault_point("files_written")
             if not self._target.whole:
                 self._settle()
@@ -328,10 +327,7 @@ class IcebergWriter:
         """Forget what was written. Files that a snapshot may name stay, whatever became of it; the others go."""
         if isinstance(self._rows, Appending):
             self._rows.rollback()
-        for file in self._files:
-            with contextlib.suppress(OSError):
-                self._store.delete(file.file_path)
-        self._files = []
+        self._files.discard()
         self._end()
 
     def _end(self) -> None:
@@ -340,12 +336,9 @@ class IcebergWriter:
         self._rows = None
 
     def _write(self, rows: pa.Table | None) -> None:
-        """Write rows into files, a day's together, in the order of their identities."""
-        if rows is None or not rows.num_rows:
-            return
-        metadata = self._transaction.table_metadata
-        for part in _parts(rows, _day_column(metadata)):
-            self._files += _dataframe_to_data_files(metadata, part, self._store)
+        """Have rows written into files, a day's together, in the order of their identities."""
+        if rows is not None and rows.num_rows:
+            self._files.write(rows, self._transaction.table_metadata, self._store)
 
     def _files_there(self, paths: Container[str] | None = None) -> Iterator[tuple[FileScanTask, pa.Table]]:
         """Each file of the table, or of these, and its rows."""
@@ -367,7 +360,7 @@ class IcebergWriter:
 
     def _make_snapshot(self, old: Sequence[DataFile], *, stamp: dict[str, str]) -> None:
         """Have a snapshot name the new files, and the ``old`` ones no longer."""
-        files, self._files = self._files, []
+        files = self._files.taken()
         snapshots = self._transaction.update_snapshot(snapshot_properties=stamp)
         with snapshots.overwrite() if old else snapshots.merge_append() as snapshot:
             for file in old:
@@ -377,7 +370,6 @@ class IcebergWriter:
         self._changed = True
 
 
-_DAYS_AT_ONCE = 8
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """The days of years 1 to 9999, from 1970 on."""
 _ALWAYS = ("_pen_id", "_pen_load", "_pen_origin", "_pen_rescued")
@@ -389,25 +381,3 @@ def _forget_history(table: Table) -> None:
     current = table.current_snapshot()
     lean = {"snapshots": [] if current is None else [current], "snapshot_log": []}
     table.metadata = table.metadata.model_copy(update=lean)
-
-
-def _day_column(metadata: TableMetadata) -> str | None:
-    """The column by whose days a table's rows are kept apart."""
-    for field in metadata.spec().fields:
-        if isinstance(field.transform, DayTransform):
-            return metadata.schema().find_column_name(field.source_id)
-    return None
-
-
-def _parts(rows: pa.Table, day: str | None) -> Iterator[pa.Table]:
-    """The rows in the order of their identities, some days at a time: PyIceberg goes through all that it is given for
-    each day in it."""
-    if day is None or day not in rows.column_names:
-        yield rows.sort_by("_pen_id")
-        return
-    days = day_numbers(rows.column(day))
-    ordered = rows.append_column("_day", pa.array(days)).sort_by([("_day", "ascending"), ("_pen_id", "ascending")])
-    in_order = np.sort(days)
-    starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])[::_DAYS_AT_ONCE]
-    for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
-        yield ordered.slice(start, end - start).drop_columns("_day")
