@@ -137,7 +137,8 @@ def _batches(bench: Bench, rows: int, identity: str, known: Sequence[int]) -> It
         worker.ask(do="load", stream="warm", source="warming")
         for number, again in enumerate(known):
             end = rows - number * DAILY
-            new = [next(fresh) for _ in range(BATCH - again)]
+            # none is as long as another: such a one would be read twice, to see whether it is the same
+            new = [next(fresh) for _ in range(BATCH - again - number)]
             path = _write(incoming / f"{number}.ndjson", [*range(end - again, end), *new])
             before, own = worker.read_bytes, path.stat().st_size
             landed = worker.ask(do="load", stream="numbered", source="files")["landed"]
