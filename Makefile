@@ -53,7 +53,7 @@ test-superset: $(VENV)/dev.stamp $(SUPERSET_VENV)/superset.stamp ## Import into 
 .PHONY: test-spark
 test-spark: $(VENV)/dev.stamp $(SPARK_VENV)/spark.stamp ## Run the tests of the destination spark, and all others that land, over Iceberg tables, in an environment of its own
 	@tools/need_servers spark
-	PENSTOCK_TEST_SPARK=1 $(SPARK_VENV)/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=fast -m "not slow" -k spark \
+	PENSTOCK_TEST_SPARK=1 $(SPARK_VENV)/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=fast -m "not slow or cluster" -k spark \
 		$(PYTEST_ARGS) tests/spark $(LANDING_TESTS)
 
 .PHONY: test-report
@@ -113,8 +113,14 @@ bench-sizes: $(VENV)/dev.stamp ## Measure disk, WAL, CPU and memory by size; wri
 	$(BIN)/python -m benchmarks.sizes $(BENCH_ARGS)
 	$(BIN)/python -m tools.make_reference
 
+.PHONY: bench-spark
+bench-spark: $(VENV)/dev.stamp $(SPARK_VENV)/spark.stamp ## Measure Iceberg tables and Spark, in an environment of their own; writes benchmarks/RESULTS-spark.md
+	@tools/need_servers spark
+	$(SPARK_VENV)/bin/python -m benchmarks.spark_bench $(BENCH_ARGS)
+	$(BIN)/python -m tools.make_reference
+
 .PHONY: bench-all
-bench-all: bench bench-queue bench-sizes soak ## Measure everything anew, one after the other
+bench-all: bench bench-queue bench-sizes bench-spark soak ## Measure everything anew, one after the other
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Ten minutes of 2,000 messages a second with random faults; writes benchmarks/RESULTS-soak.md

@@ -105,6 +105,20 @@ def resident_bytes(process: int, name: str) -> int:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
+def session(leader: int) -> list[int]:
+    """The processes of a session, such as one that was started by :class:`Worker`, that are there now."""
+    pids = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == leader:
+                pids.append(int(folder.name))
+    return pids
+
+
 class Worker:
     """A child that stays, takes one JSON object a line on its standard input and answers each with one."""
 
@@ -137,6 +151,22 @@ class Worker:
     def peak_bytes(self) -> int:
         """Its largest resident set so far."""
         return resident_bytes(self._child.pid, "VmHWM")
+
+    @property
+    def session_cpu_seconds(self) -> float:
+        """What it and all that it started and that are there have taken. Nobody waits for a Spark's Java."""
+        return sum(sum(ticks(pid)) for pid in session(self._child.pid)) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def session_peak_bytes(self) -> int:
+        """The sum of their largest resident sets so far."""
+        return sum(resident_bytes(pid, "VmHWM") for pid in session(self._child.pid))
+
+    @property
+    def read_bytes(self) -> int:
+        """What it has asked the operating system to read so far, of files, cached ones too."""
+        lines = Path(f"/proc/{self._child.pid}/io").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("rchar"))
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request and return its answer.

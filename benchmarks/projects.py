@@ -7,11 +7,15 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.process import ROOT
 from benchmarks.shapes import USER_EVENTS, Shape
 from benchmarks.warehouses import Warehouse
 from penstock.project import RabbitMQ
+
+if TYPE_CHECKING:
+    from benchmarks.lakes import Lake
 
 EXAMPLE = ROOT / "examples" / "user_events"
 _NOT_MODELS = ("data", "warehouse.duckdb*", ".penstock", "target", "logs", "dbt_packages", ".env", "penstock.yml")
@@ -31,7 +35,7 @@ _ORGANIZATIONS = """\
 
 def write_project(
     folder: Path,
-    warehouse: Warehouse,
+    warehouse: Warehouse | Lake,
     files: Sequence[Path],
     *,
     shape: Shape = USER_EVENTS,

@@ -13,7 +13,7 @@ import re
 import subprocess
 import tarfile
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,12 +38,16 @@ _MODELS = (
     "src/penstock/transform",
 )
 
+_SPARK = ("src/penstock/destinations/spark/", "src/penstock/dbt/macros/spark/")
+"""What only an engine runs that a page of its own measures: no other page counts it as code that it measured."""
+
 HOT_PATHS: Mapping[str, tuple[str, ...]] = {
     "RESULTS.md": (*_FILES, *_MODELS),
     "RESULTS-http.md": (*_LANDING, "src/penstock/sources/http"),
     "RESULTS-queue.md": (*_QUEUES, *_MODELS, "src/penstock/publish", "src/penstock/up"),
     "RESULTS-sizes.md": (*_FILES, *_MODELS),
     "RESULTS-soak.md": _QUEUES,
+    "RESULTS-spark.md": (*_FILES, *_MODELS, *_SPARK),
 }
 """Page of results → files and folders whose code it measures."""
 
@@ -53,12 +57,11 @@ TARGETS: Mapping[str, str] = {
     "RESULTS-queue.md": "make bench-queue",
     "RESULTS-sizes.md": "make bench-sizes",
     "RESULTS-soak.md": "make soak",
+    "RESULTS-spark.md": "make bench-spark",
 }
 """Page of results → what makes it anew."""
 
 _CODE = (".c", ".h", ".py", ".sql")
-_ELSEWHERE = ("src/penstock/destinations/spark/", "src/penstock/dbt/macros/spark/")
-"""What only an engine runs that no page measures yet."""
 _SENTENCE = re.compile(
     r"Measured by `[^`]+` on (?P<date>\d{4}-\d\d-\d\d), "
     r"at (?:commit `(?P<commit>[0-9a-f]{40})`(?P<changed> with changes on top)?|no known commit), "
@@ -131,14 +134,14 @@ def digest(root: Path, paths: Iterable[str]) -> str:
     return _digest((name, (root / name).read_bytes()) for path in paths for name in _names(root, path))
 
 
-def digest_at(root: Path, commit: str, paths: Iterable[str]) -> str:
+def digest_at(root: Path, commit: str, paths: Sequence[str]) -> str:
     """The digest of the code below ``paths`` at a commit.
 
     Raises:
         HistoryMissing: there is no git, no repository, or the commit is not in it.
     """
     listed = _git(root, "ls-tree", "-r", "-z", "--name-only", commit, "--", *paths).decode().split("\0")
-    names = [name for name in listed if _is_code(name)]
+    names = [name for name in listed if any(_is_of(path, name) for path in paths)]
     with tarfile.open(fileobj=io.BytesIO(_git(root, "archive", commit, "--", *names))) as archive:
         return _digest((name, _content(archive, name)) for name in names)
 
@@ -165,7 +168,7 @@ def contradiction(root: Path, page: str, named: Provenance) -> str:
 def _names(root: Path, path: str) -> Iterator[str]:
     whole = root / path
     files = [whole] if whole.is_file() else whole.rglob("*")
-    yield from (name for file in files if _is_code(name := file.relative_to(root).as_posix()))
+    yield from (name for file in files if _is_of(path, name := file.relative_to(root).as_posix()))
 
 
 def _content(archive: tarfile.TarFile, name: str) -> bytes:
@@ -174,8 +177,10 @@ def _content(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def _is_code(name: str) -> bool:
-    return name.endswith(_CODE) and not name.startswith(_ELSEWHERE)
+def _is_of(path: str, name: str) -> bool:
+    """Whether a file is code below a path that a page names."""
+    below = name == path or name.startswith(f"{path.rstrip('/')}/")
+    return below and name.endswith(_CODE) and (path in _SPARK or not name.startswith(_SPARK))
 
 
 def _digest(files: Iterable[tuple[str, bytes]]) -> str:

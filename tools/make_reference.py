@@ -32,6 +32,7 @@ PAGES: Mapping[str, Callable[[str], str]] = {
     "macros.md": macros_page,
     "metrics.md": metrics_page,
     "python.md": python_page,
+    "spark.md": with_figures,
     "../CONTRIBUTING.md": house_map,
     "../README.md": with_figures,
     "penstock.schema.json": lambda _: json.dumps(project_schema(), indent=2, ensure_ascii=False) + "\n",

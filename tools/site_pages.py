@@ -31,6 +31,7 @@ ELSEWHERE = {
     "benchmarks/RESULTS-http.md": "benchmarks/results-http.md",
     "benchmarks/RESULTS-sizes.md": "benchmarks/results-sizes.md",
     "benchmarks/RESULTS-soak.md": "benchmarks/results-soak.md",
+    "benchmarks/RESULTS-spark.md": "benchmarks/results-spark.md",
 }
 """Path in the tree → page of the site."""
 

@@ -10,9 +10,10 @@ import pytest
 from penstock import Session
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.privacy.erasure import erase
+from penstock.testing.spark import spark_jars
 from tests.support import iceberg_files, people
 from tests.support.people import customer, holding, load, traces, transform, write
-from tests.support.spark_models import edit, spark_jars
+from tests.support.spark_models import edit
 
 pytestmark = pytest.mark.timeout(1500)
 

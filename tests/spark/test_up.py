@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from penstock.testing.spark import spark_jars
 from tests.support.processes import family, listening, lives, wait_until
-from tests.support.spark_models import edit, spark_jars
+from tests.support.spark_models import edit
 from tests.support.up import Up, a_project, an_event, call, send, up
 
 pytestmark = pytest.mark.timeout(600)

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,14 @@ import yaml
 from penstock import load_project
 from penstock.land.session import Session
 from penstock.runs.plan import plan_loads
+from penstock.testing.spark import spark_jars
 from penstock.transform.perform import Transformer
 from tests.support.example import ROOT, copied, without_tests
 
-JDBC = "/usr/share/java/postgresql.jar"
-"""Debian's ``libpostgresql-jdbc-java``, which ``make test-spark`` installs."""
 DIFFERENT = ("_pen_load", "_pen_loaded_at", "_pen_origin")
 """Columns that two landings of the same records may give other values."""
 Record = Mapping[str, Any]
-
-
-def spark_jars() -> list[str]:
-    """Iceberg's runtime for Spark 3.5, and PostgreSQL's driver."""
-    jars = Path(str(files("snowpark_connect_deps_iceberg"))) / "jars"
-    return [str(next(jars.glob("iceberg-spark-runtime-3.5_2.12-*.jar"))), JDBC]
+_LOCAL = {"master": "local[2]", "conf": {"spark.driver.memory": "1g"}}
 
 
 def user_events(folder: Path) -> Path:
@@ -93,7 +86,7 @@ class Both:
                 "type": "spark",
                 "ledger": "books",
                 "warehouse": "lake",
-                "spark": {"master": "local[2]", "jars": spark_jars(), "conf": {"spark.driver.memory": "1g"}},
+                "spark": {**_LOCAL, "jars": spark_jars()},
                 **more,
             },
         }

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import provenance
+from benchmarks import provenance, spark_landing, spark_models, spark_report
 from benchmarks.bench import Bench
-from benchmarks.figures import PENSTOCK, Figure
+from benchmarks.figures import PENSTOCK, Figure, Results
 from benchmarks.growth import ALL, COMPRESSION, MORE, Step
 from benchmarks.loading import AGAIN, CSV, DIRECT, FIRST
 from benchmarks.provenance import Provenance
@@ -16,9 +16,10 @@ from benchmarks.queue_report import Line, line_row
 from benchmarks.report import figure_lines
 from benchmarks.sizes_report import Sizes, page
 from benchmarks.small import BATCH, TEN
+from benchmarks.spark_landing import DUCKDB, FIXED, ICEBERG, LookUp
 from benchmarks.steps import JOB
 from penstock.testing.postgres import PrivatePostgres
-from tools.reference import capacity, figures, results
+from tools.reference import capacity, figures, results, spark
 from tools.reference.figures import TABLES, with_figures
 
 NAMED = Provenance(date="2026-03-04", commit="a1" * 20, changed=False, digest="0f" * 32)
@@ -96,6 +97,41 @@ def test_steps_are_told_by_history_and_size(folder: Path) -> None:
         "| duckdb, wide | 0.80 | 0.90 |",
         "| postgres, deep | 0.50 + 0.30 | |",
     ]
+
+
+def test_iceberg_is_told_as_its_results_have_it(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rates, bytes that batches read, and steps; a billion events are multiplied from what landing took, but models are
+    not. A part that was not measured is said to be."""
+    monkeypatch.setattr(spark_report, "confirmed", lambda page, measured: measured.sentence(page))
+    results = Results()
+    for name, seconds in ((ICEBERG, 4.0), (DUCKDB, 3.0)):
+        taken = results.figure(spark_landing.JOB, name, 1_000_000)
+        taken.seconds, taken.cpu_seconds, taken.server_cpu_seconds = [seconds], [5.0], [0.5]
+        taken.peak_bytes = 500_000_000
+    found = spark_report.Found(at_rest_bytes=75.4, look_ups=[LookUp(100_000, FIXED, [900_000, 880_000, 870_000])])
+
+    def write() -> None:
+        bench = Bench(1_000_000, 1, None, None, None, lambda: PrivatePostgres(), print, NAMED, results, tmp_path)
+        (folder / spark_report.PAGE).write_text(spark_report.page(bench, found, seconds=60), encoding="utf-8")
+
+    write()
+    assert "| into Iceberg tables | 250,000 | 5.00 + 0.50 of the ledger's server | 500 MB |" in list(spark.landing())
+    assert "| 100,000 | 0.88 MB |" in list(spark.look_ups())
+    assert list(spark.steps()) == ["Not measured."]
+    assert list(spark.event())[2:] == [
+        "| raw rows at rest | 75 bytes | 75 GB a day |",
+        "| CPU of landing files, the ledger's server too | 6 µs | 6,000 s a day |",
+        "| the same at the peak | | 57,870 × 6 µs = 0.3 cores |",
+    ]
+    for cores in (1, 2):
+        results.figure(spark_models.job(cores), f"{spark_models.MINE}, 1 M events", 1000).seconds = [2.0 * cores]
+    found.days = [Step(warehouse="spark", name=f"model {ALL}", events=100_000, cpu_seconds=90.4,
+        server_cpu_seconds=1.0, peak_bytes=1, held_bytes=1, wal_bytes=None)]  # fmt: skip
+    write()
+    assert f"| {spark_models.MINE}, 1 M events | 2.00 | 4.00 |" in list(spark.steps())
+    assert "| all models of the example, all days | 91 CPU seconds for 100,000 events | not extrapolated |" in list(
+        spark.event()
+    )
 
 
 def test_capacity_is_what_was_measured_and_its_arithmetic(folder: Path) -> None:
@@ -187,7 +223,8 @@ def test_every_table_stands_on_a_page() -> None:
     """None is made for nobody."""
     root = Path(__file__).parents[2]
     pages = "".join(
-        (root / page).read_text(encoding="utf-8") for page in ("README.md", "docs/capacity.md", "docs/compared.md")
+        (root / page).read_text(encoding="utf-8")
+        for page in ("README.md", "docs/capacity.md", "docs/compared.md", "docs/spark.md")
     )
     assert [name for name in TABLES if f"<!-- {name} figures: made by" not in pages] == []
 

@@ -52,21 +52,21 @@ class Event:
 @cache
 def event() -> Event:
     """As the results have it."""
-    rest = {(row["warehouse"], row["what"]): _number(row["bytes/event"]) for row in rows_of(_SIZES, "At rest")}
+    rest = {(row["warehouse"], row["what"]): number(row["bytes/event"]) for row in rows_of(_SIZES, "At rest")}
     steps = {(row["warehouse"], row["step"]): row for row in rows_of(_SIZES, "All days, then one more")}
     queues = {
-        row["queue"]: _number(row["messages/s"])
+        row["queue"]: number(row["messages/s"])
         for row in rows_of(_QUEUE, "All figures")
         if row["contender"] == "penstock consume"
     }
 
     def wal(step: str) -> int:
-        return round(_number(steps["postgres", step]["WAL, bytes/event"]))
+        return round(number(steps["postgres", step]["WAL, bytes/event"]))
 
     def modelling(warehouse: str, step: str) -> int:
         row = steps[warehouse, step]
-        spent = _number(row["CPU seconds"]) + _number(row["of the server"] or "0")
-        return ceil(spent / _number(row["events"]) * 1e6)
+        spent = number(row["CPU seconds"]) + number(row["of the server"] or "0")
+        return ceil(spent / number(row["events"]) * 1e6)
 
     return Event(
         json=int(found_in(_SIZES, r"An event is (\d+) bytes of NDJSON")),
@@ -150,7 +150,7 @@ def volumes() -> Iterator[str]:
         ("CPU of modelling, DuckDB", e.later_duckdb),
     ]
     rows = [(name, formula, *(_figures(n * factor) for n in _VOLUMES.values())) for name, formula, factor in rates]
-    rows += [(name, f"N × {each:,} B", *(_bytes(n * each) for n in _VOLUMES.values())) for name, each in sizes]
+    rows += [(name, f"N × {each:,} B", *(sized(n * each) for n in _VOLUMES.values())) for name, each in sizes]
     rows += [
         (name, f"N × {each:,} µs", *(f"{_figures(n * each / 1e6)} s" for n in _VOLUMES.values()))
         for name, each in times
@@ -171,7 +171,7 @@ def memory() -> Iterator[str]:
     rows = [
         ("`penstock load`", loads, "1 GB"),
         ("`penstock load` of an API", api["peak memory"], "1 GB"),
-        ("`penstock consume`, one queue", f"{max(consumers, key=_number)} at most", "0.5 GB"),
+        ("`penstock consume`, one queue", f"{max(consumers, key=number)} at most", "0.5 GB"),
         ("models, on PostgreSQL", models["postgres"], "0.5 GB"),
         (
             "models, on DuckDB, which is inside the process",
@@ -204,7 +204,7 @@ def settings() -> Iterator[str]:
         (
             "`max_wal_size`",
             f"15 minutes of the peak's WAL, twice: peak × {each:,} B × 900 s × 2; less with compression",
-            f"{peak:,.0f} × {each:,} × 1,800 = {_bytes(peak * each * 1_800)}",
+            f"{peak:,.0f} × {each:,} × 1,800 = {sized(peak * each * 1_800)}",
         ),
         ("`checkpoint_timeout`", "15 minutes: whole pages are written once after each checkpoint", "15 minutes"),
         ("`shared_buffers`", "a quarter of the memory", "32 GB of 128"),
@@ -223,14 +223,14 @@ def billion() -> Iterator[str]:
     rows = [
         ("landing, with broker and database", f"{peak:,.0f} × {e.message} µs", f"{peak * e.message / 1e6:.1f} cores"),
         ("queues", f"{peak:,.0f} ÷ (0.5 × {e.stream:,.0f}), stream protocol", str(ceil(peak / (0.5 * e.stream)))),
-        ("raw rows of 3 days", f"3 × {_bytes(1e9 * raw)}", _bytes(3e9 * raw)),
-        ("their index, to be held in memory", f"3 billion × {e.postgres_index} B", _bytes(3e9 * e.postgres_index)),
-        ("WAL of landing, at the peak", f"{peak:,.0f} × {e.landing_wal} B", f"{_bytes(peak * e.landing_wal)}/s"),
-        ("lake", f"{_bytes(1e9 * e.lake)} × 365", f"{_bytes(1e9 * e.lake * 365)} a year"),
+        ("raw rows of 3 days", f"3 × {sized(1e9 * raw)}", sized(3e9 * raw)),
+        ("their index, to be held in memory", f"3 billion × {e.postgres_index} B", sized(3e9 * e.postgres_index)),
+        ("WAL of landing, at the peak", f"{peak:,.0f} × {e.landing_wal} B", f"{sized(peak * e.landing_wal)}/s"),
+        ("lake", f"{sized(1e9 * e.lake)} × 365", f"{sized(1e9 * e.lake * 365)} a year"),
         (
             "models of the example",
             f"{e.postgres_all - raw:,} B × 1 G a day, {e.later_postgres:,} µs × 1 G",
-            f"{_bytes(1e9 * (e.postgres_all - raw))} and {_figures(1e3 * e.later_postgres)} CPU seconds a day",
+            f"{sized(1e9 * (e.postgres_all - raw))} and {_figures(1e3 * e.later_postgres)} CPU seconds a day",
         ),
     ]
     yield from table(["part", "arithmetic", "gives"], rows)
@@ -241,16 +241,18 @@ _LINKS = (("sizes", _SIZES), ("speed", _SPEED), ("queues", _QUEUE))
 
 def _landing(job: str) -> int:
     row = next(r for r in rows_of(_SPEED, "All figures") if (r["job"], r["contender"]) == (job, "Penstock"))
-    spent = _number(row["CPU s"]) + _number(row["server's CPU s"] or "0")
-    rows = _number(row["rows/s"]) * _number(row["median s"])
+    spent = number(row["CPU s"]) + number(row["server's CPU s"] or "0")
+    rows = number(row["rows/s"]) * number(row["median s"])
     return ceil(spent / rows * 1e6)
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """What a cell says."""
     return float(text.removesuffix(" MB").replace(",", ""))
 
 
-def _bytes(size: float) -> str:
+def sized(size: float) -> str:
+    """``40.2 MB``."""
     unit, factor = next(((unit, factor) for unit, factor in _BYTES if size >= factor), _BYTES[-1])
     return f"{_figures(size / factor)} {unit}"
 

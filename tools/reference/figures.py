@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks import provenance
-from tools.reference import capacity
+from tools.reference import capacity, spark
 from tools.reference.markdown import table
 from tools.reference.results import found_in, rows_of, text_of
 
@@ -147,6 +147,10 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "broker": capacity.brokers,
     "setting": capacity.settings,
     "billion": capacity.billion,
+    "iceberg": spark.event,
+    "landing": spark.landing,
+    "lookup": spark.look_ups,
+    "sparkstep": spark.steps,
 }
 """Name in a mark → what makes its lines."""
 

@@ -11,12 +11,15 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from datetime import datetime
 
-_DIGITS = np.array([[ord(c) for c in f"{byte:02x}"] for byte in range(256)], dtype=np.uint8)
+_DIGITS = np.array([f"{byte:02x}" for byte in range(256)], dtype="S2").view(np.uint16)
+"""Of each byte its two characters, as one number."""
 _NIBBLES = np.zeros(256, dtype=np.uint8)
 _NIBBLES[[ord(c) for c in "0123456789abcdef"]] = range(16)
 NO_DAY = -(2**31)
 _DAY_MICROSECONDS = 86_400_000_000
-_PLACES = [i for i in range(36) if i not in (8, 13, 18, 23)]
+_GROUPS = ((0, 0, 8), (9, 8, 12), (14, 12, 16), (19, 16, 20), (24, 20, 32))
+"""Where in a text which digits stand, between dashes."""
+_PLACES = [place + i for place, first, end in _GROUPS for i in range(end - first)]
 
 
 def as_stored(rows: pa.Table) -> pa.Table:
@@ -68,7 +71,9 @@ def _uuid_texts(values: pa.FixedSizeBinaryArray) -> pa.Array:
         return pa.nulls(count, pa.string())
     raw = np.frombuffer(values.buffers()[1], dtype=np.uint8).reshape(-1, 16)[values.offset : values.offset + count]
     characters: Any = np.full((count, 36), ord("-"), dtype=np.uint8)
-    characters[:, _PLACES] = _DIGITS[raw].reshape(count, 32)
+    digits = _DIGITS[raw].view(np.uint8)
+    for place, first, end in _GROUPS:
+        characters[:, place : place + end - first] = digits[:, first:end]
     offsets = np.arange(0, 36 * (count + 1), 36, dtype=np.int32)
     texts = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(characters))
     return pc.if_else(values.is_valid(), texts, None) if values.null_count else texts

@@ -20,6 +20,8 @@ NAME = "penstock"
 """What the catalog is called, in the tables of a catalog in PostgreSQL and in Spark."""
 RAW = "raw"
 """The namespace of raw tables."""
+LEDGER = "penstock"
+"""What statements call the ledger's schema."""
 
 
 class LedgerCatalog(SqlCatalog):

@@ -22,9 +22,9 @@ from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.types import LongType
 
-from penstock.destinations.spark.data_files import write_files
 from penstock.destinations.spark.expiring import history
 from penstock.destinations.spark.take_back import stamp_of
+from penstock.destinations.spark.writing import write_files
 from penstock.faults import fault_point
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from sqlglot import exp
 
 from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.compacting import replace_files
-from penstock.destinations.spark.data_files import write_files
 from penstock.destinations.spark.expiring import carried_stamp
+from penstock.destinations.spark.writing import write_files
 from penstock.engine_errors import error_text
 from penstock.errors import DestinationError
 

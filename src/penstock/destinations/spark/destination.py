@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pyiceberg.exceptions import NoSuchTableError
@@ -23,12 +23,11 @@ from penstock.destinations.refusals import SortedExecutor, refusals, sorting
 from penstock.destinations.spark.appending import Known
 from penstock.destinations.spark.arrow import as_stored
 from penstock.destinations.spark.capabilities import CAPABILITIES
-from penstock.destinations.spark.catalogs import RAW, open_catalog
+from penstock.destinations.spark.catalogs import LEDGER, RAW, open_catalog
 from penstock.destinations.spark.deletes import delete_rows, expect_plain
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.expiring import carried_stamp
 from penstock.destinations.spark.purging import purge
-from penstock.destinations.spark.reading import LEDGER, Questions
 from penstock.destinations.spark.tidying import TIDYING, Tidying, models_of
 from penstock.destinations.spark.writer import IcebergWriter
 from penstock.errors import DestinationError, UsageError
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from sqlglot import exp
 
+    from penstock.destinations.spark.reading import Questions
     from penstock.project import Spark
     from penstock.upkeep import TidiedTable
 
@@ -70,7 +70,6 @@ class SparkDestination:
         )
         self.known: dict[str, Known] = {}
         self._catalogs: dict[int, tuple[psycopg.Connection[Any], Catalog]] = {}
-        self._questions = Questions(self._catalog_or_none, self._of_ledger, self._delete, where=self.shown)
         self._deletions: list[Callable[[], object]] | None = None
         """What is to be deleted of Iceberg tables once the ledger has committed; None outside of a transaction."""
         there = SortedExecutor(ReadingStatements(lambda: self._books.reading), self._books)
@@ -95,6 +94,12 @@ class SparkDestination:
 
     def _catalog_or_none(self) -> Catalog | None:
         return self.catalog if self._has_catalog() else None
+
+    @cached_property
+    def _questions(self) -> Questions:
+        from penstock.destinations.spark.reading import Questions
+
+        return Questions(self._catalog_or_none, self._of_ledger, self._delete, where=self.shown)
 
     @sorting()
     def prepare(self) -> None:

@@ -19,6 +19,7 @@ from pyiceberg.io.pyarrow import PyArrowFileIO, schema_to_pyarrow
 from sqlglot import exp
 
 from penstock.destinations.duckdb import reading
+from penstock.destinations.spark.catalogs import LEDGER
 from penstock.engine_errors import error_text
 from penstock.errors import DestinationError
 from penstock.ports import Rows
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
-LEDGER = "penstock"
 _CATALOGUE = "information_schema"
 _BEFORE_A_DOT = re.compile(r'"([^"]+)"\s*\.|\b([a-z_]\w*)\s*\.', re.IGNORECASE)
 

@@ -6,7 +6,6 @@ made at the commit, with its columns, in one step. Killed before that, they stay
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from pyiceberg.transforms import DayTransform
 from penstock.destinations.spark.appending import Appending, Known, refreshed
 from penstock.destinations.spark.arrow import NO_DAY, as_stored, day_numbers, stamped
 from penstock.destinations.spark.catalogs import RAW
-from penstock.destinations.spark.data_files import day_column_of, write_files
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.lookup import FilesOfTable
 from penstock.destinations.spark.replacing import Replacing, with_keys
@@ -39,6 +37,7 @@ from penstock.destinations.spark.tables import (
     table_schema,
 )
 from penstock.destinations.spark.take_back import STAMP, expect_entered, take_back
+from penstock.destinations.spark.writing import Files, kept_apart_by
 from penstock.destinations.structure import check_foreign, check_table
 from penstock.errors import RejectedRows
 from penstock.faults import fault_point
@@ -86,7 +85,7 @@ class IcebergWriter:
         self._changed = False
         self._rows: Appending | Replacing | None = None
         self._known: Known | None = None
-        self._files: list[DataFile] = []
+        self._files = Files()
         self._schema = Schema()
         self._load_id = self._newest = 0
         self._at = datetime.now(UTC)
@@ -222,7 +221,7 @@ class IcebergWriter:
         if self._table is not None:
             _forget_history(self._table)
             self._keep_days_apart()
-            day = day_column_of(self._table.metadata)
+            day = kept_apart_by(self._table.metadata)
             fields = {column.name: column.field for column in self._schema.columns}
             # the event time may have been another one when the table was made
             if not fixes(self._target.spec, fields.get(day or "")):
@@ -273,7 +272,7 @@ class IcebergWriter:
         Raises:
             RejectedRows: one is not.
         """
-        day = day_column_of(self._transaction.table_metadata)
+        day = kept_apart_by(self._transaction.table_metadata)
         if day is None or day not in rows.column_names:
             return
         days = day_numbers(rows.column(day))
@@ -296,6 +295,7 @@ class IcebergWriter:
         """Write the rows in hand. Nothing was put off."""
         if self._rows is not None:
             self._write(self._rows.taken())
+            self._files.finish()
             fault_point("files_written")
             if not self._target.whole:
                 self._settle()
@@ -327,10 +327,7 @@ class IcebergWriter:
         """Forget what was written. Files that a snapshot may name stay, whatever became of it; the others go."""
         if isinstance(self._rows, Appending):
             self._rows.rollback()
-        for file in self._files:
-            with contextlib.suppress(OSError):
-                self._store.delete(file.file_path)
-        self._files = []
+        self._files.discard()
         self._end()
 
     def _end(self) -> None:
@@ -339,10 +336,9 @@ class IcebergWriter:
         self._rows = None
 
     def _write(self, rows: pa.Table | None) -> None:
-        """Write rows into files, a day's together, in the order of their identities."""
-        if rows is None or not rows.num_rows:
-            return
-        self._files += write_files(rows, self._transaction.table_metadata, self._store)
+        """Have rows written into files, a day's together, in the order of their identities."""
+        if rows is not None and rows.num_rows:
+            self._files.write(rows, self._transaction.table_metadata, self._store)
 
     def _files_there(self, paths: Container[str] | None = None) -> Iterator[tuple[FileScanTask, pa.Table]]:
         """Each file of the table, or of these, and its rows."""
@@ -364,7 +360,7 @@ class IcebergWriter:
 
     def _make_snapshot(self, old: Sequence[DataFile], *, stamp: dict[str, str]) -> None:
         """Have a snapshot name the new files, and the ``old`` ones no longer."""
-        files, self._files = self._files, []
+        files = self._files.taken()
         snapshots = self._transaction.update_snapshot(snapshot_properties=stamp)
         with snapshots.overwrite() if old else snapshots.merge_append() as snapshot:
             for file in old:
