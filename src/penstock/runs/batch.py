@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
+from penstock.copying.record import expect_copied
 from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows
 from penstock.land.loop import Stop
 from penstock.ledger.run_records import RunRecord
@@ -64,11 +65,12 @@ def perform(
         models: builds the models; dbt in this thread by default.
 
     Raises:
-        UsageError: none of the sources comes to an end.
+        UsageError: none of the sources comes to an end; or a copy into the warehouse is not finished.
         DestinationError: the run cannot be entered, or, when nothing else failed, its end.
         KeyboardInterrupt: and what else is no :class:`Exception`; the ledger then shows the run as cut off.
     """
     expect_end(session.project, plan.loads, plan.left_out)
+    expect_copied(session.destination, session.project.target)
     return _Run(plan, session, listener or Listener(), Stop() if stop is None else stop, models).perform()
 
 
