@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from penstock import load_project
+from penstock.copying.perform import Copied, copy
 from penstock.land.session import Session
 from penstock.runs.plan import plan_loads
 from penstock.transform.perform import Transformer
@@ -97,8 +98,8 @@ class Both:
             },
         }
 
-    def land(self, records: Mapping[str, Sequence[Record]]) -> None:
-        """Have the records of each stream land in both."""
+    def land(self, records: Mapping[str, Sequence[Record]], *, lake: bool = True) -> None:
+        """Have the records of each stream land in both; without ``lake``, in the DuckDB alone."""
         written = {stream: rows for stream, rows in records.items() if rows}
         for stream, rows in written.items():
             self._files += 1
@@ -107,9 +108,13 @@ class Both:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
         with Session(load_project(self._beside, target="local")) as local:
-            for session in (self.lake, local):
+            for session in (self.lake, local) if lake else (local,):
                 for step in plan_loads(session.project, sorted(written)):
                     session.load(step)
+
+    def copy(self) -> Copied:
+        """Copy what the DuckDB holds into the lake."""
+        return copy(load_project(self._beside, target="local"), self.lake.project)
 
     def expect_same(self) -> None:
         """The tables of the lake hold what the DuckDB holds whose models are built anew."""

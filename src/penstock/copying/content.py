@@ -1,8 +1,8 @@
 """What rows hold, as a number that is the same for the same rows in any order, on any engine.
 
 A row's hash is MD5 over its values as texts, each with its length before it, in the order of the columns' names. JSON
-counts as the document that it is: neither the order of its keys nor the spelling of its numbers matters, which ``jsonb``
-does not keep. The hashes of all rows are added up, modulo 2^128 in two halves.
+counts as the document that it is: neither the order of its keys nor the spelling of its numbers matters, which
+``jsonb`` does not keep. The hashes of all rows are added up, modulo 2^128 in two halves.
 """
 
 from __future__ import annotations

@@ -37,7 +37,6 @@ from penstock.plural import count
 from penstock.sql import identifier
 
 if TYPE_CHECKING:
-    from penstock.ports import Destination
     from penstock.project import Project
 
 Progress = Callable[[str], object]
@@ -59,8 +58,8 @@ class CopiedTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """A copy that is there and was verified. ``left`` says of what was not copied what it is, a sentence each; ``again``
-    that an earlier call had finished it."""
+    """A copy that is there and was verified. ``left`` says what was not copied, a sentence each; ``again``, that an
+    earlier call had finished it."""
 
     source: str
     target: str
@@ -171,7 +170,7 @@ class _Copying:
                 raise UsageError(
                     f"a copy into it was {finished} from another destination, {begun.source} ({begun.address})",
                     where=f"destination {target.target}",
-                    fix=f"penstock copy --target {begun.source} --to {target.target}, or empty it: {_EMPTY}",
+                    fix=f"penstock copy --target {begun.source} --to {target.target}, or copy into an empty one",
                 )
             return
         there = {f"penstock.{table}": f"penstock.{identifier(table)}" for table in ledger_tables()}
@@ -183,7 +182,7 @@ class _Copying:
             raise UsageError(
                 f"it holds other data already: {', '.join(held)}",
                 where=f"destination {target.target}, {target.destination.address}",
-                fix=f"copy into an empty one, or empty this one where nothing of it is needed: {_EMPTY}",
+                fix="copy into an empty one; or drop its schemas raw and penstock, where nothing of it is needed",
             )
 
     def _copied(self, raw: Sequence[RawPart], ledger: Sequence[Part]) -> list[CopiedTable]:
@@ -194,44 +193,48 @@ class _Copying:
 
     def _stream(self, part: RawPart) -> CopiedTable:
         """Copy what is missing of a stream's table; all of it, where what is there turns out to be another."""
-        there = self._rows_there(part)
-        copied = self._rest_of(part, there)
+        there, behind = self._there(part)
+        copied = self._rest_of(part, there, behind)
         table = self._compared(part, copied)
         if table is None and there:
             self._drop(part.name)
-            table = self._compared(part, self._rest_of(part, 0))
+            table = self._compared(part, self._rest_of(part))
         if table is None:
             raise self._differs(part)
         fault_point("copy_stream")
         return table
 
-    def _rest_of(self, part: RawPart, there: int) -> int:
-        """Copy the rows behind the last one that is there; how many."""
-        condition = ""
-        if there:
-            ask = self._to.destination.query
-            load, id_ = ask(f"select _pen_load, _pen_id from {part.table} order by 1 desc, 2 desc limit 1").rows[0]
-            condition = after(int(load), str(id_))
-        elif part.name not in raw_tables(self._to.destination):
+    def _rest_of(self, part: RawPart, there: int = 0, behind: str = "") -> int:
+        """Copy the rows behind those that are there, which a condition tells; how many."""
+        if part.name not in raw_tables(self._to.destination):
             self._to.raw.make(part)
             fault_point("copy_table_made")
         copied = 0
-        for rows in gathered(self._from.raw.read(part, condition, "_pen_load, _pen_id")):
+        for rows in gathered(self._from.raw.read(part, behind, "_pen_load, _pen_id")):
             self._to.raw.append(part, rows)
             copied += rows.num_rows
             self._progress(f"{part.name}: {there + copied:,} rows copied")
             fault_point("copy_batch")
         return copied
 
-    def _rows_there(self, part: RawPart) -> int:
-        """How many rows an earlier call copied. A table that lacks columns, because the stream has grown since, goes."""
-        destination = self._to.destination
+    def _there(self, part: RawPart) -> tuple[int, str]:
+        """How many rows an earlier call copied, and the condition on those behind them. A table goes of which the
+        source has other columns or fewer rows by now: the stream has grown since, or lost or replaced some."""
+        destination, source = self._to.destination, self._from.destination
         if part.name not in raw_tables(destination):
-            return 0
-        if not set(part.columns) <= set(destination.query(f"select * from {part.table} limit 0").columns):
-            self._drop(part.name)
-            return 0
-        return int(destination.query(f"select count(*) from {part.table}").rows[0][0])
+            return 0, ""
+        rows = 0
+        if set(part.columns) <= set(destination.query(f"select * from {part.table} limit 0").columns):
+            rows = int(destination.query(f"select count(*) from {part.table}").rows[0][0])
+            if not rows:
+                return 0, ""
+            last = f"select _pen_load, _pen_id from {part.table} order by 1 desc, 2 desc limit 1"
+            load, id_ = destination.query(last).rows[0]
+            behind = after(int(load), str(id_))
+            if source.query(f"select count(*) from {part.table} where not {behind}").rows[0][0] == rows:
+                return rows, behind
+        self._drop(part.name)
+        return 0, ""
 
     def _drop(self, stream: str) -> None:
         cascade = " cascade" if self._to.destination.capabilities.holds_views else ""
@@ -288,8 +291,8 @@ class _Copying:
             raise UsageError(
                 f"the copy was finished, and one of the two has gone on since: {part.schema}.{part.name} differs",
                 where=f"destination {target.target}",
-                fix=f"penstock run --target {target.target} goes on there; to copy {source.target} anew, empty it:"
-                f" {_EMPTY}",
+                fix=f"penstock run --target {target.target} goes on there; to copy {source.target} anew, name an empty"
+                " destination",
             )
         return table
 
@@ -316,6 +319,3 @@ class _Copying:
         if runs:
             left.append(f"{count(runs, 'run')} that built models, which are built anew")
         return left
-
-
-_EMPTY = "drop its schemas raw and penstock, or its file"

@@ -101,5 +101,6 @@ def _sixteen_bytes(texts: pa.ChunkedArray) -> pa.ChunkedArray:
         digits = pc.replace_substring(chunk.fill_null("0" * 32), "-", "")
         raw = bytes.fromhex("".join(digits.to_pylist()))
         whole = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(chunk), [None, pa.py_buffer(raw)])
-        chunks.append(pc.if_else(chunk.is_valid(), whole, pa.scalar(None, pa.binary(16))) if chunk.null_count else whole)
+        nothing = pa.scalar(None, pa.binary(16))
+        chunks.append(pc.if_else(chunk.is_valid(), whole, nothing) if chunk.null_count else whole)
     return pa.chunked_array(chunks, pa.binary(16))

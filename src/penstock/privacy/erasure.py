@@ -67,8 +67,8 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
     either; it is not with ``rewrite`` False, and with True also when nothing was erased now.
 
     Raises:
-        UsageError: a copy into the warehouse is not finished, no privacy key, a warehouse whose rows cannot be deleted here, or a snapshot that nobody can rebuild
-            does not say which rows are the person's.
+        UsageError: no privacy key, a warehouse whose rows cannot be deleted here or that holds half of a copy, or a
+            snapshot that nobody can rebuild does not say which rows are the person's.
         DestinationError: the warehouse refused; what it says tells whether the person is erased.
         TransformError: the person is erased, and models that name nobody could not be built anew.
     """

@@ -60,7 +60,8 @@ def look(session: Session, stream: str) -> Reset:
     """What a reset of the stream would delete.
 
     Raises:
-        UsageError: a copy into the warehouse is not finished; nothing is known of the stream; or a view reads its table that no model makes, so that it would be lost.
+        UsageError: a copy into the warehouse is not finished; nothing is known of the stream; or a view reads its table
+            that no model makes, so that it would be lost.
     """
     destination, project = session.destination, session.project
     expect_copied(destination, project.target)
