@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import psycopg
@@ -11,8 +12,10 @@ import pytest
 from penstock import api, load_project
 from penstock.copying import plain
 from penstock.copying.perform import copy
+from penstock.copying.record import record_of
 from penstock.errors import DestinationError, UsageError
 from penstock.privacy.erasure import erase
+from tests.support import commands
 from tests.support.cut_off import cut_off
 from tests.support.invoked import command
 from tests.support.two_warehouses import (
@@ -132,6 +135,27 @@ def test_cut_off_at_every_step(project: Path, route: Route, monkeypatch: pytest.
     assert done.again
     assert {table.copied for table in (*done.raw, *done.ledger)} == {0}
     assert held(project, target) == held(project, source)
+
+
+def test_killed(project: Path, route: Route) -> None:
+    """So does one whose process is killed: in a transaction, between two, and before it says that all is there."""
+    source, target = route
+    live(project, source)
+    words = ("copy", "--target", source, "--to", target, "--quiet")
+    for fault in ("copy_before_commit:kill:2", "copy_ledger:kill:5", "copy_numbers:kill"):
+        assert commands.Started(project, *words, environ={"PENSTOCK_FAULT": fault}).wait(120) == -signal.SIGKILL
+        refused = command(project, "load", "--target", target)
+        assert (refused.code, held_copy(project, target)) == (2, False)
+    assert commands.Started(project, *words).wait(120) == 0
+    assert held_copy(project, target)
+    assert held(project, target) == held(project, source)
+
+
+def held_copy(project: Path, target: str) -> bool:
+    """Whether the copy that a destination holds is finished."""
+    with opened(project, target) as session:
+        record = record_of(session.destination)
+        return record is not None and record.finished_at is not None
 
 
 def test_the_source_goes_on_between(project: Path, route: Route, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,6 @@ def perform(
         KeyboardInterrupt: and what else is no :class:`Exception`; the ledger then shows the run as cut off.
     """
     expect_end(session.project, plan.loads, plan.left_out)
-    expect_copied(session.destination, session.project.target)
     return _Run(plan, session, listener or Listener(), Stop() if stop is None else stop, models).perform()
 
 
@@ -90,6 +89,7 @@ class _Run:
         plan, report = self._plan, self._report
         record = None
         if plan.kind != "transform":  # which enters itself
+            self._expect_copied()
             detail = {} if plan.occasion is None else plan.occasion.detail
             record = RunRecord.begin(self._session.destination.ledger, plan.kind, **detail)
             report.run_id = record.run_id
@@ -112,6 +112,9 @@ class _Run:
                     record.end(report.status, **detail)
             self._listener.ended(report)
         return report
+
+    def _expect_copied(self) -> None:
+        expect_copied(self._session.destination, self._session.project.target)
 
     def _attempts(self, record: RunRecord | None) -> None:
         """The steps, then the models; and again what failed of them."""
@@ -175,6 +178,8 @@ class _Run:
             self._listener.unbuilt(UNBUILT)
             return
         try:
+            if record is None:
+                self._expect_copied()
             built = build(record, self._report.attempts)
         except Exception as e:  # noqa: BLE001 - the policy: whatever a build dies of is the run's failure
             self._report.failures.append(e)
