@@ -54,8 +54,13 @@ def test_content_is_that_of_the_rows(rows: list[tuple[str | None, ...]], chance:
 
 def test_where_a_value_is_counts() -> None:
     """A value in another column, an empty text and none are other rows."""
-    rows = [[None, None, "a", None], [None, '"a"', None, None], [None, None, "", None], [None, None, None, None]]
-    assert len({content_of([table([tuple(row)])], COLUMNS).hash for row in rows}) == len(rows)
+    rows: list[tuple[str | None, ...]] = [
+        (None, None, "a", None),
+        (None, '"a"', None, None),
+        (None, None, "", None),
+        (None, None, None, None),
+    ]
+    assert len({content_of([table([row])], COLUMNS).hash for row in rows}) == len(rows)
 
 
 @pytest.mark.parametrize(

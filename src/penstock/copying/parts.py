@@ -130,7 +130,8 @@ def raw_parts(destination: Destination, project: Project) -> list[RawPart]:
 def _raw_part(destination: Destination, project: Project, stream: str) -> RawPart:
     known = destination.ledger.schema(stream)
     names = destination.query(f"select * from raw.{identifier(stream)} limit 0").columns
-    types = {column.name: "text" if column.type == "pseudonym" else column.type for column in known.columns} | _OWN
+    types = {column.name: "text" if column.type == "pseudonym" else column.type for column in known.columns}
+    types.update(_OWN)
     settings = project.streams.get(stream)
     return RawPart(
         schema=RAW,
