@@ -288,14 +288,14 @@ def test_half_a_copy_is_no_warehouse(project: Path) -> None:
 
 
 def test_a_stream_without_rows(project: Path, route: Route) -> None:
-    """One whose records are all in quarantine has no table, and goes on with the first that lands."""
+    """One whose records are all in quarantine has its declared columns, and goes on with the first that lands."""
     source, target = route
     write(project, "facts/1.ndjson", [], "broken")
     write(project, "facts/2.ndjson", [], "broken too")
     write(project, "shops/1.ndjson", [{"id": 1}])
     load(project, source, "facts", "shops")
     done = copied(project, source, target)
-    assert [(t.table, t.rows) for t in done.raw] == [("raw.shops", 1)]
+    assert [(t.table, t.rows) for t in done.raw] == [("raw.facts", 0), ("raw.shops", 1)]
     write(project, "facts/3.ndjson", FACTS)
     assert counts(load(project, target)["facts"]) == (len(FACTS), len(FACTS), 0, 0)
 
