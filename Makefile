@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 # what tests import and rewrite is compiled once, also where the environment says otherwise
 unexport PYTHONDONTWRITEBYTECODE
 LANDING_TESTS := tests/recovery/test_kill.py tests/properties/test_laws.py $(wildcard $(addprefix tests/contracts/test_, \
-	changed_rules.py consume.py dispositions.py empty_refresh.py erase.py files.py hostile_input.py kept_whole.py known_identities.py \
+	changed_rules.py consume.py copy.py dispositions.py empty_refresh.py erase.py files.py hostile_input.py kept_whole.py known_identities.py \
 	layout_landing.py quarantine.py raw_json.py windows.py))
 RUN_EXTRAS := postgres rabbitmq http lineage examples
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs

@@ -24,7 +24,7 @@ LAYERS = (
     ("up", "airflow"),
     ("doctor",),
     ("alerts",),
-    ("runs", "publish", "privacy", "scaffold", "samples", "verify"),
+    ("runs", "publish", "privacy", "scaffold", "samples", "verify", "copying"),
     ("transform",),
     ("land",),
     ("lineage",),

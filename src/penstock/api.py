@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penstock.copying.record import expect_copied
 from penstock.destinations import expect_warehouse, open_destination
 from penstock.errors import UsageError
 from penstock.privacy.masking import masked_rows
@@ -119,6 +120,7 @@ def land(
             raise UsageError(f"there is no stream {stream!r}", where=str(loaded.file), fix=", ".join(loaded.streams))
         step = LoadStep(stream=stream, source=source.name, land=loaded.streams[stream].land)
     with Session(loaded, destination=destination) as session:
+        expect_copied(session.destination, loaded.target)
         landed = session.load(step, source=source)
     if landed.failure is not None:
         raise landed.failure

@@ -45,8 +45,8 @@ def test_guide_to_postgresql(tmp_path: Path, postgres_url: str) -> None:
 
 
 def test_every_guide_is_followed_or_needs_another_platform() -> None:
-    """A new guide is followed by a test: by one of its own, or where Airflow, Metabase, a package or a wrong model is
-    needed."""
+    """A new guide is followed by a test: by one of its own, or where Airflow, Metabase, Spark, a package or a wrong
+    model is needed."""
     guides = {page.stem for page in (DOCS / "how-to").glob("*.md")}
     followed = {
         "add-a-source",
@@ -55,7 +55,7 @@ def test_every_guide_is_followed_or_needs_another_platform() -> None:
         "fix-and-replay-quarantine",
         "from-duckdb-to-postgresql",
     }
-    assert guides == followed | {"airflow", "metabase", "verify-models", "write-a-source"}
+    assert guides == followed | {"airflow", "from-postgresql-to-spark", "metabase", "verify-models", "write-a-source"}
 
 
 def _follow(

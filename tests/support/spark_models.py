@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from penstock import load_project
+from penstock.copying.perform import Copied, copy
 from penstock.land.session import Session
 from penstock.runs.plan import plan_loads
 from penstock.testing.spark import spark_jars
@@ -91,12 +92,12 @@ class Both:
             },
         }
 
-    def land(self, records: Mapping[str, Sequence[Record]]) -> None:
-        """Have the records of each stream land in both."""
+    def land(self, records: Mapping[str, Sequence[Record]], *, lake: bool = True) -> None:
+        """Have the records of each stream land in both; without ``lake``, in the DuckDB alone."""
         written = {stream: rows for stream, rows in records.items() if rows}
         for stream, rows in written.items():
             self.receive(stream, rows)
-        self.load(*written)
+        self.load(*written, lake=lake)
 
     def receive(self, stream: str, rows: Sequence[Record]) -> None:
         """Have records arrive in both projects."""
@@ -106,10 +107,10 @@ class Both:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
 
-    def load(self, *streams: str) -> None:
-        """Have what arrived land in both."""
+    def load(self, *streams: str, lake: bool = True) -> None:
+        """Have what arrived land in both; without ``lake``, in the DuckDB alone."""
         with Session(load_project(self._beside, target="local")) as local:
-            for session in (self.lake, local):
+            for session in (self.lake, local) if lake else (local,):
                 for step in plan_loads(session.project, sorted(streams)):
                     session.load(step)
 
@@ -117,6 +118,10 @@ class Both:
         """Have both projects have a file."""
         for folder in (self.folder, self._beside):
             (folder / file).write_text(text)
+
+    def copy(self) -> Copied:
+        """Copy what the DuckDB holds into the lake."""
+        return copy(load_project(self._beside, target="local"), self.lake.project)
 
     def expect_same(self, *, raw: bool = True) -> None:
         """The tables of the lake hold what the DuckDB holds whose models are built anew; without ``raw``, models do."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -80,7 +80,9 @@ def land(
     return landed
 
 
-def table(destination: Destination, stream: str) -> list[dict[str, Any]]:
+def table(
+    destination: Destination, stream: str, *, without: Collection[str] = frozenset(MAY_DIFFER)
+) -> list[dict[str, Any]]:
     """The raw table's rows without what may differ, in one order, JSON as values."""
     found = destination.query(f'select * from raw."{stream}"')
     types = {c.name: c.type for c in destination.ledger.schema(stream).columns} | {
@@ -93,7 +95,7 @@ def table(destination: Destination, stream: str) -> list[dict[str, Any]]:
         for name, value in row.items():
             if types.get(name) == "json" and value is not None:
                 row[name] = json.loads(value, parse_float=_number, parse_int=_number)
-        rows.append({k: _plain(v) for k, v in row.items() if k not in MAY_DIFFER})
+        rows.append({k: _plain(v) for k, v in row.items() if k not in without})
     return sorted(rows, key=lambda r: str(r["_pen_id"]))
 
 

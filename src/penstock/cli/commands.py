@@ -27,6 +27,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "load": "loading:load",
         "transform": "loading:transform",
         "backfill": "loading:backfill",
+        "copy": "copying:copy",
     },
     "Look": {
         "status": "inspecting:status",

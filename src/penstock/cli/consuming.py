@@ -43,9 +43,11 @@ def consume(
     ] = False,
 ) -> None:
     """Land what comes by queue, until stopped. A message is acknowledged once what it holds is committed."""
+    from penstock.copying.record import expect_project_copied
     from penstock.runs.consume import Consumer, queues
 
     project = call.open(serves=True)
+    expect_project_copied(project)
 
     with stoppable() as stop:
         consumers = [

@@ -38,10 +38,12 @@ def up(
     ] = None,
 ) -> None:
     """Land what comes, by queue, by file and by schedule, and build the models that depend on it, until stopped."""
+    from penstock.copying.record import expect_project_copied
     from penstock.lineage.emitter import close_all
     from penstock.up.supervisor import Supervisor
 
     project = call.open(serves=True)
+    expect_project_copied(project)
 
     def greet(running: Running) -> None:
         parts = [part.name for part in supervisor.parts]

@@ -43,10 +43,12 @@ def watch(
     once: Annotated[bool, typer.Option("--once", "--until-empty", help="Take what is there, and end.")] = False,
 ) -> None:
     """Land files as they are dropped into a folder, as soon as each is wholly written. Until stopped."""
+    from penstock.copying.record import expect_project_copied
     from penstock.runs.folders import watched
     from penstock.runs.watch import Watcher
 
     project = call.open(serves=not once)
+    expect_project_copied(project)
     say = _say if once and not call.silent else (lambda _: None)
     counts = dict.fromkeys(("read", "landed", "duplicates", "quarantined"), 0)
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from penstock.copying.record import expect_copied
 from penstock.errors import DestinationError, PenstockError, TransformError, UsageError
 from penstock.faults import fault_point
 from penstock.ledger.run_records import RunRecord
@@ -67,12 +68,13 @@ def erase(session: Session, kind: str, id_: str, *, rewrite: bool | None = None)
     either; it is not with ``rewrite`` False, and with True also when nothing was erased now.
 
     Raises:
-        UsageError: no privacy key, a warehouse whose rows cannot be deleted here, or a snapshot that nobody can rebuild
-            does not say which rows are the person's.
+        UsageError: no privacy key, a warehouse whose rows cannot be deleted here or that holds half of a copy, or a
+            snapshot that nobody can rebuild does not say which rows are the person's.
         DestinationError: the warehouse refused; what it says tells whether the person is erased.
         TransformError: the person is erased, and models that name nobody could not be built anew.
     """
     project, destination = session.project, session.destination
+    expect_copied(destination, project.target)
     if not destination.capabilities.deletes_rows:
         raise UsageError(
             "not yet: nobody is erased from tables of this kind of warehouse", where=project.destination.address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from penstock.copying.record import expect_copied
 from penstock.shape.personal import PSEUDONYM, plain, with_columns, with_pseudonyms
 from penstock.sql import identifier, literal
 
@@ -21,9 +22,10 @@ def rekey(session: Session, stream: str) -> int:
     built anew after it.
 
     Raises:
-        UsageError: no key.
+        UsageError: no key; or a copy into the warehouse is not finished.
     """
     spec, destination = session.project.spec(stream), session.destination
+    expect_copied(destination, session.project.target)
     schema = destination.ledger.schema(stream)
     if not spec.pii or spec.keys is None or not schema.columns:
         return 0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
+from penstock.copying.record import expect_copied
 from penstock.errors import DestinationError, LockedError, PenstockError, RejectedRows
 from penstock.land.loop import Stop
 from penstock.ledger.run_records import RunRecord
@@ -64,7 +65,7 @@ def perform(
         models: builds the models; dbt in this thread by default.
 
     Raises:
-        UsageError: none of the sources comes to an end.
+        UsageError: none of the sources comes to an end; or a copy into the warehouse is not finished.
         DestinationError: the run cannot be entered, or, when nothing else failed, its end.
         KeyboardInterrupt: and what else is no :class:`Exception`; the ledger then shows the run as cut off.
     """
@@ -88,6 +89,7 @@ class _Run:
         plan, report = self._plan, self._report
         record = None
         if plan.kind != "transform":  # which enters itself
+            self._expect_copied()
             detail = {} if plan.occasion is None else plan.occasion.detail
             record = RunRecord.begin(self._session.destination.ledger, plan.kind, **detail)
             report.run_id = record.run_id
@@ -110,6 +112,9 @@ class _Run:
                     record.end(report.status, **detail)
             self._listener.ended(report)
         return report
+
+    def _expect_copied(self) -> None:
+        expect_copied(self._session.destination, self._session.project.target)
 
     def _attempts(self, record: RunRecord | None) -> None:
         """The steps, then the models; and again what failed of them."""
@@ -173,6 +178,8 @@ class _Run:
             self._listener.unbuilt(UNBUILT)
             return
         try:
+            if record is None:
+                self._expect_copied()
             built = build(record, self._report.attempts)
         except Exception as e:  # noqa: BLE001 - the policy: whatever a build dies of is the run's failure
             self._report.failures.append(e)

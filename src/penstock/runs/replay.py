@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from penstock.copying.record import expect_copied
 from penstock.errors import UsageError
 from penstock.ports import Batch, Segment
 from penstock.project.steps import LoadStep
@@ -30,9 +31,11 @@ def replay(session: Session, waiting: Sequence[Entry]) -> list[dict[str, Any]]:
         For each stream ``stream``, ``replayed`` and ``waiting``, the number still in quarantine.
 
     Raises:
-        UsageError: an entry's stream is no longer in the project.
+        UsageError: an entry's stream is no longer in the project; or a copy into the warehouse is not finished.
     """
     from penstock.land.loop import load
+
+    expect_copied(session.destination, session.project.target)
 
     results = []
     for stream in sorted({e.stream for e in waiting}):

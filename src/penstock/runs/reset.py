@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from penstock.copying.record import expect_copied
 from penstock.errors import PenstockError, UsageError
 from penstock.ledger import ledger_sql
 from penstock.ledger.soundness import expect_sound
@@ -59,9 +60,11 @@ def look(session: Session, stream: str) -> Reset:
     """What a reset of the stream would delete.
 
     Raises:
-        UsageError: nothing is known of it; or a view reads its table that no model makes, so that it would be lost.
+        UsageError: a copy into the warehouse is not finished; nothing is known of the stream; or a view reads its table
+            that no model makes, so that it would be lost.
     """
     destination, project = session.destination, session.project
+    expect_copied(destination, project.target)
     positions, quarantined, columns, landed = destination.ledger.query(ledger_sql("reset_known"), [stream]).rows[0]
     rows = _rows(destination, stream)
     if not (positions or quarantined or columns or landed) and rows is None:

@@ -88,6 +88,11 @@ class SparkDestination:
         return known
 
     @property
+    def books(self) -> PostgresDestination:
+        """The database with the ledger, for all but landings."""
+        return self._books
+
+    @property
     def catalog(self) -> Catalog:
         """The catalog, for all but landings."""
         return self._catalog(self._books)[1]

@@ -266,6 +266,13 @@ class IcebergWriter:
         assert self._rows is not None
         return self._rows.insert(stored)
 
+    def take_over(self, rows: pa.Table) -> None:
+        """Write rows that bear their loads already, as those of another warehouse do. They are no load's of here: the
+        snapshot that names them bears no number."""
+        self._expect_days(rows)
+        self._write(rows)
+        self._make_snapshot([], stamp={})
+
     def _expect_days(self, rows: pa.Table) -> None:
         """See that each event time is of a day that a file can be named for.
 

@@ -1,0 +1,1 @@
+"""The ends of copies, a module for each kind of destination."""
