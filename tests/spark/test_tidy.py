@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -9,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -219,3 +221,31 @@ def aged(path: Path, *, days: int) -> None:
     """Make a file as old."""
     then = time.time() - days * 86_400
     os.utime(path, (then, then))
+
+
+def test_models(lake: SparkDestination, tmp_path: Path) -> None:
+    """Of a model's table the snapshots stay from the oldest that the ledger knows, of the model or of one that reads
+    it, up to the current one; those before it go with their files. Small files stay, and so does the current one."""
+    catalog = lake.catalog
+    catalog.create_namespace("marts")
+    for name in ("rates", "report"):
+        made = catalog.create_table(("marts", name), pa.schema([("n", pa.int64())]))
+        for n in range(LOADS):
+            made.append(pa.table({"n": [n]}))
+    rates, report = ([s.snapshot_id for s in catalog.load_table(("marts", n)).snapshots()] for n in ("rates", "report"))
+    lake.query("create schema penstock_lake")
+    lake.query("create table penstock_lake.models (model text primary key, step text)")
+    for name, step in {
+        "marts.rates": {"snapshot": str(rates[4]), "read": {}},
+        "marts.report": {"snapshot": str(report[5]), "read": {"marts.rates": str(rates[2])}},
+        "marts.gone": {"snapshot": None, "read": {}},
+    }.items():
+        lake.query("insert into penstock_lake.models values ($1, $2)", [name, json.dumps(step)])
+    done = {table.table: table for table in lake.tidy_tables(())}
+    kept = {name: [s.snapshot_id for s in catalog.load_table(name).snapshots()] for name in done}
+    assert kept == {"marts.rates": rates[2:], "marts.report": report[5:]}
+    assert [done[name].snapshots_expired for name in kept] == [2, 5]
+    assert all(table.files_removed and not table.rewritten and not table.left for table in done.values())
+    assert lake.query("select n from marts.rates order by 1").rows == [(n,) for n in range(LOADS)]
+    table = catalog.load_table(("marts", "rates"))
+    assert [table.scan(snapshot_id=id_).to_arrow().num_rows for id_ in rates[2:]] == [3, 4, 5, 6]
