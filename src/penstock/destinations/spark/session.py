@@ -101,6 +101,7 @@ def open_session(settings: Spark) -> Any:
     global _opened
     try:
         import_module("dbt.adapters.spark")
+        from pyspark import SparkContext
         from pyspark.sql import SparkSession
     except ImportError as e:
         raise UsageError(
@@ -109,7 +110,7 @@ def open_session(settings: Spark) -> Any:
             fix="pip install 'pyspark>=3.5,<4' 'dbt-spark>=1.11,<1.12'",
         ) from None
     conf = configuration(settings)
-    if _opened is not None and _opened[0] == conf and _opened[1].getActiveSession() is not None:
+    if _opened is not None and _opened[0] == conf and _lives(_opened[1]):
         return _opened[1]
     if _opened is not None:
         with suppress(Exception):  # it may have died
@@ -117,7 +118,7 @@ def open_session(settings: Spark) -> Any:
         _opened = None
     builder = SparkSession.builder.config(map=conf)
     try:
-        if SparkSession.getActiveSession() is None:
+        if SparkContext._active_spark_context is None:
             _start(conf)
         session = builder.getOrCreate()
         session.sql(f"show namespaces in {NAME}").collect()
@@ -130,6 +131,14 @@ def open_session(settings: Spark) -> Any:
         ) from None
     _opened = (conf, session)
     return session
+
+
+def _lives(session: Any) -> bool:
+    """Whether statements can be run in a session. What is the active one, Spark says of a thread alone."""
+    try:
+        return not session.sparkContext._jsc.sc().isStopped()
+    except Exception:  # noqa: BLE001 - of a Java that has ended, too
+        return False
 
 
 def _start(conf: Mapping[str, str]) -> None:
