@@ -105,9 +105,9 @@ def test_a_step(both: Both, story: Story, point: str) -> None:
 
 def test_a_writer_that_lost_its_claim(both: Both, story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another process writes between a model's snapshot and the ledger's word of it is not taken for the model's
-    own: the next step puts it right."""
+    own: the next step puts it right, and so those that read it meanwhile."""
     cursor = import_module("dbt.adapters.spark.session").Cursor
-    execute, left = cursor.execute, ["event_log", "by_organization"]
+    execute, left = cursor.execute, ["event_log"]
 
     def overtaken(self: Any, sql: str, *parameters: Any) -> Any:
         result = execute(self, sql, *parameters)

@@ -157,8 +157,9 @@
     {%- do penstock.mark_in_ledger(penstock.model_name(model), state, state.version,
         dict(kept, snapshot=left, read=read), not state.marked) -%}
   {%- else -%}
-    {%- do penstock.keep_built(inputs, state, types, state.version if state.same else invocation_id, left,
-        not state.marked) -%}
+    {#- Who read a table while another process had written it does not follow from its changes: it compares all, too. -#}
+    {%- set version = state.version if state.same and snapshot == kept.snapshot else invocation_id -%}
+    {%- do penstock.keep_built(inputs, state, types, version, left, not state.marked) -%}
   {%- endif -%}
 {%- endmacro %}
 

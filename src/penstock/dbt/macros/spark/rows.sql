@@ -96,6 +96,7 @@
 {#- Whether the snapshots that changes are told between are there: somebody may have expired them. -#}
 {% macro snapshots_are_there(inputs, before, now) -%}
   {%- for input in inputs if input.changes == 'fed' and before[input.model] != now[input.model] -%}
+    {%- if not before[input.model] or not now[input.model] -%}{{- return(false) -}}{%- endif -%}
     {%- set there = run_query('select count(distinct snapshot_id) from ' ~ input.model ~ '.history where is_current_ancestor'
         ~ ' and snapshot_id in (' ~ before[input.model] ~ ', ' ~ now[input.model] ~ ')').rows[0][0] -%}
     {%- if there < 2 -%}{{- return(false) -}}{%- endif -%}
