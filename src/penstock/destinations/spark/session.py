@@ -118,7 +118,7 @@ def open_session(settings: Spark) -> Any:
         _opened = None
     builder = SparkSession.builder.config(map=conf)
     try:
-        if SparkContext._active_spark_context is None:
+        if SparkContext._active_spark_context is None:  # noqa: SLF001 - of all threads, unlike the active session
             _start(conf)
         session = builder.getOrCreate()
         session.sql(f"show namespaces in {NAME}").collect()
@@ -136,7 +136,7 @@ def open_session(settings: Spark) -> Any:
 def _lives(session: Any) -> bool:
     """Whether statements can be run in a session. What is the active one, Spark says of a thread alone."""
     try:
-        return not session.sparkContext._jsc.sc().isStopped()
+        return not session.sparkContext._jsc.sc().isStopped()  # noqa: SLF001 - there is no other word of it
     except Exception:  # noqa: BLE001 - of a Java that has ended, too
         return False
 
