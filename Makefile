@@ -53,7 +53,7 @@ test-superset: $(VENV)/dev.stamp $(SUPERSET_VENV)/superset.stamp ## Import into 
 .PHONY: test-spark
 test-spark: $(VENV)/dev.stamp $(SPARK_VENV)/spark.stamp ## Run the tests of the destination spark, and all others that land, over Iceberg tables, in an environment of its own
 	@tools/need_servers spark
-	PENSTOCK_TEST_SPARK=1 $(SPARK_VENV)/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=fast -m "not slow or cluster" -k spark \
+	PENSTOCK_TEST_SPARK=1 $(SPARK_VENV)/bin/python -m pytest -n 2 --dist loadfile --hypothesis-profile=fast -m "not slow or cluster" -k spark \
 		$(PYTEST_ARGS) tests/spark $(LANDING_TESTS)
 
 .PHONY: test-report
