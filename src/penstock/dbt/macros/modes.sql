@@ -106,7 +106,7 @@
   {%- for input in inputs -%}
     {%- set text.sql = text.sql | replace(input.relation, penstock.bound_name(input)) -%}
   {%- endfor -%}
-  {{- return(text.sql) -}}
+  {{- return(text.sql ~ '\n') -}}
 {%- endmacro %}
 
 

@@ -5,3 +5,4 @@ select
   cast(sum(cast(organizations as bigint)) as bigint) as organizations
 from {{ ref('named') }}
 group by 1
+-- as it is written

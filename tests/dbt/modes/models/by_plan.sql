@@ -13,3 +13,4 @@ from event_log
 group by plan_name
 union all
 select {{ penstock.hash_key(["'none'"]) }}, 'none', 0, null
+-- as it is written

@@ -9,3 +9,4 @@ select
   event_type,
   received_at
 from {{ source('raw', 'user_events') }}
+-- as it is written

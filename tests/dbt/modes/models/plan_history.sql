@@ -1,3 +1,4 @@
+-- versions of users
 {#- What a version carries is of the last event in it. #}
 {{ config(unique_key=['user_id', 'valid_from']) }}
 {{ penstock.history(
@@ -8,3 +9,4 @@
   carried=['username'],
   delete_when="event_type = 'User Deleted'",
 ) }}
+-- as it is written
