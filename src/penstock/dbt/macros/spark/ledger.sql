@@ -50,7 +50,8 @@
       ~ ') as good group by island order by 1') -%}
     {%- do ranges.append('_pen_load between ' ~ row[0] ~ ' and ' ~ row[1]) -%}
   {%- endfor -%}
-  {{- return('(' ~ (ranges | join(' or ') or 'false') ~ ')') -}}
+  {#- Not `(false)`: Spark would take `where (false)` for an alias with the name of a column. -#}
+  {{- return('(' ~ ranges | join(' or ') ~ ')' if ranges else 'false') -}}
 {%- endmacro %}
 
 
