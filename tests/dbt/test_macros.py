@@ -62,7 +62,7 @@ INNER = {
     *("blanks", "rescued", "instant_of", "marked_numbers", "stripped", "instant_column"),
     *("ledger_rows", "uuid_of"),
     *("canonical_json", "link_parts", "hub_hashes", "any_known", "rule_text"),
-    *("vault_table", "vault_arrived", "same_rule"),
+    *("vault_table", "vault_arrived", "vault_config", "numbered_loads", "same_rule", "expect_rule"),
 }
 """Macros that only the package calls."""
 

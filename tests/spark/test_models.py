@@ -91,17 +91,10 @@ def test_again_is_nothing(both: Both) -> None:
 
 def test_a_step_whose_end_the_ledger_missed(both: Both, story: Story) -> None:
     """Killed after its snapshots and before the ledger had them, a step is done again, sums too, and writes nothing."""
-    kept = ("penstock_lake.models", "penstock.watermarks")
-    before = {table: both.ledger(f"select * from {table}") for table in kept}
+    before = both.kept()
     step(both, story)
     after = both.snapshots()
-    for table, rows in before.items():
-        both.ledger(f"delete from {table}")
-        for row in rows:
-            places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-            both.ledger(f"insert into {table} values ({places})", row)
-    last = "select max(run_id) from penstock.runs where kind = 'transform'"
-    both.ledger(f"delete from penstock.runs where run_id = ({last})")
+    both.forget(before)
     assert not both.models.run().reason
     assert both.snapshots() == after
     both.expect_same()
@@ -215,6 +208,7 @@ def test_user_events(postgres_server: str, ledger_template: str, tmp_path_factor
                 land(events, load)
             events.models.run()
             events.expect_same()
+        events.expect_same_answers()
         events.close()
 
 
@@ -227,4 +221,5 @@ def test_random_users(postgres_server: str, ledger_template: str, tmp_path_facto
             users.land({"users": [user("a seed", place, now) for place in places]})
             users.models.run()
             users.expect_same()
+        users.expect_same_answers()
         users.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from penstock.land.session import Session
 from penstock.runs.plan import plan_loads
 from penstock.testing.spark import spark_jars
 from penstock.transform.perform import Transformer
+from tests.support.car_project import EXAMPLE
 from tests.support.example import ROOT, copied, without_tests
+from tests.support.invoked import command
 
-DIFFERENT = ("_pen_load", "_pen_loaded_at", "_pen_origin")
+DIFFERENT = ("_pen_load", "_pen_loaded_at", "_pen_origin", "load_date")
 """Columns that two landings of the same records may give other values."""
 Record = Mapping[str, Any]
 _LOCAL = {"master": "local[2]", "conf": {"spark.driver.memory": "1g"}}
@@ -57,6 +59,33 @@ def random_users(folder: Path) -> Path:
         del settings["lake"], settings["streams"]["users"]["land"]
 
     edit(project / "penstock.yml", fed_by_files)
+    return project
+
+
+def car_subscriptions(folder: Path) -> Path:
+    """The example of car subscriptions, fed by files in place of its API, without its tests."""
+    project = folder / "project"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns(".penstock", "*.duckdb*", "target", "logs"))
+    without_tests(project)
+
+    def fed_by_files(settings: dict[str, Any]) -> None:
+        settings["destinations"] = {"local": settings["destinations"]["warehouse"]}
+        settings["sources"] = {name: {"type": "files", "path": f"data/{name}/**"} for name in settings["streams"]}
+        for name, stream in settings["streams"].items():
+            stream["from"] = name
+
+    edit(project / "penstock.yml", fed_by_files)
+    return project
+
+
+def vault(folder: Path) -> Path:
+    """Its vault of customers alone: a table of each kind."""
+    project = car_subscriptions(folder)
+    shutil.rmtree(project / "models" / "marts")
+    kept = ("hub_customer", "link_subscription", "sat_customer", "sat_customer_pii", "int_months", "pit_customer")
+    for model in (project / "models" / "core").glob("*.sql"):
+        if model.stem not in kept:
+            model.unlink()
     return project
 
 
@@ -142,6 +171,36 @@ class Both:
         catalog = self.lake.destination.catalog  # type: ignore[attr-defined]
         return {name: len(catalog.load_table(name).metadata.snapshots) for name in self.snapshots()}
 
+    def expect_same_answers(self) -> None:
+        """The questions of the project are all answered, and alike."""
+        here, there = answers(self.folder, "lake"), answers(self._beside, "local")
+        assert here == there
+        assert here
+        assert [answer["name"] for answer in here if answer["problem"] or not answer["rows"]] == []
+        page = self.folder / "report.html"
+        assert command(self.folder, "report", "--target", "lake", "--output", str(page)).code == 0
+        assert page.stat().st_size > 0
+
+    def content(self) -> dict[str, Counter[str]]:
+        """The rows of each table of the lake, with the loads that they came by."""
+        return {table: rows_of(self.lake, table, ()) for table in self.snapshots()}
+
+    def kept(self) -> dict[str, list[tuple[Any, ...]]]:
+        """What the ledger knows of models."""
+        return {
+            table: self.ledger(f"select * from {table}") for table in ("penstock_lake.models", "penstock.watermarks")
+        }
+
+    def forget(self, kept: Mapping[str, list[tuple[Any, ...]]]) -> None:
+        """Have the ledger know of models what it did then, and nothing of the last run."""
+        for table, rows in kept.items():
+            self.ledger(f"delete from {table}")
+            for row in rows:
+                places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+                self.ledger(f"insert into {table} values ({places})", row)
+        last = "select max(run_id) from penstock.runs where kind = 'transform'"
+        self.ledger(f"delete from penstock.runs where run_id = ({last})")
+
     def ledger(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What the ledger's database answers."""
         return [tuple(row) for row in self.lake.destination.ledger.query(sql, parameters).rows]
@@ -150,6 +209,14 @@ class Both:
         """Close the lake."""
         self.models.close()
         self.lake.close()
+
+
+def answers(project: Path, target: str) -> list[dict[str, Any]]:
+    """What a project's questions are answered."""
+    done = command(project, "ask", "--all", "--json", "--target", target)
+    assert done.code == 0, done.err
+    found: list[dict[str, Any]] = json.loads(done.out)
+    return found
 
 
 def tables(session: Session, *, raw: bool = True) -> list[str]:
@@ -162,8 +229,8 @@ def tables(session: Session, *, raw: bool = True) -> list[str]:
     return [str(name) for (name,) in listed.rows]
 
 
-def rows_of(session: Session, table: str) -> Counter[str]:
+def rows_of(session: Session, table: str, without: Collection[str] = DIFFERENT) -> Counter[str]:
     """The rows of a table as texts, keys too, and how often each is there."""
     rows = session.destination.query(f"select * from {table}")
-    places = {name: i for i, name in enumerate(rows.columns) if name not in DIFFERENT}
+    places = {name: i for i, name in enumerate(rows.columns) if name not in without}
     return Counter(" ".join(f"{name}={row[places[name]]!s}" for name in sorted(places)) for row in rows.rows)

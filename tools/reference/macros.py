@@ -31,8 +31,8 @@ _HEAD = f"""\
 {MADE.format(source="src/penstock/dbt/macros")}
 
 The dbt package `penstock` comes with Penstock, and models call it so: `{{{{ penstock.history(...) }}}}`. All of it
-runs on DuckDB and PostgreSQL. How the pieces go together: [History](history.md), [Data Vault](vault.md), and the
-[example](../examples/user_events/README.md).
+runs on DuckDB and PostgreSQL, and all but what incremental models of your own need on [Spark](spark.md). How the pieces
+go together: [History](history.md), [Data Vault](vault.md), and the [example](../examples/user_events/README.md).
 """
 
 _INNER = """\

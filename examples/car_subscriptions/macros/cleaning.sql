@@ -12,7 +12,7 @@
   } -%}
   {%- set text = penstock.lowered(penstock.trimmed(column)) -%}
   case
-    when {{ text }} similar to '[0-9]{1,3}' then cast({{ text }} as integer)
+    when length({{ text }}) <= 3 and translate({{ text }}, '0123456789', '') = '' then cast({{ text }} as integer)
     {%- for word, months in words.items() %}
     when {{ text }} = '{{ word }}' then {{ months }}
     {%- endfor %}
@@ -21,7 +21,21 @@
 
 
 {% macro midnight(date) -%}
-  (cast({{ date }} as timestamp) at time zone 'UTC')
+  {%- if target.type == 'spark' -%}
+    cast({{ date }} as timestamp_ltz)
+  {%- else -%}
+    (cast({{ date }} as timestamp) at time zone 'UTC')
+  {%- endif -%}
+{%- endmacro %}
+
+
+{% macro last_said(column, where='true') -%}
+  {#- Of the rows of a group that meet a condition, the column of the one that was said last. #}
+  {%- if target.type == 'spark' -%}
+    max_by({{ column }}, struct(applied_at, hash_diff)) filter (where {{ where }})
+  {%- else -%}
+    (array_agg({{ column }} order by applied_at desc, hash_diff desc) filter (where {{ where }}))[1]
+  {%- endif -%}
 {%- endmacro %}
 
 

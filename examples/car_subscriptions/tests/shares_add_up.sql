@@ -6,6 +6,6 @@ from (
   from {{ ref('active_customer_share') }}
   group by month_start, brand
   union all
-  select cast(term_months as text), sum(share_percent) from {{ ref('customer_types_by_term') }} group by term_months
+  select cast(term_months as {{ penstock.text_type() }}), sum(share_percent) from {{ ref('customer_types_by_term') }} group by term_months
 ) as wholes
 where total not between 99.98 and 100.02

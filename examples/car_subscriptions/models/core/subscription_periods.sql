@@ -27,8 +27,8 @@ select
   hubs.hk_subscription,
   links.hk_customer,
   links.hk_car,
-  cast(periods.valid_from at time zone 'UTC' as date) as starts_on,
-  cast(periods.valid_to at time zone 'UTC' as date) as ends_on,
+  cast({{ penstock.in_utc('periods.valid_from') }} as date) as starts_on,
+  cast({{ penstock.in_utc('periods.valid_to') }} as date) as ends_on,
   cars.brand,
   delivered.city as city_at_delivery
 from hubs

@@ -136,6 +136,10 @@
 
 
 {% macro window() -%}
+  {{- return(adapter.dispatch('window', 'penstock')()) -}}
+{%- endmacro %}
+
+{% macro default__window() -%}
   {%- if not execute -%}{{- return({'after': 0, 'upto': 0}) -}}{%- endif -%}
   {%- if penstock.preparing() -%}{{- return(penstock.any_window()) -}}{%- endif -%}
   {%- if is_incremental() -%}{%- do penstock.expect_few_rows() -%}{%- endif -%}
@@ -198,6 +202,10 @@
 
 
 {% macro landed_in(stream, window, column='_pen_load') -%}
+  {{- adapter.dispatch('landed_in', 'penstock')(stream, window, column) -}}
+{%- endmacro %}
+
+{% macro default__landed_in(stream, window, column) -%}
   {%- set all_of_them -%}
     {{ column }} in (
       select load_id from {{ penstock.ledger('loads') }}

@@ -129,10 +129,9 @@
   {%- set sequence_hash = penstock.vault_name('sequence_hash') -%}
   {%- set others = [['_pen_load']] -%}
   {%- for name in indexed -%}{%- do others.append([name]) -%}{%- endfor -%}
-  {{- config(
-    materialized='incremental', incremental_strategy='insert_only', unique_key=unique,
-    indexes=penstock.indexes(unique, others)
-  ) -}}
+  {{- penstock.vault_config('insert_only', unique, others, {
+    'key': hashes.keys() | first, 'column': hash_rule, 'rule': rule,
+  }) -}}
   {%- set window = penstock.window() -%}
   {%- do penstock.same_rule(hashes.keys() | first, hash_rule, rule, window) -%}
   {%- set arrived = penstock.vault_arrived(sources, read, (state or {}).get('delete_when'), window) -%}
@@ -186,7 +185,7 @@ firsts as (
   where _pen_place = 1
 )
 
-select *, cast('{{ rule }}' as text) as {{ hash_rule }}
+select *, cast('{{ rule }}' as {{ penstock.text_type() }}) as {{ hash_rule }}
 from firsts
 {%- if not is_incremental() %}
 union all
@@ -201,7 +200,7 @@ select
   coalesce(nothing.{{ load_date }}, {{ penstock.ghost_date() }}),
   'ghost',
   nothing._pen_load,
-  cast('{{ rule }}' as text)
+  cast('{{ rule }}' as {{ penstock.text_type() }})
 from (
   select {{ penstock.unknown_hash() }} as ghost
   union all
@@ -210,6 +209,27 @@ from (
 left join (select * from firsts where false) as nothing on true
 {%- endif %}
 {%- endmacro %}
+
+
+{#- How a table of the vault is kept; `told` says what an engine may need to know of it besides. -#}
+{% macro vault_config(strategy, unique, indexed, told) -%}
+  {{- adapter.dispatch('vault_config', 'penstock')(strategy, unique, indexed, told) -}}
+{%- endmacro %}
+
+{% macro default__vault_config(strategy, unique, indexed, told) -%}
+  {{- config(
+    materialized='incremental', incremental_strategy=strategy, unique_key=unique,
+    indexes=penstock.indexes(unique, indexed)
+  ) -}}
+{%- endmacro %}
+
+
+{#- The loads, each with its number in the order of commits. -#}
+{% macro numbered_loads() -%}
+  {{- return(adapter.dispatch('numbered_loads', 'penstock')()) -}}
+{%- endmacro %}
+
+{% macro default__numbered_loads() -%}{{- return(penstock.ledger('loads')) -}}{%- endmacro %}
 
 
 {% macro vault_arrived(sources, names, delete_when, window) -%}
@@ -225,12 +245,12 @@ left join (select * from firsts where false) as nothing on true
     coalesce({{ source.get('delete_when', delete_when) }}, false) as _pen_deleted,
     {%- endif %}
     {{ source.get('load_date', '_pen_loaded_at') }} as _pen_load_date,
-    cast({{ source.get('record_source', "'" ~ source.stream ~ "'") }} as text) as _pen_record_source,
+    cast({{ source.get('record_source', "'" ~ source.stream ~ "'") }} as {{ penstock.text_type() }}) as _pen_record_source,
     _pen_load,
     _pen_seq
   from {{ source.relation }}
   inner join (
-    select load_id as _pen_ledger_load, seq as _pen_seq from {{ penstock.ledger('loads') }}
+    select load_id as _pen_ledger_load, seq as _pen_seq from {{ penstock.numbered_loads() }}
   ) as loads on loads._pen_ledger_load = _pen_load
   where {{ penstock.landed_in(source.stream, window) }}
   {%- endfor %}
@@ -238,7 +258,12 @@ left join (select * from firsts where false) as nothing on true
 
 
 {% macro same_rule(key, column, rule, window) -%}
-  {%- if not execute or not is_incremental() or window.upto <= window.after -%}{{- return('') -}}{%- endif -%}
+  {%- if execute and is_incremental() and window.upto > window.after -%}{%- do penstock.expect_rule(key, column, rule) -%}{%- endif -%}
+{%- endmacro %}
+
+
+{#- Refuse a table whose keys another rule has hashed. -#}
+{% macro expect_rule(key, column, rule) -%}
   {%- set found = run_query(
     'select ' ~ column ~ ' from ' ~ this ~ ' where ' ~ key ~ ' = ' ~ penstock.unknown_hash()
   ).rows -%}

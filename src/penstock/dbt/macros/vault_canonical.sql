@@ -1,6 +1,10 @@
 {#- One text for a value, whichever engine holds it: what hash diffs are made of. -#}
 
 {% macro column_types(columns, query) -%}
+  {{- return(adapter.dispatch('column_types', 'penstock')(columns, query)) -}}
+{%- endmacro %}
+
+{% macro default__column_types(columns, query) -%}
   {%- if not execute or not columns -%}{{- return({}) -}}{%- endif -%}
   {%- set function = 'pg_typeof' if target.type == 'postgres' else 'typeof' -%}
   {%- set asked -%}
@@ -22,7 +26,7 @@
     'integer', 'bigint', 'hugeint', 'utinyint', 'usmallint', 'uinteger', 'ubigint', 'uhugeint', 'time',
     'time without time zone', '"null"', 'unknown'
   ] -%}
-    cast({{ expression }} as text)
+    cast({{ expression }} as {{ penstock.text_type() }})
   {%- elif bare in ['decimal', 'numeric'] -%}
     {{ adapter.dispatch('canonical_number', 'penstock')(expression) }}
   {%- elif bare in ['double', 'float', 'real', 'double precision'] -%}
@@ -33,7 +37,7 @@
     'timestamp', 'timestamp without time zone', 'timestamp_s', 'timestamp_ms', 'timestamp_us', 'timestamp with time zone'
   ] -%}
     {%- if type.endswith('with time zone') -%}
-      {{ adapter.dispatch('canonical_time', 'penstock')('(' ~ expression ~ " at time zone 'UTC')") }} || 'Z'
+      {{ adapter.dispatch('canonical_time', 'penstock')(penstock.in_utc(expression)) }} || 'Z'
     {%- else -%}
       {{ adapter.dispatch('canonical_time', 'penstock')(expression) }}
     {%- endif -%}

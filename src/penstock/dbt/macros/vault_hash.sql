@@ -20,12 +20,12 @@
 
 
 {% macro unknown_hash() -%}
-  cast('00000000-0000-0000-0000-000000000000' as uuid)
+  {{ penstock.unknown_key() }}
 {%- endmacro %}
 
 
 {% macro required_hash() -%}
-  cast('ffffffff-ffff-ffff-ffff-ffffffffffff' as uuid)
+  {{ penstock.unknown_key() | replace('0', 'f') }}
 {%- endmacro %}
 
 
@@ -65,9 +65,9 @@
 
 {% macro key_text(part, normalize=none) -%}
   {%- set steps = penstock.normalization(part, normalize) -%}
-  {%- set text = 'cast(' ~ part ~ ' as text)' -%}
+  {%- set text = 'cast(' ~ part ~ ' as ' ~ penstock.text_type() ~ ')' -%}
   {#- Not the engines' own trim and upper: they disagree beyond ASCII, and one engine disagrees with itself by locale. -#}
-  {%- if 'trim' in steps -%}{%- set text = "trim(" ~ text ~ ", e' \\t\\n\\r')" -%}{%- endif -%}
+  {%- if 'trim' in steps -%}{%- set text = penstock.stripped(text, ' \t\n\r') -%}{%- endif -%}
   {%- if 'upper' in steps -%}
     {%- set text = "translate(" ~ text ~ ", 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ')" -%}
   {%- endif -%}

@@ -87,10 +87,9 @@
       {%- do pointers.update({name ~ '_' ~ tie: 'coalesce(' ~ found ~ tie ~ unknown}) -%}
     {%- endif -%}
   {%- endfor -%}
-  {{- config(
-    materialized='incremental', incremental_strategy='replacing', unique_key=[key, snapshot],
-    indexes=penstock.indexes([key, snapshot], [[snapshot]])
-  ) -}}
+  {{- penstock.vault_config('replacing', [key, snapshot], [[snapshot]], {
+    'key': key, 'hub': hub, 'satellites': satellites, 'snapshots': snapshots, 'snapshot': snapshot,
+  }) -}}
   {%- set window = penstock.window() -%}
   {{ penstock.takes_in(window) }}
 

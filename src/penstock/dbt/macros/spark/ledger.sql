@@ -3,10 +3,15 @@
 
 {% macro spark__ledger(table) -%}
   {%- if execute and model is defined and model.config.materialized == 'incremental' -%}
-    {%- do exceptions.raise_compiler_error('not yet: models that are `incremental`, as those of the vault are, on Spark;'
-      ~ ' of Iceberg tables, models are built by the materialization `penstock`') -%}
+    {%- do penstock.refuse_incremental() -%}
   {%- endif -%}
   {{- return('penstock.' ~ table) -}}
+{%- endmacro %}
+
+
+{% macro refuse_incremental() -%}
+  {%- do exceptions.raise_compiler_error('not yet: models that are `incremental`, on Spark, but for those of the vault; of'
+    ~ ' Iceberg tables, models are built by the materialization `penstock`') -%}
 {%- endmacro %}
 
 

@@ -20,7 +20,8 @@
   {%- set state = penstock.state_of(name, inputs, definitions) -%}
   {%- set snapshot = penstock.snapshot_of(this) -%}
   {%- do penstock.let_go() -%}
-  {%- if snapshot is none or should_full_refresh() or not state.known or state.relaid -%}
+  {%- if snapshot is none or should_full_refresh() or not state.known
+      or (state.relaid and config.get('mode') != 'insert_only') -%}
     {%- do penstock.build_table(target_relation, inputs, state) -%}
   {%- else -%}
     {%- do penstock.merge_step(target_relation, inputs, state, snapshot) -%}
@@ -61,6 +62,7 @@
   {#- One that ends halfway, or whose rows share a key, is built again. -#}
   {%- do penstock.ledger_rows("delete from penstock_lake.models where model = '" ~ penstock.model_name(model) ~ "'") -%}
   {%- set limited = inputs | selectattr('limited') | list -%}
+  {%- do penstock.number_loads(0, state.upto) -%}
   {%- do penstock.bind_all(limited, penstock.so_far(limited, state)) -%}
   {%- set order_by = penstock.listed(config.get('order_by')) -%}
   {#- Of a catalog that has no views, none can be dropped. -#}
@@ -102,8 +104,10 @@
 {#- What the ledger is told of a model as it is now. -#}
 {% macro keep_built(inputs, state, types, version, snapshot, anew) -%}
   {%- set name = penstock.model_name(model) -%}
-  {%- set mode = penstock.mode_of() -%}
-  {%- set reason = penstock.why_whole(mode, inputs, types.keys() | list, penstock.merged_streams(inputs), types) -%}
+  {%- set own = config.get('mode') in ['insert_only', 'pit'] -%}
+  {%- set mode = config.get('mode') if own else penstock.mode_of() -%}
+  {%- set reason = '' if mode == 'insert_only' else penstock.why_whole(mode, penstock.pit_inputs(inputs) if own else inputs,
+      types.keys() | list, penstock.merged_streams(inputs), types) -%}
   {%- if reason -%}{%- do log(name ~ ' is built whole with each step: ' ~ reason, info=true) -%}{%- endif -%}
   {%- do penstock.mark_in_ledger(name, state, version, {
     'snapshot': snapshot,
@@ -139,14 +143,20 @@
   {%- endif -%}
   {#- A table that was built anew before the ledger missed it may have other columns. -#}
   {%- set types = kept.types if snapshot == kept.snapshot else penstock.table_types(this) -%}
-  {%- if (snapshot != kept.snapshot and penstock.shared_keys(this))
+  {%- set adds = config.get('mode') == 'insert_only' -%}
+  {%- if not adds -%}{%- do penstock.number_loads(0, state.upto) -%}{%- endif -%}
+  {%- if adds -%}
+    {%- do penstock.add_missing(inputs, state, kept, snapshot, types.keys() | list) -%}
+  {%- elif (snapshot != kept.snapshot and penstock.shared_keys(this))
       or (not state.same and penstock.columns_move(inputs, types, state)) -%}
     {%- do penstock.build_table(target_relation, inputs, state) -%}
     {{- return('') -}}
   {%- endif -%}
   {%- set columns = types.keys() | list -%}
   {%- set part = state.same and state.marked and not opaque and snapshot == kept.snapshot and kept.mode != 'whole' -%}
-  {%- if part and state.upto > state.after and penstock.snapshots_are_there(inputs, kept.read, read) -%}
+  {%- if adds -%}
+    {#- Made ready above. #}
+  {%- elif part and state.upto > state.after and penstock.snapshots_are_there(inputs, kept.read, read) -%}
     {%- do penstock[kept.mode ~ '_rows'](inputs, state, kept, columns) -%}
   {%- else -%}
     {%- do penstock.all_rows(inputs, state, columns) -%}
@@ -158,7 +168,7 @@
         dict(kept, snapshot=left, read=read), not state.marked) -%}
   {%- else -%}
     {#- Who read a table while another process had written it does not follow from its changes: it compares all, too. -#}
-    {%- set version = state.version if state.same and snapshot == kept.snapshot else invocation_id -%}
+    {%- set version = state.version if (state.same or adds) and snapshot == kept.snapshot else invocation_id -%}
     {%- do penstock.keep_built(inputs, state, types, version, left, not state.marked) -%}
   {%- endif -%}
 {%- endmacro %}
