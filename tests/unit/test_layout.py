@@ -72,6 +72,7 @@ def _row(record: Any, layout: Layout, **rules: Any) -> dict[str, Any]:
 @settings(max_examples=examples(15), deadline=None)
 @given(found=RECORDS, ascii_=st.booleans(), layout=st.sampled_from(LAYOUTS))
 @example(found=[{"a": 1, "b": {}}, {"B": [], "c": 2, "b": [{}]}], ascii_=True, layout=Layout(flatten=True))
+@example(found=[{'q"/~': 0, "a": {"b": 1, "é": 2}, "secret": 3, "": {}, "B": None}], ascii_=False, layout=LAYOUTS[-1])
 def test_sql_and_python_lay_out_alike(found: list[dict[str, Any]], ascii_: bool, layout: Layout) -> None:
     """Whatever the nesting and the names, records have the same rows when all go through the careful lane, and when
     there are too many places for one statement."""

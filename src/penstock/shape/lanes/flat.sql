@@ -15,8 +15,10 @@ parsed as (
     json_keys(_pen_body) as _pen_k,
     {asked} as v
   from safe
+),
+laid as (
+  select o, _pen_k, case when not ({suspect}) and not coalesce({odd}, false) then {laid} end as _pen_laid
+  from parsed
 )
-select
-  o,
-  case when not ({suspect}) and not coalesce({odd}, false) then {laid} end as body
-from parsed
+select o, {ordered} as body
+from laid

@@ -78,6 +78,7 @@ def laid_sql(source: str, layout: Layout, leaves: Leaves, max_bytes: int) -> str
         leaves: of a flat layout.
     """
     asked, odd, laid = _flat(layout, leaves.places) if layout.flatten else _kept(layout)
+    patched = not layout.flatten and any("." in name for name in layout.drop)
     if len(leaves.others) > MAX_OTHERS:
         odd.append("true")
     elif leaves.others:
@@ -92,6 +93,7 @@ def laid_sql(source: str, layout: Layout, leaves: Leaves, max_bytes: int) -> str
         asked=asked,
         odd=" or ".join(odd) or "false",
         laid=laid,
+        ordered=_IN_ORDER if patched else "_pen_laid",
     )
 
 
@@ -113,6 +115,13 @@ def _flat(layout: Layout, leaves: Mapping[Path, bool]) -> tuple[str, list[str], 
         odd,
         "'{' || concat_ws(',', " + ", ".join(members or ["null"]) + ") || '}'",
     )
+
+
+_IN_ORDER = """case when _pen_laid is not null then '{' || array_to_string(list_filter(list_transform(_pen_k, lambda k:
+    to_json(k)::varchar || ':' || json_extract(_pen_laid, '/' || replace(replace(k, '~', '~0'), '/', '~1'))::varchar
+  ), lambda member: member is not null), ',') || '}' end"""
+"""The members as they came: a patch puts those that it changes behind the others, and columns have the order in which
+their fields were seen first."""
 
 
 def _kept(layout: Layout) -> tuple[str, list[str], str]:
