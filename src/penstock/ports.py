@@ -406,6 +406,8 @@ class Capabilities:
     json_member: str
     """SQL for a member of a JSON object, as text: a template of the object's ``column``, and of the member's quoted
     ``pointer`` and ``name``."""
+    dialect: str
+    """The SQL that its models are written in, as sqlglot names it."""
     writes_models: bool = True
     """Steps of models run by :meth:`Destination.writing`; elsewhere dbt takes every step."""
     tries_parts: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from penstock.destinations.spark.capabilities import CAPABILITIES
 from penstock.transform.scopes.sums import unsafe_sums
 
 T = 'from "w"."reports"."said" group by 1'
@@ -170,3 +171,11 @@ def test_what_cannot_be_followed_is_unsafe() -> None:
         unsafe_sums(f"select day, count(*) as n {T} union all select day, 1 from t", ["n"], INPUTS, "duckdb")
         is not None
     )
+
+
+def test_a_cast_on_spark_is_no_try_cast() -> None:
+    """Spark's SQL is read as with ``spark.sql.ansi.enabled``: a cast of a sum of integers changes none of them."""
+    of = "day, cast(sum(records) as bigint) as records from reports.said group by 1"
+    dialect = CAPABILITIES.dialect
+    assert unsafe_sums(f"select {of}", ["records"], INPUTS, dialect) is None
+    assert "casts a sum" in str(unsafe_sums(f"select {of.replace('cast', 'try_cast')}", ["records"], INPUTS, dialect))

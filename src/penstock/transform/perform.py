@@ -278,8 +278,8 @@ class Transformer:
     def _unsafe_models(self, dbt: Dbt, *, anew: bool) -> Mapping[str, str]:
         """The models that may not go by their scope. A step that needs no dbt does not have it look again."""
         if anew or self._unsafe is None or self._unsafe[0] != self._models:
-            session = self._session
-            self._unsafe = (self._models, unsafe_models(session.project, dbt, session.destination.kind, self._models))
+            dialect = self._session.destination.capabilities.dialect
+            self._unsafe = (self._models, unsafe_models(self._session.project, dbt, dialect, self._models))
         return self._unsafe[1]
 
     def _lacks_views(self, dbt: Dbt, state: str) -> bool:

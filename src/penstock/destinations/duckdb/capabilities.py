@@ -11,4 +11,5 @@ CAPABILITIES = Capabilities(
     served=False,
     deletes_rows=True,
     json_member="json_extract_string({column}, {pointer})",
+    dialect="duckdb",
 )

@@ -12,4 +12,5 @@ CAPABILITIES = Capabilities(
     deletes_rows=True,
     tries_parts=True,
     json_member="{column} ->> {name}",
+    dialect="postgres",
 )

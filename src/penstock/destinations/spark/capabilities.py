@@ -11,5 +11,6 @@ CAPABILITIES = Capabilities(
     served=False,
     deletes_rows=True,
     json_member="json_extract_string({column}, {pointer})",
+    dialect="databricks",  # Spark's with spark.sql.ansi.enabled: a cast fails, and is no try_cast
     writes_models=False,
 )

@@ -30,7 +30,7 @@ def unsafe_sums(sql: str, additive: Sequence[str], inputs: Mapping[str, Collecti
         sql: the model's own select, compiled.
         additive: the additive columns of its result.
         inputs: the tables that it reads, ``schema.table`` → the columns that count rows, and are never below one.
-        dialect: ``duckdb`` or ``postgres``.
+        dialect: as sqlglot names it (:attr:`penstock.ports.Capabilities.dialect`).
     """
     try:
         query = sqlglot.parse_one(sql, read=dialect)

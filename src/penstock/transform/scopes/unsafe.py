@@ -28,7 +28,7 @@ def unsafe_scope(sql: str, scope: Sequence[str], refs: Mapping[str, Read], diale
         scope: the columns of its result that are the scope.
         refs: the tables that it reads, ``schema.table`` or ``table`` → by which of their columns, or expressions on
             those, they are filtered to the scope, one for each of its columns; or as what else they are read.
-        dialect: ``duckdb`` or ``postgres``.
+        dialect: as sqlglot names it (:attr:`penstock.ports.Capabilities.dialect`).
     """
     try:
         query = sqlglot.parse_one(sql, read=dialect)
