@@ -13,7 +13,7 @@ from penstock.privacy.erasure import erase
 from penstock.testing.spark import spark_jars
 from tests.support import iceberg_files, people
 from tests.support.people import customer, holding, load, traces, transform, write
-from tests.support.spark_models import edit
+from tests.support.spark_models import QUICK, edit
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -63,7 +63,7 @@ def project(prepared_postgres_url: str, tmp_path: Path) -> Path:
         settings["destinations"]["spark"]["spark"] = {
             "master": "local[2]",
             "jars": spark_jars(),
-            "conf": {"spark.driver.memory": "1g"},
+            "conf": QUICK,
         }
 
     edit(tmp_path / "penstock.yml", with_spark)

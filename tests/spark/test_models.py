@@ -10,11 +10,12 @@ from importlib import import_module
 import pytest
 from dbt_common.exceptions import DbtRuntimeError
 
+from penstock.destinations.spark import views
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.destinations.spark.expiring import history
 from penstock.destinations.spark.session import open_session
 from penstock.destinations.spark.tidying import Tidying
-from penstock.errors import TransformError
+from penstock.errors import DestinationError, TransformError
 from penstock.project import Spark
 from penstock.project.lakehouse import SparkTidy
 from penstock.samples.users import AS_OF, user
@@ -197,6 +198,40 @@ def test_errors_without_values(both: Both, story: Story) -> None:
     with pytest.raises(DbtRuntimeError, match="cannot be cast") as fetched:
         cursor.fetchall()
     assert "secret" not in str(fetched.value)
+
+
+def test_views_are_asked(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question about a view has the rows that Spark gives it, beside tables and views of views; one that there is not
+    is missing, and one with more rows than can be held is refused."""
+    settings = both.lake.project.destination
+    assert isinstance(settings, Spark)
+    spark = open_session(settings)
+    spark.sql(
+        "create view modes.kinds as select user_id, count(*) as n, max(received_at) as latest,"
+        " cast(null as map<string, int>) as no, collect_set(event_type) as types, array('a') as one"
+        " from modes.event_log group by user_id"
+    )
+    spark.sql("create view modes.busy as select * from modes.kinds where n > 1")
+    spark.sql("create view modes.none as select * from modes.busy where n < 0")
+    ask = both.lake.destination.query
+    told = "user_id, count(*) as n, max(received_at) as latest"
+    assert (
+        ask("select user_id, n, latest from modes.kinds order by 1").rows
+        == ask(f"select {told} from modes.event_log group by 1 order by 1").rows
+    )
+    joined = "from modes.busy as b join modes.event_log as e using (user_id)"
+    [(users, events)] = ask(f"select count(distinct b.user_id), count(*) {joined}").rows
+    assert users > 0
+    assert [(users, events)] == ask("select count(*), sum(n) from modes.busy").rows
+    assert ask("select * from modes.none").columns == ["user_id", "n", "latest", "no", "types", "one"]
+    assert ask("select count(*) from modes.none").rows == [(0,)]
+    with pytest.raises(DestinationError, match="nowhere does not exist"):
+        ask("select * from modes.nowhere")
+    monkeypatch.setattr(views, "MOST", 1)
+    with pytest.raises(DestinationError, match=r"view modes\.kinds has more than 1 rows"):
+        ask("select 1 from modes.kinds")
+    for view in ("none", "busy", "kinds"):
+        spark.sql(f"drop view modes.{view}")
 
 
 def test_user_events(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> None:

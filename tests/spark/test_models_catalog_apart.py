@@ -16,7 +16,7 @@ from tests.support.cut_off import cut_off
 from tests.support.relocated import relocated
 from tests.support.seaweed import PrivateSeaweed
 from tests.support.servers import a_database
-from tests.support.spark_models import Both, every_mode
+from tests.support.spark_models import QUICK, Both, every_mode
 
 pytestmark = pytest.mark.timeout(900)
 MODELS = ("event_log", "organization", "named", "by_organization", "plan_history")
@@ -31,7 +31,7 @@ def spark_with_s3(folder: Path) -> dict[str, Any]:
     left_out = relocated(lang, "org/apache/commons/lang3", "smfs/shaded/", folder / "lang3.jar")
     iceberg, catalog = "smfs.shaded.org.apache.iceberg", "spark.sql.catalog.penstock"
     conf = {
-        "spark.driver.memory": "1g",
+        **QUICK,
         "spark.sql.extensions": f"{iceberg}.spark.extensions.IcebergSparkSessionExtensions",
         catalog: f"{iceberg}.spark.SparkCatalog",
         f"{catalog}.io-impl": f"{iceberg}.aws.s3.S3FileIO",

@@ -11,7 +11,7 @@ import pytest
 
 from penstock.testing.spark import spark_jars
 from tests.support.processes import family, listening, lives, wait_until
-from tests.support.spark_models import edit
+from tests.support.spark_models import QUICK, edit
 from tests.support.up import Up, a_project, an_event, call, send, up
 
 pytestmark = pytest.mark.timeout(600)
@@ -29,7 +29,7 @@ def project(tmp_path: Path, rabbitmq_url: str, prepared_postgres_url: str) -> Pa
         "spark": {
             "master": "local[2]",
             "jars": spark_jars(),
-            "conf": {"spark.driver.memory": "1g", "spark.hadoop.fs.s3a.secret.key": "for-the-store"},
+            "conf": {**QUICK, "spark.hadoop.fs.s3a.secret.key": "for-the-store"},
         },
     }
     folder = a_project(tmp_path, lake, rabbitmq_url)

@@ -24,7 +24,14 @@ from tests.support.invoked import command
 DIFFERENT = ("_pen_load", "_pen_loaded_at", "_pen_origin", "load_date")
 """Columns that two landings of the same records may give other values."""
 Record = Mapping[str, Any]
-_LOCAL = {"master": "local[2]", "conf": {"spark.driver.memory": "1g"}}
+QUICK = {
+    "spark.driver.memory": "1g",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+"""A session that compiles as little as can be: here each statement is a new one, and sees some hundred rows."""
+_LOCAL = {"master": "local[2]", "conf": QUICK}
 
 
 def user_events(folder: Path) -> Path:

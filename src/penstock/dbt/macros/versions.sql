@@ -63,10 +63,10 @@
 
 {#- What the macro `history` wrote of itself into the model's SQL, or none when that is not all of the model. -#}
 {% macro history_told() -%}
-  {%- set only = '(\\s|--[^\\n]*(\\n|\\Z)|/[*](?!_pen_history).*?[*]/)*' -%}
+  {%- set only = '(?:\\s|--[^\\n]*(?:\\n|\\Z)|/[*](?!_pen_history)(?:(?![*]/).)*[*]/)*' -%}
   {%- set parts = modules.re.fullmatch('(?s)' ~ only ~ '/[*]_pen_history (.*?)[*]/.*/[*]_pen_history[*]/' ~ only, sql) -%}
   {%- if not parts or sql.count('/*_pen_history') != 2 -%}{{- return(none) -}}{%- endif -%}
-  {{- return(fromjson(parts.group(3))) -}}
+  {{- return(fromjson(parts.group(1))) -}}
 {%- endmacro %}
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyiceberg.catalog import Catalog, MetastoreCatalog, load_catalog
-from pyiceberg.catalog.sql import SqlCatalog
-from sqlalchemy import create_engine
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 if TYPE_CHECKING:
     from typing import Any
 
     import psycopg
+    from pyiceberg.typedef import Identifier
 
     from penstock.project import Spark
 
@@ -42,6 +44,18 @@ class LedgerCatalog(SqlCatalog):
         bound.begin()
         self.engine = bound  # type: ignore[assignment]  # a connection has all that is asked of an engine here
         self._schema_version = "v1"
+
+    def view_exists(self, identifier: str | Identifier) -> bool:
+        """Whether Spark has made such a view."""
+        namespace, name = self.identifier_to_database_and_table(identifier)
+        views = select(IcebergTables.table_name).where(
+            IcebergTables.catalog_name == self.name,
+            IcebergTables.table_namespace == namespace,
+            IcebergTables.table_name == name,
+            IcebergTables.iceberg_type == "VIEW",
+        )
+        with Session(self.engine) as session:
+            return session.scalar(views) is not None
 
     def close(self) -> None:
         """Nothing to let go of: the connection is its owner's."""

@@ -103,8 +103,10 @@ class SparkDestination:
     @cached_property
     def _questions(self) -> Questions:
         from penstock.destinations.spark.reading import Questions
+        from penstock.destinations.spark.views import rows_of_view
 
-        return Questions(self._catalog_or_none, self._of_ledger, self._delete, where=self.shown)
+        of_view = partial(rows_of_view, self._settings)
+        return Questions(self._catalog_or_none, self._of_ledger, of_view, self._delete, where=self.shown)
 
     @sorting()
     def prepare(self) -> None:

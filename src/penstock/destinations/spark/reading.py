@@ -1,7 +1,7 @@
 """Questions about Iceberg tables, answered by a DuckDB in memory over the files that a question needs.
 
 The tables that a statement names are those of their current snapshots. Columns and conditions that it does not need are
-not read. The ledger's tables, where it names those too, are fetched from PostgreSQL.
+not read. The ledger's tables, where it names those too, are fetched from PostgreSQL; the rows of views, from Spark.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlglot import exp
 
 from penstock.destinations.duckdb import reading
 from penstock.destinations.spark.catalogs import LEDGER
+from penstock.destinations.spark.views import is_view
 from penstock.engine_errors import error_text
 from penstock.errors import DestinationError
 from penstock.ports import Rows
@@ -40,6 +41,7 @@ class Questions:
     Args:
         catalog: gives the catalog that is open now; None where there is none yet.
         of_ledger: gives the rows of one of the ledger's tables.
+        of_view: gives the rows of a view.
         deletes: deletes rows of a table; whether that may be done now.
     """
 
@@ -47,12 +49,14 @@ class Questions:
         self,
         catalog: Callable[[], Catalog | None],
         of_ledger: Callable[[str], pa.Table],
+        of_view: Callable[[tuple[str, str]], pa.Table],
         deletes: Callable[[tuple[str, str], exp.Expr, Sequence[Any]], bool],
         *,
         where: str,
     ) -> None:
         self._catalog = catalog
         self._of_ledger = of_ledger
+        self._of_view = of_view
         self._where = where
         self._deletes = deletes
 
@@ -117,13 +121,20 @@ class Questions:
             for i, (schema, name) in enumerate(sorted(tables)):
                 if schema != _CATALOGUE:
                     connection.execute(f"create schema if not exists {identifier(schema)}")
-                    rows = self._of_ledger(name) if schema == LEDGER else _rows(catalog, (schema, name))
+                    rows = self._of_ledger(name) if schema == LEDGER else self._rows(catalog, (schema, name))
                     if rows is not None:
                         connection.register(f"rows_{i}", rows)
                         connection.execute(f"create view {identifier(schema)}.{identifier(name)} as from rows_{i}")
             if any(schema == _CATALOGUE for schema, _ in tables):
                 _show_all(connection, catalog, tables)
             yield connection
+
+    def _rows(self, catalog: Catalog, name: tuple[str, str]) -> Any:
+        """What DuckDB reads the rows of a table or a view from; None where there is none, which it says itself."""
+        try:
+            return _files(catalog.load_table(name))
+        except NoSuchTableError:
+            return self._of_view(name) if is_view(catalog, name) else None
 
 
 def _show_all(connection: duckdb.DuckDBPyConnection, catalog: Catalog, but: set[tuple[str, str]]) -> None:
@@ -143,14 +154,6 @@ def _dropped(statement: exp.Drop, catalog: Catalog) -> Rows:
         if statement.kind == "TABLE" and catalog.table_exists((table.db, table.name)):
             catalog.drop_table((table.db, table.name))
     return Rows(columns=(), rows=())
-
-
-def _rows(catalog: Catalog, name: tuple[str, str]) -> Any:
-    """What DuckDB reads a table's rows from; None where there is no such table, which it says itself."""
-    try:
-        return _files(catalog.load_table(name))
-    except NoSuchTableError:
-        return None
 
 
 def _columns(table: Table) -> pa.Schema:
