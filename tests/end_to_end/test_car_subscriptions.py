@@ -219,6 +219,6 @@ def test_the_readme_can_be_followed() -> None:
     lines = [line.strip() for line in (EXAMPLE / "README.md").read_text().splitlines() if line.startswith("    ")]
     commands = [shlex.split(line.partition("penstock ")[2], comments=True) for line in lines if "penstock " in line]
     known: Any = typer.main.get_command(app)
-    assert len(commands) == 13
+    assert len(commands) == 15
     for name, *rest in commands:
         known.commands[name].make_context(name, rest)
