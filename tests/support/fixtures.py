@@ -44,12 +44,12 @@ def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest, url:
 
         url = url or request.getfixturevalue("prepared_postgres_url")
         opened = SparkDestination(spark_settings(url, folder / "lake"))
+        opened.prepare()
     else:
         from penstock.destinations.postgres.destination import PostgresDestination
 
         url = url or request.getfixturevalue("prepared_postgres_url")
         opened = PostgresDestination(url, shown="test database")
-    opened.prepare()
     return opened
 
 
