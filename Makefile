@@ -34,7 +34,7 @@ run: $(VENV)/run.stamp ## Run the example on the embedded DuckDB, and print the 
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run the tests but for the slow ones, on a private PostgreSQL and RabbitMQ too
 	@tools/need_servers
-	$(BIN)/python -m pytest -n 2 --dist worksteal --costliest=20 -m "not chromium and not slow" --hypothesis-profile=fast $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --costliest=20 -m "not chromium and not slow" --hypothesis-profile=fast $(PYTEST_ARGS)
 
 .PHONY: test-all
 test-all: $(VENV)/dev.stamp ## Run all tests, the slow ones too, in half an hour; PENSTOCK_TEST_STORIES=16 for hours of random changes to models

@@ -190,6 +190,7 @@ def test_what_is_no_longer_expected(warehouse: dict[str, Any], tmp_path: Path) -
         assert [a["subject"] for a in shown] == ["stream things: quarantined <= 0 in 1d"]
 
 
+@pytest.mark.slow
 def test_what_is_no_longer_there(tmp_path: Path) -> None:
     """A process that begins closes what earlier ones told of schedules, queues, files, parts, commands and models that
     the project has no longer, in one message, and nothing else."""

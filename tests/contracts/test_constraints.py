@@ -129,7 +129,7 @@ def test_a_table_grows_beside_constraints_of_others(
 
 @SIZES
 @pytest.mark.parametrize("bad", [b'{"a":13}', b'{"a":14}'], ids=["at once", "late"])
-@pytest.mark.parametrize("disposition", ["append", "merge", "replace"])
+@pytest.mark.parametrize("disposition", [pytest.param("append", marks=pytest.mark.slow), "merge", "replace"])
 def test_one_bad_row_holds_no_other(
     destination: Destination, tmp_path: Path, disposition: str, bad: bytes, batch_bytes: int
 ) -> None:
@@ -153,7 +153,9 @@ def test_one_bad_row_holds_no_other(
 
 
 @SIZES
-@pytest.mark.parametrize("bad", [b"", b'{"a":13}', b'{"a":14}'], ids=["none", "at once", "late"])
+@pytest.mark.parametrize(
+    "bad", [b"", b'{"a":13}', pytest.param(b'{"a":14}', marks=pytest.mark.slow)], ids=["none", "at once", "late"]
+)
 @pytest.mark.parametrize("disposition", ["merge", "replace"])
 def test_what_a_row_gives_up_another_takes(
     destination: Destination, tmp_path: Path, disposition: str, bad: bytes, batch_bytes: int

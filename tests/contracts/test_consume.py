@@ -24,6 +24,7 @@ from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
 from tests.support import commands
 from tests.support.consuming import consumer, rows, until, warehouse, write_project
+from tests.support.fixtures import SLOW, slow_on_postgres
 from tests.support.queues import a_queue, numbered, publish, waiting
 from tests.support.warehouse import quarantined, table
 
@@ -38,7 +39,7 @@ def counts(one: Consumer) -> tuple[int, int, int, int]:
 POISON = [b"", b"   ", b"no json", b"\xff\xfe", b'{"a":1,"a":2}', b"17", b"[" * 600]
 
 
-@pytest.mark.parametrize("kind", ["classic", "quorum"])
+@pytest.mark.parametrize("kind", [pytest.param("classic", marks=SLOW), "quorum"])
 def test_poison_goes_to_quarantine_and_the_queue_goes_on(
     rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str], kind: str
 ) -> None:
@@ -64,6 +65,7 @@ def test_poison_goes_to_quarantine_and_the_queue_goes_on(
         assert said["message_id"] == "m"
 
 
+@slow_on_postgres("warehouse", spark=True)
 def test_one_message_id_with_two_bodies_is_a_conflict(
     rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str]
 ) -> None:
@@ -100,6 +102,7 @@ def test_one_message_id_with_two_bodies_is_a_conflict(
         assert {b'{"n":8}', b'{"n":9}'} <= found.keys() and b'{"n":1}' not in found
 
 
+@slow_on_postgres("warehouse", spark=True)
 def test_a_compressed_message_is_replayed(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str]) -> None:
     """What was too large when decompressed is kept as it came; replayed, it lands."""
     settings = a_queue(rabbitmq_url)
@@ -127,6 +130,7 @@ def test_a_compressed_message_is_replayed(rabbitmq_url: str, tmp_path: Path, war
     assert counts(again) == (1, 0, 1, 0)
 
 
+@slow_on_postgres("warehouse", spark=True)
 def test_cloudevents_of_both_modes_are_one_record(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str]) -> None:
     """``source`` and ``id`` are the identity, and the mode makes no difference to the row."""
     settings = a_queue(rabbitmq_url)

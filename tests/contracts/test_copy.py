@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -17,16 +19,18 @@ from penstock.errors import DestinationError, UsageError
 from penstock.privacy.erasure import erase
 from tests.support import commands
 from tests.support.cut_off import cut_off
+from tests.support.fixtures import SLOW
 from tests.support.invoked import command
+from tests.support.servers import a_database
 from tests.support.two_warehouses import (
     FACTS,
     PEOPLE,
     PRICES,
     STREAMS,
+    Templates,
     copied,
     counts,
     held,
-    live,
     load,
     make_project,
     opened,
@@ -45,7 +49,13 @@ STEPS = (
     "copy_ledger",
     "copy_numbers",
 )
+KILLS = ("copy_before_commit:kill:2", "copy_ledger:kill:5", "copy_numbers:kill")
 Route = tuple[str, str]
+
+one_way = pytest.mark.parametrize(
+    "route", [ROUTES[0], pytest.param(ROUTES[1], marks=SLOW)], ids="-".join, indirect=True
+)
+"""The other way is slow: what is tried does not depend on which of them is read, and others of this module go it."""
 
 
 @pytest.fixture(params=ROUTES, ids="-".join)
@@ -62,12 +72,19 @@ def project(postgres_url: str, prepared_postgres_url: str, tmp_path: Path) -> Pa
     return tmp_path
 
 
-def test_all_is_there(project: Path, route: Route) -> None:
+@pytest.fixture(scope="module")
+def templates(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
+    """Projects whose warehouses are full, and copied, for tests to begin with."""
+    with ExitStack() as databases:
+        folder = tmp_path_factory.mktemp("templates")
+        yield Templates(folder, postgres_server, lambda: databases.enter_context(a_database(postgres_server)))
+
+
+def test_all_is_there(project: Path, templates: Templates, route: Route) -> None:
     """Rows with their loads, quarantine with its texts and states, positions, columns, erasures and runs are the same,
     and the copy says of each table how many rows it has and which hash both sides have."""
     source, target = route
-    live(project, source)
-    done = copied(project, source, target)
+    done = templates.copied(project, source, target)
     before, after = held(project, source), held(project, target)
     assert after == before
     assert [(t.table, t.rows) for t in done.raw] == [(f"raw.{s}", len(before[s])) for s in STREAMS]
@@ -77,12 +94,11 @@ def test_all_is_there(project: Path, route: Route) -> None:
     assert any(row["dropped_at"] != "None" for row in after["penstock.quarantine"])
 
 
-def test_loads_go_on(project: Path, route: Route) -> None:
+def test_loads_go_on(project: Path, templates: Templates, route: Route) -> None:
     """The next load reads no file again, knows each record again, keeps erased people out, numbers its loads behind the
     source's, and lands all that is new, in columns that are new too."""
     source, target = route
-    live(project, source)
-    copied(project, source, target)
+    templates.copied(project, source, target)
     assert {s: counts(landed) for s, landed in load(project, target).items()} == dict.fromkeys(STREAMS, (0, 0, 0, 0))
     write(project, "facts/3.ndjson", [*FACTS, {"note": "new", "n": 1, "grown": [1]}], "no json, ünd ‘odd’")
     write(project, "prices/3.ndjson", [{**PRICES[2], "v": 1}, {**PRICES[3], "v": 5}, {"id": 99, "v": 1}])
@@ -100,11 +116,10 @@ def test_loads_go_on(project: Path, route: Route) -> None:
     assert [row["id"] for row in held(project, target)["people"] if row["id"] == 42] == []
 
 
-def test_the_same_as_if_loaded_there(project: Path, route: Route) -> None:
+def test_the_same_as_if_loaded_there(project: Path, templates: Templates, route: Route) -> None:
     """What lands after a copy is what would have landed at the source."""
     source, target = route
-    live(project, source)
-    copied(project, source, target)
+    templates.copied(project, source, target)
     write(project, "facts/3.ndjson", [{"at": "2027-01-01T00:00:00Z", "price": "1.5", "doc": {"b": 1}, "extra": 1}])
     write(project, "prices/3.ndjson", [{"id": 1, "v": 9, "amount": 9}, {"id": 2, "v": 0, "amount": 0}])
     write(project, "shops/1.ndjson", [{"id": 1, "city": "Oslo"}, {"id": 9, "city": "Rome"}])
@@ -117,11 +132,13 @@ def test_the_same_as_if_loaded_there(project: Path, route: Route) -> None:
         assert rows[0] == rows[1], stream
 
 
-def test_cut_off_at_every_step(project: Path, route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_off_at_every_step(
+    project: Path, templates: Templates, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A copy that ends at any step goes on when it is called again: nothing is there twice, nothing is missing. Until
     then nobody loads there, and is told what does. Called once more, it compares and does nothing else."""
     source, target = route
-    live(project, source)
+    templates.live(project, source)
     monkeypatch.setattr(plain, "BATCH_ROWS", 4)
     for step in STEPS:
         with cut_off(step):
@@ -137,16 +154,17 @@ def test_cut_off_at_every_step(project: Path, route: Route, monkeypatch: pytest.
     assert held(project, target) == held(project, source)
 
 
-def test_killed(project: Path, route: Route) -> None:
+@pytest.mark.parametrize("faults", [KILLS[:1], pytest.param(KILLS, marks=SLOW)], ids=["one", "all"])
+def test_killed(project: Path, templates: Templates, route: Route, faults: tuple[str, ...]) -> None:
     """So does one whose process is killed: in a transaction, between two, and before it says that all is there."""
     source, target = route
-    live(project, source)
+    templates.live(project, source)
     words = ("copy", "--target", source, "--to", target, "--quiet")
-    for fault in ("copy_before_commit:kill:2", "copy_ledger:kill:5", "copy_numbers:kill"):
+    for fault in faults:
         assert commands.Started(project, *words, environ={"PENSTOCK_FAULT": fault}).wait(120) == -signal.SIGKILL
         refused = command(project, "load", "--target", target)
         assert (refused.code, held_copy(project, target)) == (2, False)
-    assert commands.Started(project, *words).wait(120) == 0
+    assert command(project, *words).code == 0
     assert held_copy(project, target)
     assert held(project, target) == held(project, source)
 
@@ -158,10 +176,13 @@ def held_copy(project: Path, target: str) -> bool:
         return record is not None and record.finished_at is not None
 
 
-def test_the_source_goes_on_between(project: Path, route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+@one_way
+def test_the_source_goes_on_between(
+    project: Path, templates: Templates, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What lands, changes and goes at the source after a copy was cut off is in the copy when it is finished."""
     source, target = route
-    live(project, source)
+    templates.live(project, source)
     monkeypatch.setattr(plain, "BATCH_ROWS", 4)
     with cut_off("copy_numbers"):
         copied(project, source, target)
@@ -175,10 +196,10 @@ def test_the_source_goes_on_between(project: Path, route: Route, monkeypatch: py
     assert held(project, target) == held(project, source)
 
 
-def test_what_is_there_is_kept(project: Path, route: Route) -> None:
+def test_what_is_there_is_kept(project: Path, templates: Templates, route: Route) -> None:
     """A destination that holds anything is refused before anything is written, with what it holds."""
     source, target = route
-    live(project, source)
+    templates.live(project, source)
     load(project, target, "shops")
     before = held_shops(project, target)
     with pytest.raises(UsageError, match=r"raw\.shops, penstock\.loads \(1 row\)"):
@@ -192,10 +213,11 @@ def held_shops(project: Path, target: str) -> object:
         return session.destination.query("select count(*), max(_pen_load) from raw.shops").rows
 
 
-def test_one_that_has_gone_on(project: Path, route: Route) -> None:
+@one_way
+def test_one_that_has_gone_on(project: Path, templates: Templates, route: Route) -> None:
     """A finished copy into which somebody has loaded since is not copied over."""
     source, target = route
-    live(project, source)
+    templates.live(project, source)
     copied(project, source, target)
     write(project, "facts/3.ndjson", [{"note": "later"}])
     load(project, target)
@@ -205,9 +227,9 @@ def test_one_that_has_gone_on(project: Path, route: Route) -> None:
     assert held(project, target) == before
 
 
-def test_nothing_is_called_verified_that_differs(project: Path) -> None:
+def test_nothing_is_called_verified_that_differs(project: Path, templates: Templates) -> None:
     """A copy whose table is written to by somebody else fails, and is mended by the next call."""
-    live(project, "duckdb")
+    templates.live(project, "duckdb")
     source, target = (load_project(project, target=name) for name in ("duckdb", "postgres"))
     url = target.destination.conninfo()  # type: ignore[attr-defined]
 
@@ -224,9 +246,9 @@ def test_nothing_is_called_verified_that_differs(project: Path) -> None:
     assert held(project, "postgres") == held(project, "duckdb")
 
 
-def test_nobody_lands_in_the_source_meanwhile(project: Path) -> None:
+def test_nobody_lands_in_the_source_meanwhile(project: Path, templates: Templates) -> None:
     """While it is read, whoever would land into a stream of PostgreSQL waits."""
-    live(project, "postgres")
+    templates.live(project, "postgres")
     url = load_project(project, target="postgres").destination.conninfo()  # type: ignore[attr-defined]
     free: list[bool] = []
 
@@ -241,9 +263,9 @@ def test_nobody_lands_in_the_source_meanwhile(project: Path) -> None:
     assert free and not any(free)
 
 
-def test_the_command(project: Path) -> None:
+def test_the_command(project: Path, templates: Templates) -> None:
     """It says table by table what was compared, what is left, and what comes next; and refuses what makes no sense."""
-    live(project, "duckdb")
+    templates.live(project, "duckdb")
     done = command(project, "copy", "--to", "postgres")
     assert done.code == 0, done
     lines = done.out.splitlines()
@@ -266,9 +288,9 @@ def test_the_command(project: Path) -> None:
         assert command(project, "copy", *words).code == 2, words
 
 
-def test_half_a_copy_is_no_warehouse(project: Path) -> None:
+def test_half_a_copy_is_no_warehouse(project: Path, templates: Templates) -> None:
     """No command that lands, builds or deletes works with one."""
-    live(project, "duckdb")
+    templates.live(project, "duckdb")
     with cut_off("copy_stream"):
         copied(project, "duckdb", "postgres")
     for words in (
@@ -287,6 +309,7 @@ def test_half_a_copy_is_no_warehouse(project: Path) -> None:
         api.land(load_project(project, target="postgres"), "shops")
 
 
+@one_way
 def test_a_stream_without_rows(project: Path, route: Route) -> None:
     """One whose records are all in quarantine has its declared columns, and goes on with the first that lands."""
     source, target = route

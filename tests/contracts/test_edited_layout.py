@@ -41,6 +41,8 @@ EDITS = {
     "all of it": (f"{KEY}, scope='name', mode='whole'", "carried=[]"),
 }
 """What is edited → the settings of the model of counts, and the arguments of the history."""
+FEW = ("a wider key", "an order", "sums")
+"""What is edited in ``make test`` too: a key, how rows lie, and how a step is taken."""
 COLUMNS = [
     {"name": "name", "data_type": "text"},
     {"name": "part", "data_type": "text"},
@@ -114,12 +116,21 @@ def builds(session: Session) -> dict[str, str]:
     return {str(model): str(version) for model, version in session.destination.query(query).rows}
 
 
-@pytest.mark.parametrize("warehouse", [pytest.param("duckdb", marks=pytest.mark.slow), "postgres"], indirect=True)
-def test_edited_settings(session: Session) -> None:
+@pytest.mark.parametrize(
+    ("warehouse", "edits"),
+    [
+        pytest.param("duckdb", tuple(EDITS), id="duckdb", marks=pytest.mark.slow),
+        pytest.param("postgres", tuple(EDITS), id="postgres", marks=pytest.mark.slow),
+        pytest.param("postgres", FEW, id="postgres-few"),
+    ],
+    indirect=["warehouse"],
+)
+def test_edited_settings(session: Session, edits: tuple[str, ...]) -> None:
     """After each of the edits the tables are what they are when they are built anew."""
     transformer = Transformer(session)
     build(session, transformer, f"{KEY}, scope='name'", "carried=[]", number=0)
-    for number, (edit, (settings, history)) in enumerate(EDITS.items(), 1):
+    for number, edit in enumerate(edits, 1):
+        settings, history = EDITS[edit]
         before = builds(session)
         build(session, transformer, settings, history, number=number)
         assert builds(session)["reports.counted"] != before["reports.counted"], edit
@@ -159,7 +170,7 @@ def test_edited_after_an_older_version(session: Session) -> None:
     assert after == content(session)
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_edited_constraints(session: Session) -> None:
     """A constraint of a contract that is edited holds for what was there already."""
     transformer = Transformer(session)
@@ -175,7 +186,7 @@ def test_edited_constraints(session: Session) -> None:
     assert session.destination.query(CHECKS).rows
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_another_materialization_for_a_while(session: Session) -> None:
     """A model that was a plain table between two runs is built anew when it is built step by step again."""
     transformer = Transformer(session)

@@ -20,7 +20,7 @@ from penstock.project.steps import LoadStep
 from penstock.runs.quarantined import entries
 from tests.support import commands, people
 from tests.support.cut_off import cut_off
-from tests.support.fixtures import slow_on_postgres
+from tests.support.fixtures import SLOW, slow_on_postgres
 from tests.support.people import customer, holding, load, traces, transform, write
 
 SNAPSHOT = """
@@ -247,7 +247,7 @@ def _in_files(session: Session, wanted: bytes) -> bool:
 
 
 @slow_on_postgres("project", spark=True)
-@pytest.mark.parametrize("format_", ["ndjson", "csv", "parquet"])
+@pytest.mark.parametrize("format_", ["ndjson", *(pytest.param(f, marks=SLOW) for f in ("csv", "parquet"))])
 def test_lake(project: Path, format_: str) -> None:
     """The person's records leave the lake's files, whatever their format, and what is sent again does not get there."""
     lake = f"lake: {{ path: lake, format: {format_}, compression: gzip }}\nprivacy:"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pika
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from penstock.sources.rabbitmq.message_headers import headers_of
 from penstock.sources.rabbitmq.source import RabbitMQSource
 from penstock.spec import StreamSpec
 from tests.support.examples import examples
+from tests.support.fixtures import SLOW
 from tests.support.warehouse import land, ledger, table, write_files
 
 PROPERTY = hypothesis_settings(
@@ -182,9 +184,11 @@ def test_replay(destination: Destination, tmp_path: Path, request: Any) -> None:
         assert {state for body, state in _states(session).items() if body != b"{"} == {"replayed"}
 
 
-def test_large_bodies(destination: Destination, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "sizes", [[1_700_000, 4_000_000], pytest.param([17_000_000, 40_000_000], marks=SLOW)], ids=["some", "many"]
+)
+def test_large_bodies(destination: Destination, tmp_path: Path, sizes: list[int]) -> None:
     """Several large records are quarantined whole in one commit; a list of them knows their sizes without them."""
-    sizes = [17_000_000, 40_000_000]
     lines = [b'{"n":%d,"x":"' % i + b"x" * size + b'"}' for i, size in enumerate(sizes)]
     write_files(tmp_path / "in", {"f.ndjson": b"\n".join([*lines, b'{"n":9}']) + b"\n"})
     land(destination, tmp_path / "in", StreamSpec(stream="s", max_record_bytes=1 << 20), commit_bytes=1 << 30)

@@ -20,7 +20,7 @@ from penstock.runs.quarantined import entries
 from penstock.schema import Schema
 from penstock.shape.shaper import Shaper
 from penstock.spec import StreamSpec
-from tests.support.fixtures import open_warehouse
+from tests.support.fixtures import SLOW, open_warehouse
 from tests.support.warehouse import doubt_all, forbid_13, land, ledger, table, write_files
 
 ROWS = 40
@@ -118,7 +118,10 @@ def _forbid_copies(destination: Destination) -> None:
     destination.query("create unique index one_of_each on raw.s (a)")
 
 
-@pytest.mark.parametrize(("disposition", "most"), [("append", 7), ("append", 1_000), ("merge", 7), ("replace", 7)])
+@pytest.mark.parametrize(
+    ("disposition", "most"),
+    [("append", 7), pytest.param("append", 1_000, marks=SLOW), ("merge", 7), pytest.param("replace", 7, marks=SLOW)],
+)
 @pytest.mark.parametrize(
     ("constrain", "value"),
     [

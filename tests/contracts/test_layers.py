@@ -133,6 +133,7 @@ def test_a_layer_that_reads_a_later_one(session: Session) -> None:
     assert "depends_on" in caught.value.fix and caught.value.where.endswith("odd.sql")
 
 
+@pytest.mark.slow
 def test_a_model_that_is_gone(session: Session) -> None:
     """Nobody waits for a model that the project has no longer; one that comes back goes on where it was."""
     model = session.project.directory / "models" / "marts" / "cities_seen.sql"

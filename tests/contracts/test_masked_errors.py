@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from penstock.cli.app import app
 from tests.support import commands, people
+from tests.support.fixtures import slow_on_postgres
 from tests.support.people import customer, dump, load, write
 
 ODD = 'zqxann\'ö" of relation "zqxann\n\nLINE 1: zqxann ) already exists. zqxann@example.org'
@@ -42,6 +43,7 @@ def penstock(project: Path, *arguments: str) -> str:
     return f"{done.returncode}\n{done.stdout}{done.stderr}"
 
 
+@slow_on_postgres("project")
 def test_channels(project: Path) -> None:
     """A value that a cast or a constraint refuses is masked on both streams of output, in the ledger, in logs, lineage
     and the report; what went wrong can still be read."""

@@ -41,8 +41,8 @@ LIMIT = 5
 LANDED, HELD = 10, 20
 
 
-ALWAYS = ("full disk", "dropped column", "table gone", "revoked right")
-"""One of each kind: of the disk, of a column, of a table and of rights; the others are slow, and much the same."""
+ALWAYS = ("full disk", "table gone", "revoked right")
+"""One of each kind: of the disk, of a table and of rights; the others are slow, and much the same."""
 CASES = [
     pytest.param(kind, *case, id=f"{kind} {name}", marks=() if name in ALWAYS else pytest.mark.slow)
     for kind, cases in (("duckdb", EMBEDDED), ("postgres", SERVER))

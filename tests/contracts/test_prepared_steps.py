@@ -124,7 +124,7 @@ def test_a_new_column_is_noticed(opened: tuple[Session, Transformer]) -> None:
     assert rows == [("first", 1), ("second", 2), ("third", 1)]
 
 
-@slow_on_postgres("project")
+@pytest.mark.slow
 def test_a_variable_that_a_view_reads(opened: tuple[Session, Transformer], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that starts with another value has the view ask by that one, before anything is taken in."""
     session, transformer = opened
@@ -149,7 +149,7 @@ def test_a_variable_that_a_view_reads(opened: tuple[Session, Transformer], monke
             other.close()
 
 
-@slow_on_postgres("project")
+@pytest.mark.slow
 def test_why_a_model_is_built_whole(opened: tuple[Session, Transformer]) -> None:
     """A run says it of what only the warehouse could tell, and so does the plan of the next one."""
     session, transformer = opened
@@ -168,7 +168,7 @@ def test_why_a_model_is_built_whole(opened: tuple[Session, Transformer]) -> None
     assert [n.startswith(note) for n in explain_transform(session.project, session.destination, ()).notes] == [True]
 
 
-@slow_on_postgres("project")
+@pytest.mark.slow
 def test_hooks_of_peoples_own(opened: tuple[Session, Transformer]) -> None:
     """A model with a hook, or one that asks something while it is compiled, is built by dbt in each step; so are all
     models of a project that does something at the start of each run of dbt's."""

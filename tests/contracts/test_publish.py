@@ -79,7 +79,7 @@ def _penstock(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return commands.penstock(folder, *arguments, environ={"COLUMNS": "200"}, timeout=120)
 
 
-@pytest.mark.parametrize("kind", ["classic", "quorum", "stream"])
+@pytest.mark.parametrize("kind", [pytest.param("classic", marks=pytest.mark.slow), "quorum", "stream"])
 def test_all_records_arrive_in_order_and_are_confirmed(make: Callable[..., Path], channel: Any, kind: str) -> None:
     """More of them than the window, to each type of queue, which is declared; bodies are the records as they came."""
     folder = make(f"queue: q, queue_type: {kind}")

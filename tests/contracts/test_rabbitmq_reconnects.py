@@ -86,7 +86,10 @@ may not survive a kill.)"""
 RARE = (stall, restart)
 CASES = [
     pytest.param(
-        f, k, id=f"{f.__name__}-{k}", marks=() if f is cut or (f not in RARE and k != "stream") else pytest.mark.slow
+        f,
+        k,
+        id=f"{f.__name__}-{k}",
+        marks=() if f is cut or (f not in RARE and k == ONE_KIND.get(f, "quorum")) else pytest.mark.slow,
     )
     for f in FAULTS
     for k in ("classic", "quorum", "stream")

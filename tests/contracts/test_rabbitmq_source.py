@@ -245,7 +245,7 @@ def test_tls(broker: PrivateRabbitMQ, tmp_path: Path) -> None:
         drain(settings.model_copy(update={"tls": a_queue("amqps://x").tls}))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["classic", *(pytest.param(k, marks=pytest.mark.slow) for k in KINDS[1:])])
 def test_a_slow_reader_bounds_memory(broker: PrivateRabbitMQ, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading from the socket pauses when enough waits, and goes on; nothing is lost."""
     limit = 4 << 20

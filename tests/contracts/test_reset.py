@@ -127,10 +127,12 @@ DAMAGES = {
     "no table": "drop table raw.things{cascade}",
     "no column": "alter table raw.things drop column name{cascade}",
 }
+FEW_DAMAGES = ("emptied", "newest lost", "no ledger", "no table")
+"""Those of ``make test`` too."""
 
 
 @slow_on_postgres("warehouse")
-@pytest.mark.parametrize("kind", DAMAGES)
+@pytest.mark.parametrize("kind", [k if k in FEW_DAMAGES else pytest.param(k, marks=pytest.mark.slow) for k in DAMAGES])
 def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A load, though there be nothing new, and a whole build refuse to go on and say what to do; status and doctor say
     it too; after a reset all lands again, and what comes later."""
@@ -165,8 +167,11 @@ def test_damage_is_told_and_a_reset_mends_it(landed: Session, kind: str, capsys:
         assert read_status(project)["damage"] == [] and check_ledger(project, None)[0].ok
 
 
+LESS = ("watermarks", "runs", "streams", "erasures", "quarantine")
+
+
 @slow_on_postgres("warehouse")
-@pytest.mark.parametrize("table", ["watermarks", "positions", "runs", "streams", "erasures", "quarantine"])
+@pytest.mark.parametrize("table", ["positions", *(pytest.param(t, marks=pytest.mark.slow) for t in LESS)])
 def test_a_table_that_is_made_anew(landed: Session, table: str) -> None:
     """A table of the ledger that is gone is told of, and is made anew."""
     landed.destination.query(f"drop table penstock.{table}")
@@ -237,7 +242,7 @@ def set_back(session: Session, seq: int) -> None:
         query("select nextval('penstock.load_ids')")
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_a_ledger_of_an_older_backup(session: Session) -> None:
     """A load and a build that has nothing to do notice that the newest loads are lost, though loads, positions and
     watermarks agree; entered again, they are modelled, and their numbers are not given again."""

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -20,8 +20,9 @@ from penstock.project import load_project
 from penstock.runs.plan import plan_loads
 from penstock.transform.dbt import Dbt, open_dbt
 from penstock.transform.perform import Transformer
-from tests.support.fixtures import slow_on_postgres
+from tests.support.fixtures import EMBEDDED, slow_on_postgres
 from tests.support.modelled import a_modelled_project
+from tests.support.servers import a_database
 
 STORIES = int(os.environ.get("PENSTOCK_TEST_STORIES", "1"))
 """How many random orders are gone through."""
@@ -93,10 +94,9 @@ SNAPSHOT = (
 )
 
 
-@pytest.fixture
-def session(warehouse: dict[str, Any], tmp_path: Path) -> Iterator[Session]:
+def a_project(folder: Path, warehouse: dict[str, Any]) -> Path:
     """Two streams, and the models over them."""
-    directory = a_modelled_project(tmp_path, warehouse)
+    directory = a_modelled_project(folder, warehouse)
     settings = json.loads((directory / "penstock.yml").read_text())
     (directory / "others").mkdir()
     settings["sources"]["more"] = {"type": "files", "path": "others/*.ndjson"}
@@ -104,8 +104,8 @@ def session(warehouse: dict[str, Any], tmp_path: Path) -> Iterator[Session]:
     (directory / "penstock.yml").write_text(json.dumps(settings))
     models = directory / "models"
     (directory / "data" / "first.ndjson").unlink()
-    for folder in ("data", "others"):
-        (directory / folder / "first.ndjson").write_text('{"id": "0", "name": "a", "amount": 1}\n')
+    for records in ("data", "others"):
+        (directory / records / "first.ndjson").write_text('{"id": "0", "name": "a", "amount": 1}\n')
     (models / "by_name.sql").unlink()
     (models / "sources.yml").write_text("sources: [{name: raw, tables: [{name: things}, {name: others}]}]\n")
     (directory / "macros" / "inserting.sql").write_text(
@@ -116,8 +116,7 @@ def session(warehouse: dict[str, Any], tmp_path: Path) -> Iterator[Session]:
     (directory / "snapshots" / "kept.sql").write_text(SNAPSHOT)
     for name, text in MODELS.items():
         (models / f"{name}.sql").write_text(text)
-    with Session(load_project(directory)) as opened:
-        yield opened
+    return directory
 
 
 class Selections:
@@ -197,17 +196,42 @@ class Selections:
         return {name: Counter(map(tuple, query(f"select * from reports.{name}").rows)) for name in tables}
 
 
-@pytest.fixture
-def selections(session: Session) -> Iterator[Selections]:
+@contextmanager
+def begun(folder: Path, warehouse: dict[str, Any]) -> Iterator[Selections]:
     """All models, built over the first records."""
-    selections = Selections(session)
-    selections.land(Random(0), "data", "others")
-    selections.by_command.run()
-    yield selections
-    selections.following.close()
+    with Session(load_project(a_project(folder, warehouse))) as session:
+        selections = Selections(session)
+        selections.land(Random(0), "data", "others")
+        selections.by_command.run()
+        yield selections
+        selections.following.close()
 
 
-@slow_on_postgres("warehouse")
+@pytest.fixture(scope="module")
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Selections]:
+    """Those that tests go on with one after the other."""
+    folder = tmp_path_factory.mktemp("selections")
+    if request.param == "duckdb":
+        with begun(folder, dict(EMBEDDED)) as selections:
+            yield selections
+        return
+    with a_database(request.getfixturevalue("postgres_server")) as url, begun(folder, postgres(url)) as selections:
+        yield selections
+
+
+def postgres(url: str) -> dict[str, Any]:
+    """The settings of a warehouse in this database."""
+    return {"type": "postgres", "url": url}
+
+
+@pytest.fixture
+def selections(kept: Selections) -> Selections:
+    """All models, built over what has landed by now."""
+    kept.by_command.run()
+    return kept
+
+
+@slow_on_postgres("kept")
 @pytest.mark.parametrize("following", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_nobody_claims_more_than_what_it_reads(selections: Selections, following: bool) -> None:
     """What is built beside inputs that are behind, or ahead of each other, says so, and catches up without a gap and
@@ -229,7 +253,7 @@ def test_nobody_claims_more_than_what_it_reads(selections: Selections, following
     selections.expect_as_built_anew()
 
 
-@slow_on_postgres("warehouse")
+@slow_on_postgres("kept")
 def test_nobody_loses_rows_beside_what_is_left_behind(selections: Selections) -> None:
     """What a model has taken in it keeps when it is built again beside a table that is not; and a table that was not
     built since what it reads was counts as left behind."""
@@ -259,7 +283,7 @@ def test_nobody_loses_rows_beside_what_is_left_behind(selections: Selections) ->
     selections.expect_as_built_anew()
 
 
-@slow_on_postgres("warehouse")
+@slow_on_postgres("kept")
 def test_what_lands_during_a_run_of_dbt(selections: Selections) -> None:
     """A model over a table that is built along leaves what was committed since the run began."""
     before, query = selections.claims()["copied_names"], selections.session.destination.query
@@ -275,8 +299,14 @@ def test_what_lands_during_a_run_of_dbt(selections: Selections) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(STORIES))
-def test_selections_in_any_order(selections: Selections, seed: int) -> None:
+def test_selections_in_any_order(warehouse: dict[str, Any], tmp_path: Path, seed: int) -> None:
     """Whatever was selected between the loads, and by whom: after a run of all, models are as if built anew."""
+    with begun(tmp_path, warehouse) as selections:
+        select(selections, seed)
+
+
+def select(selections: Selections, seed: int) -> None:
+    """Land and build in a random order, and compare."""
     random, told = Random(seed), []
     for _ in range(6):
         if random.random() < 0.7:

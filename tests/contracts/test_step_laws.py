@@ -91,7 +91,7 @@ def test_step_by_step_is_full(asked: Asked) -> None:
     """Late, tied, repeated and deleting events and renamed organisations, over several loads and steps."""
 
     @settings(
-        max_examples=examples(6),
+        max_examples=examples(6, least=2),
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )

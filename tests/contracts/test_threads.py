@@ -54,7 +54,7 @@ def _together(*jobs: Callable[[], object]) -> None:
         raise failures[0]
 
 
-@pytest.mark.parametrize("disposition", ["append", "merge"])
+@pytest.mark.parametrize("disposition", [pytest.param("append", marks=pytest.mark.slow), "merge"])
 def test_threads_land_into_one_stream(tmp_path: Path, disposition: str) -> None:
     """Four threads with a destination each, overlapping records, a commit a file, a new file: the table is that of one
     after the other, every commit number is there once, and every load adds up."""

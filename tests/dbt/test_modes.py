@@ -92,7 +92,8 @@ def written(warehouse: Warehouse) -> dict[str, list[Any]]:
     return {table: warehouse.rows(f"select {mark} from {table} order by 1") for table in [*MODES, *feeds]}
 
 
-def test_steps_of_every_mode_equal_a_full_refresh(modes: Warehouse) -> None:
+@pytest.mark.parametrize("rounds", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_steps_of_every_mode_equal_a_full_refresh(modes: Warehouse, rounds: int) -> None:
     """Late, tied and missing values, renamed organizations, models left behind: what a step leaves is what all of the
     records give. The statements are those that a model keeps of its step."""
     chance = random.Random(5)
@@ -103,7 +104,7 @@ def test_steps_of_every_mode_equal_a_full_refresh(modes: Warehouse) -> None:
         "modes.latest"
     ]
     steps = Steps(modes)
-    for number in range(4):
+    for number in range(rounds):
         for _ in range(3):
             land_some(modes, chance, f"u{number}_")
             step(modes, steps, chance)

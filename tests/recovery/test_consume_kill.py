@@ -31,6 +31,11 @@ from tests.support.servers import RabbitMQServer
 from tests.support.warehouse import land, quarantined, table, write_files
 
 MESSAGES = 10_000
+FEW = 1_000
+"""Enough for three batches and a rest."""
+Made = tuple[list[dict[str, Any]], set[bytes]]
+"""A table, and its quarantine."""
+Few = tuple[list[bytes], Made]
 STEPS = ["file_middle", "after_shape", "before_stage", "before_commit", "after_commit", "before_ack"]
 
 
@@ -45,7 +50,15 @@ def corpus(folder: Path, count: int) -> list[bytes]:
     return lines
 
 
-def by_file(lines: list[bytes], folder: Path) -> tuple[list[dict[str, Any]], set[bytes]]:
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Few:
+    """So many events, and what they make as a file."""
+    folder = tmp_path_factory.mktemp("few")
+    lines = corpus(folder, FEW)
+    return lines, by_file(lines, folder)
+
+
+def by_file(lines: list[bytes], folder: Path) -> Made:
     """The table and the quarantine that the same records make as a file."""
     write_files(folder / "in", {"events.ndjson": b"\n".join(lines)})
     destination = DuckDBDestination(folder / "file.duckdb", threads=1)
@@ -73,7 +86,7 @@ def start(folder: Path, fault: str = "") -> commands.Started:
     return commands.Started(folder, "consume", "--until-empty", "--quiet", environ={"PENSTOCK_FAULT": fault})
 
 
-def check(folder: Path, expected: tuple[list[dict[str, Any]], set[bytes]]) -> None:
+def check(folder: Path, expected: Made) -> None:
     """The table is that of the file, and for every load read = landed + duplicates + quarantined."""
     with Session(load_project(folder, environ={})) as session:
         destination = session.destination
@@ -96,15 +109,17 @@ def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.mark.parametrize("nth", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_a_step(rabbitmq_url: str, tmp_path: Path, warehouse: dict[str, str], step: str, nth: int) -> None:
+def test_killed_at_a_step(
+    rabbitmq_url: str, tmp_path: Path, few: Few, warehouse: dict[str, str], step: str, nth: int
+) -> None:
     """Killed at a step of its first batch or of its third, and run again; a queue leaves no position behind."""
-    lines = corpus(tmp_path, 2_000)
+    lines, expected = few
     settings = a_queue(rabbitmq_url)
     put(settings, lines)
     folder = write_project(tmp_path / "p", settings, rabbitmq_url, more="batch_messages: 300", **warehouse)
     assert start(folder, f"{step}:kill:{nth}").wait(60) == -signal.SIGKILL
     assert start(folder).wait(60) == 0
-    check(folder, by_file(lines, tmp_path))
+    check(folder, expected)
     assert waiting(settings) == 0
     with Session(load_project(folder, environ={})) as session:
         assert session.destination.ledger.positions("events", "queue") == {}
@@ -184,7 +199,7 @@ def _declared(settings: RabbitMQ) -> bool:
 @pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_many_consumers_of_one_queue(rabbitmq_url: str, postgres_url: str, tmp_path: Path, processes: int) -> None:
     """Several processes on one queue into one table: the same table, no deadlock, no lost row."""
-    lines = corpus(tmp_path, 6_000)
+    lines = corpus(tmp_path, 3_000)
     settings = a_queue(rabbitmq_url)
     put(settings, [*lines, *lines[:1000]])
     more = "batch_messages: 100, prefetch: 200"
@@ -206,10 +221,10 @@ def by_stream_protocol(rabbitmq_server: RabbitMQServer) -> str:
 @slow_on_postgres("warehouse")
 @pytest.mark.parametrize("step", ["file_middle", "before_commit", "after_commit"])
 def test_killed_at_a_step_by_the_stream_protocol(
-    rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, warehouse: dict[str, str], step: str
+    rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, few: Few, warehouse: dict[str, str], step: str
 ) -> None:
     """The offset is committed with the rows, so nothing but the batch in hand is read again."""
-    lines = corpus(tmp_path, 2_000)
+    lines, expected = few
     settings = a_queue(rabbitmq_url, "stream")
     put(settings, lines)
     more = f"batch_messages: 300, {by_stream_protocol}"
@@ -217,7 +232,7 @@ def test_killed_at_a_step_by_the_stream_protocol(
     for nth in ("1", "3"):
         assert start(folder, f"{step}:kill:{nth}").wait(60) == -signal.SIGKILL
     assert start(folder).wait(60) == 0
-    check(folder, by_file(lines, tmp_path))
+    check(folder, expected)
 
 
 def test_same_rows_whichever_way_they_came(

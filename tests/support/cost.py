@@ -8,6 +8,7 @@ by file, the seconds on the clock in which its tests did not compute stand besid
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Generator, Mapping
 from operator import itemgetter
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_MOMENT_SECONDS = 0.05
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,26 +41,43 @@ class Costs:
         self._shown = shown
         self._apart = apart
         self._before = processor_seconds()
+        self._own = time.process_time()
+        self._took = 0.0
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._computed: defaultdict[str, float] = defaultdict(float)
         self._waited: defaultdict[str, float] = defaultdict(float)
+        self._durations: defaultdict[str, float] = defaultdict(float)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give a report the seconds since the one before: those of a test's setup, call or teardown."""
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give a test's last report the seconds since that of the test before. Whatever it started, a test of a moment
+        had no time to make much of it: only what this process computed is looked at, as to look at all takes long."""
         report = yield
-        now = processor_seconds()
-        vars(report)["processor_seconds"] = max(0.0, now - self._before)  # xdist hands it on
-        self._before = now
+        self._took += call.duration
+        if report.when == "teardown":
+            own = time.process_time()
+            seconds = own - self._own
+            if self._took >= _MOMENT_SECONDS:
+                now = processor_seconds()
+                seconds = max(0.0, now - self._before)
+                self._before = now
+            else:
+                self._before += seconds
+            self._own, self._took = own, 0.0
+            vars(report)["processor_seconds"] = seconds  # xdist hands it on
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up, where xdist has brought the reports of all workers."""
-        seconds: float = getattr(report, "processor_seconds", 0)
-        file = report.nodeid.partition("::")[0]
-        self._seconds[report.nodeid] += seconds
-        self._computed[file] += seconds
-        self._waited[file] += max(0.0, report.duration - seconds)
+        self._durations[report.nodeid] += report.duration
+        if report.when == "teardown":
+            seconds: float = getattr(report, "processor_seconds", 0)
+            file = report.nodeid.partition("::")[0]
+            self._seconds[report.nodeid] += seconds
+            self._computed[file] += seconds
+            self._waited[file] += max(0.0, self._durations[report.nodeid] - seconds)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name the costliest."""

@@ -11,6 +11,6 @@ settings.register_profile("fast", settings.get_profile("unhurried"), max_example
 settings.load_profile("unhurried")
 
 
-def examples(number: int) -> int:
-    """As many of ``number`` as the profile says, but never none: three, if there are as many."""
-    return max(min(number, 3), number * min(settings().max_examples, _WHOLE) // _WHOLE)
+def examples(number: int, *, least: int = 3) -> int:
+    """As many of ``number`` as the profile says, but never none: three, if there are as many, or ``least``."""
+    return max(min(number, least), number * min(settings().max_examples, _WHOLE) // _WHOLE)

@@ -12,9 +12,13 @@ import pytest
 
 from penstock.ports import Destination
 from penstock.project import Postgres, Spark
+from tests.support.servers import a_database
 
 ENGINES = ("duckdb", "postgres", *(("spark",) if "PENSTOCK_TEST_SPARK" in os.environ else ()))
 """The kinds of warehouse that all of them are tests for; Iceberg tables in ``make test-spark`` only."""
+
+SLOW = () if "PENSTOCK_TEST_SPARK" in os.environ else (pytest.mark.slow,)
+"""The marks of what ``make test`` leaves out, and ``make test-spark`` does not."""
 
 REFUSING = ("duckdb", "postgres")
 """Those whose tables can have constraints of a user's own, and refuse rows."""
@@ -27,8 +31,8 @@ def spark_settings(url: str, warehouse: Path | str, **more: object) -> Spark:
     return settings.completed({"books": books})
 
 
-def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> Destination:
-    """A new, empty warehouse of a kind, its ledger in place."""
+def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest, url: str | None = None) -> Destination:
+    """A new, empty warehouse of a kind, its ledger in place: in this database, or in one of the test's own."""
     opened: Destination
     if kind == "duckdb":
         from penstock.destinations.duckdb.destination import DuckDBDestination
@@ -38,12 +42,14 @@ def open_warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> D
     elif kind == "spark":
         from penstock.destinations.spark.destination import SparkDestination
 
-        opened = SparkDestination(spark_settings(request.getfixturevalue("prepared_postgres_url"), folder / "lake"))
+        url = url or request.getfixturevalue("prepared_postgres_url")
+        opened = SparkDestination(spark_settings(url, folder / "lake"))
+        opened.prepare()
     else:
         from penstock.destinations.postgres.destination import PostgresDestination
 
-        opened = PostgresDestination(request.getfixturevalue("prepared_postgres_url"), shown="test database")
-    opened.prepare()
+        url = url or request.getfixturevalue("prepared_postgres_url")
+        opened = PostgresDestination(url, shown="test database")
     return opened
 
 
@@ -53,6 +59,22 @@ def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dest
     opened = open_warehouse(request.param, tmp_path, request)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Destination]:
+    """Each kind of warehouse in turn, one for all tests of a module, of which each has streams of its own."""
+    folder = tmp_path_factory.mktemp("shared")
+    if request.param == "duckdb":
+        opened = open_warehouse("duckdb", folder, request)
+        yield opened
+        opened.close()
+        return
+    server, template = (request.getfixturevalue(name) for name in ("postgres_server", "ledger_template"))
+    with a_database(server, template) as url:
+        opened = open_warehouse(request.param, folder, request, url)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])

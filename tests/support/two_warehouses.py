@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from penstock import Session, load_project
 from penstock.copying.perform import Copied, copy
@@ -15,6 +19,7 @@ from penstock.ports import Destination
 from penstock.privacy.erasure import erase
 from penstock.runs.plan import plan_loads
 from penstock.runs.quarantined import drop, entries
+from tests.support.servers import created
 from tests.support.warehouse import table
 
 PROJECT = """
@@ -112,6 +117,65 @@ def live(folder: Path, target: str) -> None:
 def copied(folder: Path, source: str, target: str) -> Copied:
     """Copy from one to the other."""
     return copy(load_project(folder, target=source), load_project(folder, target=target))
+
+
+class Templates:
+    """Warehouses as they are once all is loaded, and once that is copied: made once each, and copied into projects.
+
+    Args:
+        folder: where their projects are.
+        server: the address of a PostgreSQL server, for their databases.
+        databases: makes an empty database, and gives its address.
+    """
+
+    def __init__(self, folder: Path, server: str, databases: Callable[[], str]) -> None:
+        self._folder = folder
+        self._server = server
+        self._databases = databases
+        self._made: dict[tuple[str, ...], tuple[Path, Copied | None]] = {}
+
+    def live(self, project: Path, source: str) -> None:
+        """Have the project's ``source`` be one that :func:`live` has filled."""
+        if (source,) not in self._made:
+            folder = self._project(source)
+            live(folder, source)
+            self._made[(source,)] = folder, None
+        self._restore(self._made[(source,)][0], project, source)
+
+    def copied(self, project: Path, source: str, target: str) -> Copied:
+        """Likewise, and its ``target`` a copy of that; what copying said."""
+        if target == "spark":  # a folder and a database, of which each names the other
+            self.live(project, source)
+            return copied(project, source, target)
+        if (source, target) not in self._made:
+            folder = self._project(f"{source}-{target}")
+            self.live(folder, source)
+            self._made[source, target] = folder, copied(folder, source, target)
+        made, done = self._made[source, target]
+        self._restore(made, project, source, target)
+        assert done is not None
+        return done
+
+    def _project(self, name: str) -> Path:
+        folder = self._folder / name
+        folder.mkdir()
+        make_project(folder, self._databases(), "postgresql://nowhere/none")
+        return folder
+
+    def _restore(self, made: Path, project: Path, *targets: str) -> None:
+        for target in targets:
+            mine, theirs = (load_project(folder, target=target).destination for folder in (made, project))
+            if target == "postgres":
+                template, database = (_database(settings) for settings in (mine, theirs))
+                with psycopg.connect(self._server, autocommit=True) as connection:
+                    connection.execute(f"drop database {database} with (force)")
+                    created(connection, database, template)
+            else:
+                shutil.copyfile(made / "warehouse.duckdb", project / "warehouse.duckdb")
+
+
+def _database(settings: Any) -> str:
+    return str(conninfo_to_dict(settings.conninfo())["dbname"])
 
 
 def held(folder: Path, target: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def test_a_new_project_loads(tmp_path: Path, template: str) -> None:
     assert all(p.is_file() for p in made)
 
 
-@pytest.mark.parametrize("template", ["minimal", "user_events"])
+@pytest.mark.parametrize("template", ["minimal", pytest.param("user_events", marks=pytest.mark.slow)])
 def test_the_schema_is_for_editors(tmp_path: Path, template: str) -> None:
     """The first line of a new project's file names a schema that is there, as this version has it, and that the
     project does not hold: git ignores it, and after a clone or an upgrade commands write it."""
