@@ -21,7 +21,7 @@ MINE, PLAIN = "Penstock's model", "plain Spark, merge by hand"
 LEAST = 0.9
 BATCH, ORGANIZATIONS = 1_000, 500
 DAILY = 1_000
-WARM_UP = 1
+WARM_UP = 5
 CORES = (1, 2)
 _SECONDS = 900.0
 _MODEL = f"""{{{{ config(scope='user_id', sources={{'user_events': 'id'}}, unique_key='user_id') }}}}

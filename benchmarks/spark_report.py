@@ -13,6 +13,7 @@ from benchmarks.provenance import confirmed
 from benchmarks.report import figure_lines, machine_lines, row, verdict_lines
 from benchmarks.spark_landing import BATCH, DAILY, JOB, LookUp
 from benchmarks.spark_models import BATCH as NEW
+from benchmarks.spark_models import WARM_UP
 
 PAGE = "RESULTS-spark.md"
 LANDING, LOOK_UPS, STEPS, DAYS = "Landing", "What a batch reads", "A step of a model", "All models of the example"
@@ -36,8 +37,8 @@ with one of the number alone it is not. Medians of three batches.
 by `scope`) is brought up to date by what `penstock transform` does in a running process, and a table of plain
 Spark's by one `merge` of the same select, limited to the users of the new load, written by hand. Both read the same
 raw table, have a session of their own with the same settings and 2 GB, and take turns; CPU and memory are those of
-Python with Java. After the last step both tables have to be alike. One step warms up. About a third as many users
-as events.
+Python with Java. After the last step both tables have to be alike. {WARM_UP} steps warm up: Java compiles what it runs
+often, and of its first steps that is most of the CPU. About a third as many users as events.
 
 **All models of the example**: `examples/user_events` with its tests, after so many events, and after a tenth more;
 a process of its own each time, with Spark on two cores. Bytes are those of all Parquet files that are there, those
@@ -53,7 +54,11 @@ LIMITS = """\
   merged, manifests.
 - **A step**: Spark plans and runs some statements for each step, each in some tenths of a second, however little is
   new; beyond that the columns that a step reads of the raw table and of its own, and the files that it writes anew.
-  A `merge` by hand has one statement, checks no key, and tells nobody what it has taken in.
+  A `merge` by hand has one statement, checks no key, writes a snapshot even where nothing differs, and tells nobody
+  what it has taken in; it reads the raw table twice, once to find the files that it will write anew. A step has its
+  differences computed once and kept in memory, reads the raw table once, and has them counted before it merges them.
+  Both spend about the same CPU on rows. What a step takes beyond that goes into planning its three statements, and
+  into code that Spark makes for them and Java compiles.
 - **What two cores cannot show**: whether steps get faster with machines. Here `local[1]` and `local[2]` share two
   cores with Python, PostgreSQL and the other session; no network and no object store lies between them and the
   files; shuffles never leave the machine. One node tells what a step costs in CPU and bytes, and not how it

@@ -123,6 +123,45 @@ def _let_go(view: str) -> None:
     open_session(_made_ready).catalog.dropTempView(view)
 
 
+def _table(schema: str, name: str) -> Any:
+    """The table in Iceberg's words, as its catalog has it now; None when there is none. Asked so, where a statement of
+    SQL on the table's metadata would take Spark some tenths of a second."""
+    assert _made_ready is not None
+    session = open_session(_made_ready)
+    iceberg = session._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001 - pyspark has no other way to Java
+    try:
+        return iceberg.loadIcebergTable(session._jsparkSession, f"{NAME}.`{schema}`.`{name}`")  # noqa: SLF001
+    except Exception as e:  # noqa: BLE001 - whatever Java has to say
+        if hasattr(e, "getErrorClass") and e.getErrorClass() in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND"):
+            return None
+        raise DbtRuntimeError(error_text(e)) from None
+
+
+def _snapshot(schema: str, name: str) -> str | None:
+    """A table's snapshot, as text; None when there is no table."""
+    table = _table(schema, name)
+    if table is None:
+        return None
+    current = table.currentSnapshot()
+    return "" if current is None else str(current.snapshotId())
+
+
+def _snapshot_made(schema: str, name: str, before: str | None) -> str:
+    """Of a table's snapshots, from the current one back, that which follows ``before``; with None, the last that this
+    Spark made. Empty when there is none."""
+    assert _made_ready is not None
+    app = open_session(_made_ready).sparkContext.applicationId
+    table = _table(schema, name)
+    snapshot = None if table is None else table.currentSnapshot()
+    while snapshot is not None:
+        parent = snapshot.parentId()
+        follows = before == ("" if parent is None else str(parent))
+        if follows or (before is None and snapshot.summary().get("spark.app.id") == app):
+            return str(snapshot.snapshotId())
+        snapshot = None if parent is None else table.snapshot(parent)
+    return ""
+
+
 def _database() -> PostgresDestination:
     assert _asked is not None, "dbt is made ready before it builds"
     return _asked[1]
@@ -131,8 +170,11 @@ def _database() -> PostgresDestination:
 _METHODS: Mapping[str, Callable[..., Any]] = {
     "penstock_ledger": _rows,
     "penstock_let_go": _let_go,
+    "penstock_snapshot": _snapshot,
+    "penstock_snapshot_made": _snapshot_made,
     "penstock_fault": fault_point,
 }
 """What macros call: ``adapter.penstock_ledger(statement)`` gives the rows of a statement, committed at once;
-``adapter.penstock_let_go(view)`` drops a view of the session; ``adapter.penstock_fault(name)`` is a place where tests
-make the process fail."""
+``adapter.penstock_let_go(view)`` drops a view of the session; ``adapter.penstock_snapshot(schema, name)`` is a table's,
+and ``adapter.penstock_snapshot_made(schema, name, before)`` that which a step made; ``adapter.penstock_fault(name)`` is a
+place where tests make the process fail."""

@@ -42,13 +42,17 @@
 
 
 {#- The condition that a row came with one of the loads after one number and up to another. Ranges of ids, since those
-    of a window mostly follow each other; they leave out every load that is not in the ledger, or not yet. -#}
-{% macro came_between(after, upto) -%}
+    of a window mostly follow each other; they leave out every load that is not in the ledger, or not yet. Where files
+    need not be left out by it, `in_code` false keeps the numbers out of the code that Spark makes of a statement: else it
+    is another code with each step, compiled and warmed up anew. -#}
+{% macro came_between(after, upto, in_code=true) -%}
   {%- set ranges = [] -%}
+  {%- set before, behind = ('', '') if in_code else ("named_struct('load', ", ')') -%}
   {%- for row in penstock.ledger_rows('select min(load_id), max(load_id) from (select load_id, load_id - row_number() over'
       ~ ' (order by load_id) as island from penstock.loads where seq > ' ~ after ~ ' and seq <= ' ~ upto
       ~ ') as good group by island order by 1') -%}
-    {%- do ranges.append('_pen_load between ' ~ row[0] ~ ' and ' ~ row[1]) -%}
+    {%- set first, last = before ~ row[0] ~ 'L' ~ behind, before ~ row[1] ~ 'L' ~ behind -%}
+    {%- do ranges.append(before ~ '_pen_load' ~ behind ~ ' between ' ~ first ~ ' and ' ~ last) -%}
   {%- endfor -%}
   {#- Not `(false)`: Spark would take `where (false)` for an alias with the name of a column. -#}
   {{- return('(' ~ ranges | join(' or ') ~ ')' if ranges else 'false') -}}

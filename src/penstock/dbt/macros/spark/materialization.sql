@@ -38,11 +38,7 @@
 
 {#- The table's snapshot, as text; none when there is no table. -#}
 {% macro snapshot_of(relation) -%}
-  {%- if not run_query('show tables in ' ~ relation.schema ~ " like '" ~ relation.identifier ~ "'").rows -%}
-    {{- return(none) -}}
-  {%- endif -%}
-  {%- set rows = run_query('select cast(snapshot_id as string) from ' ~ relation ~ ".refs where name = 'main'").rows -%}
-  {{- return(rows[0][0] if rows else '') -}}
+  {{- return(adapter.penstock_snapshot(relation.schema, relation.identifier)) -}}
 {%- endmacro %}
 
 
@@ -90,14 +86,7 @@
     this Spark made. It is never another process's that wrote meanwhile, as one does that lost its claim: the next step
     finds that the table has moved on. -#}
 {% macro snapshot_made(relation, before=none) -%}
-  {%- if before is none -%}
-    {%- set app = run_query('set spark.app.id').rows[0][1] -%}
-    {%- set which = "summary['spark.app.id'] = '" ~ app ~ "'" -%}
-  {%- else -%}
-    {%- set which = 'parent_id ' ~ ('= ' ~ before if before else 'is null') -%}
-  {%- endif -%}
-  {{- return(run_query("select coalesce(cast(max_by(snapshot_id, committed_at) as string), '') from " ~ relation
-    ~ '.snapshots where ' ~ which).rows[0][0]) -}}
+  {{- return(adapter.penstock_snapshot_made(relation.schema, relation.identifier, before)) -}}
 {%- endmacro %}
 
 
