@@ -123,15 +123,12 @@ class Schedule(Clock):
 
 
 class TidySchedule(Clock):
-    """When `penstock up` looks after the tables by itself, as `penstock tidy` does; in words such as
-    `schedule: "@daily"`, `schedule: every 6h`, or the settings of a schedule, but for `missed: all` and those about
-    days."""
+    """When `penstock up` looks after the tables by itself, as `penstock tidy` does: in words such as
+    `schedule: "@daily"` and `schedule: every 6h`, or with these settings."""
 
-    @model_validator(mode="after")
-    def _not_each(self) -> Self:
-        if self.missed == "all":
-            raise ValueError("missed: all would look after the same tables again and again: expected once or skip")
-        return self
+    missed: Literal["once", "skip"] = "once"
+    """What becomes of runs that fell due while nothing ran, or while the run before still did: `once` does one for all
+    of them, `skip` waits for the next."""
 
 
 def schedule_of(value: Any) -> Any:

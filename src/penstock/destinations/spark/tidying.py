@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -68,15 +69,15 @@ class Tidying:
         for table in tables:
             if self._wait(0.0):
                 return
+            done = None
             try:
-                with refusals(self._warehouse):
+                with refusals(self._warehouse), suppress(NoSuchTableError):
                     done = self._tidied(table)
-            except NoSuchTableError:
-                continue
             except PenstockError as e:
                 self._warehouse.ledger.query("select 1")
                 done = TidiedTable(table=".".join(table.name), error=e)
-            yield done
+            if done is not None:
+                yield done
 
     def _tidied(self, tended: Tended) -> TidiedTable:
         table = tended.load()
