@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from typing import Any
 
 import pytest
 from dbt_common.exceptions import DbtRuntimeError
 
-from penstock.destinations.spark import views
+from penstock.destinations.spark import compacting, tended, views
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.destinations.spark.expiring import history
 from penstock.destinations.spark.session import open_session
@@ -19,7 +21,9 @@ from penstock.errors import DestinationError, TransformError
 from penstock.project import Spark
 from penstock.project.lakehouse import SparkTidy
 from penstock.samples.users import AS_OF, user
+from penstock.upkeep import TidiedTable
 from tests.support.change_sets import Load, Story
+from tests.support.cut_off import cut_off
 from tests.support.servers import a_database
 from tests.support.spark_models import Both, every_mode, random_users, user_events
 
@@ -132,27 +136,126 @@ def test_snapshots_that_are_gone(both: Both, story: Story) -> None:
     both.expect_same()
 
 
-def test_tidied(both: Both, story: Story) -> None:
-    """Of each model that ledger and readers go on from a snapshot of, that one stays and those after it, so that the
-    next step reads what came and went; older ones go, with their files. The rows are those of a full refresh."""
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that Spark is given."""
+    cursor = import_module("dbt.adapters.spark.session").Cursor
+    execute, statements = cursor.execute, list[str]()
+
+    def execute_it(self: Any, sql: str, *parameters: Any) -> Any:
+        statements.append(sql)
+        return execute(self, sql, *parameters)
+
+    monkeypatch.setattr(cursor, "execute", execute_it)
+    return statements
+
+
+def changes_read(statements: list[str]) -> set[str]:
+    """Of which models changes were read, and not all rows."""
+    return {found[1] for sql in statements if (found := re.search(r"create_changelog_view\(table => '([^']+)'", sql))}
+
+
+def tidied(both: Both) -> dict[str, TidiedTable]:
+    """What is done about each table, by snapshots that are old at once."""
     destination = both.lake.destination
     assert isinstance(destination, SparkDestination)
-    step(both, story)
-    current = both.snapshots()
     tidying = Tidying(destination, SparkTidy(max_snapshot_age=timedelta()), dry_run=False)
-    done = {table.table: table for table in tidying.run(())}
-    assert {name for name in current if not name.startswith("raw.")} <= set(done)
+    return {table.table: table for table in tidying.run(())}
+
+
+def known(both: Both) -> dict[str, str]:
+    """By model, the snapshot that the ledger knows of it."""
+    return dict(both.ledger("select model, step::json ->> 'snapshot' from penstock_lake.models"))
+
+
+def test_tidied(both: Both, story: Story, monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> None:
+    """Small files of models are written together, and the ledger knows the snapshots: of each that it or a reader goes
+    on from, that one stays and those after it; older ones go, with their files. The next step takes no model for one
+    that somebody else wrote: readers read what came and went, as after any other step, and the rows are those of a full
+    refresh."""
+    monkeypatch.setattr(compacting, "FEWEST", 2)
+    step(both, story)
+    models = [name for name in both.snapshots() if not name.startswith("raw.")]
+    versions = both.ledger("select model, version from penstock_lake.models order by 1")
+    read = changes_read(asked)
+    done = tidied(both)
+    assert set(models) <= set(done)
+    assert [table for table in done.values() if table.left or table.error] == []
+    rewritten = [name for name in models if done[name].rewritten]
+    assert len(rewritten) > 2
+    assert all(done[name].files_after < done[name].files_before for name in rewritten)
     assert sum(table.snapshots_expired for table in done.values()) > 0
     assert sum(table.files_removed for table in done.values()) > 0
-    assert [table.left for table in done.values() if table.left] == []
-    models = {name: snapshot for name, snapshot in both.snapshots().items() if not name.startswith("raw.")}
-    assert models == {name: snapshot for name, snapshot in current.items() if name in models}
-    known = [json.loads(kept) for (kept,) in both.ledger("select step from penstock_lake.models")]
-    for model, snapshot in {item for kept in known for item in kept["read"].items() if item[1]}:
-        table = destination.catalog.load_table(tuple(model.split(".")))
+    now = both.snapshots()
+    assert known(both) == {name: str(now[name]) for name in models}
+    steps = [json.loads(kept) for (kept,) in both.ledger("select step from penstock_lake.models")]
+    for model, snapshot in {item for kept in steps for item in kept["read"].items() if item[1]}:
+        table = both.lake.destination.catalog.load_table(tuple(model.split(".")))  # type: ignore[attr-defined]
         assert int(snapshot) in {s.snapshot_id for s in history(table)}
     both.expect_same()
+    asked.clear()
     step(both, story)
+    assert changes_read(asked) >= read != set()
+    assert both.ledger("select model, version from penstock_lake.models order by 1") == versions
+    both.expect_same()
+
+
+def test_tidied_while_a_reader_is_behind(
+    both: Both, story: Story, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    """A reader that has not taken in the last step of what it reads reads the changes of it across a rewriting of its
+    files, and across none where there is nothing else."""
+    monkeypatch.setattr(compacting, "FEWEST", 2)
+    step(both, story)
+    land_next(both, story)
+    both.models.run(select=["event_log"])
+    assert tidied(both)["modes.event_log"].rewritten
+    versions = both.ledger("select model, version from penstock_lake.models order by 1")
+    asked.clear()
+    both.models.run()
+    assert "modes.event_log" in changes_read(asked)
+    assert both.ledger("select model, version from penstock_lake.models order by 1") == versions
+    both.expect_same()
+
+
+@pytest.mark.parametrize("point", ["compaction_committed", "after_compaction"])
+def test_tidying_is_cut_off(both: Both, story: Story, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    """The snapshot of a rewriting and what the ledger knows are one commit: both are there, or neither."""
+    monkeypatch.setattr(compacting, "FEWEST", 2)
+    step(both, story)
+    for name in [name for name in both.snapshots() if name.startswith("raw.")]:
+        list(both.lake.destination.tidy_tables([name.removeprefix("raw.")]))  # type: ignore[attr-defined]
+    with cut_off(point):
+        tidied(both)
+    now = both.snapshots()
+    assert known(both) == {name: str(id_) for name, id_ in now.items() if not name.startswith("raw.")}
+    both.expect_same()
+
+
+def test_a_model_that_is_being_built_is_left_alone(both: Both, story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody has the claim on building, files of models stay as they are, and it says so; a step that ends
+    while others are being written makes a compaction begin anew."""
+    monkeypatch.setattr(compacting, "FEWEST", 2)
+    step(both, story)
+    before = {name: id_ for name, id_ in both.snapshots().items() if not name.startswith("raw.")}
+    with both.lake.destination.claim("transform") as mine, monkeypatch.context() as patient:
+        assert mine
+        patient.setattr(tended, "MOST_SECONDS", 0.0)
+        done = tidied(both)
+    assert {name: id_ for name, id_ in both.snapshots().items() if name in before} == before
+    assert {done[name].left for name in before if done[name].left} == {
+        ("models were built on the same files meanwhile: run it again",)
+    }
+    passed: list[str] = []
+
+    def builds(name: str) -> None:
+        passed.append(name)
+        if name == "before_compaction" and passed.count(name) == 1:
+            step(both, story)
+
+    monkeypatch.setattr(compacting, "fault_point", builds)
+    tidied(both)
+    assert known(both) == {name: str(id_) for name, id_ in both.snapshots().items() if not name.startswith("raw.")}
     both.expect_same()
 
 

@@ -13,10 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.transforms import BucketTransform, IdentityTransform
+from pyiceberg.types import LongType, NestedField, StringType
 
 from penstock.destinations.spark import compacting
 from penstock.destinations.spark.destination import SparkDestination
 from penstock.destinations.spark.reachable import Reachable, digest, path_of, versions
+from penstock.destinations.spark.tended import partition_of
 from penstock.errors import UsageError
 from penstock.project import Spark
 from penstock.project.lakehouse import SparkTidy
@@ -56,9 +62,9 @@ def rows_of(lake: SparkDestination) -> list[tuple[Any, ...]]:
     return sorted(map(tuple, lake.query("select * from raw.s").rows), key=str)
 
 
-def tidied(lake: SparkDestination, **how: bool) -> TidiedTable:
+def tidied(lake: SparkDestination, *, dry_run: bool = False) -> TidiedTable:
     """What is done about the one table there is."""
-    (table,) = lake.tidy_tables((), **how)
+    (table,) = lake.tidy_tables((), dry_run=dry_run)
     return table
 
 
@@ -223,9 +229,11 @@ def aged(path: Path, *, days: int) -> None:
     os.utime(path, (then, then))
 
 
-def test_models(lake: SparkDestination, tmp_path: Path) -> None:
+def test_models(lake: SparkDestination) -> None:
     """Of a model's table the snapshots stay from the oldest that the ledger knows, of the model or of one that reads
-    it, up to the current one; those before it go with their files. Small files stay, and so does the current one."""
+    it, up to the current one; those before it go with their files. Small files are written together, and the ledger
+    knows the snapshot of that, for the model and for whoever had read the one before it. A table that is another than
+    the ledger knows keeps its files, and it says so."""
     catalog = lake.catalog
     catalog.create_namespace("marts")
     for name in ("rates", "report"):
@@ -238,14 +246,55 @@ def test_models(lake: SparkDestination, tmp_path: Path) -> None:
     for name, step in {
         "marts.rates": {"snapshot": str(rates[4]), "read": {}},
         "marts.report": {"snapshot": str(report[5]), "read": {"marts.rates": str(rates[2])}},
-        "marts.gone": {"snapshot": None, "read": {}},
+        "marts.gone": {"snapshot": None, "read": {"marts.report": str(report[5])}},
     }.items():
         lake.query("insert into penstock_lake.models values ($1, $2)", [name, json.dumps(step)])
     done = {table.table: table for table in lake.tidy_tables(())}
     kept = {name: [s.snapshot_id for s in catalog.load_table(name).snapshots()] for name in done}
-    assert kept == {"marts.rates": rates[2:], "marts.report": report[5:]}
-    assert [done[name].snapshots_expired for name in kept] == [2, 5]
-    assert all(table.files_removed and not table.rewritten and not table.left for table in done.values())
-    assert lake.query("select n from marts.rates order by 1").rows == [(n,) for n in range(LOADS)]
+    assert (kept["marts.rates"], done["marts.rates"].snapshots_expired) == (rates[2:], 2)
+    assert (done["marts.rates"].rewritten, done["marts.rates"].left) == (
+        0,
+        ("its newest rows are not of a step that ended: the next one settles that",),
+    )
+    assert all(table.files_removed and table.error is None for table in done.values())
+    now = catalog.load_table("marts.report").current_snapshot()
+    assert now is not None and now.summary is not None and now.summary.operation == Operation.REPLACE
+    assert kept["marts.report"] == [now.snapshot_id]
+    assert (done["marts.report"].rewritten, done["marts.report"].files_after) == (LOADS, 1)
+    steps = {model: json.loads(step) for model, step in lake.query("select * from penstock_lake.models").rows}
+    assert steps["marts.report"] == {"snapshot": str(now.snapshot_id), "read": {"marts.rates": str(rates[2])}}
+    assert steps["marts.gone"] == {"snapshot": None, "read": {"marts.report": str(now.snapshot_id)}}
+    for name in ("rates", "report"):
+        assert lake.query(f"select n from marts.{name} order by 1").rows == [(n,) for n in range(LOADS)]
     table = catalog.load_table(("marts", "rates"))
     assert [table.scan(snapshot_id=id_).to_arrow().num_rows for id_ in rates[2:]] == [3, 4, 5, 6]
+    assert {t.table: t.rewritten for t in lake.tidy_tables(())} == {"marts.rates": 0, "marts.report": 0}
+
+
+PARTITIONS = PartitionSpec(
+    PartitionField(1, 1000, IdentityTransform(), "kind"), PartitionField(2, 1001, BucketTransform(2), "bucket")
+)
+
+
+def test_a_model_that_is_partitioned(lake: SparkDestination) -> None:
+    """No file takes in rows of another partition, also where rows are kept apart by parts of a hash."""
+    catalog = lake.catalog
+    catalog.create_namespace("marts")
+    columns = Schema(NestedField(1, "kind", StringType()), NestedField(2, "n", LongType()))
+    made = catalog.create_table(("marts", "parts"), columns, partition_spec=PARTITIONS)
+    rows = [{"kind": kind, "n": n} for n in range(2 * LOADS) for kind in ("a", None)]
+    for first in range(0, len(rows), 4):
+        made.append(pa.Table.from_pylist(rows[first : first + 4], schema=columns.as_arrow()))
+    snapshot = made.current_snapshot()
+    assert snapshot is not None
+    lake.query("create schema penstock_lake")
+    lake.query("create table penstock_lake.models (model text primary key, step text)")
+    step = json.dumps({"snapshot": str(snapshot.snapshot_id), "read": {}})
+    lake.query("insert into penstock_lake.models values ('marts.parts', $1)", [step])
+    done = tidied(lake)
+    assert done.error is None and done.left == ()
+    assert done.rewritten > 0 and done.files_after < done.files_before
+    files = [task.file for task in catalog.load_table("marts.parts").scan().plan_files()]
+    assert len({partition_of(file) for file in files}) == 4
+    content = catalog.load_table("marts.parts").scan().to_arrow().to_pylist()
+    assert sorted(content, key=str) == sorted(rows, key=str)

@@ -37,13 +37,13 @@ from penstock.project.group import Settings
 from penstock.project.http import Endpoint, Http, Incremental, Parent, Windows
 from penstock.project.http_client import ApiKey, Basic, Bearer, Breaker, OAuth2, RateLimit, Retries, Timeouts
 from penstock.project.lake import Lake
-from penstock.project.lakehouse import Spark, SparkCatalog, SparkSession
+from penstock.project.lakehouse import Spark, SparkCatalog, SparkSession, SparkTidy
 from penstock.project.metabase_settings import Metabase
 from penstock.project.notify import Channel, Email, Notify, Webhook
 from penstock.project.pagination import Cursor, LinkHeader, NextLink, NoPages, Offset, Page
 from penstock.project.privacy_settings import Privacy
 from penstock.project.rabbitmq_settings import RabbitMQ
-from penstock.project.schedule import Schedule
+from penstock.project.schedule import Schedule, TidySchedule
 from penstock.project.settings import (
     Contract,
     Files,
@@ -68,6 +68,8 @@ _SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("A destination of Iceberg tables", "destinations.<name>", Spark),
     ("A catalog of Iceberg tables", "destinations.<name>.catalog", SparkCatalog),
     ("A session of Spark", "destinations.<name>.spark", SparkSession),
+    ("Looking after Iceberg tables", "destinations.<name>.tidy", SparkTidy),
+    ("When they are looked after", "destinations.<name>.tidy.schedule", TidySchedule),
     ("A source of files", "sources.<name>", Files),
     ("CSV", "sources.<name>.csv", Csv),
     ("A source of RabbitMQ", "sources.<name>", RabbitMQ),
@@ -162,6 +164,8 @@ def project_schema() -> dict[str, Any]:
         settings_of["pagination"] = _either(settings_of["pagination"], kinds)
     for group in (properties, definitions["Stream"]["properties"]):
         group["schedule"] = _either(group["schedule"], {"type": "string"})
+    tidied = definitions["SparkTidy"]["properties"]
+    tidied["schedule"] = _either(_either(tidied["schedule"], {"type": "string"}), {"const": False})
     contract = definitions["Stream"]["properties"]["contract"]
     modes = {"enum": ["evolve", "rescue", "reject", "freeze"]}
     definitions["Stream"]["properties"]["contract"] = _either(contract, modes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from penstock.alerts.notices import Key, Observation
 from penstock.runs.plan import plan_loads
 from penstock.runs.schedules import plan_schedules
+from penstock.runs.tidy import TIDY
 
 if TYPE_CHECKING:
     from penstock.alerts.notices import Problem
@@ -29,9 +30,9 @@ def files_of(stream: str, source: str) -> str:
     return f"files of {stream} from {source}"
 
 
-def schedule_of(loads: ScheduledLoads) -> str:
-    """A schedule."""
-    return f"schedule {loads.name}"
+def schedule_of(name: str) -> str:
+    """A schedule, and the part of ``penstock up`` that runs it."""
+    return f"schedule {name}"
 
 
 def warehouse_of(project: Project) -> str:
@@ -46,7 +47,7 @@ def part_of_load(project: Project, step: LoadStep) -> str:
 
 def part_of_schedule(loads: ScheduledLoads) -> str:
     """The part of ``penstock up`` that runs a schedule, or what is asked for."""
-    return loads.name if loads.schedule is None else f"schedule {loads.name}"
+    return loads.name if loads.schedule is None else schedule_of(loads.name)
 
 
 def vanished(project: Project, problems: Iterable[Problem]) -> list[Observation]:
@@ -72,8 +73,11 @@ def _subjects(project: Project) -> Iterator[Key]:
                 yield "expectation_failed", f"stream {name}: {expectation.words}"
     planned = plan_schedules(project)
     for loads in planned:
-        yield "schedule_failed", schedule_of(loads)
+        yield "schedule_failed", schedule_of(loads.name)
         yield "part_failing", f"part {part_of_schedule(loads)}"
+    if project.destination.tidied is not None:
+        yield "schedule_failed", schedule_of(TIDY)
+        yield "part_failing", f"part {schedule_of(TIDY)}"
     scheduled = {step for loads in planned for step in loads.steps}
     for step in plan_loads(project):
         if step not in scheduled:

@@ -43,7 +43,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "verify": "verifying:app",
         "quarantine": "quarantine:app",
         "reset": "resetting:reset",
-        "tidy": "tidying:tidy",
+        "tidy": "tidying:tidy_",
     },
     "Run by itself": {
         "up": "running:up",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from penstock.project.privacy_settings import Privacy
     from penstock.project.project_file import FILE_NAME, Project, find_project, load_project, variables_of
     from penstock.project.rabbitmq_settings import RabbitMQ
-    from penstock.project.schedule import Schedule
+    from penstock.project.schedule import Clock, Schedule
     from penstock.project.settings import (
         Contract,
         Destination,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE_NAME",
     "Channel",
+    "Clock",
     "Contract",
     "Csv",
     "Destination",
@@ -94,6 +95,7 @@ _HOMES = {
     "Privacy": "privacy_settings",
     "Project": "project_file",
     "RabbitMQ": "rabbitmq_settings",
+    "Clock": "schedule",
     "Schedule": "schedule",
     "SourceSettings": "sources",
     "Spark": "lakehouse",

@@ -12,10 +12,14 @@ What it names is a :class:`penstock.destinations.kinds.DestinationKind`. Of it, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import model_validator
 
 from penstock.project.group import Settings
 from penstock.project.kinds import KindsOfSettings
+from penstock.project.schedule import Clock
+from penstock.project.values import WrongName
 from penstock.project.yaml_document import Document, Problem
 
 
@@ -28,6 +32,14 @@ class DestinationSettings(Settings):
         def type(self) -> str:
             """Which kind of destination this is."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_files(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "tidy" in data and "tidy" not in cls.model_fields:
+            what = "such a warehouse has no files and snapshots to look after"
+            raise WrongName("tidy", what, "leave it out: it frees space by itself")
+        return data
+
     @property
     def address(self) -> str:
         """Tells this warehouse from others."""
@@ -37,6 +49,11 @@ class DestinationSettings(Settings):
     def may_exist(self) -> bool:
         """False when nothing can have landed."""
         return True
+
+    @property
+    def tidied(self) -> Clock | None:
+        """When ``penstock up`` looks after its tables; None where it does not."""
+        return None
 
     @property
     def needs(self) -> str:

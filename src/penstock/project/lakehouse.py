@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from penstock.project.destinations import DestinationSettings
 from penstock.project.group import Settings, none
 from penstock.project.nearest import nearest
-from penstock.project.schedule import Span
+from penstock.project.schedule import Clock, Span, TidySchedule, schedule_or_none
 from penstock.project.values import Frozen, ProjectPath
 from penstock.project.warehouses import Postgres
 from penstock.project.yaml_document import Document, Problem
@@ -68,8 +68,13 @@ class SparkSession(Settings):
 
 
 class SparkTidy(Settings):
-    """What `penstock tidy` leaves: see docs/spark.md."""
+    """What `penstock tidy` leaves, and when `penstock up` does it: see docs/spark.md."""
 
+    schedule: Annotated[TidySchedule | None, BeforeValidator(schedule_or_none)] = Field(
+        default_factory=lambda: TidySchedule(cron="@daily")
+    )
+    """When `penstock up` does it by itself: each day unless told otherwise, since each load makes files and a snapshot,
+    and tables that nobody looks after get slower for ever. `false` leaves it to `penstock tidy`."""
     max_snapshot_age: Span = timedelta(days=5)
     """How long the snapshots of a table are kept, to be read as it was. Those that a load or a model still needs are
     kept longer."""
@@ -102,7 +107,7 @@ class Spark(DestinationSettings):
     spark: SparkSession = Field(default_factory=SparkSession)
     """How Spark is reached."""
     tidy: SparkTidy = Field(default_factory=SparkTidy)
-    """How long what is old is kept."""
+    """How long what is old is kept, and when tables are looked after."""
     _ledger: Postgres | None = PrivateAttr(None)
 
     @model_validator(mode="before")
@@ -140,6 +145,11 @@ class Spark(DestinationSettings):
         """The settings of the database with the ledger."""
         assert self._ledger is not None, "settings of a project are complete"
         return self._ledger
+
+    @property
+    def tidied(self) -> Clock | None:
+        """When ``penstock up`` looks after its tables."""
+        return self.tidy.schedule
 
     @property
     def needs(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -67,13 +67,8 @@ Span = Annotated[
 ]
 
 
-class Schedule(Settings):
-    """When `penstock up` loads by itself, and builds the models that depend on what it loaded; the project's DAGs under
-    Apache Airflow run by it too.
-
-    Text stands for `cron:` alone, such as `schedule: "@daily"` or `schedule: "0 6 * * mon-fri"`, and
-    `schedule: every 5m` for `every:`.
-    """
+class Clock(Settings):
+    """When something is due, and what becomes of what was missed or failed."""
 
     cron: Annotated[str, AfterValidator(cron_fields)] | None = None
     """Cron's five fields, minute, hour, day, month, weekday; or `@hourly`, `@daily`, `@weekly`, `@monthly`,
@@ -91,18 +86,11 @@ class Schedule(Settings):
     """How often a run that failed is tried again."""
     retry_delay: Span = timedelta(minutes=3)
     """How long after it failed."""
-    data_interval: bool = False
-    """Whether each run loads the days of its data interval, from the moment done before it to its own, as Airflow's
-    runs do: of streams with an `event_time`, and of endpoints of an API with `windows`. Without it, and of all others,
-    what is new is loaded. Days are those of UTC."""
-    lookback: Span | None = None
-    """So long before its data interval a run begins, for records that come late; Airflow's runs too, by whole days.
-    By default as long as the `overlap` of an endpoint with `windows`; nothing for other streams."""
     jitter: Span = timedelta()
     """Each run starts up to so long after it is due, at random, so that many do not start at once."""
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Schedule:
+    def _one_of_both(self) -> Self:
         if (self.cron is None) == (self.every is None):
             raise ValueError("expected cron: or every:, one of them")
         if self.every is not None and self.every < timedelta(seconds=1):
@@ -117,6 +105,32 @@ class Schedule(Settings):
         return f"{self.cron} {self.timezone}"
 
 
+class Schedule(Clock):
+    """When `penstock up` loads by itself, and builds the models that depend on what it loaded; the project's DAGs under
+    Apache Airflow run by it too.
+
+    Text stands for `cron:` alone, such as `schedule: "@daily"` or `schedule: "0 6 * * mon-fri"`, and
+    `schedule: every 5m` for `every:`.
+    """
+
+    data_interval: bool = False
+    """Whether each run loads the days of its data interval, from the moment done before it to its own, as Airflow's
+    runs do: of streams with an `event_time`, and of endpoints of an API with `windows`. Without it, and of all others,
+    what is new is loaded. Days are those of UTC."""
+    lookback: Span | None = None
+    """So long before its data interval a run begins, for records that come late; Airflow's runs too, by whole days.
+    By default as long as the `overlap` of an endpoint with `windows`; nothing for other streams."""
+
+
+class TidySchedule(Clock):
+    """When `penstock up` looks after the tables by itself, as `penstock tidy` does: in words such as
+    `schedule: "@daily"` and `schedule: every 6h`, or with these settings."""
+
+    missed: Literal["once", "skip"] = "once"
+    """What becomes of runs that fell due while nothing ran, or while the run before still did: `once` does one for all
+    of them, `skip` waits for the next."""
+
+
 def schedule_of(value: Any) -> Any:
     """Text as the group it stands for."""
     if not isinstance(value, str):
@@ -129,3 +143,8 @@ def own_schedule(value: Any) -> Any:
     if value is False or (isinstance(value, str) and value.lower() in ("false", "no", "off")):
         return False
     return schedule_of(value)
+
+
+def schedule_or_none(value: Any) -> Any:
+    """As :func:`own_schedule`, where there is nothing else that is told from no schedule."""
+    return own_schedule(value) or None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.project.steps import LoadStep
     from penstock.runs.plan import RunPlan
     from penstock.transform.built import Built
+    from penstock.upkeep import TidiedTable
 
 Status = Literal["success", "error", "stopped"]
 
@@ -90,6 +91,9 @@ class Listener:
 
     def loaded(self, load: StepReport) -> None:
         """A load step has ended, well or not."""
+
+    def tidied(self, table: TidiedTable) -> None:
+        """A table has been looked after, well or not."""
 
     @contextmanager
     def building(self) -> Iterator[Callable[[str], object]]:

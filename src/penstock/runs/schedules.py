@@ -31,7 +31,12 @@ class ScheduledLoads:
     @property
     def claim(self) -> str:
         """What the destination's ``claim`` takes, so that one process at a time runs it."""
-        return f"schedule {self.name}"
+        return claim_of(self.name)
+
+
+def claim_of(schedule: str) -> str:
+    """What one process at a time has that runs a schedule of this name."""
+    return f"schedule {schedule}"
 
 
 def plan_schedules(project: Project) -> list[ScheduledLoads]:

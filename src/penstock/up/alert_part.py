@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from penstock.land.loop import Stop
     from penstock.ports import Destination
     from penstock.project import Project
+    from penstock.up.clocked import Clocked
     from penstock.up.keeping import Part
-    from penstock.up.scheduled import Scheduled
     from penstock.up.trigger import Trigger
 
 LOOK_SECONDS = 1.0
@@ -46,7 +46,7 @@ class Alerting:
         project: Project,
         *,
         parts: Sequence[Part],
-        schedules: Sequence[Scheduled],
+        schedules: Sequence[Clocked],
         trigger: Trigger | None,
         stop: Stop,
     ) -> None:
@@ -153,13 +153,13 @@ class Alerting:
         first = ended("files_refused", subject, error)
         yield from self._new(tuple(failures), replace(first, what=f"{path.name}{more}: {first.what}"))
 
-    def _schedule(self, job: Scheduled) -> Iterator[Observation]:
+    def _schedule(self, job: Clocked) -> Iterator[Observation]:
         last = job.last
         if last is None or last.status == "stopped":
             return
         if last.error is not None and last.plan.occasion is not None and last.plan.occasion.manual:
             return  # whoever asked for a run is told by that
-        yield from self._new(last.run_id, ended("schedule_failed", schedule_of(job.loads), last.error, run=last.run_id))
+        yield from self._new(last.run_id, ended("schedule_failed", schedule_of(job.name), last.error, run=last.run_id))
 
     def _new(self, now: object, seen: Observation) -> Iterator[Observation]:
         """An observation, if it is another than before: of each time that something fails, there is one."""

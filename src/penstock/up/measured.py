@@ -14,9 +14,9 @@ from penstock.up.metrics import PREFIX
 
 if TYPE_CHECKING:
     from penstock.project import Project
+    from penstock.up.clocked import Clocked
     from penstock.up.figures import Figures, Values
     from penstock.up.keeping import Part
-    from penstock.up.scheduled import Scheduled
     from penstock.up.trigger import Trigger
 
 
@@ -26,7 +26,7 @@ def consumers_of(parts: Sequence[Part]) -> list[tuple[Part, Consumer]]:
 
 
 def measure_parts(
-    figures: Figures, project: Project, parts: Sequence[Part], schedules: Sequence[Scheduled], trigger: Trigger | None
+    figures: Figures, project: Project, parts: Sequence[Part], schedules: Sequence[Clocked], trigger: Trigger | None
 ) -> None:
     """Have ``figures`` measure them."""
     measure = figures.measure
@@ -48,7 +48,7 @@ def measure_parts(
     measure("part_up", lambda: {(p.name,): float(p.condition == "running") for p in parts})
     measure(
         "scheduled_runs_total",
-        lambda: {(j.loads.name, s): float(n) for j in schedules for s, n in dict(j.runs).items()},
+        lambda: {(j.name, s): float(n) for j in schedules for s, n in dict(j.runs).items()},
     )
     if trigger is not None:
         measure("transform_failures_total", lambda: {(): float(trigger.failures)})

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from penstock.alerts.subjects import part_of_load, part_of_schedule
+from penstock.alerts.subjects import part_of_load, part_of_schedule, schedule_of
 from penstock.runs.plan import is_queue, plan_loads
 from penstock.runs.schedules import plan_schedules
+from penstock.runs.tidy import TIDY
 
 if TYPE_CHECKING:
-    from penstock.project import Project
+    from penstock.project import Clock, Project
     from penstock.project.steps import LoadStep
     from penstock.runs.schedules import ScheduledLoads
 
-Kind = Literal["consumer", "watcher", "trigger", "schedule", "alerts", "server"]
+Kind = Literal["consumer", "watcher", "trigger", "schedule", "tidy", "alerts", "server"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +24,15 @@ class PlannedPart:
 
     A ``consumer`` and a ``watcher`` land what comes, by queue or file, for their one step of ``steps``; a ``schedule``
     lands its ``steps`` by the clock, or, without a clock, on request; the ``trigger`` has models built after loads;
-    ``alerts`` tells of what fails; the ``server`` answers at ``address``.
+    ``tidy`` looks after the warehouse's tables by its ``clock``; ``alerts`` tells of what fails; the ``server`` answers
+    at ``address``.
     """
 
     kind: Kind
     name: str
     steps: tuple[LoadStep, ...] = ()
     loads: ScheduledLoads | None = None
+    clock: Clock | None = None
     address: tuple[str, int] | None = None
 
     @property
@@ -47,6 +50,9 @@ class PlannedPart:
                 return f"lands when penstock run --now asks for it: {streams}"
             case "trigger":
                 return "has dbt build what the loads touch"
+            case "tidy":
+                when = "" if self.clock is None else f" {self.clock.words}"
+                return f"looks after the tables{when}: small files, old snapshots, files that nothing names"
             case "alerts":
                 return "watches the others, judges what is expected, and tells whom notify: names"
             case "server":
@@ -55,14 +61,14 @@ class PlannedPart:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
-        schedule = None if self.loads is None or self.loads.schedule is None else self.loads.schedule.words
+        clock = self.clock if self.loads is None else self.loads.schedule
         host, port = self.address or (None, None)
         return {
             "part": self.name,
             "kind": self.kind,
             "what": self.what,
             "loads": [{"stream": step.stream, "source": step.source} for step in self.steps],
-            "schedule": schedule,
+            "schedule": None if clock is None else clock.words,
             "host": host,
             "port": port,
         }
@@ -89,4 +95,6 @@ def plan_up(
         parts.append(PlannedPart(kind="trigger", name="trigger"))
     for loads in schedules:
         parts.append(PlannedPart(kind="schedule", name=part_of_schedule(loads), steps=loads.steps, loads=loads))
+    if (clock := project.destination.tidied) is not None:
+        parts.append(PlannedPart(kind="tidy", name=schedule_of(TIDY), clock=clock))
     return [*parts, PlannedPart(kind="alerts", name="alerts")]

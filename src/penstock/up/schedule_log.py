@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from penstock.ports import Receipt
     from penstock.runs.outcome import Report, StepReport
     from penstock.troubles import Troubles
+    from penstock.upkeep import TidiedTable
 
 _log = get_log("schedule")
+
+_TIDIED = ("rewritten", "snapshots_expired", "files_removed", "orphans_removed", "bytes_removed")
 
 
 class ScheduleLog(Listener):
     """Logs what a run does, and has the schedule's ``last_error`` be that of the last attempt."""
 
-    def __init__(self, troubles: Troubles, on_commit: Callable[[Receipt], None]) -> None:
+    def __init__(self, troubles: Troubles, on_commit: Callable[[Receipt], None] = lambda _: None) -> None:
         self._troubles = troubles
         self._on_commit = on_commit
         self._started = time.monotonic()
@@ -31,7 +34,8 @@ class ScheduleLog(Listener):
         fault_point("scheduled_run")
         streams = list(dict.fromkeys(step.stream for step in report.plan.loads))
         occasion = report.plan.occasion
-        _log.info("run started", **({} if occasion is None else occasion.detail), streams=streams)
+        fields = {"streams": streams} if streams else {}
+        _log.info("run started", **({} if occasion is None else occasion.detail), **fields)
 
     def committed(self, receipt: Receipt) -> None:
         self._on_commit(receipt)
@@ -39,6 +43,15 @@ class ScheduleLog(Listener):
     def loaded(self, load: StepReport) -> None:
         for text in () if load.landed is None else load.landed.warnings:
             _log.warning("the project file may be mistaken", stream=load.step.stream, detail=text)
+
+    def tidied(self, table: TidiedTable) -> None:
+        if table.error is not None:
+            _log.error("a table was not looked after", table=table.table, **described(table.error))
+        for reason in table.left:
+            _log.warning("something of a table is left as it was", table=table.table, detail=reason)
+        done = {name: number for name in _TIDIED if (number := getattr(table, name))}
+        if done:
+            _log.info("table looked after", table=table.table, **done)
 
     def attempted(self, report: Report, *, again: bool) -> None:
         error = report.error

@@ -1,43 +1,34 @@
-"""Loads by the clock: waits until a schedule is due, loads, and waits for the models; one run at a time, in however
-many processes.
-
-What was done is in the ledger: a moment counts as done once its run has ended, well or not. Killed in the middle, it is
-missed, and what ``missed:`` says happens at the next start.
-"""
+"""Loads by the clock, and then the models that depend on them."""
 
 from __future__ import annotations
 
 import random
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import DestinationError, PenstockError
-from penstock.land.session import Session
-from penstock.ledger import ledger_sql
 from penstock.ledger.run_records import read_run
 from penstock.logs import bound
 from penstock.runs.batch import perform
 from penstock.runs.plan import Occasion, RunPlan
 from penstock.runs.schedules import of_interval
-from penstock.troubles import Troubles
 from penstock.up.awaited import awaited_models
+from penstock.up.clocked import Clocked
 from penstock.up.schedule_log import ScheduleLog
-from penstock.up.ticks import due
 
 if TYPE_CHECKING:
     from penstock.land.loop import Stop
+    from penstock.land.session import Session
     from penstock.ports import Receipt
     from penstock.project import Project
     from penstock.project.steps import LoadStep
     from penstock.runs.outcome import Report
     from penstock.runs.schedules import ScheduledLoads
     from penstock.up.trigger import Trigger
-
-_LOOK_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -50,14 +41,13 @@ class Request:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class Scheduled(Troubles):
-    """Runs a schedule in the thread that calls :meth:`run`; :meth:`ask` may be called from any.
+class Scheduled(Clocked):
+    """Runs a schedule of loads in the thread that calls :meth:`run`; :meth:`ask` may be called from any.
 
     Args:
         on_commit: called after each commit.
         trigger: builds the models; None when there are none.
-        now: the clock; the warehouse's by default.
-        draw: gives a random number between two, for jitter.
+        now, draw: as :class:`penstock.up.clocked.Clocked` has them.
     """
 
     def __init__(
@@ -71,25 +61,12 @@ class Scheduled(Troubles):
         now: Callable[[], datetime] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self.last: Report | None = None
-        """The last run."""
+        super().__init__(project, loads.name, loads.schedule, stop=stop, now=now, draw=draw)
         self.loads = loads
-        self.runs: Counter[str] = Counter()
-        """Runs by how they ended."""
-        self._project = project
         self._schedule = loads.schedule
-        self._stop = stop
         self._on_commit = on_commit
         self._trigger = trigger
-        self._own_clock = now is None
-        self._ahead = timedelta()
-        self._now = now or (lambda: datetime.now(UTC) + self._ahead)
-        self._draw = draw
         self._requests: deque[Request] = deque()
-        self._wake = threading.Condition()
-        self._begun = False
-        self._last: datetime | None = None
-        self._next: datetime | None = None
 
     def ask(self, steps: Sequence[LoadStep]) -> Request:
         """Have these steps run as soon as the run in hand, if there is one, has ended."""
@@ -99,76 +76,12 @@ class Scheduled(Troubles):
             self._wake.notify()
         return request
 
-    def run(self) -> None:
-        """Wait and run until stopped.
+    @property
+    def asked(self) -> bool:
+        """Whether somebody has asked for a run."""
+        return bool(self._requests)
 
-        Raises:
-            DestinationError: the warehouse is away. Called again, it goes on with what was missed.
-        """
-        with Session(self._project) as session:
-            try:
-                while not self._stop:
-                    # one process at a time: another one that runs the same schedule may have done what was due
-                    with session.destination.claim(self.loads.claim, self._stop.wait) as mine:
-                        if mine:
-                            self._take_up(session)
-                            self._answer(session)
-                            for moment in self._due(session):
-                                if not self._stop:
-                                    self._run_due(session, moment)
-                                self._answer(session)
-                    session.release()
-                    self._wait(self._next)
-            finally:
-                self._refuse()
-
-    def _take_up(self, session: Session) -> None:
-        """Take up what the ledger says: what was done here or by others, and what was cut off."""
-        name = self.loads.name
-        query = session.destination.query
-        if self._own_clock:
-            # machines differ about the time; what is due, the warehouse's clock says
-            self._ahead = query("select now()").rows[0][0] - datetime.now(UTC)
-        query(ledger_sql("cut_off_runs"), [name, self._now()])
-        if self._schedule is None:
-            return
-        kept = query(ledger_sql("schedule"), [name]).rows
-        if kept:
-            last, _, spec = kept[0]
-            # of cron that was changed, what it would have meant before now does not matter
-            changed = not self._begun and self._schedule.cron is not None and spec != self._schedule.words
-            self._last = self._now() if changed else last
-        self._begun = True
-
-    def _due(self, session: Session) -> tuple[datetime, ...]:
-        """The moments to run for."""
-        if self._schedule is None:
-            return ()
-        now_due = due(self._schedule, self._last, self._now())
-        if (now_due.done, now_due.next) != (self._last, self._next):
-            self._last, self._next = now_due.done, now_due.next
-            self._keep(session, None)
-        return now_due.runs
-
-    def _keep(self, session: Session, run_id: int | None) -> None:
-        assert self._schedule is not None
-        session.destination.query(
-            ledger_sql("keep_schedule"),
-            [self.loads.name, self._schedule.words, self._last, self._next, run_id, datetime.now(UTC)],
-        )
-
-    def _wait(self, until: datetime | None) -> None:
-        """Wait for a moment, a request, or the end."""
-        while not self._stop and not self._requests:
-            # the clock is looked at again and again: it may be put, and the machine may sleep
-            left = _LOOK_SECONDS if until is None else (until - self._now()).total_seconds()
-            if left <= 0:
-                return
-            with self._wake:
-                if not self._requests:
-                    self._wake.wait(min(_LOOK_SECONDS, left))
-
-    def _answer(self, session: Session) -> None:
+    def answer(self, session: Session) -> None:
         """Do what was asked for."""
         while self._requests and not self._stop:
             with self._wake:
@@ -180,7 +93,7 @@ class Scheduled(Troubles):
             request.done.set()
             session.release()
 
-    def _refuse(self) -> None:
+    def refuse(self) -> None:
         """Nobody waits for a thread that has ended."""
         while self._requests:
             request = self._requests.popleft()
@@ -189,20 +102,13 @@ class Scheduled(Troubles):
             )
             request.done.set()
 
-    def _run_due(self, session: Session, moment: datetime) -> None:
+    def perform(self, session: Session, since: datetime | None, moment: datetime) -> Report:
+        """A run of the loads that are due, and of the models."""
         assert self._schedule is not None
-        jitter = self._schedule.jitter.total_seconds()
-        if jitter and self._stop.wait(self._draw(0.0, jitter)):
-            return
         steps: Sequence[LoadStep] = self.loads.steps
-        if self._schedule.data_interval and self._last is not None:
-            steps = of_interval(self._project, steps, self._last, moment, self._schedule.lookback)
-        report = self._perform(session, steps, retries=self._schedule.retries, due=moment)
-        # what was being stopped is due again, whatever became of it
-        if not self._stop:
-            self._last = moment
-        self._keep(session, report.run_id)
-        session.release()
+        if self._schedule.data_interval and since is not None:
+            steps = of_interval(self._project, steps, since, moment, self._schedule.lookback)
+        return self._perform(session, steps, retries=self._schedule.retries, due=moment)
 
     def _perform(
         self,

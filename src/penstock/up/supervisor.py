@@ -20,6 +20,7 @@ from penstock.runs.watch import Watcher
 from penstock.sql import literal
 from penstock.up.alert_part import Alerting
 from penstock.up.changed import ChangedFile
+from penstock.up.clocked import Clocked
 from penstock.up.figures import Figures, LedgerFigures
 from penstock.up.keeping import Job, Part
 from penstock.up.measured import consumers_of, measure_parts, with_freshness
@@ -27,6 +28,7 @@ from penstock.up.parts import PlannedPart, plan_up
 from penstock.up.running_process import Running, announce, running_process, withdraw
 from penstock.up.scheduled import Scheduled
 from penstock.up.serving import Answers, Server, listening
+from penstock.up.tidied import Tidied
 from penstock.up.trigger import Trigger
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Supervisor:
         self._on_up = on_up
         self._address = (project.up.host, project.up.port)
         self._trigger: Trigger | None = None
-        self._schedules: list[Scheduled] = []
+        self._schedules: list[Clocked] = []
         self._session = Session(project)
         self._ledger = LedgerFigures(project.name)
         self._asking = threading.Lock()
@@ -185,8 +187,9 @@ class Supervisor:
             UsageError: no schedule loads that.
             DestinationError: the run was cut off.
         """
-        wanted = named_streams(self._project, [job.loads for job in self._schedules], streams, up=True)
-        by_name = {job.loads.name: job for job in self._schedules}
+        jobs = [job for job in self._schedules if isinstance(job, Scheduled)]
+        wanted = named_streams(self._project, [job.loads for job in jobs], streams, up=True)
+        by_name = {job.name: job for job in jobs}
         requests = [by_name[loads.name].ask(loads.steps) for loads in wanted]
         runs = []
         for request in requests:
@@ -200,7 +203,7 @@ class Supervisor:
 
     def _forget_schedules(self) -> None:
         """Of schedules that the project has no longer, nothing is due."""
-        names = ", ".join(literal(job.loads.name) for job in self._schedules) or "''"
+        names = ", ".join(literal(job.name) for job in self._schedules) or "''"
         self._session.destination.query(f"delete from penstock.schedules where schedule not in ({names})")
 
     def _maker(self, planned: PlannedPart) -> Callable[[], Job]:
@@ -221,11 +224,17 @@ class Supervisor:
                 job = self._trigger = Trigger(project, stop=stop, on_built=self.figures.built)
             case "schedule":
                 assert planned.loads is not None
-                job = Scheduled(project, planned.loads, stop=stop, on_commit=self._committed, trigger=self._trigger)
-                self._schedules.append(job)
+                job = loads = Scheduled(
+                    project, planned.loads, stop=stop, on_commit=self._committed, trigger=self._trigger
+                )
+                self._schedules.append(loads)
                 if planned.loads.schedule is None:
                     for stream in dict.fromkeys(step.stream for step in planned.steps):
                         _log.warning("it has no schedule, and is loaded by penstock run --now alone", stream=stream)
+            case "tidy":
+                assert planned.clock is not None
+                job = tidied = Tidied(project, planned.clock, stop=stop)
+                self._schedules.append(tidied)
             case "alerts":
                 job = alerting = Alerting(
                     project, parts=self.parts, schedules=self._schedules, trigger=self._trigger, stop=stop

@@ -13,7 +13,7 @@ from cronsim import CronSim
 from penstock.project.schedule import NICKNAMES
 
 if TYPE_CHECKING:
-    from penstock.project import Schedule
+    from penstock.project import Clock
 
 MOST_MISSED = 1_000
 """Missed runs that are caught up at most."""
@@ -32,7 +32,7 @@ class Due:
     done: datetime | None
 
 
-def after(schedule: Schedule, moment: datetime) -> Iterator[datetime]:
+def after(schedule: Clock, moment: datetime) -> Iterator[datetime]:
     """The moments after one at which the schedule is due, in UTC.
 
     Cron goes by its zone's clock as Debian's cron does: what falls into the gap of spring comes right after it, what
@@ -54,7 +54,7 @@ def after(schedule: Schedule, moment: datetime) -> Iterator[datetime]:
             yield due
 
 
-def due(schedule: Schedule, last: datetime | None, now: datetime) -> Due:
+def due(schedule: Clock, last: datetime | None, now: datetime) -> Due:
     """What is due now.
 
     Args:
@@ -75,7 +75,7 @@ def due(schedule: Schedule, last: datetime | None, now: datetime) -> Due:
     return Due(runs=tuple(missed) if schedule.missed == "all" else (missed[-1],), next=following, done=last)
 
 
-def _between(schedule: Schedule, last: datetime, now: datetime) -> tuple[list[datetime], datetime]:
+def _between(schedule: Clock, last: datetime, now: datetime) -> tuple[list[datetime], datetime]:
     """The moments after ``last`` up to ``now``, the last :data:`MOST_MISSED` of them, and the one after."""
     if schedule.every is not None:
         since = int((now - last) / schedule.every)

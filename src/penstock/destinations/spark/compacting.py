@@ -1,17 +1,19 @@
-"""Writes small files of a raw table together, beside landings.
+"""Writes small files of a table together, beside landings and builds.
 
-Rows are read and written without any lock; the stream's is held for the one moment in which a snapshot comes to name
-the new files in place of the old ones, which is refused when one of these is gone meanwhile. Each such snapshot stands
-by itself: killed, what was done stays done, and files that no snapshot names are all that is left over.
+Rows are read and written without any lock; that of the stream, or of whoever builds models, is held for the one moment
+in which a snapshot comes to name the new files in place of the old ones, which is refused when one of these is gone
+meanwhile. Each such snapshot stands by itself: killed, what was done stays done, and files that no snapshot names are
+all that is left over.
 
-A compaction changes no row. New files are partitioned by the table's days and in the order of identities as a load's
-are, and no file takes in rows of other partitions.
+A compaction changes no row, and its snapshot says so: it is a ``replace`` in Iceberg's words, which a change log passes
+over. New files of raw tables are partitioned by days and in the order of identities as a load's are, and no file takes
+in rows of other partitions.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +22,19 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
-from pyiceberg.types import LongType
+from pyiceberg.table.snapshots import Operation, Summary
+from pyiceberg.table.update.snapshot import _OverwriteFiles
+from pyiceberg.types import NestedField, PrimitiveType
 
-from penstock.destinations.spark.expiring import history
-from penstock.destinations.spark.take_back import stamp_of
-from penstock.destinations.spark.writing import write_files
+from penstock.destinations.spark.tended import partition_of
 from penstock.faults import fault_point
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import FileScanTask, Table
 
     from penstock.destinations.spark.orphans import Folder
+    from penstock.destinations.spark.tended import Tended
 
 SMALL_BYTES = 16 << 20
 """Files below are written together."""
@@ -57,25 +58,10 @@ class Written:
 
 
 class Compaction:
-    """The compaction of one raw table.
+    """The compaction of one table, whose files are in ``folder``."""
 
-    Args:
-        load: gives the table as it is now.
-        lock: holds the stream's lock, in a transaction of the ledger.
-        is_known: whether the ledger has a load of the stream.
-        folder: where its files are.
-    """
-
-    def __init__(
-        self,
-        load: Callable[[], Table],
-        lock: Callable[[], AbstractContextManager[None]],
-        is_known: Callable[[int], bool],
-        folder: Folder,
-    ) -> None:
-        self._load = load
-        self._lock = lock
-        self._is_known = is_known
+    def __init__(self, tended: Tended, folder: Folder) -> None:
+        self._tended = tended
         self._folder = folder
         self.rewritten = 0
         """Files that others stand in the place of."""
@@ -87,12 +73,16 @@ class Compaction:
             CommitFailedException: the catalog refused again and again.
         """
         for _ in range(_TRIES):
-            table = self._load()
-            if self._ends_in_unknown(table):
-                return "its newest rows are of a load that never ended: the next load into it settles that"
+            if not any(groups(self._tended.load())):
+                return ""
+            with self._tended.still() as still:
+                table = self._tended.load()
+                left = self._tended.left(table) if still else self._tended.busy
+            if left:
+                return left
             if self._all_done(table):
                 return ""
-        return "landings wrote the same files meanwhile: run it again"
+        return self._tended.busy
 
     def _all_done(self, table: Table) -> bool:
         """Whether each group of small files was written anew, or is not worth it."""
@@ -121,7 +111,7 @@ class Compaction:
                 if task is tasks[-1] or sum(part.nbytes for part in rows) > _ROWS_BYTES:
                     # a column that a file is older than is read as a text of another kind
                     together = pa.concat_tables(rows, promote_options="permissive")
-                    written.new += write_files(together, table.metadata, table.io)
+                    written.new += self._tended.write(together, table)
                     rows = []
             had, has = (sum(file.record_count for file in files) for files in (written.old, written.new))
             if had != has:
@@ -136,11 +126,16 @@ class Compaction:
         """Make the snapshot, unless the table is another one by now."""
         fault_point("before_compaction")
         try:
-            with self._lock():
-                table = self._load()
-                if table.metadata.default_spec_id != planned.metadata.default_spec_id or self._ends_in_unknown(table):
+            with self._tended.still() as still:
+                table = self._tended.load()
+                moved = table.metadata.default_spec_id != planned.metadata.default_spec_id
+                if not still or moved or self._tended.left(table):
                     raise ValidationException("the table was changed")
-                replace_files(table, written.old, written.new)
+                before = table.metadata.current_snapshot_id
+                after = _replace(table, _RewriteFiles, written, {})
+                fault_point("compaction_committed")
+                assert before is not None
+                self._tended.rewritten(before, after)
         except (ValidationException, CommitFailedException):
             # refused, and so named by nothing. After any other failure nobody knows: such files wait as orphans
             self._remove(written.new)
@@ -148,12 +143,6 @@ class Compaction:
         self.rewritten += len(written.old)
         fault_point("after_compaction")
         return True
-
-    def _ends_in_unknown(self, table: Table) -> bool:
-        """Whether the newest load that wrote to the table is one that the ledger does not know: to be taken back."""
-        loads = (load for snapshot in history(table) if (load := stamp_of(snapshot)) is not None)
-        newest = next(loads, None)
-        return newest is not None and not self._is_known(int(newest))
 
     def _remove(self, files: Sequence[DataFile]) -> None:
         for file in files:
@@ -163,35 +152,52 @@ class Compaction:
 def replace_files(
     table: Table, old: Sequence[DataFile], new: Sequence[DataFile], properties: dict[str, str] | None = None
 ) -> None:
-    """Make a snapshot that names the new files, and the old ones no longer.
+    """Make a snapshot that names the new files, whose rows are others, and the old ones no longer.
 
     Raises:
         ValidationException: an old one is gone.
         CommitFailedException: another snapshot was made meanwhile.
     """
+    _replace(table, _OverwriteFiles, Written(list(old), list(new)), properties or {})
+
+
+class _RewriteFiles(_OverwriteFiles):
+    """A snapshot of the same rows in other files."""
+
+    def _summary(self, snapshot_properties: dict[str, str] = {}) -> Summary:  # noqa: B006 - as it is there
+        # PyIceberg counts for other operations alone
+        counted = super()._summary(snapshot_properties)
+        return Summary(operation=Operation.REPLACE, **counted.additional_properties)
+
+
+def _replace(table: Table, how: type[_OverwriteFiles], written: Written, properties: dict[str, str]) -> int:
+    """Make a snapshot; which one."""
     # never tried again by PyIceberg itself, which would not look again whether the old files are there
     table.metadata.properties["commit.retry.num-retries"] = "0"
     changes = table.transaction()
-    with changes.update_snapshot(snapshot_properties=properties or {}).overwrite() as snapshot:
-        for file in old:
+    with how(
+        operation=Operation.OVERWRITE, transaction=changes, io=table.io, snapshot_properties=properties
+    ) as snapshot:
+        for file in written.old:
             snapshot.delete_data_file(file)
-        for file in new:
+        for file in written.new:
             snapshot.append_data_file(file)
-    changes.commit_transaction()
+    made = changes.commit_transaction().metadata.current_snapshot_id
+    assert made is not None
+    return made
 
 
 def groups(table: Table) -> Iterator[Sequence[FileScanTask]]:
-    """The small files that are to become one each: of one partition, in the order of their loads. Files that have lost
-    rows to deletes beside them are left to whoever wrote these."""
+    """The small files that are to become one each: of one partition, in the order of their loads, and those of a model
+    in that of its first column. Files that have lost rows to deletes beside them are left to whoever wrote these."""
     partitions: dict[Any, list[FileScanTask]] = defaultdict(list)
     for task in table.scan().plan_files():
-        file = task.file
-        if file.file_size_in_bytes < SMALL_BYTES and not task.delete_files:
-            values = tuple(file.partition[i] for i in range(len(file.partition)))
-            partitions[file.spec_id, values].append(task)
-    load = table.schema().find_field("_pen_load").field_id
+        if task.file.file_size_in_bytes < SMALL_BYTES and not task.delete_files:
+            partitions[partition_of(task.file)].append(task)
+    fields = table.schema().fields
+    by = next((field for field in fields if field.name == "_pen_load"), fields[0])
     for tasks in partitions.values():
-        tasks.sort(key=lambda task: _first(task.file, load))
+        tasks.sort(key=lambda task: _first(task.file, by))
         for group in _groups(tasks):
             if len(group) >= FEWEST:
                 yield group
@@ -210,7 +216,9 @@ def _groups(tasks: Sequence[FileScanTask]) -> Iterator[Sequence[FileScanTask]]:
         yield group
 
 
-def _first(file: DataFile, field_id: int) -> int:
-    """The lowest value of a column of numbers."""
-    bounds = file.lower_bounds or {}
-    return int(from_bytes(LongType(), bounds[field_id])) if field_id in bounds else 0
+def _first(file: DataFile, field: NestedField) -> tuple[bool, Any]:
+    """The lowest value of a column, where it is known."""
+    bound = (file.lower_bounds or {}).get(field.field_id)
+    if bound is None or not isinstance(field.field_type, PrimitiveType):
+        return False, 0
+    return True, from_bytes(field.field_type, bound)

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+from pyiceberg.io.pyarrow import ArrowScan
 from sqlglot import exp
 
 from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.compacting import replace_files
 from penstock.destinations.spark.expiring import carried_stamp
-from penstock.destinations.spark.writing import write_files
+from penstock.destinations.spark.writing import write_files, write_model_files
 from penstock.engine_errors import error_text
 from penstock.errors import DestinationError
 
@@ -112,9 +112,6 @@ def _numbers(rows: pa.Table, condition: str, parameters: Sequence[Any]) -> Any:
 
 
 def _written(table: Table, rows: pa.Table) -> list[DataFile]:
-    """Write rows as the table's others are, a model's without statistics: see
-    :data:`penstock.destinations.spark.tables.PROPERTIES`."""
-    if table.name()[0] == RAW:
-        return write_files(rows, table.metadata, table.io)
-    properties = {**table.metadata.properties, "write.metadata.metrics.default": "counts"}
-    return list(_dataframe_to_data_files(table.metadata.model_copy(update={"properties": properties}), rows, table.io))
+    """Write rows as the table's others are."""
+    write = write_files if table.name()[0] == RAW else write_model_files
+    return write(rows, table.metadata, table.io)

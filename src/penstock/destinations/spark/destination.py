@@ -27,8 +27,10 @@ from penstock.destinations.spark.catalogs import LEDGER, RAW, open_catalog
 from penstock.destinations.spark.deletes import delete_rows, expect_plain
 from penstock.destinations.spark.driver_errors import refusal
 from penstock.destinations.spark.expiring import carried_stamp
+from penstock.destinations.spark.known_models import KnownModels
 from penstock.destinations.spark.purging import purge
-from penstock.destinations.spark.tidying import TIDYING, Tidying, models_of
+from penstock.destinations.spark.tended import BUILDING
+from penstock.destinations.spark.tidying import TIDYING, Tidying
 from penstock.destinations.spark.writer import IcebergWriter
 from penstock.errors import DestinationError, UsageError
 from penstock.faults import fault_point
@@ -233,8 +235,8 @@ class SparkDestination:
         names = [tuple(part.strip('"') for part in table.split(".", 1)) for table in tables]
         own = [table for table, name in zip(tables, names, strict=True) if name[0] == LEDGER]
         if rewrite and len(own) < len(tables):
-            with self.claim(TIDYING), self.claim("transform"), refusals(self):
-                for name in dict.fromkeys([*(n for n in names if n[0] != LEDGER), *models_of(self)]):
+            with self.claim(TIDYING), self.claim(BUILDING), refusals(self):
+                for name in dict.fromkeys([*(n for n in names if n[0] != LEDGER), *KnownModels(self.ledger).names()]):
                     self._purge(name)
         self._books.tidy(own, rewrite=rewrite)
 
@@ -254,16 +256,18 @@ class SparkDestination:
         """How old snapshots get before they are let go of."""
         return self._settings.tidy.max_snapshot_age
 
-    def tidy_tables(self, streams: Sequence[str], *, dry_run: bool = False) -> Iterator[TidiedTable]:
-        """Write small files of raw tables together, and remove snapshots and files that nobody needs; one process at a
-        time.
+    def tidy_tables(
+        self, streams: Sequence[str], *, dry_run: bool = False, wait: Callable[[float], object] = time.sleep
+    ) -> Iterator[TidiedTable]:
+        """Write small files together, and remove snapshots and files that nobody needs; one process at a time.
 
         Raises:
-            DestinationError: the store, the catalog or the ledger is away.
+            DestinationError: the catalog or the ledger is away.
             UsageError: a stream has no table.
         """
-        with self.claim(TIDYING):
-            yield from Tidying(self, self._settings.tidy, dry_run=dry_run).run(streams)
+        with self.claim(TIDYING, wait) as mine:
+            if mine:
+                yield from Tidying(self, self._settings.tidy, dry_run=dry_run, wait=wait).run(streams)
 
     def is_known(self, stream: str, load_id: int) -> bool:
         """Whether the ledger has a load of a stream."""

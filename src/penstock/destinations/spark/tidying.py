@@ -1,43 +1,35 @@
 """Looks after Iceberg tables, without Spark: small files, old snapshots, orphans.
 
-Raw tables are changed under the lock of their stream, which landings wait for, and for moments only; the tables of
-models as Iceberg has it, where whoever comes second tries again. Small files of models stay, since a rewriting of them
-would look to the next step like a change of all rows: their steps write anew what they touch.
+Raw tables are changed under the lock of their stream, which landings wait for, and the tables of models under the claim
+on building them; for moments only. What fails of one table leaves the others to be looked after.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
 from penstock.destinations.refusals import refusals
-from penstock.destinations.spark.catalogs import RAW
 from penstock.destinations.spark.compacting import Compaction, groups
-from penstock.destinations.spark.expiring import (
-    expire,
-    needed_by_loads,
-    needed_by_models,
-    old_snapshots,
-    theirs_alone,
-)
+from penstock.destinations.spark.expiring import expire, old_snapshots, theirs_alone
+from penstock.destinations.spark.known_models import KnownModels
 from penstock.destinations.spark.orphans import Folder, orphans
-from penstock.errors import DestinationError, UsageError
+from penstock.destinations.spark.tended import ModelTable, RawTable
+from penstock.errors import DestinationError, PenstockError, UsageError
 from penstock.faults import fault_point
 from penstock.upkeep import TidiedTable
 
 if TYPE_CHECKING:
-    from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
-    from penstock.ports import Ledger
+    from penstock.destinations.spark.tended import Tended, Wait, Warehouse
     from penstock.project.lakehouse import SparkTidy
 
 TIDYING = "tidy"
@@ -45,40 +37,14 @@ TIDYING = "tidy"
 _TRIES = 5
 
 
-class Warehouse(Protocol):
-    """The destination that is looked after."""
-
-    shown: str
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger of what lands there."""
-        ...
-
-    @property
-    def catalog(self) -> Catalog:
-        """The catalog."""
-        ...
-
-    def refusal(self, error: Exception, *, rows: bool = False) -> DestinationError | None:
-        """The drivers' errors as ours."""
-        ...
-
-    def transaction(self, streams: Sequence[str] = ()) -> AbstractContextManager[None]:
-        """One transaction of the ledger, holding the locks of ``streams``."""
-        ...
-
-    def is_known(self, stream: str, load_id: int) -> bool:
-        """Whether the ledger has a load of a stream."""
-        ...
-
-
 class Tidying:
-    """One going-over of a warehouse's tables."""
+    """One going-over of a warehouse's tables. ``wait`` is how it waits for models that are being built; once that says
+    that nothing is waited for any longer, no other table is begun."""
 
-    def __init__(self, warehouse: Warehouse, settings: SparkTidy, *, dry_run: bool) -> None:
+    def __init__(self, warehouse: Warehouse, settings: SparkTidy, *, dry_run: bool, wait: Wait = time.sleep) -> None:
         self._warehouse = warehouse
         self._dry_run = dry_run
+        self._wait = wait
         now = datetime.now(UTC)
         self._snapshots_before = now - settings.max_snapshot_age
         self._orphans_before = now - settings.orphan_age
@@ -87,6 +53,7 @@ class Tidying:
         """The raw tables of these streams; of all, and the tables of models, where none is named.
 
         Raises:
+            DestinationError: the ledger is away. What one table alone is refused is told with that table.
             UsageError: a stream that is named has no table.
         """
         known = [str(name) for (name,) in self._warehouse.ledger.query(_STREAMS).rows]
@@ -95,74 +62,58 @@ class Tidying:
             raise UsageError(
                 f"nothing has landed in a stream {unknown[0]!r}", where=self._warehouse.shown, fix=f"there are: {names}"
             )
-        for stream in streams or known:
-            yield from self._tidied(partial(self._raw, stream))
+        tables: list[Tended] = [RawTable(self._warehouse, stream) for stream in streams or known]
         if not streams:
-            needed = self._known_to_models()
-            for name in models_of(self._warehouse):
-                yield from self._tidied(partial(self._model, name, needed))
-
-    def _tidied(self, perform: Callable[[], TidiedTable]) -> Iterator[TidiedTable]:
-        with refusals(self._warehouse):
-            try:
-                done = perform()
-            except NoSuchTableError:
+            models = KnownModels(self._warehouse.ledger)
+            tables += [ModelTable(self._warehouse, name, models, self._wait) for name in models.names()]
+        for table in tables:
+            if self._wait(0.0):
                 return
-        yield done
+            done = None
+            try:
+                with refusals(self._warehouse), suppress(NoSuchTableError):
+                    done = self._tidied(table)
+            except PenstockError as e:
+                self._warehouse.ledger.query("select 1")
+                done = TidiedTable(table=".".join(table.name), error=e)
+            if done is not None:
+                yield done
 
-    def _raw(self, stream: str) -> TidiedTable:
-        name = (RAW, stream)
-        load = partial(self._warehouse.catalog.load_table, name)
-        lock = partial(self._warehouse.transaction, [stream])
-        is_known = partial(self._warehouse.is_known, stream)
-        table = load()
+    def _tidied(self, tended: Tended) -> TidiedTable:
+        table = tended.load()
         folder = Folder(table)
-        done = _with_files(TidiedTable(table=".".join(name)), table)
+        done = _with_files(TidiedTable(table=".".join(tended.name)), table)
+        left = ""
         if self._dry_run:
-            small = list(groups(table))
-            done = replace(done, rewritten=sum(map(len, small)))
-            left = ""
+            done = replace(done, rewritten=sum(map(len, groups(table))))
         else:
-            compaction = Compaction(load, lock, is_known, folder)
+            compaction = Compaction(tended, folder)
             left = compaction.run()
-            done = replace(done, rewritten=compaction.rewritten)
-        done = self._without_old(done, load, lock, lambda table: needed_by_loads(table, is_known))
-        done = _with_files(done, load(), after=True)
-        return self._without_orphans(replace(done, left=(*done.left, *([left] if left else []))), load(), folder)
+            done = replace(done, rewritten=compaction.rewritten, left=(left,) if left else ())
+        done = self._without_old(done, tended)
+        table = tended.load()
+        return self._without_orphans(_with_files(done, table, after=True), table, folder)
 
-    def _model(self, name: tuple[str, ...], known: frozenset[int]) -> TidiedTable:
-        load = partial(self._warehouse.catalog.load_table, name)
-        table = load()
-        done = _with_files(_with_files(TidiedTable(table=".".join(name)), table), table, after=True)
-        done = self._without_old(done, load, self._warehouse.transaction, lambda table: needed_by_models(table, known))
-        return self._without_orphans(done, load(), Folder(table))
-
-    def _without_old(
-        self,
-        done: TidiedTable,
-        load: Callable[[], Table],
-        lock: Callable[[], AbstractContextManager[None]],
-        needed: Callable[[Table], set[int]],
-    ) -> TidiedTable:
+    def _without_old(self, done: TidiedTable, tended: Tended) -> TidiedTable:
         """Have old snapshots go, and then the files that were theirs alone."""
         for attempt in range(_TRIES):
             try:
-                with lock():
-                    table = load()
-                    old = old_snapshots(table, self._snapshots_before, needed(table))
+                with tended.lock():
+                    table = tended.load()
+                    old = old_snapshots(table, self._snapshots_before, tended.needed(table))
                     if old and not self._dry_run:
                         expire(table, old)
                 break
             except CommitFailedException:
                 if attempt + 1 == _TRIES:
                     raise
-        kept = len(table.metadata.snapshots) if self._dry_run else len(load().metadata.snapshots)
+        kept = len(table.metadata.snapshots) if self._dry_run else len(tended.load().metadata.snapshots)
         done = replace(
             done,
             snapshots_expired=len(old),
             snapshots_kept=kept - len(old) * self._dry_run,
         )
-        return self._without_files_of(done, load(), old) if old else done
+        return self._without_files_of(done, tended.load(), old) if old else done
 
     def _without_files_of(self, done: TidiedTable, table: Table, old: Sequence[Snapshot]) -> TidiedTable:
         fault_point("snapshots_expired")
@@ -187,29 +138,8 @@ class Tidying:
                 folder.remove_path(info.path)
         return replace(done, orphans_removed=len(found), bytes_removed=done.bytes_removed + size)
 
-    def _known_to_models(self) -> frozenset[int]:
-        """The snapshots that the next steps of models begin from: their own, and those of models that they read."""
-        if not _has_models(self._warehouse):
-            return frozenset()
-        steps = [json.loads(step) for (step,) in self._warehouse.ledger.query(_STEPS).rows]
-        known = [snapshot for step in steps for snapshot in (step.get("snapshot"), *(step.get("read") or {}).values())]
-        return frozenset(int(snapshot) for snapshot in known if snapshot)
-
-
-def models_of(warehouse: Warehouse) -> list[tuple[str, ...]]:
-    """The tables of the models that the ledger knows."""
-    if not _has_models(warehouse):
-        return []
-    rows = warehouse.ledger.query("select model from penstock_lake.models order by 1").rows
-    return [tuple(str(model).split(".", 1)) for (model,) in rows]
-
-
-def _has_models(warehouse: Warehouse) -> bool:
-    return bool(warehouse.ledger.query("select to_regclass('penstock_lake.models') is not null").rows[0][0])
-
 
 _STREAMS = "select distinct stream from penstock.loads order by 1"
-_STEPS = "select step from penstock_lake.models"
 
 
 def _with_files(done: TidiedTable, table: Table, *, after: bool = False) -> TidiedTable:

@@ -101,6 +101,13 @@ def write_files(rows: pa.Table, metadata: TableMetadata, store: FileIO) -> list[
         raise
 
 
+def write_model_files(rows: pa.Table, metadata: TableMetadata, store: FileIO) -> list[DataFile]:
+    """Write rows into new files of a model's table, by its partitions: with counts and without bounds, for which see
+    :data:`penstock.destinations.spark.tables.PROPERTIES`."""
+    properties = {**metadata.properties, "write.metadata.metrics.default": "counts"}
+    return list(_dataframe_to_data_files(metadata.model_copy(update={"properties": properties}), rows, store))
+
+
 class _Ordered:
     """Rows as batches in the order of their identities, made when they are asked for: by the thread that writes."""
 
