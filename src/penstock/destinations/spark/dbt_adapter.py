@@ -128,9 +128,13 @@ def _table(schema: str, name: str) -> Any:
     SQL on the table's metadata would take Spark some tenths of a second."""
     assert _made_ready is not None
     session = open_session(_made_ready)
-    iceberg = session._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001 - pyspark has no other way to Java
+    # pyspark has no other way to Java; and Iceberg's own classes may have other names in a bundle of somebody's
+    java, gateway = session._jvm, session.sparkContext._gateway  # noqa: SLF001
+    namespace = gateway.new_array(java.java.lang.String, 1)
+    namespace[0] = schema
+    catalog = session._jsparkSession.sessionState().catalogManager().catalog(NAME)  # noqa: SLF001
     try:
-        return iceberg.loadIcebergTable(session._jsparkSession, f"{NAME}.`{schema}`.`{name}`")  # noqa: SLF001
+        return catalog.loadTable(java.org.apache.spark.sql.connector.catalog.Identifier.of(namespace, name)).table()
     except Exception as e:  # noqa: BLE001 - whatever Java has to say
         if hasattr(e, "getErrorClass") and e.getErrorClass() in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND"):
             return None
@@ -174,7 +178,11 @@ _METHODS: Mapping[str, Callable[..., Any]] = {
     "penstock_snapshot_made": _snapshot_made,
     "penstock_fault": fault_point,
 }
-"""What macros call: ``adapter.penstock_ledger(statement)`` gives the rows of a statement, committed at once;
-``adapter.penstock_let_go(view)`` drops a view of the session; ``adapter.penstock_snapshot(schema, name)`` is a table's,
-and ``adapter.penstock_snapshot_made(schema, name, before)`` that which a step made; ``adapter.penstock_fault(name)`` is a
-place where tests make the process fail."""
+"""What macros call.
+
+- ``adapter.penstock_ledger(statement)`` gives the rows of a statement, committed at once.
+- ``adapter.penstock_let_go(view)`` drops a view of the session.
+- ``adapter.penstock_snapshot(schema, name)`` is the snapshot of a table, and
+  ``adapter.penstock_snapshot_made(schema, name, before)`` the one that a step made.
+- ``adapter.penstock_fault(name)`` is a place where tests make the process fail.
+"""
