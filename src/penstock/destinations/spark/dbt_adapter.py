@@ -176,5 +176,5 @@ _METHODS: Mapping[str, Callable[..., Any]] = {
 }
 """What macros call: ``adapter.penstock_ledger(statement)`` gives the rows of a statement, committed at once;
 ``adapter.penstock_let_go(view)`` drops a view of the session; ``adapter.penstock_snapshot(schema, name)`` is a table's,
-and ``adapter.penstock_snapshot_made(schema, name, before)`` that which a step made; ``adapter.penstock_fault(name)`` is a
-place where tests make the process fail."""
+and ``adapter.penstock_snapshot_made(schema, name, before)`` that which a step made; ``adapter.penstock_fault(name)`` is
+a place where tests make the process fail."""
