@@ -20,7 +20,7 @@ STORIES = int(os.environ.get("PENSTOCK_TEST_STORIES", "1"))
 INCIDENTS = ("full refresh", "killed", "behind", "edited", "reader")
 CHEAP = ("full refresh", "killed", "behind")
 """Those after which dbt need not read the project again."""
-STATEMENTS = 50
+STATEMENTS = 100
 """About as many has a step of Spark."""
 MODES = Path("models", "modes")
 READER = """{{ config(scope='user_id', unique_key='user_id') }}

@@ -19,11 +19,11 @@ from tests.support.spark_models import Both, every_mode
 
 pytestmark = pytest.mark.timeout(900)
 POINTS = {
-    "before the first snapshot": "spark_statement:kill:4",
+    "before the first snapshot": "spark_statement:kill:8",
     "between a snapshot and the ledger": "model_written:kill:2",
     "after the ledger": "model_marked:kill:2",
     "between the snapshot of sums and the ledger": "model_written:kill:4",
-    "amid several models": "spark_statement:kill:20",
+    "amid several models": "spark_statement:kill:35",
 }
 """Where a process is killed; the fourth model is that of sums."""
 MARK = "PENSTOCK_TEST_KILLED"

@@ -78,10 +78,6 @@ def configuration(settings: Spark) -> dict[str, str]:
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.timestampType": "TIMESTAMP_NTZ",
             "spark.sql.legacy.storeAnalyzedPlanForView": "true",
-            # or Spark caches by a copy of the session, whose catalog has connections to the ledger's database that
-            # nobody closes; and what is cached is in no more partitions than its size asks for
-            "spark.sql.sources.bucketing.autoBucketedScan.enabled": "false",
-            "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
             # loads commit snapshots that Spark would not see for half a minute
             f"{catalog}.cache-enabled": "false",
         }

@@ -36,10 +36,18 @@
 {%- endmacro %}
 
 
-{#- A view whose rows are computed once: at once, or by what reads them first. -#}
-{% macro spark_cached(name, rows, at_once=true) -%}
+{#- A view whose rows are computed once. Spark caches by a copy of the session unless these are so; each copy has a
+    catalog of its own, and that connections to the ledger's database which nobody closes. -#}
+{% macro spark_cached(name, rows) -%}
+  {%- set settings = {
+    'spark.sql.sources.bucketing.autoBucketedScan.enabled': 'false',
+    'spark.sql.optimizer.canChangeCachedPlanOutputPartitioning': 'true',
+    'spark.sql.adaptive.applyFinalStageShuffleOptimizations': 'false',
+  } -%}
   {%- do adapter.penstock_let_go(name) -%}
-  {%- do run_query('cache ' ~ ('' if at_once else 'lazy ') ~ 'table ' ~ name ~ ' as ' ~ rows) -%}
+  {%- for setting, value in settings.items() -%}{%- do run_query('set ' ~ setting ~ ' = ' ~ value) -%}{%- endfor -%}
+  {%- do run_query('cache table ' ~ name ~ ' as ' ~ rows) -%}
+  {%- for setting in settings -%}{%- do run_query('reset ' ~ setting) -%}{%- endfor -%}
 {%- endmacro %}
 
 
@@ -234,7 +242,7 @@
     ~ ' from (select *, true as _pen_there, count(*) over (partition by ' ~ penstock.names(keys) ~ ') as _pen_times from _pen_new)'
     ~ ' as fresh full outer join (select *, true as _pen_there from _pen_old) as kept on '
     ~ penstock.same_values(keys, 'fresh', 'kept') ~ ' where kept._pen_there is null or fresh._pen_there is null or fresh._pen_times > 1'
-    ~ (' or not (' ~ penstock.same_values(rest, 'fresh', 'kept') ~ ')' if rest else ''), at_once=false) -%}
+    ~ (' or not (' ~ penstock.same_values(rest, 'fresh', 'kept') ~ ')' if rest else '')) -%}
   {%- set counted = run_query('select count(*), coalesce(max(_pen_times), 0) from _pen_diff').rows[0] -%}
   {%- if counted[1] > 1 -%}{%- do penstock.refuse_shared_keys() -%}{%- endif -%}
   {%- if counted[0] == 0 -%}
