@@ -3,14 +3,18 @@ ledger after them, and what a load left that ended between the two goes before a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from penstock import Session, load_project
 from penstock.destinations.spark.destination import SparkDestination
+from penstock.destinations.spark.settling import settle
 from penstock.destinations.spark.take_back import STAMP
 from penstock.destinations.spark.tidying import Tidying
 from penstock.destinations.spark.writer import IcebergWriter
@@ -253,6 +257,54 @@ def test_tidied_before_a_load_is_taken_back(apart: SparkDestination, local: Dest
     for destination in (apart, local):
         land(destination, tmp_path / "data", RULES["append"])
     assert table(apart, "s") == table(local, "s")
+
+
+@pytest.mark.parametrize("takes_up", ["build", "tidy"])
+def test_a_rewriting_of_a_model_that_is_cut_off(
+    store: PrivateSeaweed, apart: SparkDestination, prepared_postgres_url: str, takes_up: str
+) -> None:
+    """Small files that were written together between the two commits: whoever builds models next, or looks after
+    tables, has the ledger know the snapshot, for the model and for its readers; what somebody else wrote is not taken
+    up."""
+    catalog = apart.catalog
+    if not catalog.namespace_exists("marts"):
+        catalog.create_namespace("marts")
+    for old in catalog.list_tables("marts"):
+        catalog.drop_table(old)
+    apart.query("create schema penstock_lake")
+    apart.query("create table penstock_lake.models (model text primary key, step text)")
+    for name in ("rates", "others"):
+        made = catalog.create_table(("marts", name), pa.schema([("n", pa.int64())]))
+        for n in range(6):
+            made.append(pa.table({"n": [n]}))
+        snapshots = [s.snapshot_id for s in made.snapshots()]
+        known = {"snapshot": str(snapshots[-1 if name == "rates" else -2]), "read": {}}
+        apart.query("insert into penstock_lake.models values ($1, $2)", [f"marts.{name}", json.dumps(known)])
+    before = kept(apart)
+    read = json.dumps({"snapshot": None, "read": {"marts.rates": before["marts.rates"]["snapshot"]}})
+    apart.query("insert into penstock_lake.models values ('marts.reader', $1)", [read])
+    with cut_off("compaction_committed"):
+        list(apart.tidy_tables(()))
+    now = catalog.load_table("marts.rates").current_snapshot()
+    assert now is not None and str(now.snapshot_id) != kept(apart)["marts.rates"]["snapshot"]
+    if takes_up == "build":
+        settle(spark_settings(prepared_postgres_url, **store.settings))
+    else:
+        done = {table.table: table for table in apart.tidy_tables(())}
+        assert done["marts.rates"].left == () and done["marts.others"].left != ()
+        now = catalog.load_table("marts.rates").current_snapshot()
+        assert now is not None
+    assert kept(apart) == {
+        "marts.rates": {"snapshot": str(now.snapshot_id), "read": {}},
+        "marts.others": before["marts.others"],
+        "marts.reader": {"snapshot": None, "read": {"marts.rates": str(now.snapshot_id)}},
+    }
+
+
+def kept(destination: SparkDestination) -> dict[str, dict[str, Any]]:
+    """What the ledger knows of models."""
+    rows = destination.query("select model, step from penstock_lake.models").rows
+    return {str(model): json.loads(step) for model, step in rows}
 
 
 @pytest.mark.parametrize("step", ["", "before_erasure", "deletions_due", "after_erasure"])

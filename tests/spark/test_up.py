@@ -26,6 +26,7 @@ def project(tmp_path: Path, rabbitmq_url: str, prepared_postgres_url: str) -> Pa
         "type": "spark",
         "ledger": "books",
         "warehouse": "lake",
+        "tidy": {"schedule": "every 5s"},
         "spark": {
             "master": "local[2]",
             "jars": spark_jars(),
@@ -56,7 +57,8 @@ def becomes(process: Up, user: str, organization: str) -> None:
 
 def test_models_follow_messages_and_files(project: Path) -> None:
     """Events by queue and by file are in ``dim_user``; figures and status say so while it runs; nothing listens but on
-    loopback, and no command line has a secret; SIGTERM ends it with 0, and Spark with it."""
+    loopback, and no command line has a secret; tables are looked after meanwhile, each few seconds; SIGTERM ends it
+    with 0, and Spark with it."""
     with up(project) as process:
         wait_until(lambda: process.get("/readyz")[0] == 200, "not ready", seconds=120)
         send(project, [an_event("u1"), an_event("u2"), an_event("u1")])
@@ -69,6 +71,10 @@ def test_models_follow_messages_and_files(project: Path) -> None:
         assert figures["penstock_records_duplicate_total", "user_events"] == 2  # one of them in the example's files
         assert figures["penstock_transform_failures_total", ""] == 0
         assert process.said().count("\n") == len(re.findall("^{", process.said(), re.MULTILINE))
+        runs = (
+            "select status, count(*) > 1 from penstock.runs where schedule = 'tidy' and ended_at is not null group by 1"
+        )
+        assert process.query(runs) == [["success", True]]
         shown = call(project, "status")
         assert shown.returncode == 0 and "consume user_events event_queue" in shown.stdout, shown.stderr
         members = family(process.process.pid)

@@ -34,9 +34,10 @@ _ALERTS = (
     Alert(
         name="schedule_failed",
         subject="schedule daily",
-        meaning="A scheduled run failed for good: a load, or the models after it, with all its retries.",
+        meaning="A scheduled run failed for good: a load, or the models after it, with all its retries. Schedule tidy"
+        " looks after Iceberg tables.",
         well_again="A run of the schedule ends well.",
-        do="Read the failed step's error and fix; then run it at once with `penstock run --now`.",
+        do="Read the failed step's error and fix; then run it at once with `penstock run --now`, or `penstock tidy`.",
         look="penstock runs show 42",
         source="`penstock up`",
     ),

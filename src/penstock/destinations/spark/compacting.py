@@ -73,7 +73,8 @@ class Compaction:
             CommitFailedException: the catalog refused again and again.
         """
         for _ in range(_TRIES):
-            if not any(groups(self._tended.load())):
+            table = self._tended.load()
+            if not any(groups(table)) and not self._tended.unentered(table):
                 return ""
             with self._tended.still() as still:
                 table = self._tended.load()

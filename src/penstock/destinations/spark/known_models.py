@@ -55,17 +55,20 @@ class KnownModels:
                     "update penstock_lake.models set step = $1 where model = $2", [json.dumps(new), name]
                 )
 
+    def lag(self, table: Table) -> bool:
+        """Whether a table was rewritten since the snapshot that the ledger knows, and is the same in all else."""
+        known, current = self.snapshot(".".join(table.name())), table.current_snapshot()
+        if not known or current is None or known == str(current.snapshot_id):
+            return False
+        return _rewritten_since(table, known)
+
     def take_up(self, table: Table) -> bool:
         """Have the ledger know what has rewritten a table since the last step and was cut off before it could say so;
         whether the ledger now knows the table as it is. In a transaction of the caller's."""
         model = ".".join(table.name())
         known, current = self.snapshot(model), table.current_snapshot()
-        if not known or current is None:
-            return False
-        if known == str(current.snapshot_id):
-            return True
-        if not _rewritten_since(table, known):
-            return False
+        if current is None or not self.lag(table):
+            return current is not None and known == str(current.snapshot_id)
         self.moved(model, known, str(current.snapshot_id))
         return True
 

@@ -103,6 +103,10 @@ class Tended(Protocol):
         be waited for any longer."""
         ...
 
+    def unentered(self, table: Table) -> bool:
+        """Whether a rewriting was cut off before the ledger knew it."""
+        ...
+
     def left(self, table: Table) -> str:
         """Why its files are to stay as they are for now; empty when they are not."""
         ...
@@ -143,6 +147,11 @@ class RawTable:
         """The lock of the stream."""
         with self.lock():
             yield True
+
+    def unentered(self, table: Table) -> bool:
+        """Never: there is nothing for the ledger to know."""
+        del table
+        return False
 
     def left(self, table: Table) -> str:
         """That the newest load that wrote to it is one that the ledger does not know: to be taken back."""
@@ -196,6 +205,10 @@ class ModelTable:
                 return
             with self._warehouse.transaction():
                 yield True
+
+    def unentered(self, table: Table) -> bool:
+        """Whether the ledger knows the snapshot before a rewriting."""
+        return self._models.lag(table)
 
     def left(self, table: Table) -> str:
         """That the ledger does not know it as it is; or that its files cannot be written here."""
