@@ -53,15 +53,13 @@ def _project(
     return folder
 
 
-def _start(project: Path, *streams: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "penstock", "load", *streams, "--quiet", "--project-dir", str(project)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def _start(project: Path, *streams: str) -> commands.Started:
+    return commands.Started(project, "load", *streams, "--quiet")
 
 
-def _finish(*processes: subprocess.Popen[str]) -> None:
-    for process in processes:
-        _, error = process.communicate(timeout=100)
-        assert process.returncode == 0, error
+def _finish(*processes: commands.Started) -> None:
+    codes = [process.wait(100) for process in processes]
+    assert codes == [0] * len(processes)
 
 
 def _open(project: Path) -> Destination:

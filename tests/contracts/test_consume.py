@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -180,7 +178,7 @@ def test_sigterm_lands_what_is_in_hand(rabbitmq_url: str, tmp_path: Path) -> Non
     settings = a_queue(rabbitmq_url)
     publish(settings, numbered(0, 2000))
     folder = write_project(tmp_path / "p", settings, rabbitmq_url, more="batch_messages: 50, prefetch: 100")
-    running = subprocess.Popen([sys.executable, "-m", "penstock", "consume", "--project-dir", str(folder), "--quiet"])
+    running = commands.Started(folder, "consume", "--quiet")
     until(lambda: waiting(settings) < 1900)
     running.terminate()
     assert running.wait(20) == 0

@@ -140,7 +140,7 @@ def test_edited_settings(session: Session, edits: tuple[str, ...]) -> None:
         assert "order_by" not in settings or lying == in_order(session), edit
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_nothing_edited(session: Session) -> None:
     """What lands is taken in by the tables as they are when no setting was edited."""
     transformer = Transformer(session)

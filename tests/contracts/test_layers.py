@@ -107,6 +107,7 @@ def test_a_stream_that_lands_between_layers(session: Session) -> None:
     assert by_country(session) == {"Norway": 2, "Portugal": 3}
 
 
+@pytest.mark.slow
 def test_a_failed_test_is_shown_and_stops_the_next(session: Session) -> None:
     """What dbt did is told before the error; the layer is built again, and what follows waits for it."""
     load(session)

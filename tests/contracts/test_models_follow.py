@@ -84,6 +84,7 @@ def test_loads_of_others(following: Following) -> None:
     until(lambda: users(following.session, "o") == 1, lambda: following.trigger.last_error)
 
 
+@pytest.mark.slow
 def test_a_new_field_reaches_the_views(following: Following) -> None:
     """A load that brings a new column builds the views over its table anew, in the same build."""
     following.land("n1", added=1)

@@ -176,7 +176,11 @@ def test_a_misspelt_field(warehouse: dict[str, Any], tmp_path: Path, setting: tu
     assert load(folder).warnings == [], "it came once"
 
 
-@pytest.mark.parametrize("setting", [*ENDPOINT_FIELDS, *FIELDS], ids=lambda s: f"{s[0].__name__}.{s[1]}")
+@pytest.mark.parametrize(
+    "setting",
+    [*ENDPOINT_FIELDS, *(pytest.param(f, marks=pytest.mark.slow) for f in FIELDS)],
+    ids=lambda s: f"{s[0].__name__}.{s[1]}",
+)
 def test_a_misspelt_field_of_an_api(tmp_path: Path, setting: tuple[type[BaseModel], str]) -> None:
     """An API's records, and those of its parents, are looked at as well; children without a parent's field are an
     error."""

@@ -7,8 +7,6 @@ consumer; then it is mended. While it lasts nothing says that all is well.
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ from penstock.project import load_project
 from penstock.testing.postgres import PrivatePostgres
 from penstock.testing.proxy import Proxy
 from penstock.up.supervisor import Supervisor
+from tests.support import commands
 from tests.support.consuming import consumer, rows, write_project
 from tests.support.queues import a_queue, numbered, publish, reading, until, waiting
 from tests.support.warehouse_faults import EMBEDDED, SERVER, Fault, a_place, server
@@ -290,8 +289,7 @@ def test_the_command_says_what_could_not_land(rabbitmq_url: str, tmp_path: Path)
     queue = a_queue(rabbitmq_url)
     folder = write_project(tmp_path / "p", queue, rabbitmq_url, stream="contract: freeze, columns: {n: bigint}")
     publish(queue, [b'{"n":1,"more":2}', b'{"n":2}'])
-    command = [sys.executable, "-m", "penstock", "consume", "--project-dir", str(folder), "--max-seconds", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = commands.penstock(folder, "consume", "--max-seconds", "2", timeout=60)
     assert done.returncode == 3
     assert "2 could not land, and are in the queue again" in done.stdout
     assert "'more' has no column" in done.stderr

@@ -83,7 +83,7 @@ FAULTS: tuple[Fault, ...] = (cut, reset, refuse_for_a_while, stall, close_connec
 ONE_KIND = {kill: "classic", stall: "quorum", restart: "quorum", close_connection: "quorum"}
 """Slow, and the same for each kind of queue. (The registry of quorum queues is written late: one that is seconds old
 may not survive a kill.)"""
-RARE = (stall, restart)
+RARE = (stall, restart, kill)
 CASES = [
     pytest.param(
         f,

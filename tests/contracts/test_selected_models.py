@@ -68,6 +68,7 @@ def built_as_planned(built: Built) -> set[str]:
     return {node.name for node in built.nodes if node.kind == "model"}
 
 
+@pytest.mark.slow
 @slow_on_postgres("warehouse")
 def test_a_selection_is_no_run_of_all(session: Session) -> None:
     """Only what is selected takes in what is new; the next run builds the rest, and all is as if built anew."""

@@ -88,6 +88,7 @@ def test_a_broken_model(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
             assert trigger.failures <= 4 and counted == [("t1",), ("t2",)]
 
 
+@pytest.mark.slow
 def test_connections_that_the_server_closed(tmp_path: Path, postgres_url: str) -> None:
     """Connections kept between builds are closed by the server: the next build opens others, and does not fail."""
     directory = copied(tmp_path, postgres_url)  # of the example, since many models keep many connections

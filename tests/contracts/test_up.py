@@ -163,6 +163,7 @@ def test_the_broker_is_killed(tmp_path: Path) -> None:
             assert process.end() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("project", "messages"),
     [("duckdb", 600), pytest.param("postgres", 3_000, marks=pytest.mark.slow)],

@@ -442,6 +442,7 @@ def test_a_part_of_a_source(make: Callable[..., Path]) -> None:
     assert numbers(folder) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_many_files(make: Callable[..., Path]) -> None:
     """More than are taken together, one of them broken in the middle."""
     folder = make()

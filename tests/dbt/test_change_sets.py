@@ -13,7 +13,6 @@ from tests.dbt.lived import Lived
 from tests.dbt.stepping import Stepping
 from tests.dbt.warehouse import PACKAGE, Warehouse
 from tests.support.change_sets import INCIDENTS, Story
-from tests.support.fixtures import slow_on_postgres
 
 Open = Callable[[str, str], Warehouse]
 STORIES = int(os.environ.get("PENSTOCK_TEST_STORIES", "1"))
@@ -30,7 +29,8 @@ def live(lived: Lived, seed: int, steps: int, incidents: tuple[str, ...]) -> Non
         lived.pass_through(story.next())
 
 
-@slow_on_postgres("lived")
+@pytest.mark.slow
+@pytest.mark.parametrize("lived", ["duckdb", "postgres"], indirect=True)
 @pytest.mark.parametrize("seed", [54802])  # twelve events, late and tied, on twenty, and an organization's new name
 def test_steps_equal_a_full_refresh(lived: Lived, seed: int) -> None:
     """Late, tied and deleted users and a renamed organization, in two loads, with models left behind: the same."""

@@ -12,7 +12,6 @@ import pytest
 
 from tests.dbt.stories import START, event
 from tests.dbt.warehouse import ROOT, Warehouse
-from tests.support.fixtures import slow_on_postgres
 
 SAMPLE = ROOT.parent / "shared" / "data" / "challenge"
 
@@ -26,7 +25,7 @@ def records(name: str) -> list[dict[str, object]]:
     return found
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_the_real_sample_gives_the_published_facts(warehouse: Warehouse) -> None:
     """28 versions of 21 users, 14 current; Zeus closed, Sully twice; users at the end of each day."""
     warehouse.land(records("events_sample.json"), records("orgs_sample.json"))

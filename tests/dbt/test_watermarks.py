@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.dbt.stories import START, event, lives
 from tests.dbt.warehouse import Warehouse
 from tests.support.fixtures import slow_on_postgres
@@ -43,7 +45,7 @@ def test_a_model_run_alone_does_not_claim_what_its_inputs_have_not_seen(warehous
     assert warehouse.rows("select count(*) from dimensional.dim_user") == [(2,)]
 
 
-@slow_on_postgres("warehouse")
+@pytest.mark.slow
 def test_a_lost_watermark_takes_everything_in_again_without_doubling(warehouse: Warehouse) -> None:
     """Counts are replaced, not added to, when a model starts from nothing over a table that is there."""
     warehouse.land(lives(seed=4, users=20))

@@ -218,6 +218,7 @@ def _percent(part: int, whole: int) -> float:
     return float((Decimal(100 * part) / whole).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
+@pytest.mark.slow
 def test_questions_on_the_command_line(tmp_path: Path, postgres_url: str) -> None:
     """Asked without starting dbt; a wrong one is named and breaks no other; the report is one file."""
     project = Project(tmp_path / "project", "local", postgres_url)

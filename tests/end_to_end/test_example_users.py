@@ -259,6 +259,7 @@ def _years(since: str, until: str) -> int:
     return int(until[:4]) - int(since[:4]) - (until[5:10] < since[5:10])
 
 
+@pytest.mark.slow
 def test_what_is_not_known_is_the_unknown_member(example: Example) -> None:
     """Users without gender, nationality, age, place or date count under the unknown members."""
     bare = {"login": {"uuid": "7a0eed16-9430-4d68-901f-c0d4c1c3bf00"}}

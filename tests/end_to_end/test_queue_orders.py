@@ -118,7 +118,7 @@ def orders(rabbitmq_url: str, postgres_url: str, tmp_path: Path, request: pytest
 @pytest.mark.parametrize(
     ("orders", "seeds"),
     [
-        (("local", FEW), range(1)),
+        pytest.param(("local", FEW), range(1), marks=pytest.mark.slow),
         pytest.param(("local", MANY), range(1, 6), marks=pytest.mark.slow),
         pytest.param(("production", MANY), range(2), marks=pytest.mark.slow),
     ],

@@ -219,7 +219,7 @@ def by_stream_protocol(rabbitmq_server: RabbitMQServer) -> str:
 
 
 @slow_on_postgres("warehouse")
-@pytest.mark.parametrize("step", ["file_middle", "before_commit", "after_commit"])
+@pytest.mark.parametrize("step", [pytest.param("file_middle", marks=pytest.mark.slow), "before_commit", "after_commit"])
 def test_killed_at_a_step_by_the_stream_protocol(
     rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, few: Few, warehouse: dict[str, str], step: str
 ) -> None:
@@ -235,6 +235,7 @@ def test_killed_at_a_step_by_the_stream_protocol(
     check(folder, expected)
 
 
+@slow_on_postgres("warehouse")
 def test_same_rows_whichever_way_they_came(
     rabbitmq_url: str, by_stream_protocol: str, tmp_path: Path, warehouse: dict[str, str]
 ) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from penstock.destinations.duckdb.destination import DuckDBDestination
 from penstock.destinations.postgres.destination import PostgresDestination
@@ -177,7 +178,7 @@ def ledger_template(postgres_server: str) -> Iterator[str]:
         opened = PostgresDestination(url, shown="template of the tests")
         opened.prepare()
         opened.close()
-        yield url.rpartition("/")[2].partition("?")[0]
+        yield database_of(url)
 
 
 @pytest.fixture(scope="session")
@@ -215,6 +216,18 @@ def created(connection: psycopg.Connection[Any], name: str, template: str = "tem
     # from version 15 on; copying files takes two thirds of the time of logging all that is in them
     strategy = "strategy file_copy" if connection.info.server_version >= 150_000 else ""
     connection.execute(f"create database {name} template {template} {strategy}")
+
+
+def made_anew(server: str, name: str, template: str) -> None:
+    """Make a database a copy of ``template``, whatever it was."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
+        created(connection, name, template)
+
+
+def database_of(url: str) -> str:
+    """The name of the database of an address."""
+    return str(conninfo_to_dict(url)["dbname"])
 
 
 @pytest.fixture(scope="session")

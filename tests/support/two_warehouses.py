@@ -9,9 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
 from penstock import Session, load_project
 from penstock.copying.perform import Copied, copy
 from penstock.land.loop import Landed
@@ -19,7 +16,7 @@ from penstock.ports import Destination
 from penstock.privacy.erasure import erase
 from penstock.runs.plan import plan_loads
 from penstock.runs.quarantined import drop, entries
-from tests.support.servers import created
+from tests.support.servers import database_of, made_anew
 from tests.support.warehouse import table
 
 PROJECT = """
@@ -166,16 +163,10 @@ class Templates:
         for target in targets:
             mine, theirs = (load_project(folder, target=target).destination for folder in (made, project))
             if target == "postgres":
-                template, database = (_database(settings) for settings in (mine, theirs))
-                with psycopg.connect(self._server, autocommit=True) as connection:
-                    connection.execute(f"drop database {database} with (force)")
-                    created(connection, database, template)
+                template, database = (database_of(settings.conninfo()) for settings in (mine, theirs))  # type: ignore[attr-defined]
+                made_anew(self._server, database, template)
             else:
                 shutil.copyfile(made / "warehouse.duckdb", project / "warehouse.duckdb")
-
-
-def _database(settings: Any) -> str:
-    return str(conninfo_to_dict(settings.conninfo())["dbname"])
 
 
 def held(folder: Path, target: str) -> dict[str, Any]:

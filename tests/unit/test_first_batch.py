@@ -101,7 +101,7 @@ FEW = ("a field late", "another type late", "no record late")
 @pytest.mark.parametrize(
     ("spec", "change"),
     [
-        pytest.param(spec, change, marks=() if spec == "plain" or change in FEW else pytest.mark.slow)
+        pytest.param(spec, change, marks=() if change in FEW else pytest.mark.slow)
         for spec in SPECS
         for change in CHANGES
     ],
