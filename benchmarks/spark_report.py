@@ -54,11 +54,10 @@ LIMITS = """\
   merged, manifests.
 - **A step**: Spark plans and runs some statements for each step, each in some tenths of a second, however little is
   new; beyond that the columns that a step reads of the raw table and of its own, and the files that it writes anew.
-  A `merge` by hand has one statement, checks no key, and tells nobody what it has taken in; it reads the
-  raw table twice, once to find the files that it will write anew. A step has its
-  differences computed once and kept in memory, reads the raw table once, and has them counted before it merges them.
-  Both spend about the same CPU on rows. What a step takes beyond that goes into planning its statements, and
-  into code that Spark makes for them and Java compiles.
+  A `merge` by hand has one statement, checks no key, and tells nobody what it has taken in. It reads the raw table
+  twice, once to find the files that it will write anew; a step reads it once, keeps the differences in memory, and has
+  them counted before it merges them. What a step takes beyond a `merge` by hand goes into planning its statements, into
+  code that Spark makes for them and Java compiles, and into the ledger.
 - **What two cores cannot show**: whether steps get faster with machines. Here `local[1]` and `local[2]` share two
   cores with Python, PostgreSQL and the other session; no network and no object store lies between them and the
   files; shuffles never leave the machine. One node tells what a step costs in CPU and bytes, and not how it
