@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, InvalidOperation
 from typing import TYPE_CHECKING
@@ -46,9 +47,14 @@ def content_of(
     """The content of plain rows. ``took`` is told of the rows of each batch."""
     rows = high = low = 0
     sql = _hashed(columns)
-    with duckdb.connect() as connection:
-        connection.execute("set timezone = 'UTC'")
+    connection: duckdb.DuckDBPyConnection | None = None
+    with ExitStack() as opened:
         for batch in batches:
+            if not batch.num_rows:
+                continue
+            if connection is None:  # which takes longer than to hash most tables
+                connection = opened.enter_context(duckdb.connect())
+                connection.execute("set timezone = 'UTC'")
             connection.register("batch", _canonical(batch, columns))
             more, upper, lower = connection.execute(sql).fetchall()[0]
             connection.unregister("batch")
