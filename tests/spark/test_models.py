@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -33,10 +34,9 @@ pytestmark = pytest.mark.timeout(1500)
 @pytest.fixture(scope="module")
 def both(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """Models of every mode; the tests of this module go on where the one before ended."""
-    with a_database(postgres_server, ledger_template) as url:
-        opened = Both(every_mode(tmp_path_factory.mktemp("modes")), url)
+    project = every_mode(tmp_path_factory.mktemp("modes"))
+    with a_database(postgres_server, ledger_template) as url, closing(Both(project, url)) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -339,25 +339,23 @@ def test_views_are_asked(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_user_events(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """All models of the first example have the rows that they have in DuckDB, after a first build and after a step."""
-    with a_database(postgres_server, ledger_template) as url:
-        events, story = Both(user_events(tmp_path_factory.mktemp("events")), url), Story(3, incidents=())
+    project, story = user_events(tmp_path_factory.mktemp("events")), Story(3, incidents=())
+    with a_database(postgres_server, ledger_template) as url, closing(Both(project, url)) as events:
         for change in (story.begin(), story.next()):
             for load in change.loads:
                 land(events, load)
             events.models.run()
             events.expect_same()
         events.expect_same_answers()
-        events.close()
 
 
 def test_random_users(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The star schema of the other example has the rows that it has in DuckDB, after a first build and after a step."""
-    with a_database(postgres_server, ledger_template) as url:
-        users = Both(random_users(tmp_path_factory.mktemp("users")), url)
+    project = random_users(tmp_path_factory.mktemp("users"))
+    with a_database(postgres_server, ledger_template) as url, closing(Both(project, url)) as users:
         now = datetime.fromtimestamp(AS_OF, UTC)
         for places in (range(20), range(15, 30)):
             users.land({"users": [user("a seed", place, now) for place in places]})
             users.models.run()
             users.expect_same()
         users.expect_same_answers()
-        users.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -25,10 +26,9 @@ LOADS = 8
 @pytest.fixture(scope="module")
 def customers(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """A vault; the tests of this module go on where the one before ended."""
-    with a_database(postgres_server, ledger_template) as url:
-        opened = Both(vault(tmp_path_factory.mktemp("customers")), url)
+    project = vault(tmp_path_factory.mktemp("customers"))
+    with a_database(postgres_server, ledger_template) as url, closing(Both(project, url)) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +126,11 @@ def test_the_whole_example(
 ) -> None:
     """Raw tables, the vault and the marts have the rows that they have in DuckDB, after a first build and after a step;
     the questions have the same answers."""
-    with a_database(postgres_server, ledger_template) as url:
-        cars = Both(car_subscriptions(tmp_path_factory.mktemp("cars")), url)
+    project = car_subscriptions(tmp_path_factory.mktemp("cars"))
+    with a_database(postgres_server, ledger_template) as url, closing(Both(project, url)) as cars:
         for load in told()[:2]:
             cars.land(load)
             cars.models.run()
             cars.expect_same()
         assert {"core.eff_subscription", "marts.weekly_deliveries"} <= cars.snapshots().keys()
         cars.expect_same_answers()
-        cars.close()
